@@ -1,0 +1,30 @@
+/**
+ * What stands between transcoding and the wire. Transcoding speaks of methods and bytes only, so that one transport can
+ * be exchanged for another upstream by upstream.
+ */
+/** Request metadata in lower case. ASCII values only. */
+export type CallMetadata = Readonly<Record<string, string>>
+
+export interface Transport {
+  /**
+   * One unary call.
+   * @param method the path on the wire, `/auth.v1.AuthService/Login`.
+   * @param message the encoded request.
+   * @param deadline milliseconds since the epoch.
+   * @param signal aborted when nobody waits for the answer any more.
+   * @returns the encoded response.
+   * @throws StatusError as the upstream answered it, or UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED of the transport.
+   */
+  unary(
+    method: string,
+    message: Uint8Array,
+    metadata: CallMetadata,
+    deadline: number,
+    signal: AbortSignal,
+  ): Promise<Uint8Array>
+  /** Whether a call would find the upstream. */
+  isReady(): boolean
+  /** Finishes what is in flight. */
+  close(): Promise<void>
+}
+

@@ -1,0 +1,62 @@
+import { z } from 'zod'
+
+/** A process's settings: environment variable -> schema. Each schema carries `.describe()`, from which README's table is made. */
+export type SettingsShape = Record<string, z.ZodType>
+
+export type Settings<S extends SettingsShape> = Readonly<{ [K in keyof S]: z.output<S[K]> }>
+
+export class SettingsError extends Error {
+  override name = 'SettingsError'
+}
+
+/**
+ * Reads every setting once, at boot. An empty variable counts as unset, as compose and Kubernetes write it.
+ * @throws SettingsError that names each bad setting and what it takes.
+ */
+export function readSettings<S extends SettingsShape>(shape: S, env: NodeJS.ProcessEnv = process.env): Settings<S> {
+  const given = Object.fromEntries(Object.keys(shape).map(name => [name, env[name] === '' ? undefined : env[name]]))
+  const result = z.object(shape).safeParse(given)
+  if (result.success) return Object.freeze(result.data) as Settings<S>
+  const lines = result.error.issues.map(issue => {
+    const name = String(issue.path[0])
+    const reason = given[name] === undefined ? 'is not set' : issue.message
+    return `  ${name}: ${reason} (${shape[name]?.description ?? 'undocumented'})`
+  })
+  throw new SettingsError(`Bad settings:\n${lines.join('\n')}`)
+}
+
+// The types of a setting that more than one process has.
+
+export const port = () => z.coerce.number('takes a port number').int().min(0).max(65_535)
+
+export const duration = (unit: 'ms' | 's', fallback: number) =>
+  z.coerce.number(`takes a number of ${unit}`).positive().default(fallback)
+
+export const count = (fallback: number) => z.coerce.number('takes a whole number').int().positive().default(fallback)
+
+/** 32 random bytes in base64, as `openssl rand -base64 32` prints them. */
+export const secret = () =>
+  z
+    .string()
+    .transform(text => Buffer.from(text, 'base64'))
+    .refine(bytes => bytes.length === 32, 'takes 32 bytes in base64')
+
+export const logLevel = () =>
+  z
+    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
+    .default('info')
+    .describe('The least level that is logged')
+
+/** The settings of `startTelemetry`. */
+export const telemetrySettings = {
+  OTEL_EXPORTER_OTLP_ENDPOINT: z
+    .url()
+    .optional()
+    .describe('Where spans go, by OTLP over HTTP; unset: nowhere, trace ids still run through'),
+  TRACE_SAMPLE_RATIO: z.coerce
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.01)
+    .describe('Share of requests whose spans are recorded, decided at the edge'),
+}

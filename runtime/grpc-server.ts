@@ -1,0 +1,258 @@
+/**
+ * A gRPC server whose methods are promises. Each call passes, from outside in: trace and log, errors, authentication by
+ * the contract's policy, validation by the contract's rules, the handler.
+ */
+import type { DescMethod, FileRegistry } from '@bufbuild/protobuf'
+import {
+  type handleServerStreamingCall,
+  type handleUnaryCall,
+  type Metadata,
+  Server,
+  ServerCredentials,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type ServiceDefinition,
+  status,
+} from '@grpc/grpc-js'
+import { context, SpanStatusCode } from '@opentelemetry/api'
+import { HealthImplementation } from 'grpc-health-check'
+import { AccessLevel, ContractError, methodName, type Policy, policyOf, serviceOf } from './contract.ts'
+import type { Logger } from './logger.ts'
+import type { Principal, TokenVerifier, UserPrincipal } from './principal.ts'
+import { compileRules, type MessageValidator } from './rules.ts'
+import { invalidArgument, permissionDenied, StatusError, toGrpcError, unauthenticated } from './status.ts'
+import { startRequestTrace } from './telemetry.ts'
+
+/** What a handler knows of its call besides the message. */
+export interface Call {
+  /** Absent where the policy asks for nobody and nobody signed in. */
+  readonly principal: Principal | undefined
+  /** Of the client, as the gateway saw it. Informative: nothing may be decided by it. */
+  readonly client: { readonly address: string; readonly userAgent: string }
+  /** Aborted when the caller has gone or its deadline has passed. */
+  readonly signal: AbortSignal
+}
+
+/** The handlers of a ts-proto service definition, as promises and async iterables. */
+export type Handlers<Service> = {
+  [M in keyof Service as string extends M ? never : M]: Service[M] extends handleUnaryCall<infer Q, infer R>
+    ? (request: Q, call: Call) => Promise<R>
+    : Service[M] extends handleServerStreamingCall<infer Q, infer R>
+      ? (request: Q, call: Call) => AsyncIterable<R>
+      : never
+}
+
+/** Metadata keys that only the gateway sets; it drops what a client sends under them. */
+export const CLIENT_ADDRESS = 'gatehouse-client-address'
+export const CLIENT_USER_AGENT = 'gatehouse-client-user-agent'
+
+export interface GrpcServerOptions {
+  contract: FileRegistry
+  logger: Logger
+  verifier: TokenVerifier
+  /** What the service cannot work without; checked every second for the health service. */
+  dependencies: Record<string, () => Promise<unknown>>
+}
+
+export interface GrpcServer {
+  add<Service>(typeName: string, definition: ServiceDefinition, handlers: Handlers<Service>): void
+  /** @returns the port that was bound. */
+  listen(address: string): Promise<number>
+  /** Reports NOT_SERVING from now on, so that clients turn elsewhere. */
+  announceStop(): void
+  /** Finishes what is in flight and accepts nothing new. */
+  stop(): Promise<void>
+}
+
+interface Method {
+  readonly name: string
+  readonly policy: Policy
+  readonly validate: MessageValidator
+}
+
+export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
+  const { contract, logger, verifier, dependencies } = options
+  const server = new Server({ 'grpc.max_receive_message_length': 4 * 1024 * 1024 })
+  const health = new HealthImplementation({ '': 'NOT_SERVING' })
+  health.addToServer(server)
+  const streams = new Set<AbortController>()
+  let watch: NodeJS.Timeout | undefined
+
+  async function checkHealth(): Promise<void> {
+    const failed: string[] = []
+    for (const [name, check] of Object.entries(dependencies)) await check().catch(() => failed.push(name))
+    if (watch !== undefined) health.setStatus('', failed.length === 0 ? 'SERVING' : 'NOT_SERVING')
+    if (failed.length > 0) logger.debug({ failed }, 'not ready')
+  }
+
+  function keepChecking(): void {
+    watch = setTimeout(async () => {
+      await checkHealth()
+      if (watch !== undefined) keepChecking()
+    }, 1000).unref()
+  }
+
+  return {
+    add(typeName, definition, handlers) {
+      const implementation: Record<string, unknown> = {}
+      for (const descriptor of serviceOf(contract, typeName).methods) {
+        const method = describe(descriptor)
+        const handler = (handlers as Record<string, unknown>)[descriptor.localName]
+        implementation[descriptor.localName] =
+          descriptor.methodKind === 'server_streaming'
+            ? serveStream(method, handler as StreamHandler)
+            : serveUnary(method, handler as UnaryHandler)
+      }
+      server.addService(definition, implementation as never)
+    },
+    async listen(address) {
+      const port = await new Promise<number>((resolve, reject) =>
+        server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) =>
+          error ? reject(error) : resolve(bound),
+        ),
+      )
+      keepChecking()
+      await checkHealth()
+      return port
+    },
+    announceStop() {
+      clearTimeout(watch)
+      watch = undefined
+      health.setStatus('', 'NOT_SERVING')
+    },
+    stop: () => {
+      // A watch would never end by itself.
+      for (const stream of streams) stream.abort()
+      return new Promise((resolve, reject) => server.tryShutdown(error => (error ? reject(error) : resolve())))
+    },
+  }
+
+  type UnaryHandler = (request: object, call: Call) => Promise<object>
+  type StreamHandler = (request: object, call: Call) => AsyncIterable<object>
+
+  function serveUnary(method: Method, handler: UnaryHandler): handleUnaryCall<object, object> {
+    return (grpc: ServerUnaryCall<object, object>, callback) => {
+      const controller = abortWith(grpc)
+      void observe(method, grpc.metadata, async () => {
+        const call = await admit(method, grpc.request, grpc.metadata, controller.signal)
+        return handler(grpc.request, call)
+      }).then(
+        response => callback(null, response),
+        error => callback(toGrpcError(error)),
+      )
+    }
+  }
+
+  function serveStream(method: Method, handler: StreamHandler): handleServerStreamingCall<object, object> {
+    return (grpc: ServerWritableStream<object, object>) => {
+      const controller = abortWith(grpc)
+      streams.add(controller)
+      void observe(method, grpc.metadata, async () => {
+        const call = await admit(method, grpc.request, grpc.metadata, controller.signal)
+        for await (const message of handler(grpc.request, call)) {
+          if (controller.signal.aborted) return
+          if (!grpc.write(message)) await drained(grpc, controller.signal)
+        }
+      })
+        .then(
+          () => grpc.end(),
+          error => grpc.emit('error', toGrpcError(error)),
+        )
+        .finally(() => streams.delete(controller))
+    }
+  }
+
+  /** One log line and, if the trace is sampled, one span a call; everything within belongs to the caller's trace. */
+  async function observe<R>(method: Method, metadata: Metadata, work: () => Promise<R>): Promise<R> {
+    const started = performance.now()
+    const headers = { traceparent: first(metadata, 'traceparent'), tracestate: first(metadata, 'tracestate') }
+    const requestTrace = startRequestTrace(method.name, headers, { trusted: true })
+    return context.with(requestTrace.context, async () => {
+      let code = status.OK
+      try {
+        return await work()
+      } catch (error) {
+        code = error instanceof StatusError ? error.code : status.INTERNAL
+        if (!(error instanceof StatusError) || error.cause !== undefined)
+          logger.error({ err: error, method: method.name }, 'call failed')
+        throw error
+      } finally {
+        const ms = Math.round((performance.now() - started) * 100) / 100
+        logger.info({ method: method.name, code: status[code], ms }, 'call')
+        const span = requestTrace.span
+        span?.setAttributes({
+          'rpc.system.name': 'grpc',
+          'rpc.method': method.name,
+          'rpc.response.status_code': status[code],
+        })
+        if (code !== status.OK) span?.setStatus({ code: SpanStatusCode.ERROR })
+        span?.end()
+      }
+    })
+  }
+
+  /** Lets a call in, or throws. Who may call is told before what is wrong with the message. */
+  async function admit(method: Method, request: object, metadata: Metadata, signal: AbortSignal): Promise<Call> {
+    const principal = await authenticate(method.policy, metadata)
+    authorize(method.policy, principal)
+    const violations = method.validate(request)
+    if (violations.length > 0) throw invalidArgument(violations)
+    const client = {
+      address: first(metadata, CLIENT_ADDRESS) ?? '',
+      userAgent: first(metadata, CLIENT_USER_AGENT) ?? '',
+    }
+    return { principal, client, signal }
+  }
+
+  async function authenticate(policy: Policy, metadata: Metadata): Promise<Principal | undefined> {
+    if (policy.access === AccessLevel.PUBLIC || policy.access === AccessLevel.INTERNAL) return undefined
+    const token = bearerToken(first(metadata, 'authorization'))
+    return token === undefined ? undefined : verifier.verify(token)
+  }
+}
+
+function describe(descriptor: DescMethod): Method {
+  const policy = policyOf(descriptor)
+  if (policy === undefined) throw new ContractError(`${methodName(descriptor)} has no policy`)
+  return { name: methodName(descriptor), policy, validate: compileRules(descriptor.input) }
+}
+
+function authorize(policy: Policy, principal: Principal | undefined): void {
+  const wantsService = policy.access === AccessLevel.SERVICE
+  const wantsUser = policy.access === AccessLevel.USER || policy.access === AccessLevel.ROLES
+  if ((wantsService || wantsUser) && principal === undefined) throw unauthenticated('unauthenticated', 'Sign in first')
+  if (principal !== undefined && (principal.kind === 'service') !== wantsService) {
+    throw permissionDenied('This kind of token does not open this method')
+  }
+  if (policy.access === AccessLevel.ROLES && principal?.kind === 'user' && !policy.roles.includes(principal.role)) {
+    throw permissionDenied(`This takes one of the roles ${policy.roles.join(', ')}`)
+  }
+}
+
+/** The user of a call whose policy lets nobody else in. */
+export function userOf(call: Call): UserPrincipal {
+  if (call.principal?.kind !== 'user') throw unauthenticated('unauthenticated', 'Sign in first')
+  return call.principal
+}
+
+/** RFC 6750 section 2.1; the scheme is case-insensitive (RFC 9110 section 11.1). */
+export function bearerToken(authorization: string | undefined): string | undefined {
+  return /^bearer +(\S+) *$/i.exec(authorization ?? '')?.[1]
+}
+
+function first(metadata: Metadata, key: string): string | undefined {
+  return metadata.get(key)[0]?.toString()
+}
+
+function abortWith(grpc: { on(event: 'cancelled', listener: () => void): unknown }): AbortController {
+  const controller = new AbortController()
+  grpc.on('cancelled', () => controller.abort())
+  return controller
+}
+
+function drained(stream: ServerWritableStream<object, object>, signal: AbortSignal): Promise<void> {
+  return new Promise(resolve => {
+    stream.once('drain', resolve)
+    signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}

@@ -1,0 +1,26 @@
+import { Redis, type RedisOptions } from 'ioredis'
+import type { Logger } from './logger.ts'
+
+/**
+ * A connection that fails fast and comes back by itself: a command waits for at most a second, connected or not, and
+ * the reconnect backs off to two seconds, with jitter so that a restarted Redis is not met by everybody at once.
+ */
+export function createRedis(url: string, logger: Logger, options: RedisOptions = {}): Redis {
+  const redis = new Redis(url, {
+    commandTimeout: 1000,
+    connectTimeout: 1000,
+    maxRetriesPerRequest: 1,
+    retryStrategy: attempt => Math.min(2000, 50 * 2 ** Math.min(attempt, 6)) * (0.5 + Math.random() / 2),
+    ...options,
+  })
+  let reported = false
+  redis.on('error', error => {
+    if (!reported) logger.warn({ err: error }, 'redis is not reachable')
+    reported = true
+  })
+  redis.on('ready', () => {
+    if (reported) logger.info('redis is reachable again')
+    reported = false
+  })
+  return redis
+}
