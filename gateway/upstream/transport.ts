@@ -27,4 +27,3 @@ export interface Transport {
   /** Finishes what is in flight. */
   close(): Promise<void>
 }
-

@@ -1,0 +1,151 @@
+/**
+ * The routes of a contract: one for each HTTP binding of each method that the gateway exposes. Everything that can be
+ * wrong with a contract is found here, at boot, and said with the method's name.
+ */
+import type { DescField, DescMessage, DescMethod, DescService } from '@bufbuild/protobuf'
+import {
+  AccessLevel,
+  ContractError,
+  type HttpRule,
+  httpRuleOf,
+  methodName,
+  type Policy,
+  policyOf,
+} from '#runtime/contract.ts'
+import { type PathTemplate, parsePathTemplate } from './path-template.ts'
+
+/** Where the HTTP body goes: nowhere, into the whole message, or into one of its fields. */
+export type BodyBinding = { kind: 'none' } | { kind: 'message' } | { kind: 'field'; field: DescField }
+
+export interface Route {
+  /** `user.v1.UserService/GetUser` */
+  readonly name: string
+  /** The method's path on the wire. */
+  readonly rpcPath: string
+  readonly descriptor: DescMethod
+  readonly httpMethod: string
+  readonly template: PathTemplate
+  readonly policy: Policy
+  readonly body: BodyBinding
+  /** The field whose JSON is the response's body; the whole message when undefined. */
+  readonly responseField: DescField | undefined
+  /** The name of the upstream that serves it. */
+  readonly upstream: string
+}
+
+export interface ExposedService {
+  readonly service: DescService
+  readonly upstream: string
+}
+
+const METHOD_TOKEN = /^[A-Z]+$/
+
+/** @throws ContractError with every fault of the contract, one a line. */
+export function buildRouteTable(services: readonly ExposedService[]): Route[] {
+  const faults: string[] = []
+  const routes: Route[] = []
+  const taken = new Map<string, Route>()
+  for (const { service, upstream } of services) {
+    for (const descriptor of service.methods) {
+      try {
+        for (const route of routesOf(descriptor, upstream)) {
+          const key = `${route.httpMethod} ${route.template.shape}`
+          const other = taken.get(key)
+          if (other !== undefined) {
+            throw new ContractError(`${route.httpMethod} ${route.template.source} is taken by ${other.name}`)
+          }
+          taken.set(key, route)
+          routes.push(route)
+        }
+      } catch (error) {
+        if (!(error instanceof ContractError)) throw error
+        faults.push(`${methodName(descriptor)}: ${error.message}`)
+      }
+    }
+  }
+  if (faults.length > 0) throw new ContractError(`The contract cannot be served:\n  ${faults.join('\n  ')}`)
+  return routes
+}
+
+function routesOf(descriptor: DescMethod, upstream: string): Route[] {
+  const policy = checkedPolicy(descriptor)
+  const rule = httpRuleOf(descriptor)
+  if (rule === undefined) return []
+  if (policy.access === AccessLevel.INTERNAL || policy.access === AccessLevel.SERVICE) {
+    throw new ContractError('a method for services has no HTTP rule')
+  }
+  if (descriptor.methodKind !== 'unary') throw new ContractError('a streaming method has no HTTP rule')
+  return [rule, ...rule.additionalBindings].map(binding => {
+    const { httpMethod, path } = patternOf(binding)
+    const template = parsePathTemplate(path)
+    for (const variable of template.variables) assertBindable(descriptor.input, variable.fieldPath)
+    return {
+      name: methodName(descriptor),
+      rpcPath: `/${descriptor.parent.typeName}/${descriptor.name}`,
+      descriptor,
+      httpMethod,
+      template,
+      policy,
+      body: bodyOf(binding, httpMethod, descriptor.input),
+      responseField: binding.responseBody === '' ? undefined : fieldOf(descriptor.output, binding.responseBody),
+      upstream,
+    }
+  })
+}
+
+function checkedPolicy(descriptor: DescMethod): Policy {
+  const policy = policyOf(descriptor)
+  if (policy === undefined || policy.access === AccessLevel.UNSPECIFIED) {
+    throw new ContractError('has no policy: add `option (edge.v1.policy) = {access: …}`')
+  }
+  if ((policy.access === AccessLevel.ROLES) !== policy.roles.length > 0) {
+    throw new ContractError('roles go with ACCESS_ROLES, and it with them')
+  }
+  const status = policy.successStatus
+  if (status !== 0 && (status < 200 || status > 299))
+    throw new ContractError(`success_status ${status} is not a success`)
+  return policy
+}
+
+function patternOf({ pattern, additionalBindings }: HttpRule): { httpMethod: string; path: string } {
+  if (additionalBindings.some(binding => binding.additionalBindings.length > 0)) {
+    throw new ContractError('additional_bindings cannot be nested')
+  }
+  if (pattern.case === undefined) throw new ContractError('the HTTP rule has no pattern')
+  if (pattern.case !== 'custom') return { httpMethod: pattern.case.toUpperCase(), path: pattern.value }
+  if (!METHOD_TOKEN.test(pattern.value.kind)) {
+    throw new ContractError(`the custom pattern's kind "${pattern.value.kind}" is not an HTTP method in capitals`)
+  }
+  return { httpMethod: pattern.value.kind, path: pattern.value.path }
+}
+
+function bodyOf(rule: HttpRule, httpMethod: string, input: DescMessage): BodyBinding {
+  if (rule.body === '') return { kind: 'none' }
+  if (httpMethod === 'GET' || httpMethod === 'HEAD' || httpMethod === 'DELETE') {
+    throw new ContractError(`a body has no meaning in ${httpMethod} (RFC 9110 section 9.3)`)
+  }
+  return rule.body === '*' ? { kind: 'message' } : { kind: 'field', field: fieldOf(input, rule.body) }
+}
+
+function fieldOf(message: DescMessage, name: string): DescField {
+  const field = message.fields.find(candidate => candidate.name === name)
+  if (field === undefined) throw new ContractError(`${message.typeName} has no field ${name}`)
+  return field
+}
+
+/** A path variable ends in a single scalar or enum; what comes before are messages. */
+function assertBindable(message: DescMessage, fieldPath: readonly string[]): void {
+  let current: DescMessage = message
+  for (const [index, name] of fieldPath.entries()) {
+    const field = fieldOf(current, name)
+    const isLast = index === fieldPath.length - 1
+    if (isLast) {
+      if (field.fieldKind !== 'scalar' && field.fieldKind !== 'enum') {
+        throw new ContractError(`the path variable ${fieldPath.join('.')} is not a single scalar`)
+      }
+    } else {
+      if (field.fieldKind !== 'message') throw new ContractError(`${fieldPath.join('.')}: ${name} is not a message`)
+      current = field.message
+    }
+  }
+}
