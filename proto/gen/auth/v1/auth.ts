@@ -29,6 +29,7 @@ export const protobufFileName = "auth/v1/auth.proto";
 export interface SignUpRequest {
   email: string;
   password: string;
+  /** Without control characters. */
   name: string;
   /** Where the refresh token goes: `cookie`, the default, or `body`, for native clients. */
   tokenDelivery: string;

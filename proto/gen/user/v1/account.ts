@@ -29,6 +29,7 @@ export const protobufFileName = "user/v1/account.proto";
 
 export interface CreateAccountRequest {
   id: string;
+  /** As auth-svc has normalised it. */
   email: string;
   name: string;
   /** `user` unless given; `admin` is for the first administrator. */

@@ -39,6 +39,7 @@ export interface GetMeRequest {
 }
 
 export interface UpdateMeRequest {
+  /** Without control characters. */
   name?: string | undefined;
 }
 
@@ -74,7 +75,10 @@ export interface DeleteUserResponse {
 
 export interface UpdateUserAccessRequest {
   id: string;
-  role?: string | undefined;
+  role?:
+    | string
+    | undefined;
+  /** Without control characters; empty for none. */
   department?: string | undefined;
 }
 
