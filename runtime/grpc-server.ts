@@ -52,6 +52,8 @@ export interface GrpcServerOptions {
   verifier: TokenVerifier
   /** What the service cannot work without; checked every second for the health service. */
   dependencies: Record<string, () => Promise<unknown>>
+  /** What an error of a dependency means to the caller, such as postgres.ts's `toStatusError`. INTERNAL unless mapped. */
+  mapError?: (error: unknown) => unknown
 }
 
 export interface GrpcServer {
@@ -71,17 +73,16 @@ interface Method {
 }
 
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
-  const { contract, logger, verifier, dependencies } = options
+  const { contract, logger, verifier, dependencies, mapError = error => error } = options
   const server = new Server({ 'grpc.max_receive_message_length': 4 * 1024 * 1024 })
-  const health = new HealthImplementation({ '': 'NOT_SERVING' })
-  health.addToServer(server)
+  const health = addHealth(server)
   const streams = new Set<AbortController>()
   let watch: NodeJS.Timeout | undefined
 
   async function checkHealth(): Promise<void> {
     const failed: string[] = []
     for (const [name, check] of Object.entries(dependencies)) await check().catch(() => failed.push(name))
-    if (watch !== undefined) health.setStatus('', failed.length === 0 ? 'SERVING' : 'NOT_SERVING')
+    if (watch !== undefined) health.setStatus(failed.length === 0 ? 'SERVING' : 'NOT_SERVING')
     if (failed.length > 0) logger.debug({ failed }, 'not ready')
   }
 
@@ -90,6 +91,12 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
       await checkHealth()
       if (watch !== undefined) keepChecking()
     }, 1000).unref()
+  }
+
+  function announceStop(): void {
+    clearTimeout(watch)
+    watch = undefined
+    health.setStatus('NOT_SERVING')
   }
 
   return {
@@ -115,12 +122,10 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
       await checkHealth()
       return port
     },
-    announceStop() {
-      clearTimeout(watch)
-      watch = undefined
-      health.setStatus('', 'NOT_SERVING')
-    },
+    announceStop,
     stop: () => {
+      announceStop()
+      health.end()
       // A watch would never end by itself.
       for (const stream of streams) stream.abort()
       return new Promise((resolve, reject) => server.tryShutdown(error => (error ? reject(error) : resolve())))
@@ -171,7 +176,8 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
       let code = status.OK
       try {
         return await work()
-      } catch (error) {
+      } catch (thrown) {
+        const error = mapError(thrown)
         code = error instanceof StatusError ? error.code : status.INTERNAL
         if (!(error instanceof StatusError) || error.cause !== undefined)
           logger.error({ err: error, method: method.name }, 'call failed')
@@ -207,7 +213,42 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   async function authenticate(policy: Policy, metadata: Metadata): Promise<Principal | undefined> {
     if (policy.access === AccessLevel.PUBLIC || policy.access === AccessLevel.INTERNAL) return undefined
     const token = bearerToken(first(metadata, 'authorization'))
-    return token === undefined ? undefined : verifier.verify(token)
+    if (token === undefined) return undefined
+    if (!policy.tolerateInvalidToken) return verifier.verify(token)
+    return verifier.verify(token).catch(error => {
+      if (error instanceof StatusError && error.code === status.UNAUTHENTICATED) return undefined
+      throw error
+    })
+  }
+}
+
+interface Health {
+  setStatus(status: 'SERVING' | 'NOT_SERVING'): void
+  /** Ends the watches of clients: the library leaves them open, and a graceful stop would wait for them for ever. */
+  end(): void
+}
+
+/** grpc.health.v1 for the server as a whole. */
+function addHealth(server: Server): Health {
+  const health = new HealthImplementation({ '': 'NOT_SERVING' })
+  const watches = new Set<ServerWritableStream<unknown, unknown>>()
+  const addService: Server['addService'] = (definition, implementation) => {
+    const watch = implementation['watch'] as handleServerStreamingCall<unknown, unknown>
+    server.addService(definition, {
+      ...implementation,
+      watch: (call: ServerWritableStream<unknown, unknown>) => {
+        watches.add(call)
+        call.on('close', () => watches.delete(call))
+        watch(call)
+      },
+    })
+  }
+  health.addToServer({ addService } as Server)
+  return {
+    setStatus: status => health.setStatus('', status),
+    end: () => {
+      for (const watch of watches) watch.end()
+    },
   }
 }
 

@@ -87,6 +87,11 @@ export interface Policy {
     | undefined;
   /** The HTTP status of success, 200 unless set. 204 sends no body. */
   successStatus: number;
+  /**
+   * With ACCESS_OPTIONAL: a token that is expired, revoked or not valid counts as none. For signing out, which must
+   * work whatever is left of the session.
+   */
+  tolerateInvalidToken: boolean;
 }
 
 /**
@@ -126,7 +131,7 @@ export interface Cookie {
 }
 
 function createBasePolicy(): Policy {
-  return { access: 0, roles: [], timeout: undefined, successStatus: 0 };
+  return { access: 0, roles: [], timeout: undefined, successStatus: 0, tolerateInvalidToken: false };
 }
 
 export const Policy: MessageFns<Policy> = {
@@ -142,6 +147,9 @@ export const Policy: MessageFns<Policy> = {
     }
     if (message.successStatus !== 0) {
       writer.uint32(32).int32(message.successStatus);
+    }
+    if (message.tolerateInvalidToken !== false) {
+      writer.uint32(40).bool(message.tolerateInvalidToken);
     }
     return writer;
   },
@@ -191,6 +199,14 @@ export const Policy: MessageFns<Policy> = {
             message.successStatus = reader.int32();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.tolerateInvalidToken = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -214,6 +230,7 @@ export const Policy: MessageFns<Policy> = {
       ? Duration.fromPartial(object.timeout)
       : undefined;
     message.successStatus = object.successStatus ?? 0;
+    message.tolerateInvalidToken = object.tolerateInvalidToken ?? false;
     return message;
   },
 };

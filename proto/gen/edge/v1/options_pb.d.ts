@@ -44,6 +44,14 @@ export declare type Policy = Message<"edge.v1.Policy"> & {
    * @generated from field: int32 success_status = 4;
    */
   successStatus: number;
+
+  /**
+   * With ACCESS_OPTIONAL: a token that is expired, revoked or not valid counts as none. For signing out, which must
+   * work whatever is left of the session.
+   *
+   * @generated from field: bool tolerate_invalid_token = 5;
+   */
+  tolerateInvalidToken: boolean;
 };
 
 /**
