@@ -5,10 +5,10 @@
 import {
   type CallOptions,
   type ChannelCredentials,
-  type Client as GrpcClient,
   type ClientOptions,
   type ClientReadableStream,
   credentials,
+  type Client as GrpcClient,
   Metadata,
   type ServiceError,
 } from '@grpc/grpc-js'

@@ -5,6 +5,7 @@ import { Kysely, PostgresDialect, sql } from 'kysely'
 import { FileMigrationProvider, Migrator } from 'kysely/migration'
 import pg from 'pg'
 import type { Logger } from './logger.ts'
+import { Code, StatusError, unavailable } from './status.ts'
 
 export interface DatabaseOptions {
   url: string
@@ -24,7 +25,7 @@ export interface Database<Tables> {
   close(): Promise<void>
 }
 
-// A timestamp keeps its microseconds and a bigint its digits unless it is asked for as something smaller.
+// A bigint keeps its digits. A timestamp becomes a Date, which has milliseconds: who needs its microseconds selects it as text.
 const INT8 = 20
 const types = new pg.TypeOverrides()
 types.setTypeParser(INT8, text => BigInt(text))
@@ -73,4 +74,43 @@ export async function migrate(options: { url: string; schema: string; folder: st
   } finally {
     await close()
   }
+}
+
+// SQLSTATE (PostgreSQL, appendix A): class 08 connection, class 53 resources (such as too many connections), 57P*
+// shutdown and crash, 25006 a primary that has become a standby.
+const UNAVAILABLE_STATE = /^(08|53|57P|25006)/
+const QUERY_CANCELED = '57014'
+const CONFLICT_STATES = ['40001', '40P01'] // serialization failure, deadlock
+
+const UNREACHABLE = /^(ECONN|EPIPE|ETIMEDOUT|EHOST|ENET|ENOTFOUND|EAI_AGAIN|ENOENT)/
+// What pg, its pool and Kysely say without a code.
+const NO_CONNECTION =
+  /^(Connection terminated|timeout ex|Client (has encountered a connection error|was closed)|Cannot use a pool|driver has)/
+const READ_TIMEOUT = 'Query read timeout'
+
+/**
+ * What a failure of the database means to a caller: UNAVAILABLE when the connection is lost or none can be had,
+ * DEADLINE_EXCEEDED when a statement took too long, ABORTED when another transaction won and a retry may succeed.
+ * @returns the error itself where only its thrower can tell, as with a violated constraint.
+ */
+export function toStatusError(error: unknown): unknown {
+  if (error instanceof StatusError || !(error instanceof Error)) return error
+  const state = error instanceof pg.DatabaseError ? (error.code ?? '') : ''
+  if (UNAVAILABLE_STATE.test(state) || (state === '' && isUnreachable(error))) {
+    return unavailable('The database cannot be reached', { cause: error })
+  }
+  if (state === QUERY_CANCELED || error.message === READ_TIMEOUT) {
+    return new StatusError(Code.DEADLINE_EXCEEDED, 'The database took too long', {
+      reason: 'deadline_exceeded',
+      cause: error,
+    })
+  }
+  if (CONFLICT_STATES.includes(state)) {
+    return new StatusError(Code.ABORTED, 'Another change came in between', { reason: 'aborted', cause: error })
+  }
+  return error
+}
+
+function isUnreachable(error: Error): boolean {
+  return ('code' in error && UNREACHABLE.test(String(error.code))) || NO_CONNECTION.test(error.message)
 }

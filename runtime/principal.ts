@@ -67,32 +67,41 @@ export interface Jwk {
 
 /** A public key in PEM, by `kid`. */
 export interface KeySource {
-  /** @throws StatusError UNAVAILABLE when the keys cannot be had, so that this is never mistaken for a bad token. */
+  /** @throws StatusError UNAVAILABLE when the keys cannot be had: an unknown key is then not taken for a bad token. */
   find(kid: string): Promise<string | undefined>
 }
 
 /**
- * The key set of auth-svc, fetched when a `kid` is not in it, but not more often than `minIntervalMs`: a flood of
- * invented kids costs no fetches. Keys that the set no longer holds are forgotten with the next fetch, which happens
- * every `maxAgeMs` at the least.
+ * The key set of auth-svc, fetched when a `kid` is not in it, but not more often than `minIntervalMs`, or `retryMs`
+ * while fetching fails: a flood of invented kids costs no fetches. Keys that the set no longer holds are forgotten with
+ * the next fetch, which happens every `maxAgeMs` at the least.
  */
 export function createRemoteKeySet(options: {
   fetch: () => Promise<readonly Jwk[]>
   minIntervalMs?: number
+  retryMs?: number
   maxAgeMs?: number
   now?: () => number
 }): KeySource & { refresh(): Promise<void>; readonly isLoaded: boolean } {
-  const { fetch, minIntervalMs = 5_000, maxAgeMs = 60_000, now = Date.now } = options
+  const { fetch, minIntervalMs = 5_000, retryMs = 1_000, maxAgeMs = 60_000, now = Date.now } = options
   let keys = new Map<string, string>()
   let fetchedAt = Number.NEGATIVE_INFINITY
   let attemptedAt = Number.NEGATIVE_INFINITY
   let fetching: Promise<void> | undefined
+  /** Of the latest attempt. */
+  let failure: unknown
 
   async function load(): Promise<void> {
     attemptedAt = now()
-    const jwks = await fetch()
-    keys = new Map(jwks.map(jwk => [jwk.kid, toPem(jwk)]))
-    fetchedAt = now()
+    try {
+      const jwks = await fetch()
+      keys = new Map(jwks.map(jwk => [jwk.kid, toPem(jwk)]))
+      fetchedAt = now()
+      failure = undefined
+    } catch (error) {
+      failure = error
+      throw error
+    }
   }
 
   function refresh(): Promise<void> {
@@ -109,27 +118,22 @@ export function createRemoteKeySet(options: {
     },
     async find(kid) {
       const stale = now() - fetchedAt > maxAgeMs
-      const mayFetch = fetching !== undefined || now() - attemptedAt >= minIntervalMs
+      const interval = failure === undefined ? minIntervalMs : retryMs
+      const mayFetch = fetching !== undefined || now() - attemptedAt >= interval
       const known = keys.get(kid)
-      if (known !== undefined) {
-        // A known key serves while a newer set is on its way, and while auth-svc is away.
-        if (stale && mayFetch) refresh().catch(() => {})
-        return known
+      // A known key serves while a newer set is on its way, and while auth-svc is away. Failure is kept in `failure`.
+      if (mayFetch && (known === undefined || stale)) {
+        const refreshed = refresh().catch(() => {})
+        if (known === undefined) await refreshed
       }
-      if (mayFetch) {
-        try {
-          await refresh()
-        } catch (cause) {
-          if (keys.size === 0)
-            throw unavailable('The keys that tokens are verified with cannot be had', {
-              reason: 'keys_unavailable',
-              cause,
-            })
-        }
-      } else if (keys.size === 0) {
-        throw unavailable('The keys that tokens are verified with cannot be had', { reason: 'keys_unavailable' })
+      const found = known ?? keys.get(kid)
+      if (found === undefined && (failure !== undefined || keys.size === 0)) {
+        throw unavailable('The keys that tokens are verified with cannot be had', {
+          reason: 'keys_unavailable',
+          cause: failure,
+        })
       }
-      return keys.get(kid)
+      return found
     },
   }
 }
