@@ -1,0 +1,56 @@
+import { setTimeout } from 'node:timers/promises'
+import { readContract } from '#runtime/contract.ts'
+import { readSettings } from '#runtime/env.ts'
+import { manageLifecycle } from '#runtime/lifecycle.ts'
+import { createLogger } from '#runtime/logger.ts'
+import { openDatabase } from '#runtime/postgres.ts'
+import { createTokenVerifier } from '#runtime/principal.ts'
+import { startTelemetry } from '#runtime/telemetry.ts'
+import { userSettings } from './config.ts'
+import { openKeySet } from './key-set.ts'
+import { createUserServer } from './server.ts'
+import { SCHEMA, type Tables } from './tables.ts'
+
+const settings = readSettings(userSettings)
+const logger = createLogger({ service: 'user-svc', level: settings.LOG_LEVEL })
+const telemetry = startTelemetry({ service: 'user-svc', endpoint: settings.OTEL_EXPORTER_OTLP_ENDPOINT })
+const database = openDatabase<Tables>({
+  url: settings.DATABASE_URL,
+  schema: SCHEMA,
+  poolSize: settings.DATABASE_POOL_SIZE,
+  logger,
+})
+const keySet = openKeySet(settings.AUTH_SVC_ADDRESS)
+const server = createUserServer({
+  contract: readContract(new URL('../proto/gen/contract.binpb', import.meta.url)),
+  logger,
+  verifier: createTokenVerifier({
+    keys: keySet.keys,
+    issuer: settings.TOKEN_ISSUER,
+    audience: settings.TOKEN_AUDIENCE,
+    acceptService: true,
+  }),
+  database,
+  pageTokenSecret: settings.PAGE_TOKEN_SECRET,
+})
+
+manageLifecycle({
+  logger,
+  stages: [
+    { name: 'readiness', stop: () => server.announceStop() },
+    { name: 'drain delay', stop: () => setTimeout(settings.DRAIN_DELAY_MS) },
+    { name: 'server', stop: () => server.stop() },
+    { name: 'key set', stop: () => keySet.close() },
+    { name: 'database', stop: () => database.close() },
+    { name: 'telemetry', stop: () => telemetry.shutdown() },
+  ],
+})
+
+const address = `${settings.LISTEN_HOST}:${settings.USER_SVC_PORT}`
+try {
+  const port = await server.listen(address)
+  logger.info({ host: settings.LISTEN_HOST, port }, 'listening')
+} catch (error) {
+  logger.fatal({ err: error }, `cannot listen on ${address}; LISTEN_HOST and USER_SVC_PORT say where`)
+  process.exit(1)
+}

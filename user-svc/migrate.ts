@@ -1,0 +1,15 @@
+import { join } from 'node:path'
+import { readSettings } from '#runtime/env.ts'
+import { createLogger } from '#runtime/logger.ts'
+import { migrate } from '#runtime/postgres.ts'
+import { migrationSettings } from './config.ts'
+import { SCHEMA } from './tables.ts'
+
+const { DATABASE_URL, LOG_LEVEL } = readSettings(migrationSettings)
+
+await migrate({
+  url: DATABASE_URL,
+  schema: SCHEMA,
+  folder: join(import.meta.dirname, 'migrations'),
+  logger: createLogger({ service: 'user-svc-migrate', level: LOG_LEVEL }),
+})
