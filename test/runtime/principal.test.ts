@@ -1,0 +1,82 @@
+import { generateKeyPairSync } from 'node:crypto'
+import t from 'tap'
+import { createRemoteKeySet, createTokenVerifier, type Jwk } from '#runtime/principal.ts'
+import { Code } from '#runtime/status.ts'
+import { createTokenMint } from '../support/token-mint.ts'
+
+const issuer = 'https://issuer.example'
+const mint = createTokenMint({ issuer, audience: 'us' })
+const verifier = createTokenVerifier({ keys: mint.keys, issuer, audience: 'us' })
+const serviceVerifier = createTokenVerifier({ keys: mint.keys, issuer, audience: 'us', acceptService: true })
+
+t.test('an access token becomes its user, with times in milliseconds', async t => {
+  t.match(await verifier.verify(mint.access({ sub: 'u', sid: 's', iat: 1_700_000_000.25, role: 'editor' })), {
+    kind: 'user',
+    userId: 'u',
+    sessionId: 's',
+    role: 'editor',
+    issuedAt: 1_700_000_000_250,
+  })
+})
+
+t.test('no forged token opens anything, whether service tokens are accepted or not', async t => {
+  for (const [name, token] of Object.entries(mint.forgeries())) {
+    await t.rejects(verifier.verify(token), { code: Code.UNAUTHENTICATED, reason: 'token_invalid' }, name)
+    if (token !== undefined && name !== 'a service token') {
+      await t.rejects(serviceVerifier.verify(token), { code: Code.UNAUTHENTICATED }, name)
+    }
+  }
+  await t.rejects(verifier.verify(mint.access({ exp: 1 })), { reason: 'token_expired' })
+})
+
+t.test('a service token is one only where it is accepted', async t => {
+  t.same(await serviceVerifier.verify(mint.service()), { kind: 'service', service: 'auth-svc' })
+})
+
+function jwk(kid: string): Jwk {
+  const { x = '' } = generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' })
+  return { kty: 'OKP', crv: 'Ed25519', x, kid }
+}
+
+t.test('the key set is fetched for a kid that it lacks, but not more often than its bound', async t => {
+  let now = 0
+  let fetches = 0
+  let published = [jwk('one')]
+  const keys = createRemoteKeySet({
+    fetch: async () => {
+      fetches++
+      return published
+    },
+    minIntervalMs: 5000,
+    now: () => now,
+  })
+  t.ok(await keys.find('one'))
+  for (let attempt = 0; attempt < 100; attempt++) t.equal(await keys.find(`invented ${attempt}`), undefined)
+  t.equal(fetches, 1)
+  published = [jwk('one'), jwk('two')]
+  now = 5000
+  const found = await Promise.all([keys.find('two'), keys.find('two'), keys.find('two')])
+  t.ok(found.every(key => key !== undefined))
+  t.equal(fetches, 2, 'those who ask at once share a fetch')
+})
+
+t.test('a key that was withdrawn is forgotten, and a known one serves while the set cannot be fetched', async t => {
+  let now = 0
+  let answer: () => Promise<Jwk[]> = async () => [jwk('one')]
+  const keys = createRemoteKeySet({ fetch: () => answer(), maxAgeMs: 60_000, now: () => now })
+  t.ok(await keys.find('one'))
+  answer = () => Promise.reject(new Error('auth-svc is away'))
+  now = 120_000
+  t.ok(await keys.find('one'))
+  answer = async () => [jwk('two')]
+  now = 240_000
+  await keys.find('one')
+  await keys.refresh()
+  t.equal(await keys.find('one'), undefined)
+})
+
+t.test('keys that cannot be had are not a fault of the token', async t => {
+  const keys = createRemoteKeySet({ fetch: () => Promise.reject(new Error('away')) })
+  const blind = createTokenVerifier({ keys, issuer, audience: 'us' })
+  await t.rejects(blind.verify(mint.access({})), { code: Code.UNAVAILABLE, reason: 'keys_unavailable' })
+})

@@ -1,0 +1,42 @@
+import { execFileSync } from 'node:child_process'
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { FileRegistry } from '@bufbuild/protobuf'
+import { parseContract } from '#runtime/contract.ts'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const buf = path.join(root, 'node_modules/.bin/buf')
+
+// What a contract may import besides google.protobuf, as modules of the workspace that it is built in.
+const IMPORTS = [
+  'proto/edge',
+  'node_modules/google-proto-files/google/api/annotations.proto',
+  'node_modules/google-proto-files/google/api/http.proto',
+]
+
+/**
+ * Compiles `.proto` texts, by path, with buf: a contract as a user of the gateway would write it.
+ * @throws with buf's own words for a text that does not compile.
+ */
+export function buildContract(files: Record<string, string>): FileRegistry {
+  const folder = mkdtempSync(path.join(tmpdir(), 'contract-'))
+  try {
+    for (const [name, text] of Object.entries(files)) {
+      const file = path.join(folder, 'own', name)
+      mkdirSync(path.dirname(file), { recursive: true })
+      writeFileSync(file, text)
+    }
+    for (const source of IMPORTS) {
+      const name = source.replace(/^(proto|node_modules\/google-proto-files)\//, '')
+      cpSync(path.join(root, source), path.join(folder, 'imports', name), { recursive: true })
+    }
+    writeFileSync(path.join(folder, 'buf.yaml'), 'version: v2\nmodules: [{path: own}, {path: imports}]\n')
+    return parseContract(
+      execFileSync(buf, ['build', '--as-file-descriptor-set', '-o', '-#format=binpb'], { cwd: folder }),
+    )
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
