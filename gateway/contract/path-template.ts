@@ -31,6 +31,8 @@ export interface PathTemplate {
   readonly verb: string | undefined
   /** Equal for two templates that match the same paths. */
   readonly shape: string
+  /** Whether a raw request path, without the query, is one of the template's. */
+  matches(path: string): boolean
   /**
    * The values of the variables in a request path, percent-decoded exactly once, in the order of `variables`.
    * @param path raw, without the query; it is known to match the segments.
@@ -54,6 +56,15 @@ export function parsePathTemplate(source: string): PathTemplate {
     variables,
     verb,
     shape,
+    matches(path) {
+      const withoutVerb = verb === undefined ? path : stripVerb(path, verb)
+      const parts = withoutVerb?.slice(1).split('/') ?? []
+      return (
+        (restAt === -1 ? parts.length === segments.length : parts.length >= restAt) &&
+        !parts.includes('') &&
+        segments.every((segment, index) => segment.kind !== 'literal' || segment.text === parts[index])
+      )
+    },
     extract(path) {
       const withoutVerb = verb === undefined ? path : stripVerb(path, verb)
       if (withoutVerb === undefined) return undefined

@@ -22,8 +22,8 @@ export interface Transport {
     deadline: number,
     signal: AbortSignal,
   ): Promise<Uint8Array>
-  /** Whether a call would find the upstream. */
-  isReady(): boolean
+  /** Whether the upstream says of itself that it serves, by grpc.health.v1. */
+  isServing(): Promise<boolean>
   /** Finishes what is in flight. */
   close(): Promise<void>
 }

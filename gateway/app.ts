@@ -1,0 +1,120 @@
+/**
+ * The gateway as a Fastify instance, built from arguments and without side effects. Plugins and hooks are registered one
+ * by one, in the order in which a request meets them: that order is security.
+ */
+import fastifyCookie from '@fastify/cookie'
+import fastifyCors from '@fastify/cors'
+import fastifyHelmet from '@fastify/helmet'
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+} from 'fastify'
+import type { Logger } from '#runtime/logger.ts'
+import { answerBrokenRequest } from './broken-request.ts'
+import type { Route } from './contract/route-table.ts'
+import { type AuthenticationOptions, registerAuthentication } from './edge/authentication.ts'
+import { registerRequestTrace } from './edge/request-trace.ts'
+import { type HealthCheck, registerHealth } from './health.ts'
+import { allowedMethods, verbStrategy } from './routing.ts'
+import { HttpProblem, toProblem } from './transcoding/problem.ts'
+import { type RoutesOptions, registerRoutes, splitTarget } from './transcoding/routes.ts'
+
+export interface AppOptions {
+  readonly logger: Logger
+  readonly routes: readonly Route[]
+  readonly transcoding: Pick<RoutesOptions, 'codecFor' | 'transportOf' | 'defaultTimeoutOf'>
+  readonly authentication: AuthenticationOptions
+  readonly publicUrl: string
+  readonly corsOrigins: readonly string[]
+  readonly trustedProxies: readonly string[]
+  readonly bodyLimit: number
+  readonly sampleRatio: number
+  readonly healthChecks: readonly HealthCheck[]
+  readonly isStopping: () => boolean
+  /** Registers what is served besides the contract: the API document and its page. */
+  readonly registerDocs: (app: FastifyInstance) => Promise<void>
+}
+
+export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
+  const { logger, routes, authentication, publicUrl, corsOrigins } = options
+  const app: FastifyInstance = Fastify({
+    loggerInstance: logger as FastifyBaseLogger,
+    logController: new LogController({ disableRequestLogging: true }),
+    trustProxy: options.trustedProxies.length > 0 ? [...options.trustedProxies] : false,
+    bodyLimit: options.bodyLimit,
+    // A request that arrives while we drain is served: the balancer has not turned away yet.
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+    routerOptions: { maxParamLength: 1024, constraints: { verb: verbStrategy } },
+    clientErrorHandler: answerBrokenRequest,
+    frameworkErrors: (error, request, reply) => {
+      answerError(error, request as FastifyRequest, reply as FastifyReply)
+    },
+  })
+
+  registerRequestTrace(app, { sampleRatio: options.sampleRatio })
+  app.setErrorHandler<FastifyError>(answerError)
+  app.setNotFoundHandler(request => {
+    const { path } = splitTarget(request.raw)
+    const allowed = allowedMethods(routes, path)
+    throw allowed.length === 0
+      ? new HttpProblem('route_not_found')
+      : new HttpProblem('method_not_allowed', { allow: allowed.join(', ') })
+  })
+
+  await app.register(fastifyHelmet, {
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"], baseUri: ["'none'"], formAction: ["'none'"] },
+    },
+    crossOriginResourcePolicy: { policy: corsOrigins.length > 0 ? 'cross-origin' : 'same-origin' },
+    referrerPolicy: { policy: 'no-referrer' },
+  })
+  await app.register(fastifyCors, {
+    origin: [...corsOrigins],
+    credentials: true,
+    methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
+    exposedHeaders: ['x-request-id', 'traceresponse', 'retry-after', 'www-authenticate'],
+    maxAge: 600,
+  })
+  await app.register(fastifyCookie)
+  const authenticate = await registerAuthentication(app, authentication)
+
+  // The body stays bytes: the method's codec reads it, and reads it strictly.
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+    const encoding = request.headers['content-encoding'] ?? 'identity'
+    if (encoding.toLowerCase() === 'identity') done(null, body)
+    else done(new HttpProblem('unsupported_media_type'))
+  })
+
+  registerHealth(app, options.healthChecks, options.isStopping)
+  await options.registerDocs(app)
+  registerRoutes(app, {
+    routes,
+    ...options.transcoding,
+    authenticate,
+    revoke: revocation => authentication.revocations.add(revocation),
+    trustedOrigins: new Set([publicUrl, ...corsOrigins]),
+  })
+  return app
+
+  function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+    const { path } = splitTarget(request.raw)
+    // A request that the router refuses is not seen by the hooks, and so has no trace.
+    const traceId = request.trace?.spanContext.traceId ?? ''
+    const { problem, headers, isInternal } = toProblem(error, { path, traceId })
+    const cause = error instanceof Error ? error.cause : undefined
+    if (isInternal) request.log.error({ err: error }, 'request failed')
+    else if (cause !== undefined && problem.status >= 500) request.log.warn({ err: cause }, problem.code)
+    void reply
+      .status(problem.status)
+      .headers(headers)
+      .header('content-type', 'application/problem+json; charset=utf-8')
+      .send(JSON.stringify(problem))
+  }
+}

@@ -1,0 +1,51 @@
+import { fileURLToPath } from 'node:url'
+import { z } from 'zod'
+import { duration, logLevel, port, type Settings, telemetrySettings } from '#runtime/env.ts'
+
+const list = () =>
+  z
+    .string()
+    .default('')
+    .transform(text =>
+      text
+        .split(',')
+        .map(entry => entry.trim())
+        .filter(entry => entry !== ''),
+    )
+
+export const gatewaySettings = {
+  GATEWAY_PORT: port().default(3000).describe('Port of the REST API'),
+  LISTEN_HOST: z.string().default('127.0.0.1').describe('Address that the process listens on; 0.0.0.0 in a container'),
+  PUBLIC_URL: z
+    .url()
+    .default('http://127.0.0.1:3000')
+    .transform(url => new URL(url).origin)
+    .describe('Where clients reach the gateway; stands in the API document, and its origin may call with cookies'),
+  CORS_ORIGINS: list()
+    .pipe(z.array(z.url('takes origins such as https://app.example, separated by commas')))
+    .describe('Origins whose pages may call with credentials, separated by commas'),
+  TRUSTED_PROXIES: list().describe(
+    'Addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas; unset: none',
+  ),
+  GATEWAY_CONFIG: z
+    .string()
+    .default(fileURLToPath(new URL('gateway.yaml', import.meta.url)))
+    .describe('File that lists the upstreams'),
+  AUTH_SVC_ADDRESS: z.string().default('127.0.0.1:50051').describe('Address of auth-svc, for keys and revocations'),
+  REDIS_URL: z.url().describe('Redis, for the revocation stream'),
+  TOKEN_ISSUER: z.url().default('http://127.0.0.1:3000').describe('Exact `iss` of access tokens'),
+  TOKEN_AUDIENCE: z.string().default('gatehouse').describe('Exact `aud` of access tokens'),
+  BODY_LIMIT: z.coerce
+    .number()
+    .int()
+    .positive()
+    .default(1024 * 1024)
+    .describe('Bytes of a request body at most'),
+  DRAIN_DELAY_MS: duration('ms', 500).describe(
+    'Time between "not ready" and the end of listening, for balancers to see it',
+  ),
+  LOG_LEVEL: logLevel(),
+  ...telemetrySettings,
+}
+
+export type GatewaySettings = Settings<typeof gatewaySettings>

@@ -1,0 +1,155 @@
+/**
+ * The codec that is right by construction: structure by JSON Schema, values by @bufbuild/protobuf, which passes the
+ * ProtoJSON conformance suite, rules by the contract's validator. Others are measured against it.
+ */
+import {
+  type DescField,
+  type DescMessage,
+  type FileRegistry,
+  fromBinary,
+  fromJson,
+  type JsonObject,
+  type JsonValue,
+  type Message,
+  toBinary,
+  toJson,
+} from '@bufbuild/protobuf'
+import { reflect } from '@bufbuild/protobuf/reflect'
+import { Revocation } from '#proto/edge/v1/revocation.ts'
+import { type Cookie, cookieOf, isInline } from '#runtime/contract.ts'
+import { compileRules } from '#runtime/rules.ts'
+import { invalidArgument } from '#runtime/status.ts'
+import type { Route } from '../contract/route-table.ts'
+import type { Answer, Codec, CookieChange } from './codec.ts'
+import { compileBinding } from './request-binding.ts'
+import { compileStructure } from './structure.ts'
+
+/** @param registry for the types that an Any may hold. */
+export function createReferenceCodec(route: Route, registry: FileRegistry): Codec {
+  return { encode: compileEncode(route, registry), decode: compileDecode(route, registry) }
+}
+
+function compileEncode(route: Route, registry: FileRegistry): Codec['encode'] {
+  const { input } = route.descriptor
+  const bind = compileBinding(route)
+  const structure = compileStructure(input)
+  const rules = compileRules(input)
+  const cookies = cookieFields(input)
+
+  return request => {
+    const json = bind(request)
+    const faults = structure(json)
+    if (faults.length > 0) throw invalidArgument(faults)
+    for (const { field, cookie } of cookies) {
+      const value = request.cookies[cookie.name]
+      if (value !== undefined) (json as JsonObject)[field.jsonName] = value
+    }
+    const message = read(input, json, registry)
+    const violations = rules(message)
+    if (violations.length > 0) throw invalidArgument(violations)
+    return toBinary(input, message)
+  }
+}
+
+function read(input: DescMessage, json: JsonValue, registry: FileRegistry): Message {
+  try {
+    return fromJson(input, json, { registry })
+  } catch (error) {
+    throw notTheMessage(error)
+  }
+}
+
+/** What the structure check cannot see: an impossible date, a number out of range, two members of a oneof. */
+function notTheMessage(error: unknown): Error {
+  const message = error instanceof Error ? error.message : String(error)
+  const match = /^cannot decode (?:field \S+\.(\w+)|message \S+) from JSON: (.*)$/s.exec(message)
+  if (match === null) throw error
+  return invalidArgument([{ field: camelCase(match[1] ?? 'body'), description: match[2] ?? 'is not valid' }])
+}
+
+function camelCase(name: string): string {
+  return name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())
+}
+
+function compileDecode(route: Route, registry: FileRegistry): Codec['decode'] {
+  const { output } = route.descriptor
+  const inline = output.oneofs.find(isInline)
+  const memberDecoders = new Map(
+    output.fields.map(field => [field, field.message && compileAnswer(field.message, registry)]),
+  )
+  const whole = compileAnswer(output, registry)
+
+  return bytes => {
+    const message = fromBinary(output, bytes)
+    if (inline !== undefined) {
+      const content = reflect(output, message)
+      const member = content.oneofCase(inline)
+      const decode = member && memberDecoders.get(member)
+      if (member === undefined || decode === undefined)
+        throw new Error(`${output.typeName}: no member of ${inline.name} is set`)
+      return decode((content.get(member) as { message: Message }).message)
+    }
+    return whole(message, route.responseField)
+  }
+}
+
+/** Takes out what the edge consumes, then writes the rest. */
+function compileAnswer(
+  schema: DescMessage,
+  registry: FileRegistry,
+): (message: Message, responseField?: DescField) => Answer {
+  const cookies = cookieFields(schema)
+  const revocations = schema.fields.filter(field => field.message?.typeName === 'edge.v1.Revocation')
+
+  return (message, responseField) => {
+    const content = reflect(schema, message)
+    const changes: CookieChange[] = []
+    for (const { field, cookie, maxAge } of cookies) {
+      if (content.isSet(field)) {
+        const seconds = maxAge && (content.get(maxAge) as number)
+        changes.push({ cookie, value: content.get(field) as string, maxAge: seconds })
+      }
+      content.clear(field)
+    }
+    const revoked: Revocation[] = []
+    for (const field of revocations) {
+      for (const entry of entriesOf(content.get(field))) {
+        revoked.push(Revocation.decode(toBinary(field.message as DescMessage, entry.message)))
+      }
+      content.clear(field)
+    }
+    const json = toJson(schema, message, { registry, alwaysEmitImplicit: true }) as JsonObject
+    const body = responseField === undefined ? json : (json[responseField.jsonName] ?? null)
+    return { body: JSON.stringify(strip(body)), cookies: changes, revocations: revoked }
+  }
+
+  function strip(body: JsonValue): JsonValue {
+    // With alwaysEmitImplicit a cleared field without presence is still written.
+    if (typeof body === 'object' && body !== null && !Array.isArray(body)) {
+      for (const field of revocations) delete body[field.jsonName]
+    }
+    return body
+  }
+}
+
+function entriesOf(value: unknown): { message: Message }[] {
+  if (value === undefined) return []
+  return Symbol.iterator in (value as object)
+    ? [...(value as Iterable<{ message: Message }>)]
+    : [value as { message: Message }]
+}
+
+interface CookieField {
+  readonly field: DescField
+  readonly cookie: Cookie
+  readonly maxAge: DescField | undefined
+}
+
+function cookieFields(schema: DescMessage): CookieField[] {
+  return schema.fields.flatMap(field => {
+    const cookie = cookieOf(field)
+    if (cookie === undefined) return []
+    const maxAge = schema.fields.find(candidate => candidate.name === cookie.maxAgeField)
+    return [{ field, cookie, maxAge }]
+  })
+}

@@ -1,0 +1,130 @@
+/**
+ * Puts the route table into Fastify: one route a binding, each parse -> authenticate -> authorize -> bind -> call -> map.
+ */
+import type { IncomingMessage } from 'node:http'
+import type {} from '@fastify/cookie'
+import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { Revocation } from '#proto/edge/v1/revocation.ts'
+import { cookieOf, SameSite } from '#runtime/contract.ts'
+import type { UserPrincipal } from '#runtime/principal.ts'
+import type { PathTemplate } from '../contract/path-template.ts'
+import type { Route } from '../contract/route-table.ts'
+import type { Authenticate } from '../edge/authentication.ts'
+import { authorize } from '../edge/authorization.ts'
+import { callMetadata } from '../edge/call-metadata.ts'
+import { assertSameSite } from '../edge/cross-site.ts'
+import type { Transport } from '../upstream/transport.ts'
+import type { Codec, CookieChange } from './codec.ts'
+import { HttpProblem } from './problem.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who calls; undefined for nobody. */
+    principal: UserPrincipal | undefined
+  }
+}
+
+export interface RoutesOptions {
+  readonly routes: readonly Route[]
+  readonly codecFor: (route: Route) => Codec
+  readonly transportOf: (upstream: string) => Transport
+  /** Milliseconds for a method without a timeout of its own. */
+  readonly defaultTimeoutOf: (upstream: string) => number
+  readonly authenticate: Authenticate
+  /** What an answer revokes, to be known here at once. */
+  readonly revoke: (revocation: Revocation) => void
+  readonly trustedOrigins: ReadonlySet<string>
+}
+
+export function registerRoutes(app: FastifyInstance, options: RoutesOptions): void {
+  app.decorateRequest('principal')
+  for (const route of options.routes) registerRoute(app, route, options)
+}
+
+function registerRoute(app: FastifyInstance, route: Route, options: RoutesOptions): void {
+  const { policy, template } = route
+  const codec = options.codecFor(route)
+  const transport = options.transportOf(route.upstream)
+  const timeoutMs = policy.timeout ? durationMs(policy.timeout) : options.defaultTimeoutOf(route.upstream)
+  const successStatus = policy.successStatus || 200
+  const cookieNames = route.descriptor.input.fields.flatMap(field => cookieOf(field)?.name ?? [])
+
+  app.route({
+    method: route.httpMethod,
+    ...toFastifyPath(template),
+    onRequest: async request => {
+      request.principal = await options.authenticate(request, policy)
+      authorize(policy, request.principal)
+      if (cookieNames.some(name => request.cookies[name] !== undefined)) {
+        assertSameSite(request, options.trustedOrigins)
+      }
+    },
+    handler: async (request, reply) => {
+      const { path, query } = splitTarget(request.raw)
+      const pathValues = template.extract(path)
+      if (pathValues === undefined) throw new HttpProblem('route_not_found')
+      const body = request.body instanceof Uint8Array ? request.body : undefined
+      const message = codec.encode({ pathValues, query, body, cookies: request.cookies })
+      const response = await transport.unary(
+        route.rpcPath,
+        message,
+        callMetadata(request),
+        Date.now() + timeoutMs,
+        whenClientLeaves(reply),
+      )
+      const answer = codec.decode(response)
+      for (const revocation of answer.revocations) options.revoke(revocation)
+      for (const change of answer.cookies) writeCookie(reply, change)
+      reply.status(successStatus)
+      if (successStatus === 204) return reply.send()
+      return reply.header('content-type', 'application/json; charset=utf-8').send(answer.body)
+    },
+  })
+}
+
+/**
+ * The router's notation for a template. The values are taken from the raw path, so its names do not matter. A verb after
+ * a literal is part of the literal; after a variable it is a constraint, since the router would let the variable take it.
+ */
+function toFastifyPath({ segments, verb }: PathTemplate): { url: string; constraints?: { verb: string } } {
+  const parts = segments.map((segment, index) => {
+    if (segment.kind === 'rest') return '*'
+    return segment.kind === 'single' ? `:p${index}` : segment.text
+  })
+  const url = `/${parts.join('/')}`
+  if (verb === undefined) return { url }
+  return segments.at(-1)?.kind === 'literal' ? { url: `${url}::${verb}` } : { url, constraints: { verb } }
+}
+
+/** The target's path and query as they came; an absolute-form target (RFC 9112 section 3.2.2) loses its authority. */
+export function splitTarget({ url = '/' }: IncomingMessage): { path: string; query: string } {
+  const target = url.startsWith('/') ? url : url.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, '')
+  const [beforeFragment = ''] = target.split('#', 1)
+  const mark = beforeFragment.indexOf('?')
+  return mark === -1
+    ? { path: beforeFragment, query: '' }
+    : { path: beforeFragment.slice(0, mark), query: beforeFragment.slice(mark + 1) }
+}
+
+/** Nobody waits for the answer any more: the call is cancelled with it. */
+function whenClientLeaves(reply: FastifyReply): AbortSignal {
+  const controller = new AbortController()
+  reply.raw.once('close', () => {
+    if (!reply.raw.writableFinished) controller.abort()
+  })
+  return controller.signal
+}
+
+function writeCookie(reply: FastifyReply, { cookie, value, maxAge }: CookieChange): void {
+  reply.setCookie(cookie.name, value, {
+    path: cookie.path,
+    secure: true,
+    httpOnly: true,
+    sameSite: cookie.sameSite === SameSite.LAX ? 'lax' : 'strict',
+    ...(value === '' ? { maxAge: 0 } : maxAge !== undefined && { maxAge }),
+  })
+}
+
+function durationMs({ seconds, nanos }: { seconds: bigint; nanos: number }): number {
+  return Number(seconds) * 1000 + nanos / 1e6
+}

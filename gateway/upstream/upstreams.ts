@@ -1,0 +1,68 @@
+/**
+ * The upstreams of `gateway.yaml`: a name, an address, the image of the contract, and which of its services to expose.
+ */
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
+import type { FileRegistry } from '@bufbuild/protobuf'
+import { parse } from 'yaml'
+import { z } from 'zod'
+import { readContract, serviceOf } from '#runtime/contract.ts'
+import { SettingsError } from '#runtime/env.ts'
+import type { ExposedService } from '../contract/route-table.ts'
+import { createGrpcJsTransport } from './grpc-js-transport.ts'
+import type { Transport } from './transport.ts'
+
+const upstreamSchema = z.strictObject({
+  name: z.string().regex(/^[a-z][a-z0-9-]*$/, 'takes lower-case letters, digits and dashes'),
+  address: z.string().min(1),
+  /** Path of the image, from the file's folder. */
+  contract: z.string().min(1),
+  services: z.array(z.string()).min(1),
+  /** Milliseconds for a call whose method has no timeout of its own. */
+  timeoutMs: z.int().positive().default(2500),
+  /** Bytes of one response. */
+  maxMessageLength: z
+    .int()
+    .positive()
+    .default(4 * 1024 * 1024),
+})
+
+const fileSchema = z.strictObject({ upstreams: z.array(upstreamSchema).min(1) })
+
+export type UpstreamConfig = z.output<typeof upstreamSchema>
+
+export interface Upstream {
+  readonly config: UpstreamConfig
+  readonly registry: FileRegistry
+  readonly exposed: readonly ExposedService[]
+  readonly transport: Transport
+}
+
+/**
+ * @param env for `${NAME}` and `${NAME:-default}` in the file, as compose has them.
+ * @throws SettingsError that names each bad entry.
+ */
+export function readUpstreamConfig(file: string, env: NodeJS.ProcessEnv): UpstreamConfig[] {
+  const missing: string[] = []
+  const text = readFileSync(file, 'utf8').replace(
+    /\$\{([A-Z_][A-Z0-9_]*)(?::-([^}]*))?\}/g,
+    (_, name: string, fallback?: string) => {
+      const value = env[name] || fallback
+      if (value === undefined) missing.push(name)
+      return value ?? ''
+    },
+  )
+  if (missing.length > 0)
+    throw new SettingsError(`${file} takes these settings, which are not set: ${missing.join(', ')}`)
+  const result = fileSchema.safeParse(parse(text))
+  if (!result.success) throw new SettingsError(`${file} is not valid:\n${z.prettifyError(result.error)}`)
+  const folder = path.dirname(file)
+  return result.data.upstreams.map(upstream => ({ ...upstream, contract: path.resolve(folder, upstream.contract) }))
+}
+
+/** @throws ContractError for a service that the image does not have. */
+export function openUpstream(config: UpstreamConfig): Upstream {
+  const registry = readContract(config.contract)
+  const exposed = config.services.map(name => ({ service: serviceOf(registry, name), upstream: config.name }))
+  return { config, registry, exposed, transport: createGrpcJsTransport(config) }
+}

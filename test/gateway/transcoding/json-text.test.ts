@@ -1,0 +1,71 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { StatusError } from '#runtime/status.ts'
+import { MAX_JSON_DEPTH, parseJson } from '../../../gateway/transcoding/json-text.ts'
+
+const bytes = (text: string) => Buffer.from(text)
+
+function refusal(text: string | Uint8Array): { field: string; description: string } {
+  try {
+    parseJson(typeof text === 'string' ? bytes(text) : text)
+  } catch (error) {
+    if (error instanceof StatusError && error.violations[0] !== undefined) return error.violations[0]
+    throw error
+  }
+  throw new Error(`${text} was accepted`)
+}
+
+t.test('any JSON text is read as JSON.parse reads it', async t => {
+  fc.assert(
+    fc.property(fc.jsonValue({ maxDepth: 5 }), fc.constantFrom(undefined, 1, '\t'), (value, indent) => {
+      const text = JSON.stringify(value, undefined, indent)
+      t.strictSame(parseJson(bytes(text)), JSON.parse(text))
+    }),
+  )
+})
+
+t.test('a name that stands twice in one object is refused by that name, wherever it is', async t => {
+  fc.assert(
+    fc.property(
+      fc.string(),
+      fc.jsonValue({ maxDepth: 2 }),
+      fc.array(fc.string(), { maxLength: 4 }),
+      (name, value, path) => {
+        const pair = `${JSON.stringify(name)}: ${JSON.stringify(value)}`
+        const inner = `{${pair} , ${pair}}`
+        const text = path.reduce((nested, key) => `[{${JSON.stringify(key)} :${nested}}]`, inner)
+        t.same(refusal(text), { field: name, description: 'is given twice in the body' })
+      },
+    ),
+  )
+  t.match(refusal('{"a": 1, "\\u0061": 2}'), { field: 'a' }, 'an escape does not make another name')
+})
+
+t.test('the same name in different objects is fine', async t => {
+  t.same(parseJson(bytes('[{"a": {"a": 1}}, {"a": "\\"a\\": :"}]')), [{ a: { a: 1 } }, { a: '"a": :' }])
+})
+
+t.test('text that is not JSON is refused', async t => {
+  const bad = ['{', '{"a": 1,}', "{'a': 1}", '{"a": 1} x', '[1 2]', '{"a": 01}', '"\t"', 'nul', '{"a" 1}', '﻿{}']
+  for (const text of bad) t.match(refusal(text), { field: 'body', description: /^is not valid JSON/ }, text)
+})
+
+t.test('bytes that are not UTF-8 are refused', async t => {
+  for (const wrong of [[0xff], [0xc0, 0xaf], [0xed, 0xa0, 0x80], [0xf4, 0x90, 0x80, 0x80]]) {
+    const text = Buffer.concat([bytes('"'), Buffer.from(wrong), bytes('"')])
+    t.match(refusal(text), { field: 'body', description: 'is not valid UTF-8' })
+  }
+})
+
+t.test('nesting is bounded', async t => {
+  const nested = (depth: number) => '['.repeat(depth) + ']'.repeat(depth)
+  t.ok(parseJson(bytes(nested(MAX_JSON_DEPTH))))
+  t.match(refusal(nested(MAX_JSON_DEPTH + 1)), { description: /deeper than 64/ })
+  t.match(refusal('['.repeat(1_000_000)), { description: /deeper than 64/ })
+})
+
+t.test('__proto__ is a name like any other', async t => {
+  const value = parseJson(bytes('{"__proto__": {"admin": true}}')) as object
+  t.ok(Object.hasOwn(value, '__proto__'))
+  t.notOk('admin' in value)
+})
