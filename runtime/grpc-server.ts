@@ -244,8 +244,13 @@ function addHealth(server: Server): Health {
     })
   }
   health.addToServer({ addService } as Server)
+  let current: 'SERVING' | 'NOT_SERVING' | undefined
   return {
-    setStatus: status => health.setStatus('', status),
+    // The library tells every watch of every call, change or none.
+    setStatus: status => {
+      if (status !== current) health.setStatus('', status)
+      current = status
+    },
     end: () => {
       for (const watch of watches) watch.end()
     },

@@ -40,7 +40,12 @@ export function openDatabase<Tables>(options: DatabaseOptions): Database<Tables>
     query_timeout: (options.statementTimeoutMs ?? 2500) + 250,
     options: `-c search_path=${options.schema}`,
   })
-  pool.on('error', error => options.logger.warn({ err: error }, 'an idle database connection was lost'))
+  // On each client, since one that is lost while it is in use, between two statements, tells nobody else, and would end
+  // the process. The pool itself repeats what its idle clients say.
+  pool.on('connect', client =>
+    client.on('error', error => options.logger.warn({ err: error }, 'a database connection was lost')),
+  )
+  pool.on('error', () => {})
   const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
   return {
     db,
