@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { count, duration, logLevel, port, secret, telemetrySettings } from '#runtime/env.ts'
+import { duration, logLevel, port, secret, telemetrySettings } from '#runtime/env.ts'
 
 /** What migrate.ts reads. */
 export const migrationSettings = {
@@ -8,11 +8,16 @@ export const migrationSettings = {
 }
 
 /** What main.ts reads. */
-export const userSettings = {
+export const settings = {
   ...migrationSettings,
   LISTEN_HOST: z.string().default('127.0.0.1').describe('Address that the process listens on; 0.0.0.0 in a container'),
   USER_SVC_PORT: port().default(50052).describe('Port of user-svc (gRPC)'),
-  DATABASE_POOL_SIZE: count(1).optional().describe('Connections to PostgreSQL at most; unset: twice the cores and one'),
+  DATABASE_POOL_SIZE: z.coerce
+    .number('takes a whole number')
+    .int()
+    .positive()
+    .optional()
+    .describe('Connections to PostgreSQL at most; unset: twice the cores and one'),
   AUTH_SVC_ADDRESS: z.string().default('127.0.0.1:50051').describe('Address of auth-svc, for keys and revocations'),
   TOKEN_ISSUER: z.url().default('http://127.0.0.1:3000').describe('Exact `iss` of access tokens'),
   TOKEN_AUDIENCE: z.string().default('gatehouse').describe('Exact `aud` of access tokens'),

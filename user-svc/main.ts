@@ -6,12 +6,12 @@ import { createLogger } from '#runtime/logger.ts'
 import { openDatabase } from '#runtime/postgres.ts'
 import { createTokenVerifier } from '#runtime/principal.ts'
 import { startTelemetry } from '#runtime/telemetry.ts'
-import { userSettings } from './config.ts'
+import { settings as shape } from './config.ts'
 import { openKeySet } from './key-set.ts'
 import { createUserServer } from './server.ts'
 import { SCHEMA, type Tables } from './tables.ts'
 
-const settings = readSettings(userSettings)
+const settings = readSettings(shape)
 const logger = createLogger({ service: 'user-svc', level: settings.LOG_LEVEL })
 const telemetry = startTelemetry({ service: 'user-svc', endpoint: settings.OTEL_EXPORTER_OTLP_ENDPOINT })
 const database = openDatabase<Tables>({

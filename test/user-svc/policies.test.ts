@@ -1,0 +1,89 @@
+import { randomUUID } from 'node:crypto'
+import { type Client, Metadata, type ServiceError, status } from '@grpc/grpc-js'
+import t from 'tap'
+import { serviceOf } from '#runtime/contract.ts'
+import type { Role } from '#runtime/principal.ts'
+import { contract, startUserSystem } from './user-system.ts'
+
+const { users, accounts, mint } = await startUserSystem(t)
+
+const ROLES: Role[] = ['user', 'editor', 'moderator', 'admin']
+const TOKENS: Record<string, string | undefined> = {
+  nobody: undefined,
+  ...Object.fromEntries(ROLES.map(role => [role, mint.access({ sub: randomUUID(), role })])),
+  service: mint.service(),
+}
+
+/** Who is let in. Written by hand, so that a changed policy in the contract shows here. */
+const ADMITTED: Record<string, string[]> = {
+  'UserService/GetMe': ROLES,
+  'UserService/UpdateMe': ROLES,
+  'UserService/DeleteMe': ROLES,
+  'UserService/GetUser': ROLES,
+  'UserService/ListUsers': ['moderator', 'admin'],
+  'UserService/DeleteUser': ['admin'],
+  'UserService/UpdateUserAccess': ['admin'],
+  'AccountService/CreateAccount': ['service'],
+  'AccountService/GetAccount': ['service'],
+  'AccountService/WatchAccountChanges': ['service'],
+}
+
+// Bound to fail after admission, with another code than the two of a refusal: nothing is there, or the rules say no.
+const REQUESTS: Record<string, object> = {
+  'UserService/ListUsers': { pageToken: 'never given', pageSize: 0 },
+  'AccountService/WatchAccountChanges': { afterSequence: -1n },
+}
+
+const metadataOf = (token: string | undefined) => {
+  const metadata = new Metadata()
+  if (token !== undefined) metadata.set('authorization', `Bearer ${token}`)
+  return metadata
+}
+
+type Unary = (request: object, metadata: Metadata, done: (error: ServiceError | null) => void) => void
+type Stream = (request: object, metadata: Metadata) => NodeJS.ReadableStream
+
+function codeOf(client: Client, name: string, kind: string, request: object, token: string | undefined) {
+  const method = (client as unknown as Record<string, Unary & Stream>)[name]?.bind(client)
+  if (method === undefined) throw new Error(`The client has no ${name}`)
+  return new Promise<status>(resolve => {
+    if (kind === 'unary') method(request, metadataOf(token), error => resolve(error?.code ?? status.OK))
+    else method(request, metadataOf(token)).on('error', error => resolve((error as ServiceError).code))
+  })
+}
+
+for (const [service, client] of Object.entries({ UserService: users, AccountService: accounts })) {
+  for (const { name, localName, methodKind } of serviceOf(contract, `user.v1.${service}`).methods) {
+    const method = `${service}/${name}`
+    t.test(`${method} lets in who may call it, and nobody else`, async t => {
+      const admitted = ADMITTED[method]
+      if (admitted === undefined) throw new Error(`Who may call ${method} is not written in this test`)
+      const request = REQUESTS[method] ?? { id: '', email: '' }
+      for (const [caller, token] of Object.entries(TOKENS)) {
+        const code = await codeOf(client, localName, methodKind, request, token)
+        if (admitted.includes(caller)) {
+          t.ok([status.INVALID_ARGUMENT, status.NOT_FOUND].includes(code), `${caller} comes in: ${status[code]}`)
+        } else {
+          t.equal(code, token === undefined ? status.UNAUTHENTICATED : status.PERMISSION_DENIED, caller)
+        }
+      }
+    })
+  }
+}
+
+t.test('a token that auth-svc never would issue opens nothing', async t => {
+  const { 'a service token': _, ...forgeries } = mint.forgeries()
+  for (const [what, token] of Object.entries(forgeries)) {
+    t.equal(await codeOf(users, 'getMe', 'unary', {}, token), status.UNAUTHENTICATED, `${what}, as a user`)
+    t.equal(
+      await codeOf(accounts, 'getAccount', 'unary', { id: randomUUID() }, token),
+      status.UNAUTHENTICATED,
+      `${what}, as a service`,
+    )
+  }
+})
+
+t.test('an expired token opens nothing', async t => {
+  const token = mint.access({ exp: Math.floor(Date.now() / 1000) - 1 })
+  t.equal(await codeOf(users, 'getMe', 'unary', {}, token), status.UNAUTHENTICATED)
+})

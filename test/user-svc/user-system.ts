@@ -1,0 +1,78 @@
+/** user-svc on a database of its own, in this process, and clients that reach it by gRPC. */
+import { randomBytes, randomUUID } from 'node:crypto'
+import { pino } from 'pino'
+import type { Test } from 'tap'
+import { AccountServiceClient } from '#proto/user/v1/account.ts'
+import { type User, UserServiceClient } from '#proto/user/v1/user.ts'
+import { readContract } from '#runtime/contract.ts'
+import { callUnary, createClient } from '#runtime/grpc-client.ts'
+import { type Database, openDatabase } from '#runtime/postgres.ts'
+import { createTokenVerifier, type Role } from '#runtime/principal.ts'
+import { createUserServer } from '../../user-svc/server.ts'
+import { SCHEMA, type Tables } from '../../user-svc/tables.ts'
+import { openTestDatabase } from '../support/test-database.ts'
+import { createTokenMint, type TokenMint } from '../support/token-mint.ts'
+
+export const logger = pino({ level: 'silent' })
+export const contract = readContract(new URL('../../proto/gen/contract.binpb', import.meta.url))
+
+const issuer = 'https://gatehouse.test'
+const audience = 'gatehouse'
+
+export interface UserSystem {
+  database: Database<Tables>
+  address: string
+  users: UserServiceClient
+  accounts: AccountServiceClient
+  mint: TokenMint
+  stop(): Promise<void>
+  /** A user as sign-up leaves it. */
+  createUser(given?: { email?: string; name?: string; role?: Role }): Promise<User>
+  /** An access token of the user, with the role given or its own. */
+  tokenOf(user: Pick<User, 'id' | 'role'>, role?: Role): string
+}
+
+export async function startUserSystem(t: Test, { poolSize = 10 } = {}): Promise<UserSystem> {
+  const database = await openUserDatabase(t, { poolSize })
+  const mint = createTokenMint({ issuer, audience })
+  const verifier = createTokenVerifier({ keys: mint.keys, issuer, audience, acceptService: true })
+  const server = createUserServer({ contract, logger, verifier, database, pageTokenSecret: randomBytes(32) })
+  const address = `127.0.0.1:${await server.listen('127.0.0.1:0')}`
+  const users = createClient(UserServiceClient, address)
+  const accounts = createClient(AccountServiceClient, address)
+  let stopped: Promise<void> | undefined
+  const stop = () => {
+    stopped ??= server.stop()
+    return stopped
+  }
+  t.teardown(async () => {
+    users.close()
+    accounts.close()
+    await stop()
+  })
+
+  return {
+    database,
+    address,
+    users,
+    accounts,
+    mint,
+    stop,
+    async createUser({ email, name = 'Ada', role = 'user' } = {}) {
+      const id = randomUUID()
+      const account = { id, email: email ?? `${id}@example.com`, name, role: role === 'admin' ? role : 'user' }
+      const user = await callUnary(accounts, accounts.createAccount, account, { token: mint.service() })
+      if (role === user.role) return user
+      await database.db.updateTable('users').set({ role }).where('id', '=', id).execute()
+      return { ...user, role }
+    },
+    tokenOf: (user, role = user.role as Role) => mint.access({ sub: user.id, role }),
+  }
+}
+
+export async function openUserDatabase(t: Test, { poolSize = 10 } = {}): Promise<Database<Tables>> {
+  const { userUrl } = await openTestDatabase(t)
+  const database = openDatabase<Tables>({ url: userUrl, schema: SCHEMA, logger, poolSize })
+  t.teardown(() => database.close())
+  return database
+}
