@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
-import { duration, logLevel, port, type Settings, telemetrySettings } from '#runtime/env.ts'
+import { duration, logLevel, port, telemetrySettings } from '#runtime/env.ts'
 
 const list = () =>
   z
@@ -13,7 +13,7 @@ const list = () =>
         .filter(entry => entry !== ''),
     )
 
-export const gatewaySettings = {
+export const settings = {
   GATEWAY_PORT: port().default(3000).describe('Port of the REST API'),
   LISTEN_HOST: z.string().default('127.0.0.1').describe('Address that the process listens on; 0.0.0.0 in a container'),
   PUBLIC_URL: z
@@ -47,5 +47,3 @@ export const gatewaySettings = {
   LOG_LEVEL: logLevel(),
   ...telemetrySettings,
 }
-
-export type GatewaySettings = Settings<typeof gatewaySettings>

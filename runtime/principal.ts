@@ -71,6 +71,11 @@ export interface KeySource {
   find(kid: string): Promise<string | undefined>
 }
 
+/** A key source that also tells, without waiting, whether a key is still in the set. */
+export interface WatchedKeySource extends KeySource {
+  isKnown(kid: string): boolean
+}
+
 /**
  * The key set of auth-svc, fetched when a `kid` is not in it, but not more often than `minIntervalMs`, or `retryMs`
  * while fetching fails: a flood of invented kids costs no fetches. Keys that the set no longer holds are forgotten with
@@ -82,7 +87,7 @@ export function createRemoteKeySet(options: {
   retryMs?: number
   maxAgeMs?: number
   now?: () => number
-}): KeySource & { refresh(): Promise<void>; readonly isLoaded: boolean } {
+}): WatchedKeySource & { refresh(): Promise<void>; readonly isLoaded: boolean } {
   const { fetch, minIntervalMs = 5_000, retryMs = 1_000, maxAgeMs = 60_000, now = Date.now } = options
   let keys = new Map<string, string>()
   let fetchedAt = Number.NEGATIVE_INFINITY
@@ -111,21 +116,29 @@ export function createRemoteKeySet(options: {
     return fetching
   }
 
+  /** A refresh that is due and allowed; what goes wrong is kept in `failure`. */
+  function refreshIf(due: boolean): Promise<void> | undefined {
+    const interval = failure === undefined ? minIntervalMs : retryMs
+    const mayFetch = fetching !== undefined || now() - attemptedAt >= interval
+    return due && mayFetch ? refresh().catch(() => {}) : undefined
+  }
+
+  const isStale = () => now() - fetchedAt > maxAgeMs
+
   return {
     refresh,
     get isLoaded() {
       return keys.size > 0
     },
+    isKnown(kid) {
+      void refreshIf(isStale())
+      return keys.has(kid)
+    },
     async find(kid) {
-      const stale = now() - fetchedAt > maxAgeMs
-      const interval = failure === undefined ? minIntervalMs : retryMs
-      const mayFetch = fetching !== undefined || now() - attemptedAt >= interval
       const known = keys.get(kid)
-      // A known key serves while a newer set is on its way, and while auth-svc is away. Failure is kept in `failure`.
-      if (mayFetch && (known === undefined || stale)) {
-        const refreshed = refresh().catch(() => {})
-        if (known === undefined) await refreshed
-      }
+      // A known key serves while a newer set is on its way, and while auth-svc is away.
+      const refreshed = refreshIf(known === undefined || isStale())
+      if (known === undefined) await refreshed
       const found = known ?? keys.get(kid)
       if (found === undefined && (failure !== undefined || keys.size === 0)) {
         throw unavailable('The keys that tokens are verified with cannot be had', {

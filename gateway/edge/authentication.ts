@@ -10,15 +10,16 @@ import {
   type AccessClaims,
   assertKid,
   assertStrictEncoding,
-  type KeySource,
   SIGNING_ALGORITHM,
   toPrincipal,
   toTokenError,
   type UserPrincipal,
   unknownKey,
+  type WatchedKeySource,
 } from '#runtime/principal.ts'
 import { Code, StatusError, unauthenticated, unavailable } from '#runtime/status.ts'
 import type { RevocationSet } from './revocations.ts'
+import { createTokenCache } from './token-cache.ts'
 
 declare module '@fastify/jwt' {
   interface FastifyJWT {
@@ -31,7 +32,7 @@ declare module '@fastify/jwt' {
 const MAX_BLIND_MS = 30_000
 
 export interface AuthenticationOptions {
-  keys: KeySource
+  keys: WatchedKeySource
   issuer: string
   audience: string
   revocations: RevocationSet
@@ -63,9 +64,17 @@ export async function registerAuthentication(
     },
   })
 
-  async function verify(request: FastifyRequest, token: string): Promise<UserPrincipal> {
+  const verified = createTokenCache({ isKnown: kid => options.keys.isKnown(kid) })
+
+  async function verifySignature(request: FastifyRequest, token: string): Promise<UserPrincipal> {
     assertStrictEncoding(token)
     const principal = toPrincipal(await request.jwtVerify<AccessClaims>())
+    verified.put(token, kidOf(token), principal)
+    return principal
+  }
+
+  async function verify(request: FastifyRequest, token: string): Promise<UserPrincipal> {
+    const principal = verified.get(token) ?? (await verifySignature(request, token))
     if (options.blindFor() > MAX_BLIND_MS) {
       throw unavailable('Whether the token was revoked is not known right now', { reason: 'revocations_unknown' })
     }
@@ -89,6 +98,12 @@ export async function registerAuthentication(
       throw error
     }
   }
+}
+
+/** Of a token that was verified. */
+function kidOf(token: string): string {
+  const [header = ''] = token.split('.', 1)
+  return JSON.parse(Buffer.from(header, 'base64url').toString()).kid
 }
 
 /** @fastify/jwt words some refusals of its verifier anew, under codes of its own. */

@@ -26,7 +26,7 @@ t.test('no forged token opens anything, whether service tokens are accepted or n
       await t.rejects(serviceVerifier.verify(token), { code: Code.UNAUTHENTICATED }, name)
     }
   }
-  await t.rejects(verifier.verify(mint.access({ exp: 1 })), { reason: 'token_expired' })
+  await t.rejects(verifier.verify(mint.access({ exp: 1 })), { code: Code.UNAUTHENTICATED, reason: 'token_expired' })
 })
 
 t.test('a service token is one only where it is accepted', async t => {

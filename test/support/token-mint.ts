@@ -1,9 +1,9 @@
 /** Access tokens as auth-svc issues them, and those that it never would, from a key made for the test. */
 import { createHmac, generateKeyPairSync, randomUUID, sign } from 'node:crypto'
-import { type AccessClaims, type KeySource, SERVICE_AUDIENCE } from '#runtime/principal.ts'
+import { type AccessClaims, SERVICE_AUDIENCE, type WatchedKeySource } from '#runtime/principal.ts'
 
 export interface TokenMint {
-  readonly keys: KeySource
+  readonly keys: WatchedKeySource
   access(claims: Partial<AccessClaims>): string
   service(): string
   /** Tokens that must not open anything, by what is wrong with them. */
@@ -49,7 +49,7 @@ export function createTokenMint({ issuer, audience }: { issuer: string; audience
   }
 
   return {
-    keys: { find: async asked => (asked === kid ? pem : undefined) },
+    keys: { find: async asked => (asked === kid ? pem : undefined), isKnown: asked => asked === kid },
     access,
     service,
     forgeries() {
