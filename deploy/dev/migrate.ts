@@ -13,7 +13,7 @@ export async function migrateAll(urls: { authUrl: string; userUrl: string }): Pr
 }
 
 async function migrateService(service: string, url: string): Promise<void> {
-  if (!existsSync(path.join(ROOT, service, 'migrate.ts'))) return
+  if (!existsSync(path.join(ROOT, service, 'main.ts'))) return
   const { exitCode, all } = await execaNode(path.join(ROOT, service, 'migrate.ts'), {
     env: { DATABASE_URL: url },
     all: true,

@@ -9,10 +9,11 @@
  * through folders (CAP_DAC_OVERRIDE).
  */
 import { existsSync } from 'node:fs'
-import { chmod, chown, mkdir, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { execa } from 'execa'
 import { type Child, startChild } from './child.ts'
+import { commandOf, endProcess, startOf } from './processes.ts'
 
 export interface PostgresOptions {
   /** Created and initialised unless it is there. */
@@ -49,6 +50,19 @@ export async function startPostgres(options: PostgresOptions): Promise<Child> {
   })
   await server.line(/database system is ready to accept connections/)
   return server
+}
+
+/**
+ * Sees to the lock file that a killed server or supervisor left: ends the server if it runs, else removes the file.
+ * PostgreSQL itself only sees that there is some process of that number, and then refuses to start.
+ */
+export async function clearStaleLock(dataDir: string): Promise<void> {
+  const lock = path.join(dataDir, 'postmaster.pid')
+  const pid = Number((await readFile(lock, 'utf8').catch(() => '')).split('\n')[0])
+  if (!(pid > 0)) return
+  const command = await commandOf(pid)
+  if (command?.includes(dataDir)) await endProcess({ pid, startedAt: await startOf(pid) }, 'SIGINT', 10_000)
+  else await rm(lock, { force: true })
 }
 
 export function postgresUrl(at: { port: number; user: string; password: string; database: string }): string {

@@ -41,6 +41,14 @@ export async function grantDatabase(client: pg.Client, database: string): Promis
   await client.query(`grant create on database ${name} to auth_svc`)
 }
 
+/** @param adminUrl of the database of the system, migrated. */
+export function hasAdministrator(adminUrl: string): Promise<boolean> {
+  return withClient(adminUrl, async client => {
+    const { rowCount } = await client.query("select from users.users where role = 'admin' limit 1")
+    return rowCount === 1
+  })
+}
+
 export function withDatabase(url: string, database: string): string {
   const changed = new URL(url)
   changed.pathname = `/${database}`

@@ -5,6 +5,7 @@
 import { mkdir } from 'node:fs/promises'
 import { execa } from 'execa'
 import { type Child, startChild } from './child.ts'
+import { SetupError } from './setup-error.ts'
 
 const SERVERS = ['redis-server', 'valkey-server']
 
@@ -20,7 +21,7 @@ export async function findRedisServer(tell: (text: string) => void): Promise<str
     const installed = await install()
     if (installed !== undefined) return installed
   }
-  throw new Error(
+  throw new SetupError(
     'There is no Redis: run `apt-get install redis-server` (or what your system has for it), or set REDIS_URL',
   )
 }

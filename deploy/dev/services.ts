@@ -1,0 +1,64 @@
+/**
+ * The three processes of Gatehouse: how each is started, and what each must know of the others. Its own secrets go to
+ * each, and no other's.
+ */
+import path from 'node:path'
+import { ROOT } from './migrate.ts'
+import { waitUntilReady, waitUntilServing } from './readiness.ts'
+import type { Secrets } from './secrets.ts'
+
+export interface Surroundings {
+  ports: { gateway: number; authSvc: number; userSvc: number }
+  publicUrl: string
+  /** PostgreSQL, as each service's own role. */
+  authUrl: string
+  userUrl: string
+  redisUrl: string
+  secrets: Omit<Secrets, 'POSTGRES_PASSWORD' | 'AUTH_SVC_PASSWORD' | 'USER_SVC_PASSWORD'>
+  /** Whom auth-svc is to create, when there is none. */
+  administrator: { email: string; password: string } | undefined
+}
+
+export type ServiceName = 'gateway' | 'auth-svc' | 'user-svc'
+
+export type ServiceEnvironments = Record<ServiceName, Record<string, string>>
+
+export function composeEnvironments(around: Surroundings): ServiceEnvironments {
+  const { ports, publicUrl, secrets, administrator } = around
+  const all = {
+    PUBLIC_URL: publicUrl,
+    TOKEN_ISSUER: publicUrl,
+    AUTH_SVC_ADDRESS: `127.0.0.1:${ports.authSvc}`,
+    USER_SVC_ADDRESS: `127.0.0.1:${ports.userSvc}`,
+  }
+  return {
+    gateway: { ...all, GATEWAY_PORT: String(ports.gateway), REDIS_URL: around.redisUrl },
+    'auth-svc': {
+      ...all,
+      AUTH_SVC_PORT: String(ports.authSvc),
+      DATABASE_URL: around.authUrl,
+      REDIS_URL: around.redisUrl,
+      PASSWORD_PEPPER: secrets.PASSWORD_PEPPER,
+      REFRESH_TOKEN_SECRET: secrets.REFRESH_TOKEN_SECRET,
+      SIGNING_KEY_SECRET: secrets.SIGNING_KEY_SECRET,
+      ...(administrator && { ADMIN_EMAIL: administrator.email, ADMIN_PASSWORD: administrator.password }),
+    },
+    'user-svc': {
+      ...all,
+      USER_SVC_PORT: String(ports.userSvc),
+      DATABASE_URL: around.userUrl,
+      PAGE_TOKEN_SECRET: secrets.PAGE_TOKEN_SECRET,
+    },
+  }
+}
+
+export function serviceCommand(name: ServiceName): { command: string; args: string[] } {
+  return { command: process.execPath, args: [path.join(ROOT, name, 'main.ts')] }
+}
+
+/** Resolves when the service answers as ready. @throws when it does not in time. */
+export function waitForService(name: ServiceName, env: Record<string, string>, timeoutMs = 30_000): Promise<void> {
+  if (name === 'gateway') return waitUntilReady(`http://127.0.0.1:${env['GATEWAY_PORT']}`, timeoutMs)
+  const port = name === 'auth-svc' ? env['AUTH_SVC_PORT'] : env['USER_SVC_PORT']
+  return waitUntilServing(`127.0.0.1:${port}`, timeoutMs)
+}

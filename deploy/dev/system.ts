@@ -1,0 +1,147 @@
+/**
+ * The whole system on one machine: PostgreSQL, Redis, user-svc, auth-svc and the gateway, each started when what it
+ * needs is ready, and ended in the opposite order.
+ */
+import { mkdir } from 'node:fs/promises'
+import path from 'node:path'
+import { type Child, startChild } from './child.ts'
+import { migrateAll } from './migrate.ts'
+import { clearStaleLock, postgresUrl, startPostgres } from './postgres.ts'
+import { hasAdministrator, provision } from './provision.ts'
+import { findRedisServer, startRedis } from './redis.ts'
+import { removeRunFile, STOP_ORDER, SUPERVISOR, writeRunFile } from './run-files.ts'
+import { loadSecrets, type Secrets } from './secrets.ts'
+import { composeEnvironments, type ServiceName, serviceCommand, waitForService } from './services.ts'
+import type { LogFiles } from './terminal.ts'
+
+export interface SystemOptions {
+  dataDir: string
+  ports: { gateway: number; authSvc: number; userSvc: number; postgres: number; redis: number }
+  publicUrl: string
+  /** Unset: a Redis of the system's own. */
+  redisUrl: string | undefined
+  /** What the processes get besides the settings that follow from the system. */
+  env: NodeJS.ProcessEnv
+  logs: LogFiles
+  /** Asked when there is no administrator yet. */
+  nameAdministrator: () => { email: string; password: string }
+  tell: (text: string) => void
+}
+
+export interface Crash {
+  child: Child
+  /** Such as `exit code 1`. */
+  how: string
+}
+
+export interface System {
+  /** @throws when a part does not become ready; what runs by then is still to be stopped. */
+  start(): Promise<void>
+  /** Resolves with the first process that ends though nobody asked it to. */
+  readonly crashed: Promise<Crash>
+  stop(): Promise<void>
+  /** Ends everything by force. */
+  kill(): void
+}
+
+const DATABASE = 'gatehouse'
+
+export function createSystem(options: SystemOptions): System {
+  const { dataDir, ports, logs, tell } = options
+  const children = new Map<string, Child>()
+  const crashed = Promise.withResolvers<Crash>()
+  let isStopping = false
+  let starting: Promise<void> = Promise.resolve()
+
+  async function start(): Promise<void> {
+    await mkdir(dataDir, { recursive: true })
+    const secrets = await loadSecrets(dataDir)
+    const [redisUrl, adminUrl] = await Promise.all([openRedis(), openPostgres(secrets)])
+    const urls = {
+      authUrl: databaseUrl('auth_svc', secrets.AUTH_SVC_PASSWORD),
+      userUrl: databaseUrl('user_svc', secrets.USER_SVC_PASSWORD),
+    }
+    await migrateAll(urls)
+    const environments = composeEnvironments({
+      ports,
+      publicUrl: options.publicUrl,
+      ...urls,
+      redisUrl,
+      secrets,
+      administrator: (await hasAdministrator(adminUrl)) ? undefined : options.nameAdministrator(),
+    })
+    await writeRunFile(dataDir, { name: SUPERVISOR, pid: process.pid, env: environments.gateway })
+    for (const name of ['user-svc', 'auth-svc', 'gateway'] as const) await openService(name, environments[name])
+  }
+
+  function databaseUrl(user: string, password: string, database = DATABASE): string {
+    return postgresUrl({ port: ports.postgres, user, password, database })
+  }
+
+  /** @returns the superuser's URL of the system's database. */
+  async function openPostgres(secrets: Secrets): Promise<string> {
+    const folder = path.join(dataDir, 'postgres')
+    await clearStaleLock(folder)
+    const password = secrets.POSTGRES_PASSWORD
+    await add(startPostgres({ dataDir: folder, port: ports.postgres, password, onLine: logs.writerFor('postgres') }))
+    tell(`postgres  is ready on 127.0.0.1:${ports.postgres}`)
+    await provision(databaseUrl('postgres', password, 'postgres'), DATABASE, {
+      auth_svc: secrets.AUTH_SVC_PASSWORD,
+      user_svc: secrets.USER_SVC_PASSWORD,
+    })
+    return databaseUrl('postgres', password)
+  }
+
+  /** @returns its URL. */
+  async function openRedis(): Promise<string> {
+    if (options.redisUrl !== undefined) return options.redisUrl
+    const command = await findRedisServer(tell)
+    const dir = path.join(dataDir, 'redis')
+    await add(startRedis({ command, dir, port: ports.redis, onLine: logs.writerFor('redis') }))
+    tell(`redis     is ready on 127.0.0.1:${ports.redis}`)
+    return `redis://127.0.0.1:${ports.redis}`
+  }
+
+  async function openService(name: ServiceName, env: Record<string, string>): Promise<void> {
+    const started = performance.now()
+    const onLine = logs.writerFor(name)
+    await add(startChild({ name, ...serviceCommand(name), env: { ...options.env, ...env }, onLine }))
+    await waitForService(name, env)
+    tell(`${name.padEnd(9)} is ready after ${Math.round(performance.now() - started)} ms`)
+  }
+
+  async function add(opening: Promise<Child>): Promise<void> {
+    if (isStopping) throw new Error('Stopped while starting')
+    const child = await opening
+    children.set(child.name, child)
+    void child.exited.then(how => {
+      if (!isStopping) crashed.resolve({ child, how })
+    })
+    await writeRunFile(dataDir, { name: child.name, pid: child.pid })
+  }
+
+  async function stopChildren(): Promise<void> {
+    for (const name of STOP_ORDER) {
+      await children.get(name)?.stop()
+      await removeRunFile(dataDir, name)
+    }
+  }
+
+  return {
+    crashed: crashed.promise,
+    start() {
+      starting = start()
+      return starting
+    },
+    async stop() {
+      isStopping = true
+      await stopChildren()
+      // A start that was under way fails by what it lacks now; what it still brought up goes too.
+      await starting.catch(() => {})
+      await stopChildren()
+    },
+    kill() {
+      for (const child of children.values()) child.signal('SIGKILL')
+    },
+  }
+}
