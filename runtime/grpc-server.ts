@@ -238,7 +238,7 @@ function addHealth(server: Server): Health {
       ...implementation,
       watch: (call: ServerWritableStream<unknown, unknown>) => {
         watches.add(call)
-        call.on('close', () => watches.delete(call))
+        call.on('cancelled', () => watches.delete(call))
         watch(call)
       },
     })

@@ -18,7 +18,7 @@ export const settings = {
     .positive()
     .optional()
     .describe('Connections to PostgreSQL at most; unset: twice the cores and one'),
-  AUTH_SVC_ADDRESS: z.string().default('127.0.0.1:50051').describe('Address of auth-svc, for keys and revocations'),
+  AUTH_SVC_ADDRESS: z.string().default('127.0.0.1:50051').describe('Address of auth-svc, for the keys of tokens'),
   TOKEN_ISSUER: z.url().default('http://127.0.0.1:3000').describe('Exact `iss` of access tokens'),
   TOKEN_AUDIENCE: z.string().default('gatehouse').describe('Exact `aud` of access tokens'),
   PAGE_TOKEN_SECRET: secret().describe('Signs page tokens: 32 bytes in base64, the same for every replica'),
