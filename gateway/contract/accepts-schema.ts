@@ -1,0 +1,182 @@
+/**
+ * The JSON Schema of all that ProtoJSON accepts for a message: structure and types, no rules. It is for finding faults
+ * with their place and in plain words; values that no schema can judge, such as the 30th of February, are left to the
+ * codec. Where it is stricter than ProtoJSON: an unknown name, and a field that is given under both its names.
+ *
+ * Each schema but the value of anything has a `description` that reads well after "must be".
+ */
+import type { DescEnum, DescField, DescMessage, DescOneof } from '@bufbuild/protobuf'
+import { cookieOf } from '#runtime/contract.ts'
+import { type JsonSchema, kindOf, messageKind, type PlainKind, scalarKind } from './json-schema.ts'
+
+/** Our one keyword beside the standard's: of each group of names, an object has one at most. */
+export const AT_MOST_ONE = 'atMostOne'
+
+export interface NameGroup {
+  readonly names: readonly string[]
+  /** Those for which null does not count, since it stands for unset. */
+  readonly unlessNull: readonly string[]
+  /** Reads well after the second of them. */
+  readonly complaint: string
+}
+
+export function acceptsSchema(message: DescMessage): JsonSchema {
+  const kind = messageKind(message)
+  if (kind !== 'message') return VALUES[kind]
+  const $defs: Record<string, JsonSchema> = {}
+  for (const found of messagesWithin(message)) $defs[found.typeName] = objectSchema(found)
+  return { ...referTo(message), $defs }
+}
+
+function messagesWithin(message: DescMessage, found = new Set<DescMessage>()): Set<DescMessage> {
+  if (found.has(message)) return found
+  found.add(message)
+  for (const field of givenFields(message)) {
+    if (kindOf(field) === 'message') messagesWithin(field.message as DescMessage, found)
+  }
+  return found
+}
+
+/** A field that a cookie carries is not part of the JSON. */
+function givenFields(message: DescMessage): DescField[] {
+  return message.fields.filter(field => cookieOf(field) === undefined)
+}
+
+function objectSchema(message: DescMessage): JsonSchema {
+  const fields = givenFields(message)
+  const properties: Record<string, JsonSchema> = {}
+  for (const field of fields) {
+    const schema = fieldSchema(field)
+    properties[field.name] = schema
+    properties[field.jsonName] = schema
+  }
+  const groups = [...twoNames(fields), ...message.oneofs.flatMap(oneof => oneMember(oneof))]
+  return {
+    type: ['object', 'null'],
+    description: 'an object',
+    properties,
+    additionalProperties: false,
+    ...(groups.length > 0 && { [AT_MOST_ONE]: groups }),
+  }
+}
+
+function* twoNames(fields: readonly DescField[]): Iterable<NameGroup> {
+  for (const { name, jsonName } of fields) {
+    if (name === jsonName) continue
+    yield { names: [jsonName, name], unlessNull: [], complaint: `is given twice, as ${jsonName} and as ${name}` }
+  }
+}
+
+function oneMember(oneof: DescOneof): NameGroup[] {
+  const members = oneof.fields.filter(field => cookieOf(field) === undefined)
+  if (members.length < 2) return []
+  const spellings = (fields: readonly DescField[]) => [
+    ...new Set(fields.flatMap(field => [field.jsonName, field.name])),
+  ]
+  const complaint = `cannot be given with another of ${members.map(field => field.jsonName).join(', ')}`
+  // @bufbuild/protobuf lets only a scalar's null stand for unset here.
+  const unlessNull = spellings(members.filter(field => field.fieldKind === 'scalar'))
+  return [{ names: spellings(members), unlessNull, complaint }]
+}
+
+function fieldSchema(field: DescField): JsonSchema {
+  if (field.fieldKind === 'list') {
+    return { type: ['array', 'null'], description: 'an array', items: valueSchema(field) }
+  }
+  if (field.fieldKind === 'map') {
+    return {
+      type: ['object', 'null'],
+      description: 'an object',
+      propertyNames: KEYS[scalarKind(field.mapKey)],
+      additionalProperties: valueSchema(field),
+    }
+  }
+  return kindOf(field) === 'message' ? { $ref: reference(field.message as DescMessage) } : orNull(valueSchema(field))
+}
+
+/** Of one entry of a list or map, where null stands for nothing (but as the null of a Value). */
+function valueSchema(field: DescField): JsonSchema {
+  const kind = kindOf(field)
+  if (kind === 'enum') return enumSchema(field.enum as DescEnum)
+  return kind === 'message' ? referTo(field.message as DescMessage) : VALUES[kind]
+}
+
+function referTo(message: DescMessage): JsonSchema {
+  return { $ref: reference(message), type: 'object', description: 'an object' }
+}
+
+function reference(message: DescMessage): string {
+  return `#/$defs/${message.typeName}`
+}
+
+function orNull(schema: JsonSchema): JsonSchema {
+  const { type, enum: values } = schema
+  if (values !== undefined) return { ...schema, enum: [null, ...(values as readonly unknown[])] }
+  return type === undefined ? schema : { ...schema, type: [...new Set([type, 'null'].flat())] }
+}
+
+function enumSchema({ typeName, open, values }: DescEnum): JsonSchema {
+  const names = [...new Set(values.flatMap(value => [value.jsonName, value.name]))]
+  const description = `one of ${names.join(', ')}`
+  if (!open) return { enum: [...names, ...new Set(values.map(value => value.number))], description }
+  // An open enum takes every number. For NullValue, null is a value like others.
+  const type = typeName === 'google.protobuf.NullValue' ? ['string', 'integer', 'null'] : ['string', 'integer']
+  return { type, ...INT32_RANGE, pattern: `^(?:${names.map(RegExp.escape).join('|')})$`, description }
+}
+
+const INT32_RANGE = { minimum: -(2 ** 31), maximum: 2 ** 31 - 1 }
+const UINT32_RANGE = { minimum: 0, maximum: 2 ** 32 - 1 }
+
+// The number of RFC 8259 section 6 in quotes; leading zeros do no harm. Whether it is whole and in range, the codec tells.
+const NUMBER = '-?\\d+(?:\\.\\d+)?(?:[eE][+\\-]?\\d+)?'
+
+const INTEGER = { type: ['integer', 'string'], pattern: `^${NUMBER}$` }
+const FLOAT = {
+  type: ['number', 'string'],
+  pattern: `^(?:NaN|-?Infinity|${NUMBER})$`,
+  description: 'a number, "NaN", "Infinity" or "-Infinity"',
+}
+const OBJECT = { type: 'object', description: 'an object' }
+// Standard or URL-safe alphabet, padded or not.
+const BASE64 = '^(?:[\\w+\\/\\-]{4})*(?:[\\w+\\/\\-]{2}(?:==)?|[\\w+\\/\\-]{3}=?)?$'
+
+const VALUES: Record<PlainKind, JsonSchema> = {
+  boolean: { type: 'boolean', description: 'true or false' },
+  string: { type: 'string', description: 'a string' },
+  bytes: { type: 'string', pattern: BASE64, description: 'base64' },
+  int32: { ...INTEGER, ...INT32_RANGE, description: 'a whole number from -2147483648 to 2147483647' },
+  uint32: { ...INTEGER, ...UINT32_RANGE, description: 'a whole number from 0 to 4294967295' },
+  int64: { ...INTEGER, description: 'a whole number of 64 bits' },
+  uint64: { ...INTEGER, minimum: 0, description: 'a whole number of 64 bits, 0 or more' },
+  float: FLOAT,
+  double: FLOAT,
+  timestamp: {
+    type: 'string',
+    pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d(?:\\.\\d{1,9})?(?:Z|[+\\-]\\d\\d:\\d\\d)$',
+    description: 'a time such as 2026-01-31T23:59:59Z',
+  },
+  duration: {
+    type: 'string',
+    pattern: '^-?\\d+(?:\\.\\d{1,9})?s$',
+    description: 'a duration in seconds such as 1.5s',
+  },
+  'field-mask': {
+    type: 'string',
+    pattern: '^[^_]*$',
+    description: 'field names in lowerCamelCase, separated by commas',
+  },
+  struct: OBJECT,
+  'list-value': { type: 'array', description: 'an array' },
+  value: {},
+  any: { ...OBJECT, properties: { '@type': { type: 'string', description: 'the URL of a type' } } },
+}
+
+// A map's keys are strings in JSON, whatever they are in the message.
+const INTEGER_KEY = { pattern: `^${NUMBER}$`, description: 'a whole number' }
+const KEYS: Partial<Record<PlainKind, JsonSchema>> = {
+  boolean: { enum: ['true', 'false'], description: 'true or false' },
+  int32: INTEGER_KEY,
+  uint32: INTEGER_KEY,
+  int64: INTEGER_KEY,
+  uint64: INTEGER_KEY,
+}
