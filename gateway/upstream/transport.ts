@@ -2,6 +2,17 @@
  * What stands between transcoding and the wire. Transcoding speaks of methods and bytes only, so that one transport can
  * be exchanged for another upstream by upstream.
  */
+import { Code, StatusError } from '#runtime/status.ts'
+
+/** UNAVAILABLE for a call that no server has looked at: to make it again is safe, whatever it does. */
+export class NotProcessedError extends StatusError {
+  override name = 'NotProcessedError'
+
+  constructor(message: string, cause?: unknown) {
+    super(Code.UNAVAILABLE, message, { reason: 'unavailable', cause })
+  }
+}
+
 /** Request metadata in lower case. ASCII values only. */
 export type CallMetadata = Readonly<Record<string, string>>
 
