@@ -1,0 +1,68 @@
+import { type BackoffOptions, createBackoff } from './backoff.ts'
+import { type LookUp, resolve, type Target } from './resolver.ts'
+import type { Endpoint } from './socket.ts'
+
+export interface AddressWatchOptions {
+  lookUp: LookUp
+  /** Milliseconds between two looks at a name whose servers work. */
+  intervalMs: number
+  backoff: BackoffOptions
+}
+
+export interface AddressWatch {
+  /** Asks again soon: a server was lost, its name may lead elsewhere by now. */
+  refresh(): void
+  stop(): void
+}
+
+/** A name that is asked for because of lost servers is not asked more often. */
+const MIN_INTERVAL_MS = 1000
+
+/** Follows the addresses of a target for as long as it runs. A failed look-up leaves what was found before. */
+export function watchAddresses(
+  target: Target,
+  options: AddressWatchOptions,
+  events: { onAddresses(addresses: Endpoint[]): void; onTrouble(error: Error): void },
+): AddressWatch {
+  const backoff = createBackoff(options.backoff)
+  let timer: NodeJS.Timeout | undefined
+  let askedAt = 0
+  let asking = false
+  let stopped = false
+
+  async function ask(): Promise<void> {
+    asking = true
+    askedAt = performance.now()
+    clearTimeout(timer)
+    let delay = options.intervalMs
+    try {
+      const addresses = await resolve(target, options.lookUp)
+      if (stopped) return
+      backoff.reset()
+      events.onAddresses(addresses)
+    } catch (error) {
+      if (stopped) return
+      delay = backoff.next()
+      events.onTrouble(error as Error)
+    } finally {
+      asking = false
+    }
+    if (target.isNamed) askIn(delay)
+  }
+
+  function askIn(delay: number): void {
+    clearTimeout(timer)
+    timer = setTimeout(ask, delay).unref()
+  }
+
+  void ask()
+  return {
+    refresh() {
+      if (target.isNamed && !asking && !stopped) askIn(Math.max(0, askedAt + MIN_INTERVAL_MS - performance.now()))
+    },
+    stop() {
+      stopped = true
+      clearTimeout(timer)
+    },
+  }
+}

@@ -1,0 +1,523 @@
+/**
+ * One HTTP/2 connection as a client that speaks gRPC, RFC 9113. The peer is not trusted: what it does wrong ends the
+ * stream or the connection with the error that the RFC names, and all that it can make us keep is bounded.
+ */
+import type { Socket } from 'node:net'
+import { type StatusError, unavailable } from '#runtime/status.ts'
+import { NotProcessedError } from '../transport.ts'
+import { ClosedStreams } from './closed-streams.ts'
+import { ConnectionError, StreamError } from './errors.ts'
+import { FrameReader } from './frame-reader.ts'
+import { HeaderAssembly } from './header-assembly.ts'
+import { isSizeUpdate } from './hpack/decoder.ts'
+import { Keepalive, type KeepaliveOptions } from './keepalive.ts'
+import type { BufferBudget } from './message-assembler.ts'
+import { Outbox } from './outbox.ts'
+import { defaultPeerSettings, readSettings } from './peer-settings.ts'
+import { ErrorCode, errorName, Flag, FrameType, MAX_STREAM_ID, Setting } from './protocol.ts'
+import { ReceiveFlow } from './receive-flow.ts'
+import type { EncodedHead } from './request-head.ts'
+import type { ResponseHeadReader } from './response-head.ts'
+import { SendFlow } from './send-flow.ts'
+import { type Endpoint, openSocket, type TlsSettings } from './socket.ts'
+import { protocolViolation, statusOfReset } from './status-mapping.ts'
+import { Stream, type StreamSink } from './stream.ts'
+
+export interface ConnectionOptions {
+  tls: TlsSettings | undefined
+  /** Milliseconds for TCP, TLS and the peer's SETTINGS together. */
+  connectTimeoutMs: number
+  keepalive: KeepaliveOptions
+  /** Streams at a time, where the peer allows more. */
+  maxConcurrentStreams: number
+  /** Bytes of one answer. */
+  maxMessageLength: number
+  /** Bytes of all answers that have arrived in part. */
+  maxBufferedLength: number
+  /** Octets of one header list, which `heads` keeps to. */
+  maxHeaderListSize: number
+  /** Shared by the connections of a channel. */
+  heads: ResponseHeadReader
+  /** 1, but where a test begins near the end of the ids. */
+  firstStreamId?: number
+}
+
+export interface ConnectionEvents {
+  /** The peer has sent its settings: calls may begin. */
+  onOpen(): void
+  /** A stream has ended, or the peer allows more. */
+  onRoom(): void
+  /** No new calls from now on; those under way go on. */
+  onDraining(reason: string): void
+  /** Comes before the ends of the calls that it cuts off. @param reason undefined if it was asked for. */
+  onClose(reason: Error | undefined): void
+}
+
+type State = 'connecting' | 'open' | 'draining' | 'closed'
+
+/** Of the peer's receive window for one answer, and for all: some messages' worth, so that none waits for the other. */
+const STREAM_WINDOW = 1024 * 1024
+const CONNECTION_WINDOW = 4 * 1024 * 1024
+/** Answers to the peer's own frames that it may leave unread. */
+const MAX_UNREAD_REPLIES = 256 * 1024
+/** Milliseconds for the last bytes of a connection that is being closed. */
+const LINGER_MS = 1000
+
+const PING_PAYLOAD = Buffer.from('gatehous', 'latin1')
+
+export class Connection {
+  readonly #options: ConnectionOptions
+  readonly #events: ConnectionEvents
+  readonly #socket: Socket
+  readonly #outbox: Outbox
+  readonly #reader: FrameReader
+  readonly #sendFlow: SendFlow
+  readonly #receiveFlow: ReceiveFlow
+  readonly #keepalive: Keepalive
+  readonly #connectTimer: NodeJS.Timeout
+  readonly #streams = new Map<number, Stream>()
+  readonly #closedStreams = new ClosedStreams()
+  readonly #settings = defaultPeerSettings()
+  readonly #budget: BufferBudget
+  #state: State = 'connecting'
+  #nextStreamId: number
+  /** The last stream of which the socket has had bytes. */
+  #lastWrittenStreamId = 0
+  #lastGoawayStreamId = MAX_STREAM_ID
+  #assembly: HeaderAssembly | undefined
+  // RFC 9113 section 4.3.1: after a table was reduced, the next block says so first. Ours is 0 from the start.
+  #owesSizeUpdate = true
+  #awaitsSizeUpdate = true
+  #settingsAcked = false
+  #replies = 0
+
+  constructor(endpoint: Endpoint, options: ConnectionOptions, events: ConnectionEvents) {
+    this.#options = options
+    this.#events = events
+    this.#nextStreamId = options.firstStreamId ?? 1
+    this.#budget = { left: options.maxBufferedLength }
+    this.#outbox = new Outbox((bytes, done) => this.#write(bytes, done))
+    this.#reader = new FrameReader((type, flags, streamId, payload, start, end) =>
+      this.#onFrame(type, flags, streamId, payload, start, end),
+    )
+    this.#sendFlow = new SendFlow(this.#outbox)
+    this.#receiveFlow = new ReceiveFlow(this.#outbox, CONNECTION_WINDOW)
+    this.#keepalive = new Keepalive(options.keepalive, {
+      hasCalls: () => this.#streams.size > 0,
+      ping: () => this.#outbox.ping(0, PING_PAYLOAD, 0),
+      onDead: () => this.#fail(new Error('The peer does not answer a ping')),
+    })
+    this.#connectTimer = setTimeout(
+      () => this.#fail(new Error('The peer took too long to connect')),
+      options.connectTimeoutMs,
+    )
+    this.#socket = openSocket(endpoint, options.tls, {
+      onConnect: () => this.#greet(),
+      onBytes: (bytes, length) => this.#onBytes(bytes, length),
+      onClose: error => this.#fail(error ?? new Error('The peer closed the connection')),
+    })
+  }
+
+  get isOpen(): boolean {
+    return this.#state === 'open'
+  }
+
+  get hasRoom(): boolean {
+    return this.#state === 'open' && this.#streams.size < this.#maxStreams
+  }
+
+  get #maxStreams(): number {
+    return Math.min(this.#settings.maxConcurrentStreams, this.#options.maxConcurrentStreams)
+  }
+
+  /** What a request's headers may have, as the peer counts them. */
+  get maxHeaderListSize(): number {
+    return this.#settings.maxHeaderListSize
+  }
+
+  /**
+   * Begins a call; `hasRoom` must say that there is room.
+   * @param message must not change until the call has ended.
+   */
+  start(head: EncodedHead, message: Uint8Array, deadline: number, sink: StreamSink): Stream {
+    const id = this.#nextStreamId
+    this.#nextStreamId += 2
+    const { initialWindowSize, maxFrameSize } = this.#settings
+    const limits = { maxMessageLength: this.#options.maxMessageLength, window: STREAM_WINDOW }
+    const stream = new Stream(id, message, deadline, initialWindowSize, sink, limits, this.#budget)
+    this.#streams.set(id, stream)
+    this.#outbox.headers(id, head.bytes, this.#owesSizeUpdate ? 0 : 1, head.length, maxFrameSize)
+    this.#owesSizeUpdate = false
+    this.#sendFlow.begin(stream)
+    if (this.#nextStreamId > MAX_STREAM_ID) this.#drain('Its stream ids are used up')
+    return stream
+  }
+
+  /** Ends a call that nobody waits for; its sink hears nothing more. */
+  cancel(stream: Stream): void {
+    if (this.#streams.get(stream.id) !== stream) return
+    this.#remove(stream, ErrorCode.CANCEL)
+    this.#afterStream()
+  }
+
+  /** Takes no new calls, and closes once those under way have ended. */
+  drain(): void {
+    if (this.#state === 'connecting') this.#close(undefined)
+    else if (this.#state !== 'closed') {
+      this.#state = 'draining'
+      this.#closeWhenIdle()
+    }
+  }
+
+  /** Closes at once; calls under way end as UNAVAILABLE. */
+  destroy(): void {
+    this.#close(undefined)
+    this.#socket.destroy()
+  }
+
+  #greet(): void {
+    this.#outbox.preface()
+    this.#outbox.settings([
+      [Setting.HEADER_TABLE_SIZE, 0],
+      [Setting.ENABLE_PUSH, 0],
+      [Setting.INITIAL_WINDOW_SIZE, STREAM_WINDOW],
+      [Setting.MAX_HEADER_LIST_SIZE, this.#options.maxHeaderListSize],
+    ])
+    this.#receiveFlow.open()
+  }
+
+  #write(bytes: Buffer, done: () => void): void {
+    this.#lastWrittenStreamId = this.#nextStreamId - 2
+    this.#socket.write(bytes, () => {
+      done()
+      this.#replies = 0
+      this.#sendFlow.resume()
+    })
+  }
+
+  #onBytes(bytes: Buffer, length: number): void {
+    if (this.#state === 'closed') return
+    this.#keepalive.heard()
+    try {
+      this.#reader.read(bytes, length)
+    } catch (error) {
+      // Anything else is a mistake of ours, and is not hidden.
+      if (!(error instanceof ConnectionError)) throw error
+      this.#fail(error)
+    }
+  }
+
+  #onFrame(type: number, flags: number, streamId: number, payload: Buffer, start: number, end: number): void {
+    if (this.#state === 'closed') return
+    if (this.#state === 'connecting' && (type !== FrameType.SETTINGS || (flags & Flag.ACK) !== 0)) {
+      throw violation('The peer does not begin with its settings: it may not speak HTTP/2')
+    }
+    if (this.#assembly !== undefined && (type !== FrameType.CONTINUATION || streamId !== this.#assembly.streamId)) {
+      throw violation('Another frame stands within a header block')
+    }
+    switch (type) {
+      case FrameType.DATA:
+        this.#onData(flags, streamId, payload, start, end)
+        break
+      case FrameType.HEADERS:
+        this.#onHeaders(flags, streamId, payload, start, end)
+        break
+      case FrameType.CONTINUATION:
+        this.#onContinuation(flags, payload, start, end)
+        break
+      case FrameType.RST_STREAM:
+        this.#onResetStream(streamId, payload, start, end)
+        break
+      case FrameType.SETTINGS:
+        this.#onSettings(flags, streamId, payload, start, end)
+        break
+      case FrameType.PING:
+        this.#onPing(flags, streamId, payload, start, end)
+        break
+      case FrameType.GOAWAY:
+        this.#onGoaway(streamId, payload, start, end)
+        break
+      case FrameType.WINDOW_UPDATE:
+        this.#onWindowUpdate(streamId, payload, start, end)
+        break
+      case FrameType.PRIORITY:
+        expectLength(5, start, end)
+        if (streamId === 0) throw violation('A PRIORITY frame names no stream')
+        break
+      case FrameType.PUSH_PROMISE:
+        throw violation('The peer pushes, which it was told not to')
+    }
+    // A type that we do not know means nothing, RFC 9113 section 5.5.
+  }
+
+  #onData(flags: number, streamId: number, payload: Buffer, start: number, end: number): void {
+    const frameLength = end - start
+    if (streamId === 0) throw violation('A DATA frame names no stream')
+    const [from, to] = (flags & Flag.PADDED) === 0 ? [start, end] : withoutPadding(payload, start, end)
+    this.#receiveFlow.take(frameLength)
+    const stream = this.#streamOf(streamId)
+    if (stream === undefined) return
+    try {
+      const ended = stream.receiveData(payload, from, to, frameLength, (flags & Flag.END_STREAM) !== 0)
+      const increment = ended ? 0 : stream.replenish()
+      if (ended) this.#end(stream, stream.status)
+      else if (increment > 0) this.#outbox.windowUpdate(streamId, increment)
+    } catch (error) {
+      this.#abort(stream, error)
+    }
+  }
+
+  #onHeaders(flags: number, streamId: number, payload: Buffer, start: number, end: number): void {
+    if (streamId === 0) throw violation('A HEADERS frame names no stream')
+    let [from, to] = (flags & Flag.PADDED) === 0 ? [start, end] : withoutPadding(payload, start, end)
+    if ((flags & Flag.PRIORITY) !== 0) {
+      from += 5
+      if (from > to) throw new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, 'A HEADERS frame is too short')
+    }
+    const endStream = (flags & Flag.END_STREAM) !== 0
+    if ((flags & Flag.END_HEADERS) !== 0) {
+      this.#onHeaderBlock(streamId, endStream, payload, from, to)
+    } else {
+      this.#assembly = new HeaderAssembly(streamId, endStream, this.#options.maxHeaderListSize)
+      this.#assembly.add(payload, from, to)
+    }
+  }
+
+  #onContinuation(flags: number, payload: Buffer, start: number, end: number): void {
+    if (this.#assembly === undefined) throw violation('A CONTINUATION frame continues nothing')
+    this.#assembly.add(payload, start, end)
+    if ((flags & Flag.END_HEADERS) === 0) return
+    const { streamId, endStream } = this.#assembly
+    const block = this.#assembly.block()
+    this.#assembly = undefined
+    this.#onHeaderBlock(streamId, endStream, block, 0, block.length)
+  }
+
+  #onHeaderBlock(streamId: number, endStream: boolean, block: Buffer, start: number, end: number): void {
+    if (this.#awaitsSizeUpdate) this.#expectSizeUpdate(block, start, end)
+    const stream = this.#streamOf(streamId)
+    const head = this.#options.heads.read(block, start, end)
+    if (stream === undefined) return
+    try {
+      if (stream.receiveHead(head, endStream)) this.#end(stream, stream.status)
+    } catch (error) {
+      this.#abort(stream, error)
+    }
+  }
+
+  #expectSizeUpdate(block: Buffer, start: number, end: number): void {
+    if (start < end && isSizeUpdate(block[start] as number)) {
+      this.#awaitsSizeUpdate = false
+    } else if (this.#settingsAcked) {
+      throw new ConnectionError(ErrorCode.COMPRESSION_ERROR, 'The peer ignores that its header table is to be empty')
+    }
+  }
+
+  #onResetStream(streamId: number, payload: Buffer, start: number, end: number): void {
+    expectLength(4, start, end)
+    const stream = this.#knownStream(streamId)
+    if (stream === undefined) return
+    this.#remove(stream, undefined)
+    stream.sink.onEnd(statusOfReset(payload.readUInt32BE(start), stream.deadline))
+    this.#afterStream()
+  }
+
+  #onSettings(flags: number, streamId: number, payload: Buffer, start: number, end: number): void {
+    if (streamId !== 0) throw violation('A SETTINGS frame names a stream')
+    if ((flags & Flag.ACK) !== 0) {
+      expectLength(0, start, end)
+      this.#settingsAcked = true
+      return
+    }
+    if ((end - start) % 6 !== 0) throw new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, 'A SETTINGS frame is cut short')
+    const { headerTableSize, initialWindowSize } = this.#settings
+    readSettings(this.#settings, payload, start, end)
+    if (this.#settings.headerTableSize < headerTableSize) this.#owesSizeUpdate = true
+    this.#moveWindows(this.#settings.initialWindowSize - initialWindowSize)
+    this.#countReply()
+    this.#outbox.settingsAck()
+    if (this.#state === 'connecting') this.#open()
+    else this.#events.onRoom()
+  }
+
+  /** RFC 9113 section 6.9.2: windows of streams under way move along, below zero if need be. */
+  #moveWindows(difference: number): void {
+    if (difference === 0) return
+    for (const stream of [...this.#streams.values()]) {
+      try {
+        this.#sendFlow.growStream(stream, difference)
+      } catch (error) {
+        if (!(error instanceof StreamError)) throw error
+        throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'A stream window is too large')
+      }
+    }
+  }
+
+  #open(): void {
+    clearTimeout(this.#connectTimer)
+    this.#state = 'open'
+    this.#keepalive.start()
+    this.#events.onOpen()
+  }
+
+  #onPing(flags: number, streamId: number, payload: Buffer, start: number, end: number): void {
+    expectLength(8, start, end)
+    if (streamId !== 0) throw violation('A PING frame names a stream')
+    if ((flags & Flag.ACK) !== 0) return
+    this.#countReply()
+    this.#outbox.ping(Flag.ACK, payload, start)
+  }
+
+  /** A peer that asks and never reads the answers would fill the memory. */
+  #countReply(): void {
+    this.#replies += 17
+    if (this.#replies > MAX_UNREAD_REPLIES) {
+      throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'The peer asks more than it listens')
+    }
+  }
+
+  #onGoaway(streamId: number, payload: Buffer, start: number, end: number): void {
+    if (streamId !== 0) throw violation('A GOAWAY frame names a stream')
+    if (end - start < 8) throw new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, 'A GOAWAY frame is too short')
+    const lastStreamId = payload.readUInt32BE(start) & MAX_STREAM_ID
+    if (lastStreamId > this.#lastGoawayStreamId) throw violation('A GOAWAY frame takes streams back')
+    this.#lastGoawayStreamId = lastStreamId
+    const text = payload.toString('latin1', start + 8, Math.min(end, start + 8 + 128))
+    this.#drain(`The peer goes away with ${errorName(payload.readUInt32BE(start + 4))} ${text}`.trimEnd())
+    // Those above were not looked at, section 6.8: they may be made again, whatever they do.
+    for (const stream of [...this.#streams.values()]) {
+      if (stream.id <= lastStreamId || !this.#streams.has(stream.id)) continue
+      this.#remove(stream, undefined)
+      stream.sink.onEnd(new NotProcessedError('The upstream goes away'))
+    }
+    this.#closeWhenIdle()
+  }
+
+  #onWindowUpdate(streamId: number, payload: Buffer, start: number, end: number): void {
+    expectLength(4, start, end)
+    const increment = payload.readUInt32BE(start) & 0x7fff_ffff
+    if (streamId === 0) {
+      if (increment === 0) throw violation('A window grows by nothing')
+      this.#sendFlow.grow(increment)
+      return
+    }
+    const stream = this.#knownStream(streamId)
+    if (stream === undefined) return
+    try {
+      if (increment === 0) {
+        throw new StreamError(ErrorCode.PROTOCOL_ERROR, protocolViolation('a window grows by nothing'))
+      }
+      this.#sendFlow.growStream(stream, increment)
+    } catch (error) {
+      this.#abort(stream, error)
+    }
+  }
+
+  /** @returns undefined for a stream that has ended. @throws ConnectionError for one that never began. */
+  #knownStream(streamId: number): Stream | undefined {
+    const stream = this.#streams.get(streamId)
+    if (stream === undefined && (streamId % 2 === 0 || streamId >= this.#nextStreamId)) {
+      throw violation(`A frame names stream ${streamId}, which is not open`)
+    }
+    return stream
+  }
+
+  /** @throws ConnectionError also for a stream that the peer has ended itself. */
+  #streamOf(streamId: number): Stream | undefined {
+    const stream = this.#knownStream(streamId)
+    if (stream === undefined && !this.#closedStreams.mayHaveFramesUnderWay(streamId)) {
+      throw new ConnectionError(ErrorCode.STREAM_CLOSED, `A frame names stream ${streamId}, which has ended`)
+    }
+    return stream
+  }
+
+  #abort(stream: Stream, error: unknown): void {
+    if (!(error instanceof StreamError)) throw error
+    this.#remove(stream, error.http2Code)
+    stream.sink.onEnd(error.status)
+    this.#afterStream()
+  }
+
+  #end(stream: Stream, status: StatusError | undefined): void {
+    // An answer that came before the whole request: the rest is not wanted.
+    this.#remove(stream, stream.isSent ? undefined : ErrorCode.CANCEL)
+    stream.sink.onEnd(status)
+    this.#afterStream()
+  }
+
+  #remove(stream: Stream, resetCode: number | undefined): void {
+    this.#streams.delete(stream.id)
+    this.#sendFlow.forget(stream)
+    stream.release()
+    if (resetCode === undefined) return
+    this.#closedStreams.addReset(stream.id)
+    this.#outbox.resetStream(stream.id, resetCode)
+  }
+
+  #afterStream(): void {
+    if (this.#state === 'open') this.#events.onRoom()
+    else this.#closeWhenIdle()
+  }
+
+  #drain(reason: string): void {
+    if (this.#state !== 'open') return
+    this.#state = 'draining'
+    this.#events.onDraining(reason)
+  }
+
+  #closeWhenIdle(): void {
+    if (this.#state === 'draining' && this.#streams.size === 0) this.#close(undefined)
+  }
+
+  #fail(error: Error): void {
+    this.#close(error)
+  }
+
+  #close(reason: Error | undefined): void {
+    if (this.#state === 'closed') return
+    const greeted = this.#state !== 'connecting'
+    this.#state = 'closed'
+    clearTimeout(this.#connectTimer)
+    this.#keepalive.stop()
+    this.#events.onClose(reason)
+    const lastWritten = this.#lastWrittenStreamId
+    const streams = [...this.#streams.values()]
+    // What was not written yet must not be: its calls may be made again elsewhere.
+    this.#outbox.discard()
+    if (greeted || reason instanceof ConnectionError) {
+      const code = reason instanceof ConnectionError ? reason.http2Code : ErrorCode.NO_ERROR
+      this.#outbox.goaway(code, reason instanceof ConnectionError ? reason.message : '')
+      this.#outbox.flush()
+      this.#socket.end()
+      setTimeout(() => this.#socket.destroy(), LINGER_MS).unref()
+    } else {
+      this.#socket.destroy()
+    }
+    for (const stream of streams) {
+      this.#remove(stream, undefined)
+      stream.sink.onEnd(
+        stream.id > lastWritten
+          ? new NotProcessedError('The connection to the upstream broke')
+          : unavailable('The connection to the upstream broke', { cause: reason }),
+      )
+    }
+  }
+}
+
+function expectLength(length: number, start: number, end: number): void {
+  if (end - start !== length) {
+    throw new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, `A frame has ${end - start} bytes instead of ${length}`)
+  }
+}
+
+/** @returns from where to where the payload goes on between pad length and padding, RFC 9113 section 6.1. */
+function withoutPadding(payload: Buffer, start: number, end: number): [number, number] {
+  if (start === end) throw new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, 'A padded frame is empty')
+  const to = end - (payload[start] as number)
+  if (to < start + 1) throw violation('A frame has more padding than payload')
+  return [start + 1, to]
+}
+
+function violation(message: string): ConnectionError {
+  return new ConnectionError(ErrorCode.PROTOCOL_ERROR, message)
+}

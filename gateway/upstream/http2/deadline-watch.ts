@@ -1,0 +1,51 @@
+/** Milliseconds since the epoch. */
+interface Expiring {
+  readonly deadline: number
+  expire(): void
+}
+
+/** The longest span of a timer. */
+const MAX_TIMER_MS = 2 ** 31 - 1
+
+/**
+ * The deadlines of all calls with one timer. It is set for the earliest deadline and left alone while calls come and go;
+ * when it fires it looks through the calls under way. So a call that ends in time costs a comparison and no timer.
+ */
+export class DeadlineWatch<Call extends Expiring> {
+  readonly #calls = new Set<Call>()
+  #timer: NodeJS.Timeout | undefined
+  #timerDeadline = Infinity
+
+  get size(): number {
+    return this.#calls.size
+  }
+
+  add(call: Call): void {
+    this.#calls.add(call)
+    if (call.deadline < this.#timerDeadline) this.#setTimer(call.deadline)
+  }
+
+  delete(call: Call): void {
+    this.#calls.delete(call)
+    if (this.#calls.size === 0 && this.#timer?.hasRef()) this.#timer.unref()
+  }
+
+  #setTimer(deadline: number): void {
+    clearTimeout(this.#timer)
+    this.#timerDeadline = deadline
+    this.#timer = setTimeout(() => this.#expire(), Math.min(Math.max(0, deadline - Date.now()), MAX_TIMER_MS))
+  }
+
+  #expire(): void {
+    this.#timer = undefined
+    this.#timerDeadline = Infinity
+    const now = Date.now()
+    let next = Infinity
+    for (const call of this.#calls) {
+      if (call.deadline <= now) call.expire()
+      else if (call.deadline < next) next = call.deadline
+    }
+    // An expiry may have begun another call, and set the timer for it.
+    if (next < this.#timerDeadline) this.#setTimer(next)
+  }
+}

@@ -1,0 +1,17 @@
+import { gunzip } from 'node:zlib'
+import { Code, StatusError } from '#runtime/status.ts'
+
+/**
+ * @param maxLength bytes at most, counted while inflating.
+ * @throws StatusError RESOURCE_EXHAUSTED or INTERNAL
+ */
+export function inflate(message: Buffer, maxLength: number): Promise<Buffer> {
+  return new Promise((resolve, reject) =>
+    gunzip(message, { maxOutputLength: maxLength }, (error, inflated) => {
+      if (error === null) resolve(inflated)
+      else if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') {
+        reject(new StatusError(Code.RESOURCE_EXHAUSTED, `The answer has more than ${maxLength} bytes when inflated`))
+      } else reject(new StatusError(Code.INTERNAL, 'The answer is not valid gzip', { cause: error }))
+    }),
+  )
+}

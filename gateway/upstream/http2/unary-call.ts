@@ -1,0 +1,155 @@
+import { Code, StatusError } from '#runtime/status.ts'
+import { type CallMetadata, NotProcessedError } from '../transport.ts'
+import type { Channel, ChannelCall } from './channel.ts'
+import type { Connection } from './connection.ts'
+import type { DeadlineWatch } from './deadline-watch.ts'
+import { StreamError } from './errors.ts'
+import { inflate } from './inflate.ts'
+import { ErrorCode } from './protocol.ts'
+import type { RequestHeads } from './request-head.ts'
+import { deadlineExceeded } from './status-mapping.ts'
+import type { Stream, StreamSink } from './stream.ts'
+
+export interface UnaryCallDependencies {
+  readonly channel: Channel
+  readonly calls: DeadlineWatch<UnaryCall>
+  readonly heads: RequestHeads
+  readonly maxMessageLength: number
+  /** Called when a call has ended, whichever way. */
+  onSettled(): void
+}
+
+/** Times that a call which no server looked at is made again by itself. Servers that restart one by one may need two. */
+const MAX_REPEATS = 2
+
+/** One call from the request to the promise of its answer, over as many streams as it takes. */
+export class UnaryCall implements StreamSink, ChannelCall {
+  readonly deadline: number
+  readonly #dependencies: UnaryCallDependencies
+  readonly #method: string
+  readonly #message: Uint8Array
+  readonly #metadata: CallMetadata
+  readonly #signal: AbortSignal
+  readonly #resolve: (response: Buffer) => void
+  readonly #reject: (error: unknown) => void
+  #connection: Connection | undefined
+  #stream: Stream | undefined
+  #response: Buffer | undefined
+  #gzipped = false
+  #repeats = 0
+  #settled = false
+
+  constructor(
+    dependencies: UnaryCallDependencies,
+    method: string,
+    message: Uint8Array,
+    metadata: CallMetadata,
+    deadline: number,
+    signal: AbortSignal,
+    resolve: (response: Buffer) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.deadline = deadline
+    this.#dependencies = dependencies
+    this.#method = method
+    this.#message = message
+    this.#metadata = metadata
+    this.#signal = signal
+    this.#resolve = resolve
+    this.#reject = reject
+  }
+
+  begin(): void {
+    const { calls, channel } = this.#dependencies
+    calls.add(this)
+    this.#signal.addEventListener('abort', this)
+    if (this.#signal.aborted) this.handleEvent()
+    else if (this.deadline <= Date.now()) this.expire()
+    else channel.dispatch(this)
+  }
+
+  start(connection: Connection): void {
+    const { heads } = this.#dependencies
+    try {
+      const head = heads.encode(this.#method, this.#metadata, Math.max(1, this.deadline - Date.now()))
+      if (head.listSize > connection.maxHeaderListSize) {
+        throw new StatusError(Code.RESOURCE_EXHAUSTED, 'The metadata of the call is larger than the upstream takes')
+      }
+      this.#connection = connection
+      this.#stream = connection.start(head, this.#message, this.deadline, this)
+    } catch (error) {
+      this.#settle()
+      this.#reject(error)
+    }
+  }
+
+  onMessage(message: Buffer, gzipped: boolean): void {
+    if (this.#response !== undefined) {
+      throw new StreamError(
+        ErrorCode.CANCEL,
+        new StatusError(Code.UNIMPLEMENTED, 'The answer has more than one message'),
+      )
+    }
+    this.#response = message
+    this.#gzipped = gzipped
+  }
+
+  onEnd(error: StatusError | undefined): void {
+    this.#stream = undefined
+    if (error === undefined) this.#succeed()
+    else if (error instanceof NotProcessedError && this.#repeats < MAX_REPEATS) {
+      this.#repeats++
+      this.#response = undefined
+      this.#dependencies.channel.dispatch(this)
+    } else this.fail(error)
+  }
+
+  fail(error: StatusError): void {
+    if (this.#settled) return
+    this.#settle()
+    this.#reject(error)
+  }
+
+  /** The deadline has passed. */
+  expire(): void {
+    this.#abandon(deadlineExceeded())
+  }
+
+  /** The signal was aborted. */
+  handleEvent(): void {
+    this.#abandon(new StatusError(Code.CANCELLED, 'The call was cancelled'))
+  }
+
+  #abandon(error: StatusError): void {
+    if (this.#settled) return
+    const stream = this.#stream
+    this.#stream = undefined
+    this.fail(error)
+    if (stream !== undefined) this.#connection?.cancel(stream)
+    else this.#dependencies.channel.forget(this)
+  }
+
+  #succeed(): void {
+    if (this.#response === undefined) {
+      this.fail(new StatusError(Code.UNIMPLEMENTED, 'The answer has no message'))
+    } else if (this.#gzipped) {
+      inflate(this.#response, this.#dependencies.maxMessageLength).then(
+        response => this.#answer(response),
+        error => this.fail(error),
+      )
+    } else this.#answer(this.#response)
+  }
+
+  #answer(response: Buffer): void {
+    if (this.#settled) return
+    this.#settle()
+    this.#resolve(response)
+  }
+
+  #settle(): void {
+    this.#settled = true
+    this.#signal.removeEventListener('abort', this)
+    this.#dependencies.calls.delete(this)
+    this.#dependencies.onSettled()
+  }
+}
