@@ -8,7 +8,7 @@ import { endProcess, isAlive, type ProcessId, startOf } from './processes.ts'
 
 export interface RunFile extends ProcessId {
   name: string
-  /** What the supervisor says of the system: the settings of another gateway beside its own. */
+  /** What the supervisor says of the system: the settings of its gateway, and POSTGRES_PORT. */
   env?: Record<string, string>
 }
 

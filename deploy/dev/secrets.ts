@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { readFile, rename, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 
 const NAMES = [
@@ -25,6 +25,7 @@ export async function loadSecrets(dataDir: string): Promise<Secrets> {
   if (missing.length === 0) return known as Secrets
   const made = Object.fromEntries(missing.map(name => [name, randomBytes(32).toString('base64')]))
   const secrets = { ...known, ...made } as Secrets
+  await mkdir(dataDir, { recursive: true })
   // Whole or not at all: half a file would lose the old ones.
   await writeFile(`${file}.new`, `${JSON.stringify(secrets, undefined, 2)}\n`, { mode: 0o600 })
   await rename(`${file}.new`, file)

@@ -2,12 +2,10 @@
  * The whole system on one machine: PostgreSQL, Redis, user-svc, auth-svc and the gateway, each started when what it
  * needs is ready, and ended in the opposite order.
  */
-import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
 import { type Child, startChild } from './child.ts'
-import { migrateAll } from './migrate.ts'
-import { clearStaleLock, postgresUrl, startPostgres } from './postgres.ts'
-import { hasAdministrator, provision } from './provision.ts'
+import { type DatabaseUrls, prepareDatabase, startDatabase } from './database.ts'
+import { hasAdministrator } from './provision.ts'
 import { findRedisServer, startRedis } from './redis.ts'
 import { removeRunFile, STOP_ORDER, SUPERVISOR, writeRunFile } from './run-files.ts'
 import { loadSecrets, type Secrets } from './secrets.ts'
@@ -44,8 +42,6 @@ export interface System {
   kill(): void
 }
 
-const DATABASE = 'gatehouse'
-
 export function createSystem(options: SystemOptions): System {
   const { dataDir, ports, logs, tell } = options
   const children = new Map<string, Child>()
@@ -54,42 +50,27 @@ export function createSystem(options: SystemOptions): System {
   let starting: Promise<void> = Promise.resolve()
 
   async function start(): Promise<void> {
-    await mkdir(dataDir, { recursive: true })
     const secrets = await loadSecrets(dataDir)
-    const [redisUrl, adminUrl] = await Promise.all([openRedis(), openPostgres(secrets)])
-    const urls = {
-      authUrl: databaseUrl('auth_svc', secrets.AUTH_SVC_PASSWORD),
-      userUrl: databaseUrl('user_svc', secrets.USER_SVC_PASSWORD),
-    }
-    await migrateAll(urls)
+    const [redisUrl, database] = await Promise.all([openRedis(), openDatabase(secrets)])
     const environments = composeEnvironments({
       ports,
       publicUrl: options.publicUrl,
-      ...urls,
+      ...database,
       redisUrl,
       secrets,
-      administrator: (await hasAdministrator(adminUrl)) ? undefined : options.nameAdministrator(),
+      administrator: (await hasAdministrator(database.adminUrl)) ? undefined : options.nameAdministrator(),
     })
-    await writeRunFile(dataDir, { name: SUPERVISOR, pid: process.pid, env: environments.gateway })
+    const env = { ...environments.gateway, POSTGRES_PORT: String(ports.postgres) }
+    await writeRunFile(dataDir, { name: SUPERVISOR, pid: process.pid, env })
     for (const name of ['user-svc', 'auth-svc', 'gateway'] as const) await openService(name, environments[name])
   }
 
-  function databaseUrl(user: string, password: string, database = DATABASE): string {
-    return postgresUrl({ port: ports.postgres, user, password, database })
-  }
-
-  /** @returns the superuser's URL of the system's database. */
-  async function openPostgres(secrets: Secrets): Promise<string> {
-    const folder = path.join(dataDir, 'postgres')
-    await clearStaleLock(folder)
-    const password = secrets.POSTGRES_PASSWORD
-    await add(startPostgres({ dataDir: folder, port: ports.postgres, password, onLine: logs.writerFor('postgres') }))
-    tell(`postgres  is ready on 127.0.0.1:${ports.postgres}`)
-    await provision(databaseUrl('postgres', password, 'postgres'), DATABASE, {
-      auth_svc: secrets.AUTH_SVC_PASSWORD,
-      user_svc: secrets.USER_SVC_PASSWORD,
-    })
-    return databaseUrl('postgres', password)
+  async function openDatabase(secrets: Secrets): Promise<DatabaseUrls> {
+    const port = ports.postgres
+    await add(startDatabase(dataDir, { port, secrets, onLine: logs.writerFor('postgres') }))
+    const urls = await prepareDatabase(port, secrets)
+    tell(`postgres  is ready on 127.0.0.1:${port}, migrated`)
+    return urls
   }
 
   /** @returns its URL. */

@@ -35,7 +35,7 @@ export async function openLogFiles(dataDir: string): Promise<LogFiles> {
 }
 
 /** A line of a process as the terminal shows it; undefined for what only the file needs. */
-export function toTerminalLine(name: string, line: string): string | undefined {
+function toTerminalLine(name: string, line: string): string | undefined {
   const entry = parse(line)
   // Not our logger: a crash before it, or a warning of Node's own.
   if (entry === undefined) return line.trim() === '' ? undefined : `${name.padEnd(9)} ${line}`

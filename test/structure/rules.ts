@@ -5,7 +5,7 @@
 import { posix } from 'node:path'
 import type { SourceFile } from './source-file.ts'
 
-export const SERVICES = ['gateway', 'auth-svc', 'user-svc']
+const SERVICES = ['gateway', 'auth-svc', 'user-svc']
 
 /** The folders of ours that each may import from. Tests, and what runs the system, may import anything. */
 const MAY_IMPORT: Record<string, readonly string[]> = {
