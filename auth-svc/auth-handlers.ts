@@ -1,0 +1,72 @@
+import type { AuthServiceServer, GetJwksResponse, Tokens } from '#proto/auth/v1/auth.ts'
+import type { User } from '#proto/user/v1/user.ts'
+import { type Handlers, userOf } from '#runtime/grpc-server.ts'
+import { SIGNING_ALGORITHM } from '#runtime/principal.ts'
+import type { Login } from './login.ts'
+import type { Logout } from './logout.ts'
+import type { Refresh } from './refresh.ts'
+import { toRevocationMessage } from './revocation-repository.ts'
+import type { IssuedTokens, Sessions } from './sessions.ts'
+import type { SignUp } from './sign-up.ts'
+import type { SigningKeys } from './signing-keys.ts'
+
+export interface AuthHandlersDependencies {
+  signUp: Pick<SignUp, 'begin' | 'complete'>
+  login: Login
+  refresh: Refresh
+  logout: Logout
+  sessions: Pick<Sessions, 'start' | 'list' | 'endOwn' | 'endAll'>
+  keys: Pick<SigningKeys, 'jwks'>
+}
+
+export function createAuthHandlers(dependencies: AuthHandlersDependencies): Handlers<AuthServiceServer> {
+  const { signUp, login, refresh, logout, sessions, keys } = dependencies
+
+  return {
+    async signUp({ email, password, name, tokenDelivery }, { client, signal }) {
+      const account = await signUp.begin({ email, password, name, role: 'user' }, signal)
+      const user = await signUp.complete(account)
+      return toTokens(await sessions.start(account.userId, client), tokenDelivery, user)
+    },
+    async login({ email, password, tokenDelivery }, { client, signal }) {
+      const { tokens, user } = await login({ email, password }, client, signal)
+      return { result: { $case: 'tokens', value: toTokens(tokens, tokenDelivery, user) } }
+    },
+    async refresh({ refreshToken, refreshCookie }) {
+      // A browser sends its cookie along unasked, whatever a script puts into the body.
+      const delivery = refreshToken === '' ? 'cookie' : 'body'
+      return toTokens(await refresh(refreshToken || refreshCookie), delivery, undefined)
+    },
+    async logout({ refreshToken, refreshCookie }, { principal }) {
+      const user = principal?.kind === 'user' ? principal : undefined
+      const revocations = await logout(refreshToken || refreshCookie, user)
+      return {
+        revocations: revocations.map(toRevocationMessage),
+        refreshCookie: refreshCookie === '' ? undefined : '',
+      }
+    },
+    async listSessions(_, call) {
+      const { userId, sessionId } = userOf(call)
+      const rows = await sessions.list(userId)
+      return { sessions: rows.map(row => ({ ...row, current: row.id === sessionId })) }
+    },
+    async endSession({ id }, call) {
+      const revocations = await sessions.endOwn(userOf(call).userId, id.toLowerCase())
+      return { revocations: revocations.map(toRevocationMessage) }
+    },
+    async endAllSessions(_, call) {
+      const revocations = await sessions.endAll(userOf(call).userId, 'ended')
+      return { revocations: revocations.map(toRevocationMessage), refreshCookie: '' }
+    },
+    async getJwks(): Promise<GetJwksResponse> {
+      return { keys: keys.jwks.map(jwk => ({ ...jwk, use: 'sig', alg: SIGNING_ALGORITHM })) }
+    },
+  }
+}
+
+/** @param delivery `cookie`, also where it is empty, or `body`. */
+function toTokens(issued: IssuedTokens, delivery: string, user: User | undefined): Tokens {
+  const { accessToken, expiresIn, refreshToken, refreshExpiresIn } = issued
+  const place = delivery === 'body' ? { refreshToken } : { refreshCookie: refreshToken }
+  return { accessToken, expiresIn, tokenType: 'Bearer', user, refreshExpiresIn, ...place }
+}

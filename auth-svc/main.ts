@@ -1,0 +1,63 @@
+import { setTimeout } from 'node:timers/promises'
+import { AccountServiceClient } from '#proto/user/v1/account.ts'
+import { readContract } from '#runtime/contract.ts'
+import { readSettings, SettingsError } from '#runtime/env.ts'
+import { createClient } from '#runtime/grpc-client.ts'
+import { manageLifecycle } from '#runtime/lifecycle.ts'
+import { createLogger } from '#runtime/logger.ts'
+import { openDatabase } from '#runtime/postgres.ts'
+import { createRedis } from '#runtime/redis.ts'
+import { startTelemetry } from '#runtime/telemetry.ts'
+import { settings as shape } from './config.ts'
+import { assertDurable } from './redis-durability.ts'
+import { createAuthServer } from './server.ts'
+import { SCHEMA, type Tables } from './tables.ts'
+
+const settings = readSettings(shape)
+const { ADMIN_EMAIL: adminEmail, ADMIN_PASSWORD: adminPassword } = settings
+if ((adminEmail === undefined) !== (adminPassword === undefined)) {
+  throw new SettingsError('ADMIN_EMAIL and ADMIN_PASSWORD go together')
+}
+const logger = createLogger({ service: 'auth-svc', level: settings.LOG_LEVEL })
+const telemetry = startTelemetry({ service: 'auth-svc', endpoint: settings.OTEL_EXPORTER_OTLP_ENDPOINT })
+const database = openDatabase<Tables>({
+  url: settings.DATABASE_URL,
+  schema: SCHEMA,
+  poolSize: settings.DATABASE_POOL_SIZE,
+  logger,
+})
+const redis = createRedis(settings.REDIS_URL, logger)
+const users = createClient(AccountServiceClient, settings.USER_SVC_ADDRESS)
+
+async function start() {
+  await assertDurable(redis, logger)
+  const contract = readContract(new URL('../proto/gen/contract.binpb', import.meta.url))
+  const server = await createAuthServer({ contract, logger, database, redis, users, settings })
+  if (adminEmail !== undefined && adminPassword !== undefined) {
+    await server.ensureFirstAdministrator({ email: adminEmail, password: adminPassword })
+  }
+  const port = await server.grpc.listen(`${settings.LISTEN_HOST}:${settings.AUTH_SVC_PORT}`)
+  logger.info({ host: settings.LISTEN_HOST, port }, 'listening')
+  return { server, background: await server.startBackground() }
+}
+
+const { server, background } = await start().catch(error => {
+  logger.fatal({ err: error }, 'auth-svc could not start')
+  process.exit(1)
+})
+
+manageLifecycle({
+  logger,
+  stages: [
+    { name: 'readiness', stop: () => server.grpc.announceStop() },
+    { name: 'drain delay', stop: () => setTimeout(settings.DRAIN_DELAY_MS) },
+    { name: 'server', stop: () => server.grpc.stop() },
+    { name: 'background', stop: () => background.stop() },
+    { name: 'user-svc', stop: () => users.close() },
+    { name: 'password strength', stop: () => server.close() },
+    // One that is away need not be told.
+    { name: 'redis', stop: () => redis.quit().catch(() => redis.disconnect()) },
+    { name: 'database', stop: () => database.close() },
+    { name: 'telemetry', stop: () => telemetry.shutdown() },
+  ],
+})

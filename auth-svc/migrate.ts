@@ -1,0 +1,14 @@
+import { join } from 'node:path'
+import { runMigrations } from 'graphile-worker'
+import { readSettings } from '#runtime/env.ts'
+import { createLogger } from '#runtime/logger.ts'
+import { migrate } from '#runtime/postgres.ts'
+import { migrationSettings } from './config.ts'
+import { toWorkerLogger } from './job-worker.ts'
+import { JOBS_SCHEMA, SCHEMA } from './tables.ts'
+
+const { DATABASE_URL, LOG_LEVEL } = readSettings(migrationSettings)
+const logger = createLogger({ service: 'auth-svc-migrate', level: LOG_LEVEL })
+
+await migrate({ url: DATABASE_URL, schema: SCHEMA, folder: join(import.meta.dirname, 'migrations'), logger })
+await runMigrations({ connectionString: DATABASE_URL, schema: JOBS_SCHEMA, logger: toWorkerLogger(logger) })

@@ -1,0 +1,41 @@
+/**
+ * The Redis stream by which every gateway learns of revocations. It is a carrier, not the truth: what it loses is in
+ * PostgreSQL. Its epoch marks its identity; where that is gone or another, gateways ask for all there is.
+ */
+import { randomUUID } from 'node:crypto'
+import type { Redis } from 'ioredis'
+import type { Revocation } from './revocation-repository.ts'
+
+const STREAM = 'gatehouse:revocations'
+const EPOCH = 'gatehouse:revocations:epoch'
+
+// 100 a second for the 15 minutes of an access token; about 20 MB.
+const LENGTH = 100_000
+
+export interface RevocationStream {
+  /** @throws as Redis does, or answers. */
+  append(revocations: readonly Revocation[]): Promise<void>
+  /** Gives the stream an epoch unless it has one. */
+  ensureEpoch(): Promise<void>
+}
+
+export function createRevocationStream(redis: Redis): RevocationStream {
+  return {
+    async append(revocations) {
+      const pipeline = redis.pipeline()
+      for (const revocation of revocations) pipeline.xadd(STREAM, 'MAXLEN', '~', LENGTH, '*', ...fieldsOf(revocation))
+      const replies = (await pipeline.exec()) ?? []
+      const failed = replies.find(([error]) => error !== null)
+      if (failed !== undefined) throw failed[0]
+    },
+    async ensureEpoch() {
+      await redis.set(EPOCH, randomUUID(), 'NX')
+    },
+  }
+}
+
+/** Times in milliseconds since the epoch. */
+function fieldsOf({ kind, target, notAfter, expiresAt }: Revocation): string[] {
+  const always = ['kind', kind, 'id', target, 'expires_at', String(expiresAt.getTime())]
+  return notAfter === null ? always : [...always, 'not_after', String(notAfter.getTime())]
+}
