@@ -98,7 +98,8 @@ export function unpackDetails(packed: Uint8Array): StatusDetails {
         const info = ErrorInfo.decode(value)
         if (info.domain === ERROR_DOMAIN) found.reason = info.reason
       } else if (typeUrl.endsWith('/google.rpc.BadRequest')) {
-        found.violations = BadRequest.decode(value).fieldViolations
+        const { fieldViolations } = BadRequest.decode(value)
+        found.violations = fieldViolations.map(({ field, description }) => ({ field, description }))
       } else if (typeUrl.endsWith('/google.rpc.RetryInfo')) {
         const delay = RetryInfo.decode(value).retryDelay
         if (delay) found.retryAfterMs = Number(delay.seconds) * 1000 + delay.nanos / 1e6
