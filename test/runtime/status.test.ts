@@ -17,7 +17,7 @@ t.test('an error arrives with all that it was sent with', async t => {
         const sent = new StatusError(code, message, details)
         const received = fromGrpcError({ name: 'Error', message: '', ...toGrpcError(sent) } as ServiceError)
         t.match({ ...received }, { code, ...details })
-        t.strictSame(received.violations, details.violations)
+        t.same(received.violations, details.violations)
         t.equal(received.message, message)
       },
     ),
