@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { execaNode } from 'execa'
 
@@ -13,7 +12,6 @@ export async function migrateAll(urls: { authUrl: string; userUrl: string }): Pr
 }
 
 async function migrateService(service: string, url: string): Promise<void> {
-  if (!existsSync(path.join(ROOT, service, 'main.ts'))) return
   const { exitCode, all } = await execaNode(path.join(ROOT, service, 'migrate.ts'), {
     env: { DATABASE_URL: url },
     all: true,

@@ -46,6 +46,9 @@ export function createSystem(options: SystemOptions): System {
   const { dataDir, ports, logs, tell } = options
   const children = new Map<string, Child>()
   const crashed = Promise.withResolvers<Crash>()
+  const stopping = Promise.withResolvers<never>()
+  // Watched by whoever waits for something; nobody may be.
+  stopping.promise.catch(() => {})
   let isStopping = false
   let starting: Promise<void> = Promise.resolve()
 
@@ -86,13 +89,13 @@ export function createSystem(options: SystemOptions): System {
   async function openService(name: ServiceName, env: Record<string, string>): Promise<void> {
     const started = performance.now()
     const onLine = logs.writerFor(name)
+    if (isStopping) return stopping.promise
     await add(startChild({ name, ...serviceCommand(name), env: { ...options.env, ...env }, onLine }))
-    await waitForService(name, env)
+    await Promise.race([waitForService(name, env), stopping.promise])
     tell(`${name.padEnd(9)} is ready after ${Math.round(performance.now() - started)} ms`)
   }
 
   async function add(opening: Promise<Child>): Promise<void> {
-    if (isStopping) throw new Error('Stopped while starting')
     const child = await opening
     children.set(child.name, child)
     void child.exited.then(how => {
@@ -116,6 +119,7 @@ export function createSystem(options: SystemOptions): System {
     },
     async stop() {
       isStopping = true
+      stopping.reject(new Error('Stopped while starting'))
       await stopChildren()
       // A start that was under way fails by what it lacks now; what it still brought up goes too.
       await starting.catch(() => {})

@@ -34,6 +34,9 @@ export async function openLogFiles(dataDir: string): Promise<LogFiles> {
   }
 }
 
+/** Asked by machines, again and again. */
+const PROBES = new Set(['/healthz', '/readyz'])
+
 /** A line of a process as the terminal shows it; undefined for what only the file needs. */
 function toTerminalLine(name: string, line: string): string | undefined {
   const entry = parse(line)
@@ -41,13 +44,24 @@ function toTerminalLine(name: string, line: string): string | undefined {
   if (entry === undefined) return line.trim() === '' ? undefined : `${name.padEnd(9)} ${line}`
   const { time, level, msg, method, route, status, ms, trace_id: traceId, err } = entry
   const start = `${String(time).slice(11, 19)} ${name.padEnd(9)}`
+  if (msg === 'request' && PROBES.has(String(route))) return undefined
   if (msg === 'request') return `${start} ${method} ${route} ${status} ${ms} ms  ${traceId}`
   if (level === 'info' || level === 'debug' || level === 'trace') return undefined
   const trace = traceId === undefined ? '' : `  ${traceId}`
   return `${start} ${String(level).toUpperCase()} ${msg}${err?.message === undefined ? '' : `: ${err.message}`}${trace}`
 }
 
-type Entry = Record<string, unknown> & { err?: { message?: string } }
+/** A line as one reads it to find out why the process ended: with the stack, without what stands in every line. */
+export function toReport(line: string): string {
+  const entry = parse(line)
+  if (entry === undefined) return line
+  const { time, level, msg, err, service: _service, pid: _pid, ...rest } = entry
+  const fields = Object.keys(rest).length === 0 ? '' : ` ${JSON.stringify(rest)}`
+  const stack = err?.stack === undefined ? '' : `\n${err.stack}`
+  return `${String(time).slice(11, 19)} ${String(level).toUpperCase()} ${msg}${fields}${stack}`
+}
+
+type Entry = Record<string, unknown> & { err?: { message?: string; stack?: string } }
 
 function parse(line: string): Entry | undefined {
   if (!line.startsWith('{')) return undefined

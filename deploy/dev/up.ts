@@ -14,7 +14,7 @@ import { endOrphans, readRunFiles, removeRunFile, SUPERVISOR, writeRunFile } fro
 import { devSettings } from './settings.ts'
 import { SetupError } from './setup-error.ts'
 import { type Crash, createSystem, type System } from './system.ts'
-import { openLogFiles } from './terminal.ts'
+import { openLogFiles, toReport } from './terminal.ts'
 
 const SHOWN_LINES = 20
 
@@ -78,7 +78,7 @@ async function runSystem(settings: Settings<typeof devSettings>): Promise<number
     },
     publicUrl,
     redisUrl: settings.REDIS_URL,
-    env: process.env,
+    env: processEnvironment(),
     logs,
     nameAdministrator() {
       administrator = nameAdministrator(settings)
@@ -105,6 +105,12 @@ async function runSystem(settings: Settings<typeof devSettings>): Promise<number
   }
 }
 
+/** Ours, without what only the first boot is to know. */
+function processEnvironment(): NodeJS.ProcessEnv {
+  const { ADMIN_EMAIL: _email, ADMIN_PASSWORD: _password, ...env } = process.env
+  return env
+}
+
 /** Resolves with the exit code when this process is asked to end. Asked again, it ends everything by force. */
 function whenSignalled(system: System): Promise<number> {
   return new Promise(resolve => {
@@ -121,8 +127,9 @@ function whenSignalled(system: System): Promise<number> {
 }
 
 function reportCrash({ child, how }: Crash): number {
-  const lines = child.lastLines.slice(-SHOWN_LINES).map(line => `  ${line}`)
-  console.error(`\n${child.name} ended unexpectedly with ${how}. Its last lines:\n${lines.join('\n')}\n`)
+  const lines = child.lastLines.slice(-SHOWN_LINES).flatMap(line => toReport(line).split('\n'))
+  const shown = lines.map(line => `  ${line}`).join('\n')
+  console.error(`\n${child.name} ended unexpectedly with ${how}. Its last lines:\n${shown}\n`)
   return 1
 }
 

@@ -5,6 +5,7 @@
  *
  * Prints one line of JSON when the stores are ready: `Stores`.
  */
+import { randomInt } from 'node:crypto'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -61,6 +62,8 @@ async function openPostgres(): Promise<string> {
   await migrateAll(urlsOf(url, TEMPLATE_DATABASE))
   await withClient(url, async client => {
     await client.query('create sequence redis_databases')
+    // Another run on this machine most likely begins elsewhere.
+    await client.query(`create sequence ports minvalue 20000 maxvalue 31999 start ${randomInt(20000, 31999)} cycle`)
   })
   return url
 }

@@ -1,0 +1,81 @@
+/** The three real processes on a database, a Redis and ports of the test's own. */
+import { randomBytes } from 'node:crypto'
+import type { Test } from 'tap'
+import { composeEnvironments, type ServiceName } from '../../deploy/dev/services.ts'
+import type { DatabaseUrls } from './stores.ts'
+import { openTestDatabase } from './test-database.ts'
+import { openTestPort } from './test-port.ts'
+import { startTestProcess, type TestProcess } from './test-process.ts'
+import { openTestRedis } from './test-redis.ts'
+
+export interface TestSystemOptions {
+  /** Settings for all three processes. */
+  env?: Record<string, string>
+  /** Another than a logical database of the run's, such as `startTestRedis(t)`. */
+  redisUrl?: string
+}
+
+export interface TestSystem {
+  /** Of the gateway, without a slash at the end. */
+  readonly url: string
+  readonly gateway: TestProcess
+  readonly authSvc: TestProcess
+  readonly userSvc: TestProcess
+  readonly databases: DatabaseUrls
+  readonly redisUrl: string
+  readonly administrator: { email: string; password: string }
+  /** Another gateway beside the first. */
+  startGateway(): Promise<TestProcess & { readonly url: string }>
+}
+
+const secret = () => randomBytes(32).toString('base64')
+
+/** Resolves when all are ready; ends them with the test. */
+export async function startSystem(t: Test, options: TestSystemOptions = {}): Promise<TestSystem> {
+  const [databases, redisUrl] = await Promise.all([
+    openTestDatabase(t),
+    options.redisUrl ?? openTestRedis(t).then(({ url }) => url),
+  ])
+  const ports = { gateway: await openTestPort(), authSvc: await openTestPort(), userSvc: await openTestPort() }
+  const administrator = { email: 'root@example.com', password: 'seven brown foxes at noon' }
+  const url = `http://127.0.0.1:${ports.gateway}`
+  const environments = composeEnvironments({
+    ports,
+    publicUrl: url,
+    authUrl: databases.authUrl,
+    userUrl: databases.userUrl,
+    redisUrl,
+    secrets: {
+      PASSWORD_PEPPER: secret(),
+      REFRESH_TOKEN_SECRET: secret(),
+      SIGNING_KEY_SECRET: secret(),
+      PAGE_TOKEN_SECRET: secret(),
+    },
+    administrator,
+  })
+
+  async function start(name: ServiceName, changes: Record<string, string> = {}): Promise<TestProcess> {
+    const defaults = { LOG_LEVEL: 'info', BCRYPT_COST: '10', DRAIN_DELAY_MS: '50' }
+    const process = await startTestProcess(name, { ...defaults, ...environments[name], ...options.env, ...changes })
+    t.teardown(() => process.stop())
+    return process
+  }
+
+  const userSvc = await start('user-svc')
+  const authSvc = await start('auth-svc')
+  const gateway = await start('gateway')
+  return {
+    url,
+    gateway,
+    authSvc,
+    userSvc,
+    databases,
+    redisUrl,
+    administrator,
+    async startGateway() {
+      const port = await openTestPort()
+      const process = await start('gateway', { GATEWAY_PORT: String(port) })
+      return Object.assign(process, { url: `http://127.0.0.1:${port}` })
+    },
+  }
+}
