@@ -3,7 +3,9 @@ import { count, duration, logLevel, port, secret, telemetrySettings } from '#run
 
 /** What migrate.ts reads. */
 export const migrationSettings = {
-  DATABASE_URL: z.string().describe("PostgreSQL, as the service's own role: postgres://auth_svc:…@host:5432/gatehouse"),
+  DATABASE_URL: z
+    .string()
+    .describe("PostgreSQL, as the service's own role: postgres://<role>:<password>@host:5432/gatehouse"),
   LOG_LEVEL: logLevel(),
 }
 

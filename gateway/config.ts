@@ -32,7 +32,7 @@ export const settings = {
     .default(fileURLToPath(new URL('gateway.yaml', import.meta.url)))
     .describe('File that lists the upstreams'),
   AUTH_SVC_ADDRESS: z.string().default('127.0.0.1:50051').describe('Address of auth-svc, for keys and revocations'),
-  REDIS_URL: z.url().describe('Redis, for the revocation stream'),
+  REDIS_URL: z.url().describe('Redis: refresh families and the revocation stream; noeviction, append-only file'),
   TOKEN_ISSUER: z.url().default('http://127.0.0.1:3000').describe('Exact `iss` of access tokens'),
   TOKEN_AUDIENCE: z.string().default('gatehouse').describe('Exact `aud` of access tokens'),
   BODY_LIMIT: z.coerce

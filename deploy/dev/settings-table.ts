@@ -1,0 +1,62 @@
+/**
+ * README's table of settings, made from the code: `node deploy/dev/settings-table.ts` writes it, a test compares it.
+ */
+import { readFileSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { SettingsShape } from '#runtime/env.ts'
+import { settings as auth } from '../../auth-svc/config.ts'
+import { settings as gateway } from '../../gateway/config.ts'
+import { settings as user } from '../../user-svc/config.ts'
+import { devSettings } from './settings.ts'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const readme = path.join(root, 'README.md')
+const BLOCK = /(<!-- settings -->\n)[\s\S]*(<!-- \/settings -->)/
+
+interface Row {
+  fallback: string
+  processes: string[]
+  description: string
+}
+
+export function settingsTable(): string {
+  const rows = new Map<string, Row>()
+  for (const [process, shape] of Object.entries<SettingsShape>({
+    gateway,
+    'auth-svc': auth,
+    'user-svc': user,
+    '`make up`': devSettings,
+  })) {
+    for (const [name, schema] of Object.entries(shape)) {
+      const row = rows.get(name) ?? {
+        fallback: fallbackOf(schema),
+        processes: [],
+        description: schema.description ?? '',
+      }
+      row.processes.push(process)
+      rows.set(name, row)
+    }
+  }
+  const lines = [...rows]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, { fallback, processes, description }]) => {
+      return `| \`${name}\` | ${fallback} | ${processes.join(', ')} | ${description.replaceAll('|', '\\|')} |`
+    })
+  return ['| setting | unless set | read by | what |', '| --- | --- | --- | --- |', ...lines, ''].join('\n')
+}
+
+function fallbackOf(schema: SettingsShape[string]): string {
+  const result = schema.safeParse(undefined)
+  if (!result.success) return '**required**'
+  const value = Array.isArray(result.data) ? result.data.join(',') : result.data
+  if (value === undefined || value === '') return ''
+  const text = String(value)
+  return `\`${text.startsWith(root) ? path.relative(root, text) : text}\``
+}
+
+export function readmeWithTable(text: string): string {
+  return text.replace(BLOCK, (_, open: string, close: string) => `${open}${settingsTable()}${close}`)
+}
+
+if (import.meta.main) writeFileSync(readme, readmeWithTable(readFileSync(readme, 'utf8')))
