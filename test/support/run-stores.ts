@@ -12,6 +12,8 @@ export function runStores(): Promise<Stores> {
 async function findStores(): Promise<Stores> {
   const given = process.env[STORES]
   if (given !== undefined) return JSON.parse(given)
+  // As the runner has it in .taprc.
+  t.setTimeout(120_000)
   const own = await startStores()
   Object.assign(process.env, own.env)
   t.teardown(() => own.stop())

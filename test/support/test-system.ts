@@ -61,9 +61,7 @@ export async function startSystem(t: Test, options: TestSystemOptions = {}): Pro
     return process
   }
 
-  const userSvc = await start('user-svc')
-  const authSvc = await start('auth-svc')
-  const gateway = await start('gateway')
+  const [userSvc, authSvc, gateway] = await Promise.all([start('user-svc'), start('auth-svc'), start('gateway')])
   return {
     url,
     gateway,
