@@ -35,12 +35,24 @@ const zxcvbn = new ZxcvbnFactory({
 
 function complaintAbout(password: string, known: string[]): string | undefined {
   let complaint: string | undefined
-  for (let start = 0; start < password.length; start += PART_LENGTH) {
-    const { score, feedback } = zxcvbn.check(password.slice(start, start + PART_LENGTH), known)
+  for (const part of partsOf(withoutLong(known, password))) {
+    const { score, feedback } = zxcvbn.check(part, known)
     if (score >= LEAST_SCORE) return undefined
     complaint ??= [feedback.warning, ...feedback.suggestions].filter(text => text !== null).join(' ')
   }
   return complaint
+}
+
+/** What is known and longer than a part would not be found in one: it is taken out, and the rest has to be strong. */
+function withoutLong(known: string[], password: string): string {
+  return known
+    .filter(text => text.length > PART_LENGTH)
+    .reduce((rest, text) => rest.replaceAll(new RegExp(RegExp.escape(text), 'giu'), ''), password)
+}
+
+function* partsOf(password: string): Iterable<string> {
+  yield password.slice(0, PART_LENGTH)
+  for (let at = PART_LENGTH; at < password.length; at += PART_LENGTH) yield password.slice(at, at + PART_LENGTH)
 }
 
 parentPort?.on('message', ({ id, password, known }: StrengthQuestion) => {

@@ -35,6 +35,6 @@ export function startPeriodic({ name, everyMs, logger, run }: PeriodicOptions): 
 }
 
 /** Ends early, not with an error, at the signal. */
-export async function pause(ms: number, signal: AbortSignal): Promise<void> {
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
   await delay(ms, undefined, { signal, ref: false }).catch(() => {})
 }

@@ -34,7 +34,7 @@ export interface Sessions {
   start(userId: string, client: Client): Promise<IssuedTokens>
   /** The tokens of a session whose refresh token is now of this generation. */
   issue(grounds: TokenGrounds, generation: number): IssuedTokens
-  /** Milliseconds for which the session's next refresh token is good. */
+  /** Whole milliseconds for which the session's next refresh token is good. */
   refreshTtlMs(grounds: TokenGrounds): number
   /** Those that can still be used, the one last used first. @throws StatusError UNAVAILABLE. */
   list(userId: string): Promise<ListedSession[]>
@@ -64,7 +64,7 @@ export function createSessions(dependencies: SessionsDependencies): Sessions {
   const sessions = createSessionRepository(db)
 
   function refreshTtlMs({ issuedAt, sessionExpiresAt }: TokenGrounds): number {
-    return Math.max(1, Math.min(dependencies.refreshTtlMs, sessionExpiresAt - issuedAt))
+    return Math.max(1, Math.floor(Math.min(dependencies.refreshTtlMs, sessionExpiresAt - issuedAt)))
   }
 
   function issue(grounds: TokenGrounds, generation: number): IssuedTokens {

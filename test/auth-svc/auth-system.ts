@@ -1,0 +1,158 @@
+/** auth-svc on stores of its own, in this process, with a user-svc beside it, and clients that reach it by gRPC. */
+import { randomBytes, randomUUID } from 'node:crypto'
+import { Metadata } from '@grpc/grpc-js'
+import type { Redis } from 'ioredis'
+import type { Test } from 'tap'
+import { AuthServiceClient, type SignUpRequest, type Tokens } from '#proto/auth/v1/auth.ts'
+import { RevocationServiceClient } from '#proto/auth/v1/revocations.ts'
+import { AccountServiceClient } from '#proto/user/v1/account.ts'
+import { readContract } from '#runtime/contract.ts'
+import { readSettings } from '#runtime/env.ts'
+import { callUnary, createClient } from '#runtime/grpc-client.ts'
+import { CLIENT_ADDRESS, CLIENT_USER_AGENT } from '#runtime/grpc-server.ts'
+import type { Logger } from '#runtime/logger.ts'
+import { type Database, openDatabase } from '#runtime/postgres.ts'
+import { createRemoteKeySet, createTokenVerifier, type UserPrincipal } from '#runtime/principal.ts'
+import { createRedis } from '#runtime/redis.ts'
+import { fromGrpcError } from '#runtime/status.ts'
+import { settings as shape } from '../../auth-svc/config.ts'
+import { type AuthServer, type AuthSettings, createAuthServer } from '../../auth-svc/server.ts'
+import { SCHEMA, type Tables } from '../../auth-svc/tables.ts'
+import { openTestDatabase } from '../support/test-database.ts'
+import { openTestRedis } from '../support/test-redis.ts'
+import { logger as silent } from './silent-logger.ts'
+import { startUserSvcPeer, type UserSvcPeer } from './user-svc-peer.ts'
+
+export const contract = readContract(new URL('../../proto/gen/contract.binpb', import.meta.url))
+
+export const PASSWORD = 'plum-Trombone-41'
+
+export interface AuthSystemOptions {
+  settings?: Partial<AuthSettings>
+  /** Jobs, sweeps and the changes of user-svc go on only where they are wanted. */
+  background?: boolean
+  redisUrl?: string
+  logger?: Logger
+}
+
+export interface AuthSystem {
+  database: Database<Tables>
+  redis: Redis
+  server: AuthServer
+  settings: AuthSettings
+  address: string
+  auth: AuthServiceClient
+  revocations: RevocationServiceClient
+  userSvc: UserSvcPeer
+  signUp(request?: Partial<SignUpRequest>): Promise<Tokens>
+  login(request: { email: string; password?: string; tokenDelivery?: string }, client?: ClientFacts): Promise<Tokens>
+  /** With the refresh token in the body. */
+  refresh(refreshToken: string | undefined): Promise<Tokens>
+  principalOf(tokens: Tokens): Promise<UserPrincipal>
+  newEmail(): string
+}
+
+export interface ClientFacts {
+  address: string
+  userAgent: string
+}
+
+export async function startAuthSystem(t: Test, options: AuthSystemOptions = {}): Promise<AuthSystem> {
+  const { authUrl } = await openTestDatabase(t)
+  const redisUrl = options.redisUrl ?? (await openTestRedis(t)).url
+  const logger = options.logger ?? silent
+  const secret = () => randomBytes(32).toString('base64')
+  const settings: AuthSettings = {
+    ...readSettings(shape, {
+      DATABASE_URL: authUrl,
+      REDIS_URL: redisUrl,
+      PASSWORD_PEPPER: secret(),
+      REFRESH_TOKEN_SECRET: secret(),
+      SIGNING_KEY_SECRET: secret(),
+      DATABASE_POOL_SIZE: '10',
+    }),
+    // The least that bcrypt does: the tests of the hasher look at the cost.
+    BCRYPT_COST: 4,
+    ...options.settings,
+  }
+  const database = openDatabase<Tables>({ url: authUrl, schema: SCHEMA, logger: silent, poolSize: 10 })
+  const redis = createRedis(redisUrl, silent)
+  const userSvc = await startUserSvcPeer(t, { issuer: settings.TOKEN_ISSUER })
+  const users = createClient(AccountServiceClient, userSvc.address)
+  const server = await createAuthServer({ contract, logger, database, redis, users, settings })
+  const address = `127.0.0.1:${await server.grpc.listen('127.0.0.1:0')}`
+  userSvc.trust(address)
+  const background = options.background ? await server.startBackground() : undefined
+
+  const auth = createClient(AuthServiceClient, address)
+  const revocations = createClient(RevocationServiceClient, address)
+  t.teardown(async () => {
+    auth.close()
+    revocations.close()
+    await server.grpc.stop()
+    await background?.stop()
+    users.close()
+    await server.close()
+    redis.disconnect()
+    await database.close()
+  })
+
+  const newEmail = () => `${randomUUID()}@example.com`
+  const verifier = createTokenVerifier({
+    keys: createRemoteKeySet({ fetch: async () => (await callUnary(auth, auth.getJwks, {})).keys, minIntervalMs: 0 }),
+    issuer: settings.TOKEN_ISSUER,
+    audience: settings.TOKEN_AUDIENCE,
+  })
+
+  return {
+    database,
+    redis,
+    server,
+    settings,
+    address,
+    auth,
+    revocations,
+    userSvc: {
+      ...userSvc,
+      get creations() {
+        return userSvc.creations
+      },
+      async restart() {
+        await userSvc.restart()
+        // A lost connection is tried again in its own time.
+        await new Promise<void>((resolve, reject) =>
+          users.waitForReady(Date.now() + 10_000, error => (error ? reject(error) : resolve())),
+        )
+      },
+    },
+    newEmail,
+    signUp: request =>
+      callUnary(
+        auth,
+        auth.signUp,
+        { email: newEmail(), password: PASSWORD, name: 'Ada', tokenDelivery: 'body', ...request },
+        { timeoutMs: 20_000 },
+      ),
+    login: ({ email, password = PASSWORD, tokenDelivery = 'body' }, client) =>
+      new Promise((resolve, reject) => {
+        const metadata = new Metadata()
+        if (client !== undefined) {
+          metadata.set(CLIENT_ADDRESS, client.address)
+          metadata.set(CLIENT_USER_AGENT, client.userAgent)
+        }
+        const deadline = Date.now() + 20_000
+        auth.login({ email, password, tokenDelivery }, metadata, { deadline }, (error, response) => {
+          if (error !== null) reject(fromGrpcError(error))
+          else if (response.result?.$case === 'tokens') resolve(response.result.value)
+          else reject(new Error('Login answered no tokens'))
+        })
+      }),
+    refresh: refreshToken =>
+      callUnary(auth, auth.refresh, { refreshToken: refreshToken ?? '', refreshCookie: '' }, { timeoutMs: 10_000 }),
+    async principalOf(tokens) {
+      const principal = await verifier.verify(tokens.accessToken)
+      if (principal.kind !== 'user') throw new Error('Not the token of a user')
+      return principal
+    },
+  }
+}

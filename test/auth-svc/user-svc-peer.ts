@@ -1,0 +1,112 @@
+/** user-svc as auth-svc meets it: AccountService over gRPC, which takes service tokens of auth-svc and nothing else. */
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Test } from 'tap'
+import { AuthServiceClient } from '#proto/auth/v1/auth.ts'
+import { type AccountChange, type AccountServiceServer, AccountServiceService } from '#proto/user/v1/account.ts'
+import type { User } from '#proto/user/v1/user.ts'
+import { readContract } from '#runtime/contract.ts'
+import { callUnary, createClient } from '#runtime/grpc-client.ts'
+import { createGrpcServer, type GrpcServer } from '#runtime/grpc-server.ts'
+import { createRemoteKeySet, createTokenVerifier } from '#runtime/principal.ts'
+import { Code, notFound, StatusError } from '#runtime/status.ts'
+import { logger } from './silent-logger.ts'
+
+export interface UserSvcPeer {
+  readonly address: string
+  /** By id. */
+  readonly users: Map<string, User>
+  /** How often CreateAccount was called. */
+  readonly creations: number
+  /** The keys that it verifies with are asked from there. */
+  trust(authAddress: string): void
+  /** Tells those who watch. */
+  change(change: { userId: string; role?: string; closed?: boolean }): AccountChange
+  /** The service goes away, and comes back at the same address. */
+  stop(): Promise<void>
+  restart(): Promise<void>
+}
+
+export async function startUserSvcPeer(t: Test, { issuer }: { issuer: string }): Promise<UserSvcPeer> {
+  const contract = readContract(new URL('../../proto/gen/contract.binpb', import.meta.url))
+  const users = new Map<string, User>()
+  const changes: AccountChange[] = []
+  let auth: AuthServiceClient | undefined
+  let creations = 0
+  const keys = createRemoteKeySet({
+    fetch: async () => {
+      if (auth === undefined) throw new Error('Trusts nobody yet')
+      return (await callUnary(auth, auth.getJwks, {})).keys
+    },
+    minIntervalMs: 0,
+  })
+
+  function serve(): GrpcServer {
+    const server = createGrpcServer({
+      contract,
+      logger,
+      verifier: createTokenVerifier({ keys, issuer, audience: 'none', acceptService: true }),
+      dependencies: {},
+    })
+    server.add<AccountServiceServer>('user.v1.AccountService', AccountServiceService, {
+      async createAccount({ id, email, name, role }) {
+        creations += 1
+        const known = users.get(id)
+        if (known !== undefined) return known
+        if ([...users.values()].some(user => user.email === email)) {
+          throw new StatusError(Code.ALREADY_EXISTS, 'Taken', { reason: 'email_taken' })
+        }
+        const now = new Date()
+        const user = { id, email, name, role: role || 'user', department: '', createdAt: now, updatedAt: now }
+        users.set(id, user)
+        return user
+      },
+      async getAccount({ id }) {
+        const user = users.get(id)
+        if (user === undefined) throw notFound('user')
+        return user
+      },
+      async *watchAccountChanges({ afterSequence }, { signal }) {
+        let next = Number(afterSequence)
+        while (!signal.aborted) {
+          const change = changes[next]
+          if (change === undefined) await delay(5)
+          else {
+            next += 1
+            yield change
+          }
+        }
+      },
+    })
+    return server
+  }
+
+  let server = serve()
+  const port = await server.listen('127.0.0.1:0')
+  t.teardown(async () => {
+    auth?.close()
+    await server.stop()
+  })
+  return {
+    address: `127.0.0.1:${port}`,
+    users,
+    get creations() {
+      return creations
+    },
+    trust(authAddress) {
+      auth = createClient(AuthServiceClient, authAddress)
+    },
+    change({ userId, role = 'user', closed = false }) {
+      const user = users.get(userId)
+      if (closed) users.delete(userId)
+      else if (user !== undefined) users.set(userId, { ...user, role })
+      const change = { sequence: BigInt(changes.length + 1), userId, role, closed, changedAt: new Date() }
+      changes.push(change)
+      return change
+    },
+    stop: () => server.stop(),
+    async restart() {
+      server = serve()
+      await server.listen(`127.0.0.1:${port}`)
+    },
+  }
+}
