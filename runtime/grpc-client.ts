@@ -56,10 +56,12 @@ export function callUnary<Q, R>(
 ): Promise<R> {
   return new Promise((resolve, reject) => {
     const deadline = Date.now() + (settings.timeoutMs ?? 2000)
-    const call = method.call(client, request, metadataOf(settings), { deadline }, (error, response) =>
-      error ? reject(fromGrpcError(error)) : resolve(response),
-    )
-    settings.signal?.addEventListener('abort', () => call.cancel(), { once: true })
+    const call = method.call(client, request, metadataOf(settings), { deadline }, (error, response) => {
+      release()
+      if (error) reject(fromGrpcError(error))
+      else resolve(response)
+    })
+    const release = cancelAt(settings.signal, call)
   })
 }
 
@@ -71,14 +73,23 @@ export async function* callServerStream<Q, R>(
   settings: Omit<CallSettings, 'timeoutMs'> = {},
 ): AsyncGenerator<R, void, void> {
   const call = method.call(client, request, metadataOf(settings))
-  settings.signal?.addEventListener('abort', () => call.cancel(), { once: true })
+  const release = cancelAt(settings.signal, call)
   try {
     yield* call as AsyncIterable<R>
   } catch (error) {
     throw fromGrpcError(error as ServiceError)
   } finally {
+    release()
     call.cancel()
   }
+}
+
+/** @returns what lets go of the signal, which may outlive many calls. */
+function cancelAt(signal: AbortSignal | undefined, call: { cancel(): void }): () => void {
+  const cancel = () => call.cancel()
+  if (signal?.aborted) cancel()
+  else signal?.addEventListener('abort', cancel)
+  return () => signal?.removeEventListener('abort', cancel)
 }
 
 function metadataOf(settings: { token?: string }): Metadata {
