@@ -1,0 +1,139 @@
+import { randomUUID } from 'node:crypto'
+import { sql } from 'kysely'
+import t from 'tap'
+import type { Revocation } from '#proto/edge/v1/revocation.ts'
+import { callUnary } from '#runtime/grpc-client.ts'
+import { createRedis } from '#runtime/redis.ts'
+import { createRevocationStream } from '../../auth-svc/revocation-stream.ts'
+import { createRevocations } from '../../auth-svc/revocations.ts'
+import { openTestRedis, startTestRedis } from '../support/test-redis.ts'
+import { openAuthDatabase } from './auth-database.ts'
+import { startAuthSystem } from './auth-system.ts'
+import { logger } from './silent-logger.ts'
+import { until } from './until.ts'
+
+const STREAM = 'gatehouse:revocations'
+const EPOCH = 'gatehouse:revocations:epoch'
+const TTL_MS = 900_000
+
+const { db } = await openAuthDatabase(t)
+const redis = createRedis((await openTestRedis(t)).url, logger)
+t.teardown(() => redis.disconnect())
+const revocations = createRevocations({ db, stream: createRevocationStream(redis), logger, tokenTtlMs: TTL_MS })
+
+const streamed = async (from = redis) =>
+  (await from.xrange(STREAM, '-', '+')).map(([, fields]) => {
+    const entry: Record<string, string> = {}
+    for (let i = 0; i < fields.length; i += 2) entry[fields[i] as string] = fields[i + 1] as string
+    return entry
+  })
+const revokeSession = (id: string) => db.transaction().execute(tx => revocations.revokeSession(tx, id))
+const revokeUser = (id: string) => db.transaction().execute(tx => revocations.revokeUser(tx, id))
+t.beforeEach(async () => {
+  await db.deleteFrom('revocations').execute()
+  await redis.flushdb()
+})
+
+t.test('a revocation goes to the stream as gateways read it', async t => {
+  const [session, user] = [await revokeSession(randomUUID()), await revokeUser(randomUUID())]
+  await revocations.publish([session, user])
+  t.same(await streamed(), [
+    { kind: 'sid', id: session.target, expires_at: String(session.expiresAt.getTime()) },
+    {
+      kind: 'user',
+      id: user.target,
+      expires_at: String(user.expiresAt.getTime()),
+      not_after: String(user.notAfter?.getTime()),
+    },
+  ])
+  t.ok(session.expiresAt.getTime() >= Date.now() + TTL_MS, 'for as long as a token of now is good')
+  await revocations.sweep()
+  t.equal((await streamed()).length, 2, 'once')
+})
+
+t.test('what a crash kept from the stream, the sweep sends', async t => {
+  const [one, other] = [await revokeSession(randomUUID()), await revokeSession(randomUUID())]
+  await revocations.sweep()
+  t.same(
+    (await streamed()).map(({ id }) => id),
+    [one.target, other.target],
+  )
+  await revocations.sweep()
+  t.equal((await streamed()).length, 2)
+})
+
+t.test('several sweeps at once send all and lose none', async t => {
+  const ids = await Promise.all(Array.from({ length: 50 }, async () => (await revokeSession(randomUUID())).target))
+  await Promise.all(Array.from({ length: 4 }, () => revocations.sweep()))
+  t.same(new Set((await streamed()).map(({ id }) => id)), new Set(ids))
+})
+
+t.test('the stream has an epoch, and gets another when it has lost everything', async t => {
+  await revocations.sweep()
+  const epoch = await redis.get(EPOCH)
+  t.match(epoch, /^[0-9a-f-]{36}$/)
+  await revocations.sweep()
+  t.equal(await redis.get(EPOCH), epoch)
+  await redis.flushdb()
+  await revocations.sweep()
+  t.match(await redis.get(EPOCH), /^[0-9a-f-]{36}$/)
+  t.not(await redis.get(EPOCH), epoch)
+})
+
+t.test('a snapshot has what is in force, and nothing that has expired', async t => {
+  const session = await revokeSession(randomUUID())
+  const expired = await revokeSession(randomUUID())
+  await db.updateTable('revocations').set({ expires_at: sql`now()` }).where('target', '=', expired.target).execute()
+  t.same(
+    (await revocations.list()).map(({ target }) => target),
+    [session.target],
+  )
+  await revocations.deleteExpired()
+  const rows = await db.selectFrom('revocations').select('target').execute()
+  t.same(rows, [{ target: session.target }])
+})
+
+t.test('a fact that is rolled back revokes nothing', async t => {
+  const failing = db.transaction().execute(async transaction => {
+    await revocations.revokeSession(transaction, randomUUID())
+    throw new Error('no')
+  })
+  await t.rejects(failing, { message: 'no' })
+  await revocations.sweep()
+  t.same(await revocations.list(), [])
+  t.same(await streamed(), [])
+})
+
+t.test('of a running service', async t => {
+  const server = await startTestRedis(t)
+  const system = await startAuthSystem(t, { redisUrl: server.url, background: true })
+  const { auth, signUp, login, principalOf } = system
+  const snapshot = async (): Promise<Revocation[]> =>
+    (await callUnary(system.revocations, system.revocations.listRevocations, {})).revocations
+  const tokens = await signUp()
+  const email = tokens.user?.email ?? ''
+
+  t.test('the stream has it by the time that logout answers', async t => {
+    const other = await login({ email })
+    const { sessionId } = await principalOf(other)
+    await callUnary(auth, auth.logout, { refreshToken: other.refreshToken ?? '', refreshCookie: '' })
+    t.equal((await streamed(system.redis)).at(-1)?.['id'], sessionId)
+    t.match((await snapshot()).at(-1), { target: { $case: 'sessionId', value: sessionId } })
+    await until(async () => (await system.redis.get(EPOCH)) !== null)
+  })
+
+  t.test('what happens while Redis is gone is sent when it is back', async t => {
+    const other = await login({ email })
+    const { sessionId } = await principalOf(other)
+    await server.kill()
+    await callUnary(
+      auth,
+      auth.logout,
+      { refreshToken: other.refreshToken ?? '', refreshCookie: '' },
+      { timeoutMs: 5000 },
+    )
+    t.match((await snapshot()).at(-1), { target: { $case: 'sessionId', value: sessionId } })
+    await server.restart()
+    await until(async () => (await streamed(system.redis).catch(() => [])).some(({ id }) => id === sessionId))
+  })
+})
