@@ -30,6 +30,8 @@ export function composeEnvironments(around: Surroundings): ServiceEnvironments {
     TOKEN_ISSUER: publicUrl,
     AUTH_SVC_ADDRESS: `127.0.0.1:${ports.authSvc}`,
     USER_SVC_ADDRESS: `127.0.0.1:${ports.userSvc}`,
+    // A process starts in 0.45 s of CPU time instead of 0.6.
+    NODE_COMPILE_CACHE: path.join(ROOT, 'node_modules/.cache/node'),
   }
   return {
     gateway: { ...all, GATEWAY_PORT: String(ports.gateway), REDIS_URL: around.redisUrl },

@@ -9,6 +9,9 @@ import { request, signIn, signUp } from '../support/rest-client.ts'
 import { openTestPort } from '../support/test-port.ts'
 import { until } from '../support/until.ts'
 
+// The whole system starts seven times in here, on whatever the other tests leave of the machine.
+t.setTimeout(300_000)
+
 const READY = /Ready after ([\d.]+) s/
 
 function isRunning(pid: number): boolean {

@@ -54,13 +54,15 @@ export async function startSystem(t: Test, options: TestSystemOptions = {}): Pro
     administrator,
   })
 
+  const processes: TestProcess[] = []
   async function start(name: ServiceName, changes: Record<string, string> = {}): Promise<TestProcess> {
     const defaults = { LOG_LEVEL: 'info', BCRYPT_COST: '10', DRAIN_DELAY_MS: '50' }
     const process = await startTestProcess(name, { ...defaults, ...environments[name], ...options.env, ...changes })
-    t.teardown(() => process.stop())
+    processes.push(process)
     return process
   }
 
+  t.teardown(() => Promise.all(processes.map(process => process.stop())))
   const [userSvc, authSvc, gateway] = await Promise.all([start('user-svc'), start('auth-svc'), start('gateway')])
   return {
     url,
