@@ -2,6 +2,7 @@ import type { AuthServiceServer, GetJwksResponse, Tokens } from '#proto/auth/v1/
 import type { User } from '#proto/user/v1/user.ts'
 import { type Handlers, userOf } from '#runtime/grpc-server.ts'
 import { SIGNING_ALGORITHM } from '#runtime/principal.ts'
+import { emailTaken } from './errors.ts'
 import type { Login } from './login.ts'
 import type { Logout } from './logout.ts'
 import type { Refresh } from './refresh.ts'
@@ -26,6 +27,8 @@ export function createAuthHandlers(dependencies: AuthHandlersDependencies): Hand
     async signUp({ email, password, name, tokenDelivery }, { client, signal }) {
       const account = await signUp.begin({ email, password, name, role: 'user' }, signal)
       const user = await signUp.complete(account)
+      // Closed in this very moment: its address is about to be free.
+      if (user === undefined) throw emailTaken()
       return toTokens(await sessions.start(account.userId, client), tokenDelivery, user)
     },
     async login({ email, password, tokenDelivery }, { client, signal }) {

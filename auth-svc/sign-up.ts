@@ -36,9 +36,10 @@ export interface SignUp {
   begin(request: SignUpRequest, signal?: AbortSignal): Promise<Account>
   /**
    * Steps 2 and 3. Does no harm to an account that is complete.
-   * @throws StatusError ALREADY_EXISTS `email_taken`, FAILED_PRECONDITION `account_closed`, UNAVAILABLE.
+   * @returns undefined when the account has been closed by now.
+   * @throws StatusError ALREADY_EXISTS `email_taken`, UNAVAILABLE.
    */
-  complete(account: Account): Promise<User>
+  complete(account: Account): Promise<User | undefined>
   /** The same for the job, which has nobody to answer to. */
   resume(userId: string): Promise<void>
   /** Gives every sign-up that has been left a job again: the worker holds on to one that it died over for hours. */
@@ -90,10 +91,11 @@ export function createSignUp(dependencies: SignUpDependencies): SignUp {
     return account
   }
 
-  async function complete({ userId: id, email, signUpName: name, role }: Account): Promise<User> {
+  async function complete({ userId: id, email, signUpName: name, role }: Account): Promise<User | undefined> {
     try {
       const user = await users.create({ id, email, name, role })
-      await finish(id, transaction => createAccountRepository(transaction).activate(id))
+      // What becomes of a closed one, the changes of user-svc will tell.
+      if (user !== undefined) await finish(id, transaction => createAccountRepository(transaction).activate(id))
       return user
     } catch (error) {
       // user-svc knows the address under another id: this account can never become one.

@@ -4,14 +4,14 @@ import type { User } from '#proto/user/v1/user.ts'
 import { callServerStream, callUnary } from '#runtime/grpc-client.ts'
 import type { Role } from '#runtime/principal.ts'
 import { Code, StatusError } from '#runtime/status.ts'
-import { usersUnavailable } from './errors.ts'
+import { emailTaken, usersUnavailable } from './errors.ts'
 
 export interface UserDirectory {
   /**
-   * The same id again answers the user that is there.
-   * @throws StatusError ALREADY_EXISTS `email_taken`, FAILED_PRECONDITION `account_closed`, UNAVAILABLE.
+   * The same id again answers the user that is there, or undefined when the account was closed.
+   * @throws StatusError ALREADY_EXISTS `email_taken`, UNAVAILABLE.
    */
-  create(user: { id: string; email: string; name: string; role: Role }): Promise<User>
+  create(user: { id: string; email: string; name: string; role: Role }): Promise<User | undefined>
   /** Undefined when the account was closed. @throws StatusError UNAVAILABLE. */
   find(userId: string): Promise<User | undefined>
   /** Changes after `sequence`, and then those that come, until the signal. */
@@ -30,15 +30,17 @@ export function createUserDirectory({ client, token }: UserDirectoryOptions): Us
       try {
         return await callUnary(client, client.createAccount, user, { token: token() })
       } catch (error) {
-        throw toAnswer(error, [Code.ALREADY_EXISTS, Code.FAILED_PRECONDITION])
+        if (isAnswer(error, Code.FAILED_PRECONDITION)) return undefined
+        if (isAnswer(error, Code.ALREADY_EXISTS)) throw emailTaken()
+        throw usersUnavailable(error)
       }
     },
     async find(id) {
       try {
         return await callUnary(client, client.getAccount, { id }, { token: token() })
       } catch (error) {
-        if (error instanceof StatusError && error.code === Code.NOT_FOUND) return undefined
-        throw toAnswer(error, [])
+        if (isAnswer(error, Code.NOT_FOUND)) return undefined
+        throw usersUnavailable(error)
       }
     },
     changes: (afterSequence, signal) =>
@@ -46,9 +48,7 @@ export function createUserDirectory({ client, token }: UserDirectoryOptions): Us
   }
 }
 
-/** An error that is an answer goes on to our caller; of any other it must not hear, such as of user-svc's address. */
-function toAnswer(error: unknown, answers: readonly Code[]): unknown {
-  if (!(error instanceof StatusError)) return error
-  if (!answers.includes(error.code)) return usersUnavailable(error)
-  return new StatusError(error.code, error.message, { reason: error.reason, violations: error.violations })
+/** Any other error says nothing about the user, and what it says of user-svc is not for our caller to read. */
+function isAnswer(error: unknown, code: Code): boolean {
+  return error instanceof StatusError && error.code === code
 }

@@ -4,9 +4,9 @@ import { Code } from '#runtime/status.ts'
 import { followAccountChanges } from '../../auth-svc/account-changes.ts'
 import { createRevocationStream } from '../../auth-svc/revocation-stream.ts'
 import { createRevocations } from '../../auth-svc/revocations.ts'
+import { until } from '../support/until.ts'
 import { PASSWORD, startAuthSystem } from './auth-system.ts'
 import { logger } from './silent-logger.ts'
-import { until } from './until.ts'
 
 const system = await startAuthSystem(t, { background: true })
 const { database, revocations, signUp, login, refresh, principalOf, userSvc } = system
@@ -14,7 +14,7 @@ const { db } = database
 
 const cursor = async () =>
   (await db.selectFrom('account_change_cursor').select('sequence').executeTakeFirstOrThrow()).sequence
-const applied = ({ sequence }: { sequence: bigint }) => until(async () => (await cursor()) >= sequence)
+const applied = ({ sequence }: { sequence: bigint }) => until(cursor, reached => reached >= sequence)
 const revokedOf = async (userId: string | undefined) =>
   (await callUnary(revocations, revocations.listRevocations, {})).revocations.filter(
     ({ target }) => target?.value === userId,

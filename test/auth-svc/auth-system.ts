@@ -114,9 +114,6 @@ export async function startAuthSystem(t: Test, options: AuthSystemOptions = {}):
     revocations,
     userSvc: {
       ...userSvc,
-      get creations() {
-        return userSvc.creations
-      },
       async restart() {
         await userSvc.restart()
         // A lost connection is tried again in its own time.

@@ -7,21 +7,20 @@ import { createAccountRepository } from '../../auth-svc/account-repository.ts'
 import { createRevocationRepository } from '../../auth-svc/revocation-repository.ts'
 import { createSessionRepository } from '../../auth-svc/session-repository.ts'
 import type { Tables } from '../../auth-svc/tables.ts'
+import { until } from '../support/until.ts'
 import { startAuthSystem } from './auth-system.ts'
-import { until } from './until.ts'
 
 const { database, signUp, login, refresh, principalOf } = await startAuthSystem(t)
 const { db } = database
 const TTL_MS = 900_000
 
 /** Resolves when so many statements of ours wait for a lock. */
-function untilBlocked(count: number): Promise<boolean> {
-  return until(async () => {
-    const { rows } = await sql`
-      select from pg_stat_activity
-      where datname = current_database() and wait_event_type = 'Lock'`.execute(db)
-    return rows.length >= count
-  })
+function untilBlocked(count: number): Promise<number> {
+  const waiting = sql`select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+  return until(
+    () => waiting.execute(db),
+    ({ rows }) => rows.length >= count,
+  )
 }
 
 /** Whatever is asked for meanwhile waits for the decision. */

@@ -3,8 +3,8 @@ import { sql } from 'kysely'
 import { pino } from 'pino'
 import t from 'tap'
 import { Code } from '#runtime/status.ts'
+import { until } from '../support/until.ts'
 import { startAuthSystem } from './auth-system.ts'
-import { until } from './until.ts'
 
 const lines: string[] = []
 const logger = pino(
@@ -31,7 +31,10 @@ t.test('the administrator is signed up at boot, and completed once user-svc is t
   await userSvc.restart()
   await sql`update auth_jobs._private_jobs set run_at = now()`.execute(db)
   const background = await server.startBackground()
-  await until(async () => (await db.selectFrom('accounts').select('status').executeTakeFirst())?.status === 'active')
+  await until(
+    async () => (await db.selectFrom('accounts').select('status').executeTakeFirst())?.status,
+    status => status === 'active',
+  )
   await background.stop()
   t.match([...userSvc.users.values()], [{ email, role: 'admin' }])
   t.equal((await principalOf(await login({ email, password }))).role, 'admin')

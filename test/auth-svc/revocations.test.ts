@@ -7,10 +7,10 @@ import { createRedis } from '#runtime/redis.ts'
 import { createRevocationStream } from '../../auth-svc/revocation-stream.ts'
 import { createRevocations } from '../../auth-svc/revocations.ts'
 import { openTestRedis, startTestRedis } from '../support/test-redis.ts'
+import { until } from '../support/until.ts'
 import { openAuthDatabase } from './auth-database.ts'
 import { startAuthSystem } from './auth-system.ts'
 import { logger } from './silent-logger.ts'
-import { until } from './until.ts'
 
 const STREAM = 'gatehouse:revocations'
 const EPOCH = 'gatehouse:revocations:epoch'
@@ -119,7 +119,10 @@ t.test('of a running service', async t => {
     await callUnary(auth, auth.logout, { refreshToken: other.refreshToken ?? '', refreshCookie: '' })
     t.equal((await streamed(system.redis)).at(-1)?.['id'], sessionId)
     t.match((await snapshot()).at(-1), { target: { $case: 'sessionId', value: sessionId } })
-    await until(async () => (await system.redis.get(EPOCH)) !== null)
+    await until(
+      () => system.redis.get(EPOCH),
+      epoch => epoch !== null,
+    )
   })
 
   t.test('what happens while Redis is gone is sent when it is back', async t => {
@@ -134,6 +137,9 @@ t.test('of a running service', async t => {
     )
     t.match((await snapshot()).at(-1), { target: { $case: 'sessionId', value: sessionId } })
     await server.restart()
-    await until(async () => (await streamed(system.redis).catch(() => [])).some(({ id }) => id === sessionId))
+    await until(
+      () => streamed(system.redis).catch(() => []),
+      entries => entries.some(({ id }) => id === sessionId),
+    )
   })
 })

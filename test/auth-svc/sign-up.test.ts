@@ -3,8 +3,8 @@ import t from 'tap'
 import { callUnary } from '#runtime/grpc-client.ts'
 import { Code } from '#runtime/status.ts'
 import type { Tables } from '../../auth-svc/tables.ts'
+import { until } from '../support/until.ts'
 import { PASSWORD, startAuthSystem } from './auth-system.ts'
-import { until } from './until.ts'
 
 const accountsOf = (db: Kysely<Tables>, email: string) =>
   db.selectFrom('accounts').selectAll().where('email', '=', email).execute()
@@ -168,13 +168,30 @@ t.test('a sign-up that is cut off between its steps', async t => {
     t.same(await jobsOf(db), [])
   })
 
+  t.test('of an account that user-svc has closed by then lets nobody in', async t => {
+    const email = await cutOff()
+    const [account] = await accountsOf(db, email)
+    userSvc.closed.add(account?.user_id ?? '')
+    await t.rejects(signUp({ email }), { code: Code.ALREADY_EXISTS, reason: 'email_taken' })
+    await t.rejects(login({ email }), { code: Code.UNAUTHENTICATED, reason: 'invalid_credentials' })
+    t.match(await accountsOf(db, email), [{ status: 'pending' }])
+    await db.deleteFrom('accounts').where('email', '=', email).execute()
+    await sql`delete from auth_jobs._private_jobs`.execute(db)
+  })
+
   t.test('is completed by its job, once its time has come', async t => {
     const email = await cutOff()
     await sql`update auth_jobs._private_jobs set run_at = now()`.execute(db)
     const background = await server.startBackground()
-    await until(async () => (await accountsOf(db, email))[0]?.status === 'active')
+    await until(
+      async () => (await accountsOf(db, email))[0]?.status,
+      status => status === 'active',
+    )
     t.ok([...userSvc.users.values()].some(user => user.email === email && user.name === 'Ada'))
-    await until(async () => (await jobsOf(db)).length === 0)
+    await until(
+      () => jobsOf(db),
+      jobs => jobs.length === 0,
+    )
     await background.stop()
     t.match(await login({ email }), { user: { email } })
   })
@@ -188,7 +205,10 @@ t.test('a sign-up that is cut off between its steps', async t => {
       .where('email', '=', email)
       .execute()
     const background = await server.startBackground()
-    await until(async () => (await accountsOf(db, email))[0]?.status === 'active')
+    await until(
+      async () => (await accountsOf(db, email))[0]?.status,
+      status => status === 'active',
+    )
     await background.stop()
     t.pass()
   })

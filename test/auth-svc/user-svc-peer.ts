@@ -15,8 +15,8 @@ export interface UserSvcPeer {
   readonly address: string
   /** By id. */
   readonly users: Map<string, User>
-  /** How often CreateAccount was called. */
-  readonly creations: number
+  /** Ids of closed accounts: each answers as closed ever after. */
+  readonly closed: Set<string>
   /** The keys that it verifies with are asked from there. */
   trust(authAddress: string): void
   /** Tells those who watch. */
@@ -29,9 +29,9 @@ export interface UserSvcPeer {
 export async function startUserSvcPeer(t: Test, { issuer }: { issuer: string }): Promise<UserSvcPeer> {
   const contract = readContract(new URL('../../proto/gen/contract.binpb', import.meta.url))
   const users = new Map<string, User>()
+  const closed = new Set<string>()
   const changes: AccountChange[] = []
   let auth: AuthServiceClient | undefined
-  let creations = 0
   const keys = createRemoteKeySet({
     fetch: async () => {
       if (auth === undefined) throw new Error('Trusts nobody yet')
@@ -49,7 +49,7 @@ export async function startUserSvcPeer(t: Test, { issuer }: { issuer: string }):
     })
     server.add<AccountServiceServer>('user.v1.AccountService', AccountServiceService, {
       async createAccount({ id, email, name, role }) {
-        creations += 1
+        if (closed.has(id)) throw new StatusError(Code.FAILED_PRECONDITION, 'Closed', { reason: 'account_closed' })
         const known = users.get(id)
         if (known !== undefined) return known
         if ([...users.values()].some(user => user.email === email)) {
@@ -89,17 +89,18 @@ export async function startUserSvcPeer(t: Test, { issuer }: { issuer: string }):
   return {
     address: `127.0.0.1:${port}`,
     users,
-    get creations() {
-      return creations
-    },
+    closed,
     trust(authAddress) {
       auth = createClient(AuthServiceClient, authAddress)
     },
-    change({ userId, role = 'user', closed = false }) {
+    change({ userId, role = 'user', closed: isClosed = false }) {
       const user = users.get(userId)
-      if (closed) users.delete(userId)
-      else if (user !== undefined) users.set(userId, { ...user, role })
-      const change = { sequence: BigInt(changes.length + 1), userId, role, closed, changedAt: new Date() }
+      if (isClosed) {
+        users.delete(userId)
+        closed.add(userId)
+      }
+      if (user !== undefined && !isClosed) users.set(userId, { ...user, role })
+      const change = { sequence: BigInt(changes.length + 1), userId, role, closed: isClosed, changedAt: new Date() }
       changes.push(change)
       return change
     },
