@@ -134,6 +134,9 @@ class TemplateParser {
   #variable({ insideVariable }: { insideVariable: boolean }): void {
     if (insideVariable) this.fail('a variable cannot stand in a variable')
     const fieldPath = this.#fieldPath()
+    if (this.#variables.some(other => other.fieldPath.join() === fieldPath.join())) {
+      this.fail(`${fieldPath.join('.')} is given twice`)
+    }
     const start = this.#segments.length
     if (this.#take('=')) this.#segmentList({ insideVariable: true })
     else this.#segments.push({ kind: 'single' })

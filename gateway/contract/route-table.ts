@@ -6,12 +6,14 @@ import type { DescField, DescMessage, DescMethod, DescService } from '@bufbuild/
 import {
   AccessLevel,
   ContractError,
+  cookieOf,
   type HttpRule,
   httpRuleOf,
   methodName,
   type Policy,
   policyOf,
 } from '#runtime/contract.ts'
+import { assertEdgeFields } from './edge-fields.ts'
 import { type PathTemplate, parsePathTemplate } from './path-template.ts'
 
 /** Where the HTTP body goes: nowhere, into the whole message, or into one of its fields. */
@@ -75,10 +77,15 @@ function routesOf(descriptor: DescMethod, upstream: string): Route[] {
     throw new ContractError('a method for services has no HTTP rule')
   }
   if (descriptor.methodKind !== 'unary') throw new ContractError('a streaming method has no HTTP rule')
+  assertEdgeFields(descriptor)
   return [rule, ...rule.additionalBindings].map(binding => {
     const { httpMethod, path } = patternOf(binding)
     const template = parsePathTemplate(path)
     for (const variable of template.variables) assertBindable(descriptor.input, variable.fieldPath)
+    const body = bodyOf(binding, httpMethod, descriptor.input)
+    if (body.kind === 'field' && template.variables.some(({ fieldPath }) => fieldPath.join('.') === body.field.name)) {
+      throw new ContractError(`${body.field.name} is given by the path and by the body`)
+    }
     return {
       name: methodName(descriptor),
       rpcPath: `/${descriptor.parent.typeName}/${descriptor.name}`,
@@ -86,7 +93,7 @@ function routesOf(descriptor: DescMethod, upstream: string): Route[] {
       httpMethod,
       template,
       policy,
-      body: bodyOf(binding, httpMethod, descriptor.input),
+      body,
       responseField: binding.responseBody === '' ? undefined : fieldOf(descriptor.output, binding.responseBody),
       upstream,
     }
@@ -130,6 +137,7 @@ function bodyOf(rule: HttpRule, httpMethod: string, input: DescMessage): BodyBin
 function fieldOf(message: DescMessage, name: string): DescField {
   const field = message.fields.find(candidate => candidate.name === name)
   if (field === undefined) throw new ContractError(`${message.typeName} has no field ${name}`)
+  if (cookieOf(field) !== undefined) throw new ContractError(`${message.typeName}.${name} goes by cookie`)
   return field
 }
 

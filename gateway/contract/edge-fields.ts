@@ -1,0 +1,84 @@
+/**
+ * Fields that the edge takes out of a response or puts into a request: cookies and revocations. It looks for them in the
+ * message itself, and in the members of an inline oneof. One that stood deeper would leave as JSON, a secret with it, so
+ * such a contract is refused.
+ */
+import { type DescField, type DescMessage, type DescMethod, type DescOneof, ScalarType } from '@bufbuild/protobuf'
+import { ContractError, type Cookie, cookieOf, isInline } from '#runtime/contract.ts'
+
+/** The oneof whose member's JSON stands in the place of the message's. */
+export function inlineOneof(message: DescMessage): DescOneof | undefined {
+  return message.oneofs.find(isInline)
+}
+
+/** The messages that one response may consist of: one, but for an inline oneof. */
+export function answerMessages(message: DescMessage): readonly DescMessage[] {
+  const oneof = inlineOneof(message)
+  return oneof === undefined ? [message] : oneof.fields.flatMap(field => field.message ?? [])
+}
+
+export function isRevocation(field: DescField): boolean {
+  return field.message?.typeName === 'edge.v1.Revocation'
+}
+
+/** @throws ContractError for the first field that the edge could not serve. */
+export function assertEdgeFields({ input, output }: DescMethod): void {
+  for (const field of input.fields) {
+    const cookie = cookieOf(field)
+    if (cookie !== undefined) assertCookie(field, cookie)
+  }
+  assertNoneBelow(input)
+  assertInline(output)
+  for (const message of answerMessages(output)) {
+    for (const field of message.fields) {
+      const cookie = cookieOf(field)
+      if (cookie === undefined) continue
+      assertCookie(field, cookie)
+      if (!hasPresence(field))
+        throw fault(field, 'a cookie of a response is `optional`: unset leaves it, empty clears it')
+    }
+    assertNoneBelow(message)
+  }
+}
+
+function assertCookie(field: DescField, { name, maxAgeField }: Cookie): void {
+  if (name === '') throw fault(field, 'the cookie has no name')
+  if (field.fieldKind !== 'scalar' || field.scalar !== ScalarType.STRING) throw fault(field, 'a cookie is a string')
+  if (maxAgeField === '') return
+  const maxAge = field.parent.fields.find(candidate => candidate.name === maxAgeField)
+  if (maxAge?.fieldKind !== 'scalar' || maxAge.scalar !== ScalarType.INT32) {
+    throw fault(field, `max_age_field ${maxAgeField} is not an int32 beside it`)
+  }
+}
+
+// google.protobuf.FeatureSet.FieldPresence.IMPLICIT
+const IMPLICIT_PRESENCE = 2
+
+function hasPresence(field: DescField): boolean {
+  return field.presence !== IMPLICIT_PRESENCE
+}
+
+function assertInline(output: DescMessage): void {
+  const oneof = inlineOneof(output)
+  if (oneof === undefined) return
+  const isAll = output.fields.length === oneof.fields.length
+  if (!isAll || oneof.fields.some(field => field.fieldKind !== 'message')) {
+    throw new ContractError(`${output.typeName}.${oneof.name}: an inline oneof is all of its message, and of messages`)
+  }
+}
+
+function assertNoneBelow(message: DescMessage, seen = new Set<DescMessage>()): void {
+  for (const { message: below } of message.fields) {
+    if (below === undefined || seen.has(below) || below.typeName === 'edge.v1.Revocation') continue
+    seen.add(below)
+    for (const field of below.fields) {
+      if (cookieOf(field) !== undefined) throw fault(field, 'a cookie is a field of the request or response itself')
+      if (isRevocation(field)) throw fault(field, 'a revocation is a field of the response itself')
+    }
+    assertNoneBelow(below, seen)
+  }
+}
+
+function fault(field: DescField, reason: string): ContractError {
+  return new ContractError(`${field.parent.typeName}.${field.name}: ${reason}`)
+}
