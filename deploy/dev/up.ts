@@ -158,7 +158,8 @@ function welcome(about: {
   administrator: Administrator | undefined
 }): string {
   const { publicUrl, seconds, administrator } = about
-  const logs = path.join(path.relative(ROOT, about.dataDir), 'log')
+  const dataDir = path.relative(ROOT, about.dataDir)
+  const logs = path.join(dataDir.startsWith('..') ? about.dataDir : dataDir, 'log')
   return `
 Ready after ${seconds} s.
 
