@@ -1,0 +1,32 @@
+import type { DescField, DescMessage, DescMethod, DescService } from '@bufbuild/protobuf'
+
+type Documented = DescService | DescMethod | DescMessage | DescField
+
+// Field numbers of descriptor.proto, of which a location's path is made.
+const FILE = { message: 4, service: 6 } as const
+const MESSAGE = { field: 2, nested: 3 } as const
+const SERVICE_METHOD = 2
+
+/** The comment before a declaration, as its author wrote it; the image carries it. */
+export function commentOf(desc: Documented): string | undefined {
+  const wanted = pathOf(desc).join('.')
+  const file = desc.kind === 'service' || desc.kind === 'message' ? desc.file : desc.parent?.file
+  const location = file?.proto.sourceCodeInfo?.location.find(({ path }) => path.join('.') === wanted)
+  const text = location?.leadingComments.trim().replace(/\n ?/g, '\n')
+  return text === '' ? undefined : text
+}
+
+function pathOf(desc: Documented): number[] {
+  switch (desc.kind) {
+    case 'service':
+      return [FILE.service, desc.file.services.indexOf(desc)]
+    case 'rpc':
+      return [...pathOf(desc.parent), SERVICE_METHOD, desc.parent.methods.indexOf(desc)]
+    case 'field':
+      return [...pathOf(desc.parent), MESSAGE.field, desc.parent.proto.field.indexOf(desc.proto)]
+    default:
+      return desc.parent === undefined
+        ? [FILE.message, desc.file.messages.indexOf(desc)]
+        : [...pathOf(desc.parent), MESSAGE.nested, desc.parent.proto.nestedType.indexOf(desc.proto)]
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * JSON Schema as the API document has it: what we write and recommend, with the contract's rules and comments. What
+ * travels by cookie and what the edge consumes is not in it.
+ */
+import type { DescField, DescMessage } from '@bufbuild/protobuf'
+import { cookieOf, isInline, type Rules, rulesOf } from '#runtime/contract.ts'
+import { FORMATS } from '#runtime/rules.ts'
+import { commentOf } from './comments.ts'
+import { type JsonKind, type JsonSchema, kindOf, messageKind } from './json-schema.ts'
+
+const INTEGER_TEXT = { type: 'string', pattern: '^-?[0-9]+$' }
+
+const PLAIN: Record<Exclude<JsonKind, 'enum' | 'message'>, JsonSchema> = {
+  boolean: { type: 'boolean' },
+  string: { type: 'string' },
+  bytes: { type: 'string', contentEncoding: 'base64' },
+  int32: { type: 'integer', minimum: -(2 ** 31), maximum: 2 ** 31 - 1 },
+  uint32: { type: 'integer', minimum: 0, maximum: 2 ** 32 - 1 },
+  int64: INTEGER_TEXT,
+  uint64: { type: 'string', pattern: '^[0-9]+$' },
+  float: { type: ['number', 'string'] },
+  double: { type: ['number', 'string'] },
+  timestamp: { type: 'string', format: 'date-time' },
+  duration: { type: 'string', pattern: '^-?[0-9]+(\\.[0-9]+)?s$' },
+  'field-mask': { type: 'string' },
+  struct: { type: 'object' },
+  'list-value': { type: 'array' },
+  value: {},
+  any: { type: 'object', properties: { '@type': { type: 'string' } } },
+}
+
+/** The schemas of a document: each message stands once, under `components`, and is referred to, so recursion works. */
+export interface DocumentSchemas {
+  readonly components: Readonly<Record<string, JsonSchema>>
+  refTo(message: DescMessage): JsonSchema
+  ofField(field: DescField): JsonSchema
+  /** The fields of a message that a client may see or give. */
+  propertiesOf(message: DescMessage, fields?: readonly DescField[]): JsonSchema
+}
+
+export function createDocumentSchemas(): DocumentSchemas {
+  const components: Record<string, JsonSchema> = {}
+
+  function refTo(message: DescMessage): JsonSchema {
+    const kind = messageKind(message)
+    if (kind !== 'message') return PLAIN[kind]
+    const name = message.typeName
+    if (components[name] === undefined) {
+      // Taken before it is filled, for messages that hold themselves.
+      components[name] = {}
+      components[name] = describe(message)
+    }
+    return { $ref: `#/components/schemas/${name}` }
+  }
+
+  function describe(message: DescMessage): JsonSchema {
+    const description = commentOf(message)
+    const inline = message.oneofs.find(isInline)
+    const content =
+      inline === undefined
+        ? propertiesOf(message)
+        : { oneOf: inline.fields.map(field => refTo(field.message as DescMessage)) }
+    return { ...content, ...(description && { description }) }
+  }
+
+  function propertiesOf(message: DescMessage, fields = visibleFields(message)): JsonSchema {
+    const required = fields.filter(field => rulesOf(field)?.required).map(field => field.jsonName)
+    return {
+      type: 'object',
+      properties: Object.fromEntries(fields.map(field => [field.jsonName, ofField(field)])),
+      ...(required.length > 0 && { required }),
+    }
+  }
+
+  function ofField(field: DescField): JsonSchema {
+    const description = commentOf(field)
+    const rules = rulesOf(field)
+    const single = { ...ofValue(field), ...(rules && keywordsOf(rules, kindOf(field))) }
+    const maxItems = rules?.maxItems
+    const schema =
+      field.fieldKind === 'list'
+        ? { type: 'array', items: single, ...(maxItems !== undefined && { maxItems }) }
+        : field.fieldKind === 'map'
+          ? { type: 'object', additionalProperties: single, ...(maxItems !== undefined && { maxProperties: maxItems }) }
+          : single
+    return { ...schema, ...(description && { description }) }
+  }
+
+  function ofValue(field: DescField): JsonSchema {
+    if (field.enum !== undefined) return { type: 'string', enum: field.enum.values.map(value => value.name) }
+    if (field.message !== undefined) return refTo(field.message)
+    const kind = kindOf(field)
+    return kind === 'enum' || kind === 'message' ? {} : PLAIN[kind]
+  }
+
+  return { components, refTo, ofField, propertiesOf }
+}
+
+/** Without what travels by cookie and what the edge consumes. */
+export function visibleFields(message: DescMessage): DescField[] {
+  return message.fields.filter(
+    field => cookieOf(field) === undefined && field.message?.typeName !== 'edge.v1.Revocation',
+  )
+}
+
+function keywordsOf(rules: Rules, kind: JsonKind): JsonSchema {
+  const isText = kind === 'string'
+  // A 64-bit number is text in JSON, to which bounds do not apply.
+  const isNumber = kind === 'int32' || kind === 'uint32' || kind === 'float' || kind === 'double'
+  const format = FORMATS[rules.format]
+  return {
+    ...(isText && rules.minLength !== undefined && { minLength: rules.minLength }),
+    ...(isText && rules.maxLength !== undefined && { maxLength: rules.maxLength }),
+    ...(rules.pattern !== '' && { pattern: `^(?:${rules.pattern})$` }),
+    ...(format && { format: format.jsonSchema }),
+    ...(isNumber && rules.min !== undefined && { minimum: rules.min }),
+    ...(isNumber && rules.max !== undefined && { maximum: rules.max }),
+    ...(rules.in.length > 0 && { enum: rules.in }),
+  }
+}

@@ -1,0 +1,115 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { AuthServiceClient } from '#proto/auth/v1/auth.ts'
+import { RevocationServiceClient } from '#proto/auth/v1/revocations.ts'
+import { readSettings } from '#runtime/env.ts'
+import { callUnary, createClient } from '#runtime/grpc-client.ts'
+import { manageLifecycle } from '#runtime/lifecycle.ts'
+import { createLogger } from '#runtime/logger.ts'
+import { createRemoteKeySet } from '#runtime/principal.ts'
+import { createRedis } from '#runtime/redis.ts'
+import { startTelemetry } from '#runtime/telemetry.ts'
+import { buildApp } from './app.ts'
+import { settings as shape } from './config.ts'
+import { buildOpenApi } from './contract/openapi.ts'
+import { buildRouteTable } from './contract/route-table.ts'
+import { registerDocs } from './docs-page.ts'
+import { followRevocations } from './edge/revocation-follower.ts'
+import { createRevocationSet } from './edge/revocations.ts'
+import { createReferenceCodec } from './transcoding/reference-codec.ts'
+import { openUpstream, readUpstreamConfig } from './upstream/upstreams.ts'
+
+const settings = readSettings(shape)
+const logger = createLogger({ service: 'gateway', level: settings.LOG_LEVEL })
+const telemetry = startTelemetry({ service: 'gateway', endpoint: settings.OTEL_EXPORTER_OTLP_ENDPOINT })
+
+const upstreams = readUpstreamConfig(settings.GATEWAY_CONFIG, process.env).map(config => openUpstream(config, logger))
+const upstreamOf = (name: string) =>
+  upstreams.find(upstream => upstream.config.name === name) as (typeof upstreams)[number]
+const routes = buildRouteTable(upstreams.flatMap(upstream => upstream.exposed))
+
+const auth = createClient(AuthServiceClient, settings.AUTH_SVC_ADDRESS)
+const revocationService = createClient(RevocationServiceClient, settings.AUTH_SVC_ADDRESS)
+const keys = createRemoteKeySet({
+  fetch: async () => (await callUnary(auth, auth.getJwks, {})).keys,
+})
+
+const redis = createRedis(settings.REDIS_URL, logger)
+const revocations = createRevocationSet()
+const follower = followRevocations({
+  redis,
+  snapshot: async () => (await callUnary(revocationService, revocationService.listRevocations, {})).revocations,
+  set: revocations,
+  logger,
+})
+
+let isStopping = false
+const app = await buildApp({
+  logger,
+  routes,
+  transcoding: {
+    codecFor: route => createReferenceCodec(route, upstreamOf(route.upstream).registry),
+    transportOf: name => upstreamOf(name).transport,
+    defaultTimeoutOf: name => upstreamOf(name).config.timeoutMs,
+  },
+  authentication: {
+    keys,
+    issuer: settings.TOKEN_ISSUER,
+    audience: settings.TOKEN_AUDIENCE,
+    revocations,
+    blindFor: follower.blindFor,
+  },
+  publicUrl: settings.PUBLIC_URL,
+  corsOrigins: settings.CORS_ORIGINS,
+  trustedProxies: settings.TRUSTED_PROXIES,
+  bodyLimit: settings.BODY_LIMIT,
+  sampleRatio: settings.TRACE_SAMPLE_RATIO,
+  healthChecks: [
+    {
+      name: 'keys of auth-svc',
+      problem: async () => {
+        if (!keys.isLoaded) await keys.refresh().catch(() => {})
+        return keys.isLoaded ? undefined : 'not fetched yet'
+      },
+    },
+    {
+      name: 'revocations',
+      problem: () => (follower.blindFor() > 30_000 ? 'the stream in Redis or auth-svc cannot be had' : undefined),
+    },
+    ...upstreams.map(({ config, transport }) => ({
+      name: `upstream ${config.name}`,
+      problem: async () => ((await transport.isServing()) ? undefined : 'does not answer as serving'),
+    })),
+  ],
+  isStopping: () => isStopping,
+  registerDocs: instance =>
+    registerDocs(instance, {
+      document: buildOpenApi(routes, { title: 'Gatehouse', version: '1', publicUrl: settings.PUBLIC_URL }),
+    }),
+})
+
+manageLifecycle({
+  logger,
+  stages: [
+    {
+      name: 'readiness',
+      stop: () => {
+        isStopping = true
+        return delay(settings.DRAIN_DELAY_MS)
+      },
+    },
+    { name: 'http', stop: () => app.close() },
+    { name: 'revocations', stop: () => follower.stop() },
+    {
+      name: 'upstreams',
+      stop: () => {
+        auth.close()
+        revocationService.close()
+        return Promise.all(upstreams.map(({ transport }) => transport.close()))
+      },
+    },
+    { name: 'telemetry', stop: () => telemetry.shutdown() },
+  ],
+})
+
+await app.listen({ host: settings.LISTEN_HOST, port: settings.GATEWAY_PORT })
+logger.info({ routes: routes.length }, 'the gateway is listening')
