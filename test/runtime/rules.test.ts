@@ -1,4 +1,4 @@
-import { create, type DescMessage } from '@bufbuild/protobuf'
+import { create, type DescMessage, fromJson } from '@bufbuild/protobuf'
 import fc from 'fast-check'
 import t from 'tap'
 import { ContractError } from '#runtime/contract.ts'
@@ -139,6 +139,19 @@ t.test('a message of ts-proto is judged as the same message of @bufbuild/protobu
       },
     ),
   )
+})
+
+t.test('a Struct may hold what it likes, whatever the names in it', async t => {
+  const struct = buildContract({
+    's.proto': `
+      syntax = "proto3";
+      package s;
+      import "google/protobuf/struct.proto";
+      message Holder { google.protobuf.Struct any = 1; }`,
+  })
+  const schema = struct.getMessage('s.Holder') as DescMessage
+  const held = fromJson(schema, { any: { fields: { nothing: null }, values: [null] } })
+  t.same(compileRules(schema)(held), [])
 })
 
 t.test('a rule that cannot apply to its field is a fault of the contract, by the name of the field', async t => {
