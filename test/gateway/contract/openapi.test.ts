@@ -1,0 +1,95 @@
+import { Validator } from '@seriousme/openapi-schema-validator'
+import t from 'tap'
+import { readContract, serviceOf } from '#runtime/contract.ts'
+import { buildOpenApi } from '../../../gateway/contract/openapi.ts'
+import { buildRouteTable } from '../../../gateway/contract/route-table.ts'
+import { buildContract } from '../../support/contract.ts'
+
+const info = { title: 'Test', version: '1', publicUrl: 'https://api.example' }
+
+interface Document {
+  paths: Record<string, Record<string, Record<string, unknown>>>
+  components: { schemas: Record<string, { properties?: Record<string, unknown>; oneOf?: unknown[] }> }
+}
+
+function ownDocument(): Document {
+  const contract = readContract(new URL('../../../proto/gen/contract.binpb', import.meta.url))
+  const services = ['auth.v1.AuthService', 'user.v1.UserService'].map(name => ({
+    service: serviceOf(contract, name),
+    upstream: 'x',
+  }))
+  return buildOpenApi(buildRouteTable(services), info) as Document
+}
+
+t.test('the document of our own contract is valid OpenAPI 3.1', async t => {
+  t.match(await new Validator().validate(structuredClone(ownDocument()) as object), { valid: true })
+})
+
+t.test(
+  'it tells rules, roles, statuses and comments, and not what travels by cookie or is consumed at the edge',
+  async t => {
+    const { paths, components } = ownDocument()
+    t.match(paths['/v1/auth/signup']?.['post'], {
+      operationId: 'AuthService_SignUp',
+      summary: 'Creates an account and signs it in',
+      requestBody: {
+        content: {
+          'application/json': {
+            schema: {
+              required: ['email', 'password'],
+              properties: { email: { format: 'email', maxLength: 254 }, tokenDelivery: { enum: ['cookie', 'body'] } },
+            },
+          },
+        },
+      },
+      responses: { 201: { description: /./ }, 400: {}, 409: {} },
+    })
+    t.match(paths['/v1/users']?.['get'], {
+      'x-roles': ['moderator', 'admin'],
+      security: [{ bearer: [] }],
+      parameters: [{ name: 'pageSize', in: 'query', schema: { minimum: 1, maximum: 200 } }, { name: 'pageToken' }],
+    })
+    t.same(Object.keys(components.schemas['auth.v1.LoginResponse'] ?? {}), ['oneOf'])
+    t.notOk('refreshCookie' in (components.schemas['auth.v1.Tokens']?.properties ?? {}))
+    t.notMatch(JSON.stringify(paths), 'evocation"')
+  },
+)
+
+t.test(
+  'templates with several segments, verbs, maps, recursion and several bindings make a valid document',
+  async t => {
+    const contract = buildContract({
+      'x/v1/x.proto': `
+      syntax = "proto3";
+      package x.v1;
+      import "edge/v1/options.proto";
+      import "google/api/annotations.proto";
+      import "google/protobuf/wrappers.proto";
+      service XService {
+        rpc Get(Tree) returns (Tree) {
+          option (google.api.http) = { get: "/v1/{name=shelves/*/books/*}" additional_bindings { get: "/v1/all/{name=**}" } };
+          option (edge.v1.policy) = { access: ACCESS_OPTIONAL };
+        }
+        rpc Restore(Tree) returns (Tree) {
+          option (google.api.http) = { post: "/v1/trees/{name}/*:restore" body: "left" response_body: "children" };
+          option (edge.v1.policy) = { access: ACCESS_USER success_status: 204 };
+        }
+      }
+      message Tree {
+        string name = 1;
+        Tree left = 2;
+        repeated Tree children = 3;
+        map<string, int64> counts = 4;
+        google.protobuf.Int32Value size = 5;
+        repeated int32 list = 6 [(edge.v1.rules) = { max_items: 3 min: 1 }];
+      }`,
+    })
+    const routes = buildRouteTable([{ service: serviceOf(contract, 'x.v1.XService'), upstream: 'x' }])
+    const document = buildOpenApi(routes, info) as Document
+    t.match(await new Validator().validate(structuredClone(document) as object), { valid: true })
+    t.same(Object.keys(document.paths), ['/v1/{name}', '/v1/all/{name}', '/v1/trees/{name}/{segment3}:restore'])
+    t.match(document.paths['/v1/{name}']?.['get'], {
+      parameters: [{ name: 'name', in: 'path', description: /shelves/ }],
+    })
+  },
+)
