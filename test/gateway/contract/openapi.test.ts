@@ -22,7 +22,7 @@ function ownDocument(): Document {
 }
 
 t.test('the document of our own contract is valid OpenAPI 3.1', async t => {
-  t.match(await new Validator().validate(structuredClone(ownDocument()) as object), { valid: true })
+  t.match(await new Validator().validate(structuredClone(ownDocument()) as never), { valid: true })
 })
 
 t.test(
@@ -86,7 +86,7 @@ t.test(
     })
     const routes = buildRouteTable([{ service: serviceOf(contract, 'x.v1.XService'), upstream: 'x' }])
     const document = buildOpenApi(routes, info) as Document
-    t.match(await new Validator().validate(structuredClone(document) as object), { valid: true })
+    t.match(await new Validator().validate(structuredClone(document) as never), { valid: true })
     t.same(Object.keys(document.paths), ['/v1/{name}', '/v1/all/{name}', '/v1/trees/{name}/{segment3}:restore'])
     t.match(document.paths['/v1/{name}']?.['get'], {
       parameters: [{ name: 'name', in: 'path', description: /shelves/ }],
