@@ -26,7 +26,7 @@ $(INSTALLED): export PATH := $(MACHINE_PATH)
 $(INSTALLED): package-lock.json
 	@command -v node >/dev/null || { echo 'Node is not installed: Gatehouse needs Node 20 or later, with npm'; exit 1; }
 	@command -v npm >/dev/null || { echo 'npm is not installed: Gatehouse needs the one that comes with Node'; exit 1; }
-	@node -e 'process.exit(parseInt(process.versions.node) < 20)' || \
+	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || \
 	  { echo "Node $$(node --version) is too old: Gatehouse needs 20 or later"; exit 1; }
 	@echo 'Installing packages'
 	@npm ci --no-progress
