@@ -10,7 +10,7 @@ import { createRedis } from '#runtime/redis.ts'
 import { startTelemetry } from '#runtime/telemetry.ts'
 import { settings as shape } from './config.ts'
 import { assertDurable } from './redis-durability.ts'
-import { createAuthServer } from './server.ts'
+import { type AuthServer, createAuthServer } from './server.ts'
 import { SCHEMA, type Tables } from './tables.ts'
 
 const settings = readSettings(shape)
@@ -29,22 +29,28 @@ const database = openDatabase<Tables>({
 const redis = createRedis(settings.REDIS_URL, logger)
 const users = createClient(AccountServiceClient, settings.USER_SVC_ADDRESS)
 
-async function start() {
+async function open(): Promise<AuthServer> {
   await assertDurable(redis, logger)
   const contract = readContract(new URL('../proto/gen/contract.binpb', import.meta.url))
-  const server = await createAuthServer({ contract, logger, database, redis, users, settings })
+  return createAuthServer({ contract, logger, database, redis, users, settings })
+}
+
+async function start(): Promise<void> {
   if (adminEmail !== undefined && adminPassword !== undefined) {
     await server.ensureFirstAdministrator({ email: adminEmail, password: adminPassword })
   }
   const port = await server.grpc.listen(`${settings.LISTEN_HOST}:${settings.AUTH_SVC_PORT}`)
+  background = await server.startBackground()
   logger.info({ host: settings.LISTEN_HOST, port }, 'listening')
-  return { server, background: await server.startBackground() }
 }
 
-const { server, background } = await start().catch(error => {
+function fail(error: unknown): never {
   logger.fatal({ err: error }, 'auth-svc could not start')
   process.exit(1)
-})
+}
+
+const server = await open().catch(fail)
+let background: { stop(): Promise<void> } | undefined
 
 manageLifecycle({
   logger,
@@ -52,7 +58,7 @@ manageLifecycle({
     { name: 'readiness', stop: () => server.grpc.announceStop() },
     { name: 'drain delay', stop: () => setTimeout(settings.DRAIN_DELAY_MS) },
     { name: 'server', stop: () => server.grpc.stop() },
-    { name: 'background', stop: () => background.stop() },
+    { name: 'background', stop: () => background?.stop() },
     { name: 'user-svc', stop: () => users.close() },
     { name: 'password strength', stop: () => server.close() },
     // One that is away need not be told.
@@ -61,3 +67,5 @@ manageLifecycle({
     { name: 'telemetry', stop: () => telemetry.shutdown() },
   ],
 })
+
+await start().catch(fail)

@@ -2,7 +2,7 @@
 import type { Route } from './contract/route-table.ts'
 
 /** The verb of a path, `restore` in `/v1/users/17:restore`: what follows the last colon of the last segment; or empty. */
-export function verbOf(path: string): string {
+function verbOf(path: string): string {
   const colon = path.lastIndexOf(':')
   return colon > path.lastIndexOf('/') ? path.slice(colon + 1) : ''
 }

@@ -14,21 +14,12 @@ import {
   hasOption,
 } from '@bufbuild/protobuf'
 import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt'
-import {
-  type Access,
-  type Cookie,
-  cookie,
-  inline,
-  type Policy,
-  policy,
-  type Rules,
-  rules,
-} from '#proto/edge/v1/options_pb.js'
+import { type Cookie, cookie, inline, type Policy, policy, type Rules, rules } from '#proto/edge/v1/options_pb.js'
 import { http } from '#proto/google/api/annotations_pb.js'
 import type { HttpRule } from '#proto/google/api/http_pb.js'
 
 export { Access as AccessLevel, Format, SameSite } from '#proto/edge/v1/options_pb.js'
-export type { Access, Cookie, HttpRule, Policy, Rules }
+export type { Cookie, HttpRule, Policy, Rules }
 
 export class ContractError extends Error {
   override name = 'ContractError'

@@ -10,7 +10,7 @@ import { Status } from '#proto/google/rpc/status.ts'
 export { status as Code }
 
 /** The domain of our ErrorInfo: a reason of another domain is not one of our stable codes. */
-export const ERROR_DOMAIN = 'gatehouse'
+const ERROR_DOMAIN = 'gatehouse'
 
 export interface Violation {
   /** Path of the field in the request as its JSON names it, such as `items[2].name`. */

@@ -3,9 +3,10 @@
  * travels by cookie and what the edge consumes is not in it.
  */
 import type { DescField, DescMessage } from '@bufbuild/protobuf'
-import { cookieOf, isInline, type Rules, rulesOf } from '#runtime/contract.ts'
+import { cookieOf, type Rules, rulesOf } from '#runtime/contract.ts'
 import { FORMATS } from '#runtime/rules.ts'
 import { commentOf } from './comments.ts'
+import { inlineOneof, isRevocation } from './edge-fields.ts'
 import { type JsonKind, type JsonSchema, kindOf, messageKind } from './json-schema.ts'
 
 const INTEGER_TEXT = { type: 'string', pattern: '^-?[0-9]+$' }
@@ -55,7 +56,7 @@ export function createDocumentSchemas(): DocumentSchemas {
 
   function describe(message: DescMessage): JsonSchema {
     const description = commentOf(message)
-    const inline = message.oneofs.find(isInline)
+    const inline = inlineOneof(message)
     const content =
       inline === undefined
         ? propertiesOf(message)
@@ -98,9 +99,7 @@ export function createDocumentSchemas(): DocumentSchemas {
 
 /** Without what travels by cookie and what the edge consumes. */
 export function visibleFields(message: DescMessage): DescField[] {
-  return message.fields.filter(
-    field => cookieOf(field) === undefined && field.message?.typeName !== 'edge.v1.Revocation',
-  )
+  return message.fields.filter(field => cookieOf(field) === undefined && !isRevocation(field))
 }
 
 function keywordsOf(rules: Rules, kind: JsonKind): JsonSchema {

@@ -12,7 +12,7 @@ export function inlineOneof(message: DescMessage): DescOneof | undefined {
 }
 
 /** The messages that one response may consist of: one, but for an inline oneof. */
-export function answerMessages(message: DescMessage): readonly DescMessage[] {
+function answerMessages(message: DescMessage): readonly DescMessage[] {
   const oneof = inlineOneof(message)
   return oneof === undefined ? [message] : oneof.fields.flatMap(field => field.message ?? [])
 }

@@ -16,9 +16,10 @@ import {
 } from '@bufbuild/protobuf'
 import { reflect } from '@bufbuild/protobuf/reflect'
 import { Revocation } from '#proto/edge/v1/revocation.ts'
-import { type Cookie, cookieOf, isInline } from '#runtime/contract.ts'
+import { type Cookie, cookieOf } from '#runtime/contract.ts'
 import { compileRules } from '#runtime/rules.ts'
 import { invalidArgument } from '#runtime/status.ts'
+import { inlineOneof, isRevocation } from '../contract/edge-fields.ts'
 import type { Route } from '../contract/route-table.ts'
 import type { Answer, Codec, CookieChange } from './codec.ts'
 import { compileBinding } from './request-binding.ts'
@@ -73,7 +74,7 @@ function camelCase(name: string): string {
 
 function compileDecode(route: Route, registry: FileRegistry): Codec['decode'] {
   const { output } = route.descriptor
-  const inline = output.oneofs.find(isInline)
+  const inline = inlineOneof(output)
   const memberDecoders = new Map(
     output.fields.map(field => [field, field.message && compileAnswer(field.message, registry)]),
   )
@@ -99,7 +100,7 @@ function compileAnswer(
   registry: FileRegistry,
 ): (message: Message, responseField?: DescField) => Answer {
   const cookies = cookieFields(schema)
-  const revocations = schema.fields.filter(field => field.message?.typeName === 'edge.v1.Revocation')
+  const revocations = schema.fields.filter(isRevocation)
 
   return (message, responseField) => {
     const content = reflect(schema, message)

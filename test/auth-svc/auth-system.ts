@@ -23,7 +23,7 @@ import { openTestRedis } from '../support/test-redis.ts'
 import { logger as silent } from './silent-logger.ts'
 import { startUserSvcPeer, type UserSvcPeer } from './user-svc-peer.ts'
 
-export const contract = readContract(new URL('../../proto/gen/contract.binpb', import.meta.url))
+const contract = readContract(new URL('../../proto/gen/contract.binpb', import.meta.url))
 
 export const PASSWORD = 'plum-Trombone-41'
 

@@ -63,7 +63,7 @@ export function deadlineExceeded(): StatusError {
 }
 
 /** Percent-decodes grpc-message. What is not valid stands as it is, as the specification asks. */
-export function decodeMessage(text: string): string {
+function decodeMessage(text: string): string {
   const bytes = Buffer.from(text, 'latin1')
   let length = 0
   for (let at = 0; at < bytes.length; at++) {
