@@ -37,7 +37,7 @@ export interface PasswordHasherOptions {
 
 export async function createPasswordHasher({ pepper, cost, queue }: PasswordHasherOptions): Promise<PasswordHasher> {
   const prehash = (password: string) => createHmac('sha384', pepper).update(password, 'utf8').digest('base64')
-  const nobody: StoredPassword = { scheme: CURRENT_SCHEME, hash: await bcrypt.hash(randomBytes(32), { cost }) }
+  const nobody: StoredPassword = { scheme: CURRENT_SCHEME, hash: await bcrypt.hash(randomBytes(32), cost) }
 
   function inputOf(scheme: string, password: string): string {
     if (scheme === CURRENT_SCHEME) return prehash(password)
@@ -48,14 +48,19 @@ export async function createPasswordHasher({ pepper, cost, queue }: PasswordHash
   return {
     hash: (password, signal) =>
       queue.run(async () => {
-        return { scheme: CURRENT_SCHEME, hash: await bcrypt.hash(prehash(password), { cost }) }
+        return { scheme: CURRENT_SCHEME, hash: await bcrypt.hash(prehash(password), cost) }
       }, signal),
     verify: (password, stored, signal) =>
       queue.run(async () => {
         const { scheme, hash } = stored ?? nobody
         const matches = await bcrypt.verify(inputOf(scheme, password), hash)
-        const outdated = scheme !== CURRENT_SCHEME || bcrypt.parseOptions(hash).cost < cost
+        const outdated = scheme !== CURRENT_SCHEME || costOf(hash) < cost
         return { matches: matches && stored !== undefined, outdated }
       }, signal),
   }
+}
+
+/** Modular crypt format: `$2b$12$` and 53 characters of salt and hash. */
+function costOf(hash: string): number {
+  return Number(hash.split('$')[2])
 }

@@ -58,7 +58,7 @@ t.test('a hash is bcrypt of the cost asked for, with a salt of its own', async t
 
 for (const version of ['2a', '2b', '2y'] as const) {
   t.test(`a plain $${version}$ hash from elsewhere verifies, and is outdated`, async t => {
-    const stored = { scheme: 'bcrypt', hash: await bcrypt.hash('secret', { cost: 5, version }) }
+    const stored = { scheme: 'bcrypt', hash: (await bcrypt.hash('secret', 5)).replace('$2b$', `$${version}$`) }
     t.same(await hasher.verify('secret', stored), { matches: true, outdated: true })
     t.match(await hasher.verify('other', stored), { matches: false })
   })
