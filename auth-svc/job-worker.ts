@@ -1,4 +1,4 @@
-import { type Runner, run, type TaskList, Logger as WorkerLogger } from 'graphile-worker'
+import { run, type TaskList, Logger as WorkerLogger } from 'graphile-worker'
 import type { Logger } from '#runtime/logger.ts'
 import { JOBS_SCHEMA } from './tables.ts'
 
@@ -15,9 +15,14 @@ export interface JobWorker {
   stop(): Promise<void>
 }
 
+/**
+ * Resolves when it works. It outlives lost connections. Should it end all the same, the process does too, in order, by
+ * an unhandled rejection: a service whose jobs are left lying must not look sound.
+ */
 export async function startJobWorker(options: JobWorkerOptions): Promise<JobWorker> {
   const { databaseUrl, logger, tasks, pollMs = 1000 } = options
-  const runner: Runner = await run({
+  let isStopping = false
+  const runner = await run({
     connectionString: databaseUrl,
     schema: JOBS_SCHEMA,
     taskList: tasks,
@@ -28,7 +33,15 @@ export async function startJobWorker(options: JobWorkerOptions): Promise<JobWork
     noHandleSignals: true,
     logger: toWorkerLogger(logger),
   })
-  return { stop: () => runner.stop() }
+  void runner.promise.then(() => {
+    if (!isStopping) throw new Error('The job worker has ended')
+  })
+  return {
+    stop() {
+      isStopping = true
+      return runner.stop()
+    },
+  }
 }
 
 const LEVELS = { error: 'error', warning: 'warn', info: 'debug', debug: 'trace' } as const

@@ -38,6 +38,8 @@ export function createClient<C extends GrpcClient>(
   address: string,
 ): C {
   return new Client(address, credentials.createInsecure(), {
+    // Answers come from our own services, and a snapshot of revocations has 60 bytes for each.
+    'grpc.max_receive_message_length': 64 * 1024 * 1024,
     'grpc.service_config': JSON.stringify({ loadBalancingConfig: [{ round_robin: {} }] }),
     // A service that was restarted is found again within a second.
     'grpc.initial_reconnect_backoff_ms': 100,

@@ -113,6 +113,16 @@ t.test('of a running service', async t => {
   const tokens = await signUp()
   const email = tokens.user?.email ?? ''
 
+  t.test('a snapshot of 100,000 fits into an answer', async t => {
+    await sql`
+      insert into revocations (kind, target, expires_at, published_at)
+      select 'sid', gen_random_uuid(), now() + interval '1 hour', now() from generate_series(1, 100000)`.execute(
+      system.database.db,
+    )
+    t.equal((await snapshot()).length, 100_000)
+    await sql`delete from revocations`.execute(system.database.db)
+  })
+
   t.test('the stream has it by the time that logout answers', async t => {
     const other = await login({ email })
     const { sessionId } = await principalOf(other)
