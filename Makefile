@@ -29,7 +29,7 @@ $(INSTALLED): package-lock.json
 	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || \
 	  { echo "Node $$(node --version) is too old: Gatehouse needs 20 or later"; exit 1; }
 	@echo 'Installing packages'
-	@npm ci --no-progress
+	@npm ci --no-progress --loglevel=error
 	@touch $@
 
 .PHONY: up

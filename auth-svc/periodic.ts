@@ -14,13 +14,28 @@ export interface PeriodicOptions {
   run: () => Promise<unknown>
 }
 
-/** Does something now and then, one run after the other. A run that fails is logged, and the next one comes all the same. */
+/**
+ * Does something now and then, one run after the other. After a run that fails the next one comes all the same; the log
+ * has the first failure in a row, and the end of the row.
+ */
 export function startPeriodic({ name, everyMs, logger, run }: PeriodicOptions): Periodic {
   const stopping = new AbortController()
+  let isFailing = false
+
+  async function attempt(): Promise<void> {
+    try {
+      await run()
+      if (isFailing) logger.info({ periodic: name }, 'a periodic task works again')
+      isFailing = false
+    } catch (error) {
+      if (!isFailing) logger.warn({ err: error, periodic: name }, 'a periodic task failed')
+      isFailing = true
+    }
+  }
 
   async function loop(): Promise<void> {
     while (!stopping.signal.aborted) {
-      await run().catch(error => logger.warn({ err: error, periodic: name }, 'a periodic task failed'))
+      await attempt()
       await pause(everyMs, stopping.signal)
     }
   }
@@ -36,5 +51,5 @@ export function startPeriodic({ name, everyMs, logger, run }: PeriodicOptions): 
 
 /** Ends early, not with an error, at the signal. */
 async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await delay(ms, undefined, { signal, ref: false }).catch(() => {})
+  await delay(ms, undefined, { signal }).catch(() => {})
 }

@@ -37,15 +37,14 @@ export function asKeyLeader<R>(
   { wait }: { wait: boolean },
   work: (keys: SigningKeyRepository) => Promise<R>,
 ): Promise<R | undefined> {
+  const name = sql`hashtextextended('auth.signing_keys', 0)`
   return db.transaction().execute(async transaction => {
-    const lock = sql<{
-      locked: boolean
-    }>`select pg_try_advisory_xact_lock(hashtextextended('auth.signing_keys', 0)) as locked`
-    const waiting = sql<{
-      locked: boolean
-    }>`select pg_advisory_xact_lock(hashtextextended('auth.signing_keys', 0)) is null as locked`
-    const { rows } = await (wait ? waiting : lock).execute(transaction)
-    if (!wait && rows[0]?.locked !== true) return undefined
+    if (wait) await sql`select pg_advisory_xact_lock(${name})`.execute(transaction)
+    else {
+      const trial = sql<{ locked: boolean }>`select pg_try_advisory_xact_lock(${name}) as locked`
+      const { rows } = await trial.execute(transaction)
+      if (rows[0]?.locked !== true) return undefined
+    }
     return work(createSigningKeyRepository(transaction))
   })
 }

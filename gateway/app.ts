@@ -16,12 +16,16 @@ import Fastify, {
 import type { Logger } from '#runtime/logger.ts'
 import { answerBrokenRequest } from './broken-request.ts'
 import type { Route } from './contract/route-table.ts'
+import { registerDrain } from './drain.ts'
 import { type AuthenticationOptions, registerAuthentication } from './edge/authentication.ts'
 import { registerRequestTrace } from './edge/request-trace.ts'
 import { type HealthCheck, registerHealth } from './health.ts'
 import { allowedMethods, verbStrategy } from './routing.ts'
 import { HttpProblem, toProblem } from './transcoding/problem.ts'
 import { type RoutesOptions, registerRoutes, splitTarget } from './transcoding/routes.ts'
+
+/** Milliseconds in which a request must have arrived whole. */
+const REQUEST_TIMEOUT_MS = 30_000
 
 export interface AppOptions {
   readonly logger: Logger
@@ -51,6 +55,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     // A request that arrives while we drain is served: the balancer has not turned away yet.
     return503OnClosing: false,
     forceCloseConnections: 'idle',
+    requestTimeout: REQUEST_TIMEOUT_MS,
     routerOptions: { maxParamLength: 1024, constraints: { verb: verbStrategy } },
     clientErrorHandler: answerBrokenRequest,
     frameworkErrors: (error, request, reply) => {
@@ -58,6 +63,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     },
   })
 
+  registerDrain(app, options.isStopping)
   registerRequestTrace(app, { sampleRatio: options.sampleRatio })
   app.setErrorHandler<FastifyError>(answerError)
   app.setNotFoundHandler(request => {

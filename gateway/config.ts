@@ -17,12 +17,18 @@ export const settings = {
   GATEWAY_PORT: port().default(3000).describe('Port of the REST API'),
   LISTEN_HOST: z.string().default('127.0.0.1').describe('Address that the process listens on; 0.0.0.0 in a container'),
   PUBLIC_URL: z
-    .url()
+    .url({ protocol: /^https?$/, error: 'takes a URL such as https://api.example' })
     .default('http://127.0.0.1:3000')
     .transform(url => new URL(url).origin)
     .describe('Where clients reach the gateway; stands in the API document, and its origin may call with cookies'),
   CORS_ORIGINS: list()
-    .pipe(z.array(z.url('takes origins such as https://app.example, separated by commas')))
+    .pipe(
+      z.array(
+        z
+          .url({ protocol: /^https?$/, error: 'takes origins such as https://app.example, separated by commas' })
+          .transform(url => new URL(url).origin),
+      ),
+    )
     .describe('Origins whose pages may call with credentials, separated by commas'),
   TRUSTED_PROXIES: list().describe(
     'Addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas; unset: none',

@@ -33,7 +33,8 @@ const keys = createRemoteKeySet({
   fetch: async () => (await callUnary(auth, auth.getJwks, {})).keys,
 })
 
-const redis = createRedis(settings.REDIS_URL, logger)
+// A command is not sent again on another connection: that one may be to another Redis, and the follower must know.
+const redis = createRedis(settings.REDIS_URL, logger, { autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0 })
 const revocations = createRevocationSet()
 const follower = followRevocations({
   redis,

@@ -14,12 +14,23 @@ import {
   hasOption,
 } from '@bufbuild/protobuf'
 import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt'
-import { type Cookie, cookie, inline, type Policy, policy, type Rules, rules } from '#proto/edge/v1/options_pb.js'
+import {
+  Access as AccessLevel,
+  type Cookie,
+  cookie,
+  Format,
+  inline,
+  type Policy,
+  policy,
+  type Rules,
+  rules,
+  SameSite,
+} from '#proto/edge/v1/options_pb.js'
 import { http } from '#proto/google/api/annotations_pb.js'
 import type { HttpRule } from '#proto/google/api/http_pb.js'
 
-export { Access as AccessLevel, Format, SameSite } from '#proto/edge/v1/options_pb.js'
 export type { Cookie, HttpRule, Policy, Rules }
+export { AccessLevel, Format, SameSite }
 
 export class ContractError extends Error {
   override name = 'ContractError'
@@ -42,6 +53,28 @@ export function serviceOf(contract: FileRegistry, typeName: string): DescService
 
 export function policyOf(method: DescMethod): Policy | undefined {
   return hasOption(method, policy) ? getOption(method, policy) : undefined
+}
+
+/**
+ * The policy of a method that is to be served.
+ * @throws ContractError unless it says who may call, in a way that this build knows: nothing is open by omission.
+ */
+export function requirePolicy(method: DescMethod): Policy {
+  const found = policyOf(method)
+  const isKnown = found !== undefined && AccessLevel[found.access] !== undefined
+  if (!isKnown || found.access === AccessLevel.UNSPECIFIED) {
+    throw new ContractError('has no policy: add `option (edge.v1.policy) = {access: …}`')
+  }
+  if ((found.access === AccessLevel.ROLES) !== found.roles.length > 0) {
+    throw new ContractError('roles go with ACCESS_ROLES, and it with them')
+  }
+  if (found.tolerateInvalidToken && found.access !== AccessLevel.OPTIONAL) {
+    throw new ContractError('tolerate_invalid_token goes with ACCESS_OPTIONAL')
+  }
+  const { seconds = 1n, nanos = 0 } = found.timeout ?? {}
+  if (seconds < 0n || nanos < 0 || (seconds === 0n && nanos === 0))
+    throw new ContractError('its timeout is not positive')
+  return found
 }
 
 export function httpRuleOf(method: DescMethod): HttpRule | undefined {

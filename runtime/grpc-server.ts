@@ -16,7 +16,7 @@ import {
 } from '@grpc/grpc-js'
 import { context, SpanStatusCode } from '@opentelemetry/api'
 import { HealthImplementation } from 'grpc-health-check'
-import { AccessLevel, ContractError, methodName, type Policy, policyOf, serviceOf } from './contract.ts'
+import { AccessLevel, methodName, type Policy, requirePolicy, serviceOf } from './contract.ts'
 import type { Logger } from './logger.ts'
 import type { Principal, TokenVerifier, UserPrincipal } from './principal.ts'
 import { compileRules, type MessageValidator } from './rules.ts'
@@ -258,9 +258,7 @@ function addHealth(server: Server): Health {
 }
 
 function describe(descriptor: DescMethod): Method {
-  const policy = policyOf(descriptor)
-  if (policy === undefined) throw new ContractError(`${methodName(descriptor)} has no policy`)
-  return { name: methodName(descriptor), policy, validate: compileRules(descriptor.input) }
+  return { name: methodName(descriptor), policy: requirePolicy(descriptor), validate: compileRules(descriptor.input) }
 }
 
 function authorize(policy: Policy, principal: Principal | undefined): void {

@@ -22,18 +22,15 @@ export interface LifecycleOptions {
 export function manageLifecycle({ logger, stages, hardStopMs = 30_000 }: LifecycleOptions): void {
   let stopping = false
 
-  async function stop(reason: string, exitCode: number): Promise<void> {
-    if (stopping) {
-      logger.error({ reason }, 'stopped at once, without waiting for the rest')
-      process.exit(1)
-    }
+  let failed = false
+
+  async function stop(reason: string): Promise<void> {
     stopping = true
     logger.info({ reason }, 'stopping')
     setTimeout(() => {
       logger.error({ hardStopMs }, 'not stopped in time')
       process.exit(1)
     }, hardStopMs).unref()
-    let failed = false
     for (const stage of stages) {
       try {
         await stage.stop()
@@ -44,14 +41,21 @@ export function manageLifecycle({ logger, stages, hardStopMs = 30_000 }: Lifecyc
       }
     }
     logger.info('stopped')
-    process.exit(failed ? 1 : exitCode)
+    process.exit(failed ? 1 : 0)
   }
 
-  process.on('SIGTERM', signal => void stop(signal, 0))
-  process.on('SIGINT', signal => void stop(signal, 0))
+  function onSignal(signal: string): void {
+    if (!stopping) return void stop(signal)
+    logger.error({ reason: signal }, 'stopped at once, without waiting for the rest')
+    process.exit(1)
+  }
+
+  process.on('SIGTERM', onSignal)
+  process.on('SIGINT', onSignal)
   process.on('unhandledRejection', error => {
     logger.fatal({ err: error }, 'unhandled rejection')
-    void stop('unhandled rejection', 1)
+    failed = true
+    if (!stopping) void stop('unhandled rejection')
   })
   process.on('uncaughtException', error => {
     logger.fatal({ err: error }, 'uncaught exception')

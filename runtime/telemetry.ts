@@ -77,8 +77,8 @@ export function startRequestTrace(
 ): RequestTrace {
   const parent = parseTraceparent(headers.traceparent, headers.tracestate)
   const traceId = parent?.traceId ?? randomHex(16)
-  const sampled =
-    trusted && parent !== undefined ? isSampled(parent) : Number.parseInt(traceId.slice(-8), 16) < ratio * 2 ** 32
+  // By chance of our own: the trace id may be a client's, and so would be the decision.
+  const sampled = trusted && parent !== undefined ? isSampled(parent) : Math.random() < ratio
   const local: SpanContext = {
     traceId,
     spanId: randomHex(8),

@@ -11,7 +11,7 @@ import {
   httpRuleOf,
   methodName,
   type Policy,
-  policyOf,
+  requirePolicy,
 } from '#runtime/contract.ts'
 import { assertEdgeFields } from './edge-fields.ts'
 import { type PathTemplate, parsePathTemplate } from './path-template.ts'
@@ -101,13 +101,7 @@ function routesOf(descriptor: DescMethod, upstream: string): Route[] {
 }
 
 function checkedPolicy(descriptor: DescMethod): Policy {
-  const policy = policyOf(descriptor)
-  if (policy === undefined || policy.access === AccessLevel.UNSPECIFIED) {
-    throw new ContractError('has no policy: add `option (edge.v1.policy) = {access: …}`')
-  }
-  if ((policy.access === AccessLevel.ROLES) !== policy.roles.length > 0) {
-    throw new ContractError('roles go with ACCESS_ROLES, and it with them')
-  }
+  const policy = requirePolicy(descriptor)
   const status = policy.successStatus
   if (status !== 0 && (status < 200 || status > 299))
     throw new ContractError(`success_status ${status} is not a success`)

@@ -44,7 +44,8 @@ export function followRevocations(options: RevocationFollowerOptions): Revocatio
     if (epoch === null) throw new Error('auth-svc has not begun a revocation stream')
     const [newest] = await redis.xrevrange(STREAM, '+', '-', 'COUNT', 1)
     let position = newest?.[0] ?? '0-0'
-    set.replace(await snapshot())
+    // Added to what is known: a revocation that was applied here while the snapshot was on its way must not be lost.
+    for (const revocation of await snapshot()) set.add(revocation)
     completeAt = now()
     logger.info({ entries: set.size }, 'revocations are known')
 
@@ -109,8 +110,10 @@ function fromEntry(fields: readonly string[]): Revocation | undefined {
   const entry: Record<string, string | undefined> = {}
   for (let at = 0; at < fields.length; at += 2) entry[fields[at] ?? ''] = fields[at + 1]
   const target = targetOf(entry['kind'], entry['id'] ?? '')
-  if (target === undefined) return undefined
-  return { target, notAfter: dateOf(entry['not_after']), expiresAt: dateOf(entry['expires_at']) }
+  const notAfter = dateOf(entry['not_after'])
+  const expiresAt = dateOf(entry['expires_at'])
+  const isWhole = expiresAt !== undefined && (target?.$case !== 'userId' || notAfter !== undefined)
+  return target !== undefined && isWhole ? { target, notAfter, expiresAt } : undefined
 }
 
 function targetOf(kind: string | undefined, value: string): Revocation['target'] {
@@ -121,5 +124,6 @@ function targetOf(kind: string | undefined, value: string): Revocation['target']
 }
 
 function dateOf(milliseconds: string | undefined): Date | undefined {
-  return milliseconds === undefined || milliseconds === '' ? undefined : new Date(Number(milliseconds))
+  const time = Number(milliseconds || Number.NaN)
+  return Number.isFinite(time) ? new Date(time) : undefined
 }

@@ -6,17 +6,18 @@ import type { UserPrincipal } from '#runtime/principal.ts'
 
 export interface RevocationSet {
   add(revocation: Revocation): void
-  /** Takes the place of all that is there. */
-  replace(revocations: readonly Revocation[]): void
   has(principal: UserPrincipal): boolean
   readonly size: number
 }
 
-/** All times in milliseconds since the epoch. An entry is forgotten when the last token that it concerns has expired. */
+/**
+ * All times in milliseconds since the epoch. Nothing is ever un-revoked: an entry goes when the last token that it
+ * concerns has expired, and not before.
+ */
 export function createRevocationSet(now: () => number = Date.now): RevocationSet {
-  let sessions = new Map<string, number>()
-  let tokens = new Map<string, number>()
-  let users = new Map<string, { notAfter: number; expiresAt: number }>()
+  const sessions = new Map<string, number>()
+  const tokens = new Map<string, number>()
+  const users = new Map<string, { notAfter: number; expiresAt: number }>()
   let sweepAt = 0
 
   function add({ target, notAfter, expiresAt: expiry }: Revocation): void {
@@ -42,12 +43,6 @@ export function createRevocationSet(now: () => number = Date.now): RevocationSet
 
   return {
     add,
-    replace(revocations) {
-      sessions = new Map()
-      tokens = new Map()
-      users = new Map()
-      for (const revocation of revocations) add(revocation)
-    },
     has({ userId, sessionId, tokenId, issuedAt }) {
       if (sessions.has(sessionId) || tokens.has(tokenId)) return true
       const user = users.get(userId)

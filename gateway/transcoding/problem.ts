@@ -159,7 +159,7 @@ function describeStatus(error: StatusError): Description {
   else if (status === 503) headers['retry-after'] = '1'
   if (status === 401) headers['www-authenticate'] = challenge(error)
   // A reason is ours; without one the message came from a client library and may carry an address.
-  const detail = error.reason === undefined && status >= 499 ? (TITLES[status] ?? '') : error.message
+  const detail = error.reason === undefined ? (TITLES[status] ?? '') : error.message
   return {
     status,
     code: error.reason ?? defaultCode(error.code),
@@ -173,7 +173,10 @@ function describeStatus(error: StatusError): Description {
 /** RFC 6750 section 3: without a token no error code. */
 function challenge(error: StatusError): string {
   const isToken = error.reason?.startsWith('token_') ?? false
-  return isToken ? `Bearer error="invalid_token", error_description="${error.message}"` : 'Bearer'
+  if (!isToken) return 'Bearer'
+  // RFC 6750 section 3: printable ASCII without the quotation mark and the backslash.
+  const description = error.message.replace(/[^\x20\x21\x23-\x5b\x5d-\x7e]/g, '?')
+  return `Bearer error="invalid_token", error_description="${description}"`
 }
 
 function defaultCode(code: Code): string {

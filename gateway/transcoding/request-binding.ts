@@ -21,6 +21,7 @@ export function compileBinding(route: Route): (input: BindingInput) => JsonValue
   const input = route.descriptor.input
   const variables = route.template.variables.map(variable => resolve(input, variable.fieldPath))
   const bodyField = route.body.kind === 'field' ? route.body.field : undefined
+  const fromPath = new Set(variables.map(pathOf))
 
   return ({ pathValues, query, body }) => {
     const violations: Violation[] = []
@@ -33,7 +34,6 @@ export function compileBinding(route: Route): (input: BindingInput) => JsonValue
       else place(tree, fields, scalarFromText(last(fields), pathValues[index] ?? ''))
     }
     if (query !== '') {
-      const fromPath = new Set(variables.map(pathOf))
       for (const [name, text] of parseQuery(query, violations)) {
         const fields = tryResolve(input, name.split('.'))
         const complaint =
@@ -79,7 +79,8 @@ function* parseQuery(query: string, violations: Violation[]): Iterable<[name: st
 }
 
 function decodeForm(text: string): string {
-  return decodeURIComponent(text.replaceAll('+', ' '))
+  // Most text has nothing to decode, and to find that out takes a tenth of the time.
+  return /[%+]/.test(text) ? decodeURIComponent(text.replaceAll('+', ' ')) : text
 }
 
 /** @returns what is wrong, if anything. */

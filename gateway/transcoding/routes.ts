@@ -75,7 +75,8 @@ function registerRoute(app: FastifyInstance, route: Route, options: RoutesOption
       const answer = codec.decode(response)
       for (const revocation of answer.revocations) options.revoke(revocation)
       for (const change of answer.cookies) writeCookie(reply, change)
-      reply.status(successStatus)
+      // Answers are personal, tokens among them (RFC 6749 section 5.1).
+      reply.status(successStatus).header('cache-control', 'no-store')
       if (successStatus === 204) return reply.send()
       return reply.header('content-type', 'application/json; charset=utf-8').send(answer.body)
     },

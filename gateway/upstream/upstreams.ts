@@ -31,7 +31,12 @@ const upstreamSchema = z.strictObject({
     .default(4 * 1024 * 1024),
 })
 
-const fileSchema = z.strictObject({ upstreams: z.array(upstreamSchema).min(1) })
+const fileSchema = z.strictObject({
+  upstreams: z
+    .array(upstreamSchema)
+    .min(1)
+    .refine(all => new Set(all.map(({ name }) => name)).size === all.length, 'have each a name of its own'),
+})
 
 export type UpstreamConfig = z.output<typeof upstreamSchema>
 

@@ -131,7 +131,7 @@ async function startGateway(t: Test, answer: Answerer = echo) {
       headers: { 'content-type': 'application/json', ...headers },
       body: typeof body === 'string' ? body : JSON.stringify(body),
     })
-  return { call, send, port, upstream, mint, revocations, state }
+  return { app, call, send, port, upstream, mint, revocations, state }
 }
 
 async function problemOf(response: Response): Promise<Record<string, unknown>> {
@@ -498,4 +498,51 @@ t.test('an absolute-form target is served by its path', async t => {
     'GET http://other.example/v1/items/7?name=abc HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n',
   )
   t.match(answer, /"id":"7","name":"abc"/)
+})
+
+t.test('closing lets what is in flight finish and then waits for no connection that is kept alive', async t => {
+  const started = Promise.withResolvers<void>()
+  const answer = Promise.withResolvers<Message>()
+  const { app, port } = await startGateway(t, () => {
+    started.resolve()
+    return answer.promise
+  })
+  const agent = new http.Agent({ keepAlive: true })
+  const response = Promise.withResolvers<http.IncomingMessage>()
+  http.get({ host: '127.0.0.1', port, path: '/v1/items/7', agent }, response.resolve)
+  await started.promise
+  const closed = app.close()
+  answer.resolve(create(Item, { id: '7' } as never))
+  const { statusCode, headers } = await response.promise.then(message => message.resume())
+  t.match({ statusCode, connection: headers.connection }, { statusCode: 200, connection: 'close' })
+  await closed
+  t.pass('it closed')
+})
+
+t.test('a policy that tells nobody apart stops the boot, by the name of the method', async t => {
+  const careless = (policy: string) =>
+    buildContract({
+      'c/v1/c.proto': `
+        syntax = "proto3";
+        package c.v1;
+        import "edge/v1/options.proto";
+        import "google/api/annotations.proto";
+        service CService {
+          rpc Get(Nothing) returns (Nothing) {
+            option (google.api.http) = { get: "/v1/c" };
+            ${policy}
+          }
+        }
+        message Nothing {}`,
+    })
+  for (const policy of [
+    '',
+    'option (edge.v1.policy) = { timeout: { seconds: 1 } };',
+    'option (edge.v1.policy) = { access: ACCESS_ROLES };',
+    'option (edge.v1.policy) = { access: ACCESS_USER tolerate_invalid_token: true };',
+    'option (edge.v1.policy) = { access: ACCESS_USER timeout: { seconds: -1 } };',
+  ]) {
+    const service = serviceOf(careless(policy), 'c.v1.CService')
+    t.throws(() => buildRouteTable([{ service, upstream: 'c' }]), { message: /c\.v1\.CService\/Get: / }, policy)
+  }
 })

@@ -40,27 +40,10 @@ t.test('a token is revoked exactly when one of the revocations concerns it', asy
     fc.property(fc.array(revocations, { maxLength: 10 }), principals, (entries, principal) => {
       const added = createRevocationSet(() => 0)
       for (const entry of entries) added.add(entry)
-      const replaced = createRevocationSet(() => 0)
-      replaced.replace(entries)
       const expected = entries.some(entry => concerns(entry, principal))
       t.equal(added.has(principal), expected)
-      t.equal(replaced.has(principal), expected)
     }),
   )
-})
-
-t.test('a snapshot takes the place of what was known', async t => {
-  const set = createRevocationSet(() => 0)
-  const [principal] = fc.sample(principals, 1)
-  const entry = (value: string): Revocation => ({
-    target: { $case: 'sessionId', value },
-    notAfter: undefined,
-    expiresAt: new Date(100_000),
-  })
-  set.add(entry(principal?.sessionId ?? ''))
-  set.replace([entry('another')])
-  t.notOk(set.has(principal as UserPrincipal))
-  t.equal(set.size, 1)
 })
 
 t.test('entries are forgotten once the tokens that they concern have expired', async t => {

@@ -77,6 +77,6 @@ t.test('each code of the gateway is documented with its status', async t => {
   const docs = readFileSync(new URL('../../../docs/errors.md', import.meta.url), 'utf8')
   for (const code of Object.keys(HTTP_PROBLEMS) as HttpProblemCode[]) {
     const { status } = toProblem(new HttpProblem(code), request).problem
-    t.match(docs, new RegExp(`^\\| \`${code}\` \\| ${status} \\|`, 'm'), code)
+    t.match(docs, new RegExp(`^\\| \`${code}\` *\\| ${status} +\\|`, 'm'), code)
   }
 })
