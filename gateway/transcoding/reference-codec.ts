@@ -120,7 +120,7 @@ function compileAnswer(
       content.clear(field)
     }
     const json = toJson(schema, message, { registry, alwaysEmitImplicit: true }) as JsonObject
-    const body = responseField === undefined ? json : (json[responseField.jsonName] ?? null)
+    const body = responseField === undefined ? json : (own(json, responseField.jsonName) ?? null)
     return { body: JSON.stringify(strip(body)), cookies: changes, revocations: revoked }
   }
 
@@ -131,6 +131,11 @@ function compileAnswer(
     }
     return body
   }
+}
+
+/** An object inherits properties that a field may be named like. */
+function own(json: JsonObject, name: string): JsonValue | undefined {
+  return Object.hasOwn(json, name) ? json[name] : undefined
 }
 
 function entriesOf(value: unknown): { message: Message }[] {

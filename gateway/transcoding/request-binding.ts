@@ -136,9 +136,14 @@ function has(tree: JsonObject, fields: readonly DescField[]): boolean {
   let current: JsonValue | undefined = tree
   for (const field of fields) {
     if (typeof current !== 'object' || current === null || Array.isArray(current)) return false
-    current = current[field.jsonName] ?? current[field.name]
+    current = own(current, field.jsonName) ?? own(current, field.name)
   }
   return current !== undefined && current !== null
+}
+
+/** An object inherits properties that a field may be named like. */
+function own(tree: JsonObject, name: string): JsonValue | undefined {
+  return Object.hasOwn(tree, name) ? tree[name] : undefined
 }
 
 function place(tree: JsonObject, fields: readonly DescField[], value: JsonValue): void {
