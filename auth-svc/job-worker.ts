@@ -1,4 +1,6 @@
-import { run, type TaskList, Logger as WorkerLogger } from 'graphile-worker'
+import { once } from 'node:events'
+import { setTimeout as delay } from 'node:timers/promises'
+import { type Runner, run, type TaskList, Logger as WorkerLogger } from 'graphile-worker'
 import type { Logger } from '#runtime/logger.ts'
 import { JOBS_SCHEMA } from './tables.ts'
 
@@ -15,31 +17,64 @@ export interface JobWorker {
   stop(): Promise<void>
 }
 
+const RESTART_MS = 1000
+
 /**
- * Resolves when it works. It outlives lost connections. Should it end all the same, the process does too, in order, by
- * an unhandled rejection: a service whose jobs are left lying must not look sound.
+ * Resolves when it works. graphile-worker gives up when it cannot note that a job is done, as when PostgreSQL goes away
+ * just then; another one then takes its place.
  */
 export async function startJobWorker(options: JobWorkerOptions): Promise<JobWorker> {
   const { databaseUrl, logger, tasks, pollMs = 1000 } = options
-  let isStopping = false
-  const runner = await run({
-    connectionString: databaseUrl,
-    schema: JOBS_SCHEMA,
-    taskList: tasks,
-    // One waits for news of jobs, and jobs of ours wait for others rather than compute.
-    maxPoolSize: 3,
-    concurrency: 4,
-    pollInterval: pollMs,
-    noHandleSignals: true,
-    logger: toWorkerLogger(logger),
-  })
-  void runner.promise.then(() => {
-    if (!isStopping) throw new Error('The job worker has ended')
-  })
+  const stopping = new AbortController()
+  const { signal } = stopping
+
+  async function start(): Promise<Runner> {
+    const runner = await run({
+      // Without batches, of any size, giving up is an unhandled rejection (0.18), which would end the process.
+      preset: { worker: { completeJobBatchDelay: 0, failJobBatchDelay: 0 } },
+      connectionString: databaseUrl,
+      schema: JOBS_SCHEMA,
+      taskList: tasks,
+      // One waits for news of jobs, and jobs of ours wait for others rather than compute.
+      maxPoolSize: 3,
+      concurrency: 4,
+      pollInterval: pollMs,
+      noHandleSignals: true,
+      logger: toWorkerLogger(logger),
+    })
+    runner.promise.catch(error => logger.error({ err: error }, 'the job worker failed'))
+    return runner
+  }
+
+  async function restart(): Promise<Runner> {
+    for (;;) {
+      await delay(RESTART_MS, undefined, { signal })
+      try {
+        return await start()
+      } catch (error) {
+        logger.warn({ err: error }, 'the job worker could not be begun again')
+      }
+    }
+  }
+
+  /** The event tells: one that has given up does not always end, nor its promise. */
+  async function replaceWhenGivenUp(runner: Runner): Promise<void> {
+    await once(runner.events, 'pool:gracefulShutdown', { signal })
+    logger.warn('the job worker has given up; it is begun again')
+    current = await restart()
+    return replaceWhenGivenUp(current)
+  }
+
+  let current = await start()
+  // Ends with the signal only.
+  const replaced = replaceWhenGivenUp(current).catch(() => {})
+
   return {
-    stop() {
-      isStopping = true
-      return runner.stop()
+    async stop() {
+      stopping.abort()
+      await replaced
+      // One that has given up refuses to be stopped.
+      await current.stop().catch(() => {})
     },
   }
 }
