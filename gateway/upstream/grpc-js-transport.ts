@@ -57,6 +57,9 @@ function toBuffer(bytes: Uint8Array): Buffer {
 
 function toMetadata(entries: CallMetadata): Metadata {
   const metadata = new Metadata()
-  for (const [key, value] of Object.entries(entries)) metadata.set(key, value)
+  for (const [key, value] of Object.entries(entries)) {
+    // grpc-js encodes these itself.
+    metadata.set(key, key.endsWith('-bin') ? Buffer.from(value, 'base64') : value)
+  }
   return metadata
 }
