@@ -38,7 +38,11 @@ const redis = createRedis(settings.REDIS_URL, logger, { autoResendUnfulfilledCom
 const revocations = createRevocationSet()
 const follower = followRevocations({
   redis,
-  snapshot: async () => (await callUnary(revocationService, revocationService.listRevocations, {})).revocations,
+  snapshot: async () => {
+    // 100,000 entries take 0.3 s, and much longer where everything else starts at the same time.
+    const settings = { timeoutMs: 10_000 }
+    return (await callUnary(revocationService, revocationService.listRevocations, {}, settings)).revocations
+  },
   set: revocations,
   logger,
 })
