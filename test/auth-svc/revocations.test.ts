@@ -109,7 +109,7 @@ t.test('of a running service', async t => {
   const system = await startAuthSystem(t, { redisUrl: server.url, background: true })
   const { auth, signUp, login, principalOf } = system
   const snapshot = async (): Promise<Revocation[]> =>
-    (await callUnary(system.revocations, system.revocations.listRevocations, {})).revocations
+    (await callUnary(system.revocations, system.revocations.listRevocations, {}, { timeoutMs: 20_000 })).revocations
   const tokens = await signUp()
   const email = tokens.user?.email ?? ''
 
@@ -126,7 +126,12 @@ t.test('of a running service', async t => {
   t.test('the stream has it by the time that logout answers', async t => {
     const other = await login({ email })
     const { sessionId } = await principalOf(other)
-    await callUnary(auth, auth.logout, { refreshToken: other.refreshToken ?? '', refreshCookie: '' })
+    await callUnary(
+      auth,
+      auth.logout,
+      { refreshToken: other.refreshToken ?? '', refreshCookie: '' },
+      { timeoutMs: 5000 },
+    )
     t.equal((await streamed(system.redis)).at(-1)?.['id'], sessionId)
     t.match((await snapshot()).at(-1), { target: { $case: 'sessionId', value: sessionId } })
     await until(
