@@ -50,7 +50,8 @@ export async function removeRunFile(dataDir: string, name: string): Promise<void
 export async function readRunFiles(dataDir: string): Promise<RunFile[]> {
   const files = await readdir(folderOf(dataDir)).catch((): string[] => [])
   const alive: RunFile[] = []
-  for (const file of files) {
+  // What is being written by another process now is a draft, and that one's to remove.
+  for (const file of files.filter(name => name.endsWith('.json'))) {
     const location = path.join(folderOf(dataDir), file)
     const entry = parse(await readFile(location, 'utf8').catch(() => ''))
     if (entry !== undefined && (await isAlive(entry))) alive.push(entry)

@@ -40,7 +40,7 @@ export async function createInstallation(t: Test): Promise<Installation> {
     url: `http://127.0.0.1:${ports['GATEWAY_PORT']}`,
     async pids() {
       const folder = path.join(dataDir, 'run')
-      const files = await readdir(folder).catch(() => [])
+      const files = (await readdir(folder).catch(() => [])).filter(file => file.endsWith('.json'))
       const entries = await Promise.all(
         files.map(async file => JSON.parse(await readFile(path.join(folder, file), 'utf8'))),
       )
