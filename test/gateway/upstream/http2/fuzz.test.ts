@@ -1,0 +1,156 @@
+/**
+ * Hostile and broken bytes from a peer: whatever comes, each call ends, with its own answer or an error of the transport,
+ * and the next connection works. A failure prints the seed with which fast-check repeats it.
+ */
+import { setImmediate } from 'node:timers/promises'
+import fc from 'fast-check'
+import t from 'tap'
+import { createHttp2Transport } from '../../../../gateway/upstream/http2/transport.ts'
+import { StatusError } from '../../../../runtime/status.ts'
+import {
+  answer,
+  DATA,
+  END_HEADERS,
+  END_STREAM,
+  frame,
+  HEADERS,
+  headerBlock,
+  message,
+  type RawConnection,
+  type RawPeer,
+  RESPONSE,
+  SIZE_UPDATE,
+  settings,
+  startRawPeer,
+  TRAILERS,
+} from '../../../support/grpc-peers/raw-peer.ts'
+
+const CALLS = 3
+const STREAM_IDS = Array.from({ length: CALLS }, (_, index) => 1 + 2 * index)
+
+const streamId = fc.oneof(
+  { weight: 6, arbitrary: fc.constantFrom(...STREAM_IDS) },
+  { weight: 1, arbitrary: fc.constantFrom(0, 2, 7, 0x7fff_ffff) },
+)
+const fieldText = fc.string({ maxLength: 20, unit: 'binary-ascii' })
+const field = fc.oneof(
+  fc.tuple(fieldText, fieldText),
+  fc.tuple(
+    fc.constantFrom(':status', 'content-type', 'grpc-status', 'grpc-message', 'grpc-encoding', 'content-length'),
+    fc.oneof(
+      fieldText,
+      fc.constantFrom('200', '103', '404', 'application/grpc', '0', '5', '16', '%e4%zz', 'gzip', '12'),
+    ),
+  ),
+)
+const block = fc.oneof(
+  { weight: 4, arbitrary: fc.constantFrom(RESPONSE, TRAILERS, Buffer.concat([RESPONSE, TRAILERS])) },
+  { weight: 2, arbitrary: fc.array(field, { maxLength: 6 }).map(fields => headerBlock(...fields)) },
+  { weight: 1, arbitrary: fc.uint8Array({ maxLength: 60 }).map(bytes => Buffer.from(bytes)) },
+)
+const headers = fc
+  .tuple(streamId, block, fc.boolean(), fc.constantFrom(0, END_STREAM), fc.constantFrom(END_HEADERS, END_HEADERS, 0))
+  .map(([id, block, updates, end, whole]) =>
+    frame(HEADERS, end | whole, id, updates ? Buffer.concat([SIZE_UPDATE, block]) : block),
+  )
+const data = fc
+  .tuple(streamId, fc.constantFrom(0, END_STREAM), fc.nat(30))
+  .map(([id, end, cut]) => frame(DATA, end, id, message(`stream ${id}`).subarray(0, cut)))
+const anyFrame = fc
+  .tuple(fc.nat(12), fc.nat(255), streamId, fc.uint8Array({ maxLength: 40 }))
+  .map(([type, flags, id, payload]) => frame(type, flags, id, payload))
+const anySettings = fc
+  .dictionary(fc.nat(8).map(String), fc.oneof(fc.nat(100_000), fc.nat(0xffff_ffff)))
+  .map(values => settings(values))
+const goodAnswer = fc.constantFrom(...STREAM_IDS).map(id => answer(id, `stream ${id}`))
+const garbage = fc.uint8Array({ maxLength: 200 }).map(bytes => Buffer.from(bytes))
+
+/** A session's bytes, in the pieces in which they leave. */
+const session = fc
+  .array(
+    fc.oneof(
+      { weight: 5, arbitrary: headers },
+      { weight: 5, arbitrary: data },
+      { weight: 4, arbitrary: goodAnswer },
+      { weight: 2, arbitrary: anyFrame },
+      { weight: 1, arbitrary: anySettings },
+      { weight: 1, arbitrary: garbage },
+    ),
+    { maxLength: 25 },
+  )
+  .chain(parts => {
+    const bytes = Buffer.concat(parts)
+    return fc
+      .array(fc.nat(bytes.length), { maxLength: 8 })
+      .map(cuts => [0, ...cuts.toSorted((a, b) => a - b), bytes.length])
+      .map(edges => edges.slice(1).map((edge, index) => bytes.subarray(edges[index], edge)))
+  })
+
+t.test('each call ends, with its own answer or an error', async t => {
+  const peer = await startRawPeer()
+  t.teardown(() => peer.stop())
+  await fc.assert(
+    fc.asyncProperty(session, fc.boolean(), async (pieces, greets) => {
+      const outcomes = await play(peer, pieces, greets)
+      outcomes.forEach((outcome, index) => {
+        if (outcome instanceof Error) {
+          if (!(outcome instanceof StatusError)) throw outcome
+          if (outcome.message === 'The deadline has passed') throw new Error(`Call ${index} was left alone`)
+        } else if (outcome.startsWith('stream ') && outcome !== `stream ${STREAM_IDS[index]}`) {
+          throw new Error(`Call ${index} has the answer of another: ${outcome}`)
+        }
+      })
+    }),
+    { numRuns: 1000 },
+  )
+  t.pass()
+})
+
+async function play(peer: RawPeer, pieces: readonly Buffer[], greets: boolean): Promise<(string | Error)[]> {
+  const transport = createHttp2Transport({
+    address: peer.address,
+    maxMessageLength: 10_000,
+    limits: { backoff: { initialMs: 1, maxMs: 10 } },
+  })
+  const call = () =>
+    transport
+      .unary('/peers.v1.Peer/Echo', Buffer.from('x'), {}, Date.now() + 10_000, new AbortController().signal)
+      .then(
+        answer => Buffer.from(answer).toString('latin1'),
+        (error: Error) => error,
+      )
+  const calls = STREAM_IDS.map(call)
+  const connection = await peer.accept()
+  if (greets) {
+    await connection.handshake()
+    for (const _ of STREAM_IDS) await connection.request()
+  }
+  for (const piece of pieces) {
+    connection.socket.write(piece)
+    await setImmediate()
+  }
+  connection.socket.end()
+  await connection.ended()
+
+  // The next connection is a good one; a call that nobody had looked at may come there once more.
+  const next = await peer.accept()
+  await next.handshake()
+  const served = serve(next)
+  let again = await call()
+  // The address fails until the connection is there.
+  for (; again instanceof Error; again = await call()) await setImmediate()
+  if (again !== 'again') throw new Error(`A new call has the answer ${again}`)
+  const outcomes = await Promise.all(calls)
+  await transport.close()
+  next.socket.destroy()
+  await served
+  return outcomes
+}
+
+async function serve(connection: RawConnection): Promise<void> {
+  for (let first = true; ; first = false) {
+    const request = await connection.next(HEADERS)
+    if (request === undefined) return
+    connection.send(answer(request.streamId, 'again', first))
+  }
+}
