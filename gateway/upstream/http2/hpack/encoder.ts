@@ -7,7 +7,7 @@
 export const SIZE_UPDATE_TO_ZERO = 0x20
 
 /** RFC 7541 section 5.1. @returns where the next octet goes. */
-function writeInteger(into: Buffer, at: number, prefixBits: number, pattern: number, value: number): number {
+export function writeInteger(into: Buffer, at: number, prefixBits: number, pattern: number, value: number): number {
   const mask = (1 << prefixBits) - 1
   if (value < mask) {
     into[at] = pattern | value

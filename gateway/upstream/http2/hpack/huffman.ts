@@ -21,7 +21,7 @@ const CODE_LENGTHS = [
 ]
 
 /** The code of each symbol, right aligned in `length` bits. */
-const HUFFMAN_CODES: readonly { readonly code: number; readonly length: number }[] = assignCodes()
+export const HUFFMAN_CODES: readonly { readonly code: number; readonly length: number }[] = assignCodes()
 
 function assignCodes() {
   const symbols = CODE_LENGTHS.map((length, symbol) => ({ symbol, length, code: 0 }))

@@ -1,0 +1,226 @@
+import http2 from 'node:http2'
+import net from 'node:net'
+import fc from 'fast-check'
+import t from 'tap'
+import { decodeHeaderBlock } from '../../../../../gateway/upstream/http2/hpack/decoder.ts'
+import { indexed, literal, writeInteger } from '../../../../../gateway/upstream/http2/hpack/encoder.ts'
+import { decodeHuffman, HUFFMAN_CODES } from '../../../../../gateway/upstream/http2/hpack/huffman.ts'
+import { createRequestHeads } from '../../../../../gateway/upstream/http2/request-head.ts'
+import { frame, HEADERS, SETTINGS, settings } from '../../../../support/grpc-peers/raw-peer.ts'
+
+const LIMIT = 64 * 1024
+
+function decode(hex: string) {
+  const block = Buffer.from(hex.replaceAll(' ', ''), 'hex')
+  return decodeHeaderBlock(block, 0, block.length, LIMIT).fields
+}
+
+t.test('the examples of RFC 7541 appendix C that need no table', async t => {
+  for (const [section, hex, fields] of [
+    ['C.2.1', '400a 6375 7374 6f6d 2d6b 6579 0d63 7573 746f 6d2d 6865 6164 6572', [['custom-key', 'custom-header']]],
+    ['C.2.2', '040c 2f73 616d 706c 652f 7061 7468', [[':path', '/sample/path']]],
+    ['C.2.3', '1008 7061 7373 776f 7264 0673 6563 7265 74', [['password', 'secret']]],
+    ['C.2.4', '82', [[':method', 'GET']]],
+    [
+      'C.3.1',
+      '8286 8441 0f77 7777 2e65 7861 6d70 6c65 2e63 6f6d',
+      [
+        [':method', 'GET'],
+        [':scheme', 'http'],
+        [':path', '/'],
+        [':authority', 'www.example.com'],
+      ],
+    ],
+    [
+      'C.4.1',
+      '8286 8441 8cf1 e3c2 e5f2 3a6b a0ab 90f4 ff',
+      [
+        [':method', 'GET'],
+        [':scheme', 'http'],
+        [':path', '/'],
+        [':authority', 'www.example.com'],
+      ],
+    ],
+    [
+      'C.6.1',
+      '4882 6402 5885 aec3 771a 4b61 96d0 7abe 9410 54d4 44a8 2005 9504 0b81 66e0 82a6 2d1b ff6e 919d 29ad 1718 63c7 8f0b 97c8 e9ae 82ae 43d3',
+      [
+        [':status', '302'],
+        ['cache-control', 'private'],
+        ['date', 'Mon, 21 Oct 2013 20:13:21 GMT'],
+        ['location', 'https://www.example.com'],
+      ],
+    ],
+  ] as const) {
+    t.same(decode(hex), fields, section)
+  }
+  t.throws(
+    () => decode('8286 84be 5808 6e6f 2d63 6163 6865'),
+    /not in the static table/,
+    'C.3.2 refers to the dynamic table',
+  )
+})
+
+t.test('the integers of RFC 7541 section C.1', async t => {
+  for (const [value, prefix, hex] of [
+    [10, 5, '0a'],
+    [1337, 5, '1f9a0a'],
+    [42, 8, '2a'],
+  ] as const) {
+    const bytes = Buffer.alloc(8)
+    t.equal(bytes.subarray(0, writeInteger(bytes, 0, prefix, 0, value)).toString('hex'), hex)
+  }
+})
+
+t.test('the Huffman code of RFC 7541 appendix B is complete', async t => {
+  t.equal(HUFFMAN_CODES.length, 257)
+  t.equal(
+    HUFFMAN_CODES.reduce((sum, { length }) => sum + 2 ** -length, 0),
+    1,
+  )
+  for (const [symbol, code, length] of [
+    [0, 0x1ff8, 13],
+    [48, 0x0, 5],
+    [97, 0x3, 5],
+    [122, 0x7b, 7],
+    [127, 0xffffffc, 28],
+    [255, 0x3ffffee, 26],
+    [256, 0x3fffffff, 30],
+  ] as const) {
+    t.same(HUFFMAN_CODES[symbol], { symbol, code, length })
+  }
+})
+
+t.test('Huffman code comes back as the octets that it stands for', async () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 300 }), octets => {
+      const encoded = encodeHuffman(octets)
+      return decodeHuffman(encoded, 0, encoded.length) === Buffer.from(octets).toString('latin1')
+    }),
+  )
+})
+
+t.test('Huffman code that is not the one encoding of its octets is refused', async () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 40 }), bytes => {
+      let text: string
+      try {
+        text = decodeHuffman(bytes, 0, bytes.length)
+      } catch {
+        return true
+      }
+      return encodeHuffman(Buffer.from(text, 'latin1')).equals(bytes)
+    }),
+    { numRuns: 5000 },
+  )
+})
+
+t.test('what is encoded is decoded', async () => {
+  const text = fc.string({ unit: 'binary-ascii', maxLength: 400 })
+  fc.assert(
+    fc.property(fc.array(fc.tuple(text, text, fc.boolean())), fields => {
+      const block = Buffer.concat(fields.map(([name, value, never]) => literal(name, value, never)))
+      const decoded = decodeHeaderBlock(block, 0, block.length, Infinity).fields
+      return JSON.stringify(decoded) === JSON.stringify(fields.map(([name, value]) => [name, value]))
+    }),
+  )
+})
+
+t.test('no block makes the decoder do anything but answer or refuse', async () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 300 }), bytes => {
+      const block = Buffer.from(bytes)
+      try {
+        const { fields } = decodeHeaderBlock(block, 0, block.length, 1000)
+        return fields.reduce((size, [name, value]) => size + name.length + value.length + 32, 0) <= 1000
+      } catch (error) {
+        return (error as { http2Code?: number }).http2Code === 9
+      }
+    }),
+    { numRuns: 5000 },
+  )
+})
+
+t.test('the list is bounded as it is decoded', async t => {
+  const block = Buffer.concat(Array(100).fill(indexed(8)))
+  const { fields, tooLarge } = decodeHeaderBlock(block, 0, block.length, 10 * (7 + 3 + 32))
+  t.equal(fields.length, 10)
+  t.equal(tooLarge, true)
+})
+
+const token = fc.stringMatching(/^[a-z][a-z0-9-]{0,20}$/).map(name => `x-${name}`)
+const visible = fc.stringMatching(/^[!-~]([ -~]{0,200}[!-~])?$/)
+
+t.test("node's HTTP/2 reads our requests, and we read its answers", async t => {
+  const server = http2.createServer({ settings: { maxHeaderListSize: LIMIT } })
+  server.on('stream', (stream: http2.ServerHttp2Stream, headers) => {
+    const { 'x-answer': answer, ...rest } = headers
+    stream.respond({ ':status': 200, ...JSON.parse(Buffer.from(String(answer), 'base64').toString()) })
+    stream.end(JSON.stringify(rest))
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => server.close())
+  const { port } = server.address() as net.AddressInfo
+  const heads = createRequestHeads({ authority: 'users:1', secure: false, userAgent: 'test' })
+
+  await fc.assert(
+    fc.asyncProperty(fc.dictionary(token, visible), fc.dictionary(token, visible), async (sent, answered) => {
+      const metadata = { ...sent, 'x-answer': Buffer.from(JSON.stringify(answered)).toString('base64') }
+      const { block, body } = await exchange(port, heads.encode('/a.B/C', metadata, 1500))
+      const received = JSON.parse(body)
+      for (const [name, value] of Object.entries({
+        ...sent,
+        ':path': '/a.B/C',
+        ':authority': 'users:1',
+        te: 'trailers',
+        'grpc-timeout': '1500m',
+      })) {
+        if (received[name] !== value) throw new Error(`${name}: ${received[name]}`)
+      }
+      const fields = new Map(decodeHeaderBlock(block, 0, block.length, LIMIT).fields)
+      for (const [name, value] of Object.entries(answered)) {
+        if (fields.get(name) !== value) throw new Error(`${name}: ${fields.get(name)}`)
+      }
+    }),
+    { numRuns: 200 },
+  )
+})
+
+/** One request on a connection of its own. */
+async function exchange(
+  port: number,
+  head: { bytes: Buffer; length: number },
+): Promise<{ block: Buffer; body: string }> {
+  const socket = net.connect(port, '127.0.0.1')
+  socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
+  socket.write(settings({ 1: 0 }))
+  socket.write(frame(HEADERS, 5, 1, head.bytes.subarray(0, head.length)))
+  let bytes = Buffer.alloc(0)
+  let block = Buffer.alloc(0)
+  let body = ''
+  for await (const chunk of socket) {
+    bytes = Buffer.concat([bytes, chunk as Buffer])
+    while (bytes.length >= 9 && bytes.length >= 9 + bytes.readUIntBE(0, 3)) {
+      const length = bytes.readUIntBE(0, 3)
+      const [type, flags] = [bytes[3], bytes[4] as number]
+      const payload = bytes.subarray(9, 9 + length)
+      bytes = bytes.subarray(9 + length)
+      if (type === SETTINGS && flags === 0) socket.write(frame(SETTINGS, 1, 0))
+      if (type === HEADERS) block = Buffer.from(payload)
+      if (type === 0) body += payload.toString()
+      // Leaving the loop closes the connection.
+      if (type === 0 && (flags & 1) !== 0) return { block, body }
+    }
+  }
+  throw new Error('The server closed the connection')
+}
+
+function encodeHuffman(octets: Uint8Array): Buffer {
+  let bits = ''
+  for (const octet of octets) {
+    const { code, length } = HUFFMAN_CODES[octet] as { code: number; length: number }
+    bits += code.toString(2).padStart(length, '0')
+  }
+  bits += '1'.repeat((8 - (bits.length % 8)) % 8)
+  return Buffer.from(bits.match(/.{8}/g)?.map(byte => Number.parseInt(byte, 2)) ?? [])
+}
