@@ -32,7 +32,7 @@ export interface GoPeerOptions extends PeerOptions {
   maxAge?: string
 }
 
-export async function startGrpcGoPeer(options: GoPeerOptions = {}): Promise<Peer> {
+async function startGrpcGoPeer(options: GoPeerOptions = {}): Promise<Peer> {
   const { port = 0, certificates, maxStreams = 0, maxAge = '0' } = options
   const args = [`-address=127.0.0.1:${port}`, `-streams=${maxStreams}`, `-age=${maxAge}`]
   if (certificates !== undefined) args.push(`-tls=${await writeCertificates(certificates)}`)
