@@ -14,11 +14,11 @@ import Fastify, {
   LogController,
 } from 'fastify'
 import type { Logger } from '#runtime/logger.ts'
-import { answerBrokenRequest } from './broken-request.ts'
+import { createBrokenRequestHandler } from './broken-request.ts'
 import type { Route } from './contract/route-table.ts'
 import { registerDrain } from './drain.ts'
 import { type AuthenticationOptions, registerAuthentication } from './edge/authentication.ts'
-import { registerRequestTrace } from './edge/request-trace.ts'
+import { beginRequestTrace, logRequest, registerRequestTrace } from './edge/request-trace.ts'
 import { type HealthCheck, registerHealth } from './health.ts'
 import { allowedMethods, verbStrategy } from './routing.ts'
 import { HttpProblem, toProblem } from './transcoding/problem.ts'
@@ -57,9 +57,14 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     forceCloseConnections: 'idle',
     requestTimeout: REQUEST_TIMEOUT_MS,
     routerOptions: { maxParamLength: 1024, constraints: { verb: verbStrategy } },
-    clientErrorHandler: answerBrokenRequest,
-    frameworkErrors: (error, request, reply) => {
-      answerError(error, request as FastifyRequest, reply as FastifyReply)
+    clientErrorHandler: createBrokenRequestHandler(logger),
+    // What the router refuses is seen by no hook: its trace and its log line are made here.
+    frameworkErrors: (error, refused, answer) => {
+      const [request, reply] = [refused as FastifyRequest, answer as FastifyReply]
+      beginRequestTrace(request, reply, options.sampleRatio)
+      answerError(error, request, reply)
+      logRequest(request, reply)
+      request.trace.span?.end()
     },
   })
 
@@ -85,6 +90,8 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(fastifyCors, {
     origin: [...corsOrigins],
     credentials: true,
+    // An OPTIONS that is no preflight is answered as one, rather than refused in plain text.
+    strictPreflight: false,
     methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
     exposedHeaders: ['x-request-id', 'traceresponse', 'retry-after', 'www-authenticate'],
     maxAge: 600,
@@ -113,8 +120,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
 
   function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
     const { path } = splitTarget(request.raw)
-    // A request that the router refuses is not seen by the hooks, and so has no trace.
-    const traceId = request.trace?.spanContext.traceId ?? ''
+    const { traceId } = request.trace.spanContext
     const { problem, headers, isInternal } = toProblem(error, { path, traceId })
     const cause = error instanceof Error ? error.cause : undefined
     if (isInternal) request.log.error({ err: error }, 'request failed')

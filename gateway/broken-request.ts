@@ -1,4 +1,7 @@
 import type { Socket } from 'node:net'
+import { context } from '@opentelemetry/api'
+import type { Logger } from '#runtime/logger.ts'
+import { startRequestTrace } from '#runtime/telemetry.ts'
 import { HttpProblem, type HttpProblemCode, toProblem } from './transcoding/problem.ts'
 
 const CODES: Record<string, HttpProblemCode> = {
@@ -10,21 +13,33 @@ const CODES: Record<string, HttpProblemCode> = {
  * Answers what Node's HTTP parser refuses: no request was made of it, so no hook or route sees it. The connection is
  * closed, since nobody can tell where the next request would begin (RFC 9112 section 6.3).
  */
-export function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy()
-    return
+export function createBrokenRequestHandler(logger: Logger): (error: NodeJS.ErrnoException, socket: Socket) => void {
+  return (error, socket) => {
+    if (error.code === 'ECONNRESET' || !socket.writable) {
+      socket.destroy()
+      return
+    }
+    const { context: traceContext, spanContext } = startRequestTrace(
+      'broken request',
+      { traceparent: undefined, tracestate: undefined },
+      { trusted: false },
+    )
+    const { traceId } = spanContext
+    const { problem } = toProblem(new HttpProblem(CODES[error.code ?? ''] ?? 'bad_request'), { path: '', traceId })
+    context.with(traceContext, () => logger.info({ status: problem.status, reason: error.code }, 'broken request'))
+    const body = JSON.stringify(problem)
+    socket.write(
+      [
+        `HTTP/1.1 ${problem.status} ${problem.title}`,
+        'Content-Type: application/problem+json; charset=utf-8',
+        `Content-Length: ${Buffer.byteLength(body)}`,
+        `X-Request-Id: ${traceId}`,
+        'Connection: close',
+        '',
+        body,
+      ].join('\r\n'),
+    )
+    // Also when the client keeps its side open.
+    socket.destroySoon()
   }
-  const { problem } = toProblem(new HttpProblem(CODES[error.code ?? ''] ?? 'bad_request'), { path: '', traceId: '' })
-  const body = JSON.stringify(problem)
-  socket.end(
-    [
-      `HTTP/1.1 ${problem.status} ${problem.title}`,
-      'Content-Type: application/problem+json; charset=utf-8',
-      `Content-Length: ${Buffer.byteLength(body)}`,
-      'Connection: close',
-      '',
-      body,
-    ].join('\r\n'),
-  )
 }

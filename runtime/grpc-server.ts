@@ -296,7 +296,13 @@ function abortWith(grpc: { on(event: 'cancelled', listener: () => void): unknown
 
 function drained(stream: ServerWritableStream<object, object>, signal: AbortSignal): Promise<void> {
   return new Promise(resolve => {
-    stream.once('drain', resolve)
-    signal.addEventListener('abort', () => resolve(), { once: true })
+    const done = () => {
+      stream.off('drain', done)
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+    stream.on('drain', done)
+    signal.addEventListener('abort', done)
+    if (signal.aborted) done()
   })
 }

@@ -111,8 +111,14 @@ export function unpackDetails(packed: Uint8Array): StatusDetails {
   return found
 }
 
-export function invalidArgument(violations: readonly Violation[]): StatusError {
-  const fields = violations.map(violation => violation.field).join(', ')
+/** Bounds an answer by more than its request: a body of a megabyte can break a rule a hundred thousand times. */
+const MAX_VIOLATIONS = 100
+const MAX_NAMED = 10
+
+export function invalidArgument(all: readonly Violation[]): StatusError {
+  const violations = all.slice(0, MAX_VIOLATIONS)
+  const named = violations.slice(0, MAX_NAMED).map(violation => violation.field)
+  const fields = all.length > MAX_NAMED ? `${named.join(', ')} and ${all.length - MAX_NAMED} more` : named.join(', ')
   return new StatusError(status.INVALID_ARGUMENT, `Not valid: ${fields}`, { reason: 'invalid_argument', violations })
 }
 

@@ -154,10 +154,15 @@ function parentOf(tree: JsonObject, fields: readonly DescField[]): JsonObject {
   let current = tree
   for (const field of fields.slice(0, -1)) {
     const name = Object.hasOwn(current, field.name) ? field.name : field.jsonName
-    const child = current[name]
-    const next: JsonObject = typeof child === 'object' && child !== null && !Array.isArray(child) ? child : {}
-    if (next !== child) current[name] = next
-    current = next
+    const child = own(current, name)
+    if (child === undefined || child === null) {
+      const next: JsonObject = {}
+      current[name] = next
+      current = next
+    } else {
+      // What is no object stays in the tree, for the structure check to name.
+      current = typeof child === 'object' && !Array.isArray(child) ? child : {}
+    }
   }
   return current
 }

@@ -57,6 +57,10 @@ const contract = buildContract({
         option (google.api.http) = { post: "/v1/leave" body: "*" };
         option (edge.v1.policy) = { access: ACCESS_OPTIONAL tolerate_invalid_token: true };
       }
+      rpc OnShelf(Item) returns (Item) {
+        option (google.api.http) = { put: "/v1/shelved/{shelf.name}" body: "*" };
+        option (edge.v1.policy) = { access: ACCESS_PUBLIC };
+      }
       rpc Slow(Item) returns (Item) {
         option (google.api.http) = { get: "/v1/slow" };
         option (edge.v1.policy) = { access: ACCESS_PUBLIC timeout: { nanos: 200000000 } };
@@ -92,7 +96,10 @@ async function startGateway(t: Test, answer: Answerer = echo) {
   const mint = createTokenMint({ issuer: 'https://issuer.example', audience: 'shop' })
   const revocations = createRevocationSet()
   const state = { blindFor: 0, lines: [] as Record<string, unknown>[] }
-  const logger = pino({ level: 'info' }, { write: (line: string) => void state.lines.push(JSON.parse(line)) })
+  const logger = pino(
+    { level: 'info', mixin: () => ({ trace_id: activeSpanContext()?.traceId }) },
+    { write: (line: string) => void state.lines.push(JSON.parse(line)) },
+  )
   const app = await buildApp({
     logger,
     routes: buildRouteTable([{ service, upstream: 'shop' }]),
@@ -185,6 +192,7 @@ t.test(
       [call('/v1/items/7?sold=yes'), 'sold', /./],
       [call('/v1/items/7?made_at=yesterday'), 'madeAt', /./],
       [send('PUT', '/v1/items/7', { name: 'too long' }), 'name', /5 characters/],
+      [send('PUT', '/v1/shelved/top', { shelf: 'garbage' }), 'shelf', /./],
       [send('PUT', '/v1/items/7', { shelf: { floor: 1.5 } }), 'shelf.floor', /./],
       [send('PUT', '/v1/items/7', '[1]'), 'body', /./],
       [call('/v1/items/7?name=%FF'), 'query', /UTF-8/],
@@ -545,4 +553,40 @@ t.test('a policy that tells nobody apart stops the boot, by the name of the meth
     const service = serviceOf(careless(policy), 'c.v1.CService')
     t.throws(() => buildRouteTable([{ service, upstream: 'c' }]), { message: /c\.v1\.CService\/Get: / }, policy)
   }
+})
+
+t.test('what the router or the HTTP parser refuses has its trace in the answer and its line in the log', async t => {
+  const { call, port, state } = await startGateway(t)
+  for (const path of ['/v1/items/%ZZ', `/v1/items/${'x'.repeat(2000)}`]) {
+    const refused = await call(path)
+    const { trace_id: traceId, status } = await problemOf(refused)
+    t.match(traceId, /^[0-9a-f]{32}$/)
+    t.equal(refused.headers.get('x-request-id'), traceId)
+    t.match(refused.headers.get('traceresponse'), String(traceId))
+    t.match(
+      state.lines.find(line => line['request_id'] === traceId),
+      { msg: 'request', status },
+    )
+  }
+  const answer = await raw(port, 'rubbish\r\n\r\n')
+  const { trace_id: traceId } = JSON.parse(answer.slice(answer.indexOf('\r\n\r\n') + 4)) as { trace_id: string }
+  t.match(traceId, /^[0-9a-f]{32}$/)
+  t.match(answer, `X-Request-Id: ${traceId}`)
+  t.ok(state.lines.some(line => line['msg'] === 'broken request'))
+})
+
+t.test('a client that keeps its side open after rubbish does not keep the connection', async t => {
+  const { port } = await startGateway(t)
+  const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+  socket.resume().write('rubbish\r\n\r\n')
+  await new Promise(resolve => socket.once('end', resolve))
+  socket.destroy()
+  t.pass('the server ended it')
+})
+
+t.test('an answer about a bad request is bounded, however much is wrong', async t => {
+  const { call } = await startGateway(t)
+  const answer = await (await call(`/v1/items/7?${Array.from({ length: 1500 }, (_, at) => `n${at}`).join('&')}`)).text()
+  t.ok(answer.length < 10_000, `${answer.length} characters`)
+  t.match(JSON.parse(answer), { detail: /and 1490 more$/, errors: { length: 100 } })
 })
