@@ -93,6 +93,7 @@ export class RawConnection {
   constructor(socket: net.Socket) {
     this.socket = socket
     this.#events.setMaxListeners(0)
+    socket.setNoDelay(true)
     socket.on('data', chunk => this.#read(chunk as Buffer))
     socket.on('error', () => {})
     socket.on('close', () => {
@@ -150,7 +151,15 @@ export class RawConnection {
   }
 
   async ended(): Promise<void> {
-    while (!this.closed) await once(this.#events, 'change')
+    await this.until(() => this.closed)
+  }
+
+  /** @throws when the connection ends before. */
+  async until(condition: () => boolean): Promise<void> {
+    while (!condition()) {
+      if (this.closed) throw new Error('The client closed the connection')
+      await once(this.#events, 'change')
+    }
   }
 }
 
@@ -162,7 +171,7 @@ export interface RawPeer {
   stop(): void
 }
 
-export async function startRawPeer(port = 0): Promise<RawPeer> {
+export async function startRawPeer(port = 0, host = '127.0.0.1'): Promise<RawPeer> {
   const waiting: RawConnection[] = []
   const events = new EventEmitter()
   const all = new Set<net.Socket>()
@@ -171,12 +180,12 @@ export async function startRawPeer(port = 0): Promise<RawPeer> {
     waiting.push(new RawConnection(socket))
     events.emit('connection')
   })
-  server.listen(port, '127.0.0.1')
+  server.listen(port, host)
   await once(server, 'listening')
   const bound = (server.address() as net.AddressInfo).port
   return {
     port: bound,
-    address: `127.0.0.1:${bound}`,
+    address: `${host}:${bound}`,
     async accept() {
       while (waiting.length === 0) await once(events, 'connection')
       return waiting.shift() as RawConnection

@@ -1,0 +1,379 @@
+import t, { type Test } from 'tap'
+import { Connection } from '../../../../gateway/upstream/http2/connection.ts'
+import { createRequestHeads } from '../../../../gateway/upstream/http2/request-head.ts'
+import { createResponseHeadReader } from '../../../../gateway/upstream/http2/response-head.ts'
+import { createHttp2Transport, type Http2TransportLimits } from '../../../../gateway/upstream/http2/transport.ts'
+import { NotProcessedError, type Transport } from '../../../../gateway/upstream/transport.ts'
+import { Code, type StatusError } from '../../../../runtime/status.ts'
+import {
+  ACK,
+  answer,
+  CONTINUATION,
+  DATA,
+  END_HEADERS,
+  END_STREAM,
+  type Frame,
+  frame,
+  GOAWAY,
+  HEADERS,
+  message,
+  PING,
+  type RawConnection,
+  RESPONSE,
+  RST_STREAM,
+  SETTINGS,
+  SIZE_UPDATE,
+  settings,
+  startRawPeer,
+  uint32,
+  WINDOW_UPDATE,
+} from '../../../support/grpc-peers/raw-peer.ts'
+
+const REFUSED_STREAM = 7
+const [MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE, MAX_HEADER_LIST_SIZE] = [3, 4, 6]
+
+t.test('a connection begins with settings that keep header blocks without state', async t => {
+  const { connection, call } = await begin(t)
+  const [first] = connection.frames as [Frame]
+  const values = Object.fromEntries(
+    Array.from({ length: first.payload.length / 6 }, (_, index) => [
+      first.payload.readUInt16BE(index * 6),
+      first.payload.readUInt32BE(index * 6 + 2),
+    ]),
+  )
+  t.equal(first.type, SETTINGS)
+  t.match(values, { 1: 0, 2: 0 }, 'no header table, no push')
+  const headers = (await connection.next(HEADERS)) as Frame
+  t.equal(headers.payload[0], 0x20, 'and says so of its own blocks')
+  connection.send(answer(1, 'ok'))
+  t.equal((await call).toString(), 'ok')
+  const next = echo(transportOf(t))
+  t.equal((await connection.next(HEADERS))?.payload[0], 0x83, 'once')
+  connection.send(answer(3, 'ok', false))
+  await next
+})
+
+t.test('settings are acknowledged and pings answered', async t => {
+  const { connection } = await begin(t)
+  t.ok(await connection.next(SETTINGS, ({ flags }) => flags === ACK))
+  connection.send(frame(PING, 0, 0, Buffer.from('12345678')))
+  t.equal((await connection.next(PING))?.payload.toString(), '12345678')
+})
+
+t.test('calls that a server going away did not look at are made again on the next connection', async t => {
+  const { peer, connection, call: first, transport } = await begin(t)
+  await connection.request()
+  const second = echo(transport)
+  await connection.request()
+  connection.send(frame(GOAWAY, 0, 0, uint32(1, 0)))
+  const next = await peer.accept()
+  await next.handshake()
+  next.send(answer(await next.request(), 'from the next'))
+  t.equal((await second).toString(), 'from the next')
+  connection.send(answer(1, 'from the first'))
+  t.equal((await first).toString(), 'from the first', 'those that it did look at are finished')
+  await connection.ended()
+})
+
+t.test('a graceful GOAWAY in two steps loses nothing', async t => {
+  const { peer, connection, call: first, transport } = await begin(t)
+  await connection.request()
+  connection.send(frame(GOAWAY, 0, 0, uint32(0x7fff_ffff, 0)))
+  const next = await peer.accept()
+  await next.handshake()
+  const second = echo(transport)
+  next.send(answer(await next.request(), 'second'))
+  connection.send(frame(GOAWAY, 0, 0, uint32(1, 0)), answer(1, 'first'))
+  t.same([(await first).toString(), (await second).toString()], ['first', 'second'])
+})
+
+t.test('a refused call is made again, but not for ever', async t => {
+  const { connection, call } = await begin(t)
+  for (let attempt = 0; attempt < 3; attempt++) {
+    connection.send(frame(RST_STREAM, 0, await connection.request(), uint32(REFUSED_STREAM)))
+  }
+  const error = await failure(call)
+  t.ok(error instanceof NotProcessedError, 'its caller learns that it may repeat it')
+  t.equal(error.code, Code.UNAVAILABLE)
+})
+
+t.test('a call that the server may have looked at is not made again', async t => {
+  const { peer, connection, call } = await begin(t)
+  await connection.request()
+  connection.socket.destroy()
+  const error = await failure(call)
+  t.equal(error.code, Code.UNAVAILABLE)
+  t.notOk(error instanceof NotProcessedError)
+  const next = await peer.accept()
+  await next.handshake()
+  const other = echo(transportOf(t))
+  next.send(answer(await next.request(), 'other'))
+  await other
+  t.equal(next.frames.filter(({ type }) => type === HEADERS).length, 1)
+})
+
+t.test('calls wait for the streams that the server allows', async t => {
+  const { connection, call: first, transport } = await begin(t, {}, { [MAX_CONCURRENT_STREAMS]: 1 })
+  const second = echo(transport)
+  connection.send(answer(await connection.request(), 'first'))
+  t.equal((await first).toString(), 'first')
+  connection.send(answer(await connection.request(), 'second', false))
+  t.equal((await second).toString(), 'second')
+
+  connection.send(settings({ [MAX_CONCURRENT_STREAMS]: 0 }), frame(PING, 0, 0, Buffer.alloc(8)))
+  await connection.next(PING)
+  const third = echo(transport)
+  connection.send(settings({ [MAX_CONCURRENT_STREAMS]: 5 }))
+  connection.send(answer(await connection.request(), 'third', false))
+  t.equal((await third).toString(), 'third')
+})
+
+t.test('a waiting call ends by its deadline and by its signal; too many wait not at all', async t => {
+  const { connection, transport } = await begin(t, { maxWaitingCalls: 2 }, { [MAX_CONCURRENT_STREAMS]: 1 })
+  const controller = new AbortController()
+  await connection.request()
+  const late = failure(echo(transport, { deadline: Date.now() + 50 }))
+  const aborted = failure(echo(transport, { signal: controller.signal }))
+  t.match(await failure(echo(transport)), { code: Code.UNAVAILABLE, message: /many/ })
+  controller.abort()
+  t.equal((await aborted).code, Code.CANCELLED)
+  t.equal((await late).code, Code.DEADLINE_EXCEEDED)
+  t.equal(connection.frames.filter(({ type }) => type === HEADERS).length, 1, 'the server heard of none')
+})
+
+t.test('a message is sent as far as the windows go', async t => {
+  const { connection, transport, call } = await begin(t, {}, { [INITIAL_WINDOW_SIZE]: 0 })
+  connection.send(frame(RST_STREAM, 0, await connection.request(), uint32(8)))
+  await failure(call)
+  const body = Buffer.from(Array.from({ length: 100 }, (_, index) => index))
+  const whole = message(body)
+  const sending = echo(transport, { body })
+  const id = await connection.request()
+  const received: Buffer[] = []
+  const receive = async (length: number) => {
+    const data = (await connection.next(DATA)) as Frame
+    t.equal(data.payload.length, length)
+    received.push(data.payload)
+    return data
+  }
+
+  // Cuts through the message's own header, octet by octet.
+  for (const increment of [1, 3, 7]) {
+    connection.send(frame(WINDOW_UPDATE, 0, id, uint32(increment)))
+    await receive(increment)
+  }
+  connection.send(settings({ [INITIAL_WINDOW_SIZE]: 10 }))
+  await receive(10)
+  // 10 less than nothing: the next 10 go into the hole.
+  connection.send(settings({ [INITIAL_WINDOW_SIZE]: 0 }), frame(WINDOW_UPDATE, 0, id, uint32(10)))
+  connection.send(frame(PING, 0, 0, Buffer.alloc(8)))
+  const before = connection.frames.length
+  await connection.next(PING)
+  t.notOk(connection.frames.slice(before).some(({ type }) => type === DATA))
+  connection.send(frame(WINDOW_UPDATE, 0, id, uint32(5)))
+  await receive(5)
+  connection.send(settings({ [INITIAL_WINDOW_SIZE]: 65_535 }))
+  const last = await receive(whole.length - 26)
+  t.equal(last.flags, END_STREAM)
+  t.ok(Buffer.concat(received).equals(whole))
+  connection.send(answer(id, 'ok'))
+  t.equal((await sending).toString(), 'ok')
+})
+
+t.test('calls share the window of the connection', async t => {
+  const { connection, transport, call } = await begin(t, {}, { [INITIAL_WINDOW_SIZE]: 1_000_000 })
+  connection.send(answer(await connection.request(), 'ok'))
+  await call
+  const bodies = [Buffer.alloc(60_000, 1), Buffer.alloc(60_000, 2)]
+  const sending = bodies.map(body => echo(transport, { body }))
+  const ids = [await connection.request(), await connection.request()]
+  const data = () => connection.frames.filter(({ type }) => type === DATA)
+  const received = () => data().reduce((sum, { payload }) => sum + payload.length, 0)
+  await connection.until(() => received() >= 65_535)
+  t.equal(received(), 65_535, 'not one octet more')
+  connection.send(frame(WINDOW_UPDATE, 0, 0, uint32(100_000)))
+  await connection.until(() => data().filter(({ flags }) => flags === END_STREAM).length === 3)
+  for (const [index, id] of ids.entries()) {
+    const sent = connection.frames.filter(({ type, streamId }) => type === DATA && streamId === id)
+    t.ok(Buffer.concat(sent.map(({ payload }) => payload)).equals(message(bodies[index] as Buffer)))
+    connection.send(answer(id, 'ok', false))
+  }
+  await Promise.all(sending)
+})
+
+t.test('an answer before the end of the request is taken, and the rest not sent', async t => {
+  const { connection, transport, call } = await begin(t, {}, { [INITIAL_WINDOW_SIZE]: 10 })
+  connection.send(answer(await connection.request(), 'ok'))
+  await call
+  const early = echo(transport, { body: Buffer.alloc(1000) })
+  const id = await connection.request()
+  connection.send(answer(id, 'early', false))
+  t.equal((await early).toString(), 'early')
+  t.equal((await connection.next(RST_STREAM))?.payload.readUInt32BE(0), 8)
+})
+
+t.test('metadata larger than a frame goes in CONTINUATION frames', async t => {
+  const { connection, transport, call } = await begin(t)
+  connection.send(answer(await connection.request(), 'ok'))
+  await call
+  const large = echo(transport, { metadata: { 'x-large': 'v'.repeat(40_000) } })
+  const id = await connection.request()
+  t.equal((await connection.next(CONTINUATION))?.flags, 0)
+  t.equal((await connection.next(CONTINUATION))?.flags, END_HEADERS)
+  connection.send(answer(id, 'ok', false))
+  t.equal((await large).toString(), 'ok')
+})
+
+t.test('metadata larger than the server takes fails the call without sending it', async t => {
+  const { connection, transport, call } = await begin(t, {}, { [MAX_HEADER_LIST_SIZE]: 2000 })
+  connection.send(answer(await connection.request(), 'ok'))
+  await call
+  const error = await failure(echo(transport, { metadata: { 'x-large': 'v'.repeat(2000) } }))
+  t.equal(error.code, Code.RESOURCE_EXHAUSTED)
+})
+
+t.test('answers that arrive in part are bounded all together', async t => {
+  const { connection, transport, call } = await begin(t, { maxBufferedLength: 50_000 })
+  const second = failure(echo(transport))
+  const ids = [await connection.request(), await connection.request()]
+  call.catch(() => {})
+  const part = Buffer.concat([Buffer.from([0]), uint32(90_000), Buffer.alloc(16_000)])
+  for (const id of ids) {
+    connection.send(frame(HEADERS, END_HEADERS, id, Buffer.concat([SIZE_UPDATE, RESPONSE])), frame(DATA, 0, id, part))
+  }
+  for (let sent = 0; sent < 4; sent++) connection.send(frame(DATA, 0, ids[1] as number, Buffer.alloc(16_000)))
+  t.equal((await second).code, Code.RESOURCE_EXHAUSTED)
+})
+
+t.test('a peer that falls silent is asked, and left if it does not answer', async t => {
+  const { connection, call } = await begin(t, { keepaliveIntervalMs: 20, keepaliveTimeoutMs: 500 })
+  await connection.request()
+  for (let pings = 0; pings < 2; pings++) {
+    const ping = (await connection.next(PING)) as Frame
+    connection.send(frame(PING, ACK, 0, ping.payload))
+  }
+  t.equal((await failure(call)).code, Code.UNAVAILABLE, 'the third ping is not answered')
+})
+
+t.test('a peer that accepts and says nothing is given up', async t => {
+  const peer = await startRawPeer()
+  t.teardown(() => peer.stop())
+  const transport = open(t, peer.address, { connectTimeoutMs: 50 })
+  t.equal((await failure(echo(transport))).code, Code.UNAVAILABLE)
+})
+
+t.test('closing says goodbye', async t => {
+  const { connection, transport, call } = await begin(t)
+  connection.send(answer(await connection.request(), 'ok'))
+  await call
+  await transport.close()
+  t.equal((await connection.next(GOAWAY))?.payload.readUInt32BE(4), 0)
+  await connection.ended()
+})
+
+t.test('a connection whose stream ids are used up takes no more calls', async t => {
+  const peer = await startRawPeer()
+  t.teardown(() => peer.stop())
+  const heads = createRequestHeads({ authority: 'a:1', secure: false, userAgent: 'test' })
+  let onOpen = () => {}
+  let drained = ''
+  const opened = new Promise<void>(resolve => {
+    onOpen = resolve
+  })
+  const connection = new Connection(
+    { host: '127.0.0.1', port: peer.port },
+    {
+      tls: undefined,
+      connectTimeoutMs: 1000,
+      keepalive: { intervalMs: 1000, timeoutMs: 1000, withoutCalls: false },
+      maxConcurrentStreams: 100,
+      maxMessageLength: 1000,
+      maxBufferedLength: 1000,
+      maxHeaderListSize: 1000,
+      heads: createResponseHeadReader(1000),
+      firstStreamId: 0x7fff_fffd,
+    },
+    {
+      onOpen: () => onOpen(),
+      onRoom() {},
+      onDraining(reason) {
+        drained = reason
+      },
+      onClose() {},
+    },
+  )
+  const raw = await peer.accept()
+  await raw.handshake()
+  await opened
+  const received: string[] = []
+  const ended = [1, 2].map(
+    () =>
+      new Promise<void>(resolve => {
+        connection.start(heads.encode('/a.B/C', {}, 1000), Buffer.alloc(0), Date.now() + 1000, {
+          onMessage: bytes => received.push(bytes.toString()),
+          onEnd: () => resolve(),
+        })
+      }),
+  )
+  t.match(drained, /ids/)
+  t.equal(connection.hasRoom, false)
+  const ids = [await raw.request(), await raw.request()]
+  t.same(ids, [0x7fff_fffd, 0x7fff_ffff])
+  for (const id of ids) raw.send(answer(id, String(id)))
+  await Promise.all(ended)
+  t.same(received, ids.map(String))
+  await raw.ended()
+})
+
+// What `begin` opened last: a test has one transport.
+const transports = new WeakMap<Test, Transport>()
+
+function transportOf(t: Test): Transport {
+  return transports.get(t) as Transport
+}
+
+function open(t: Test, address: string, limits: Partial<Http2TransportLimits> = {}): Transport {
+  const transport = createHttp2Transport({
+    address,
+    maxMessageLength: 100_000,
+    limits: { backoff: { initialMs: 1, maxMs: 10 }, ...limits },
+  })
+  transports.set(t, transport)
+  return transport
+}
+
+async function begin(t: Test, limits: Partial<Http2TransportLimits> = {}, peerSettings: Record<number, number> = {}) {
+  const peer = await startRawPeer()
+  const transport = open(t, peer.address, limits)
+  t.teardown(async () => {
+    peer.stop()
+    await transport.close()
+  })
+  const call = echo(transport)
+  call.catch(() => {})
+  const connection: RawConnection = await peer.accept()
+  await connection.handshake(peerSettings)
+  return { peer, transport, call, connection }
+}
+
+interface EchoOptions {
+  body?: Buffer
+  metadata?: Record<string, string>
+  deadline?: number
+  signal?: AbortSignal
+}
+
+function echo(transport: Transport, options: EchoOptions = {}): Promise<Buffer> {
+  const { body = Buffer.from('x'), metadata = {}, deadline = Date.now() + 10_000 } = options
+  const { signal = new AbortController().signal } = options
+  return transport.unary('/peers.v1.Peer/Echo', body, metadata, deadline, signal) as Promise<Buffer>
+}
+
+async function failure(call: Promise<unknown>): Promise<StatusError> {
+  try {
+    await call
+  } catch (error) {
+    return error as StatusError
+  }
+  throw new Error('The call did not fail')
+}
