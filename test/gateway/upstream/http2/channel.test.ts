@@ -1,0 +1,231 @@
+import { execa } from 'execa'
+import t, { type Test } from 'tap'
+import { createHttp2Transport, type Http2TransportOptions } from '../../../../gateway/upstream/http2/transport.ts'
+import type { Transport } from '../../../../gateway/upstream/transport.ts'
+import { Code, StatusError } from '../../../../runtime/status.ts'
+import { type IssuedCertificates, issueCertificates } from '../../../support/grpc-peers/certificates.ts'
+import { grpcJs } from '../../../support/grpc-peers/grpc-js-peer.ts'
+import { type PeerOptions, peerMethod } from '../../../support/grpc-peers/peer.ts'
+import {
+  answer,
+  END_HEADERS,
+  END_STREAM,
+  frame,
+  HEADERS,
+  headerBlock,
+  type RawPeer,
+  SIZE_UPDATE,
+  startRawPeer,
+} from '../../../support/grpc-peers/raw-peer.ts'
+
+t.test('calls go round over the servers, and round the one that is gone', async t => {
+  const peers = await Promise.all(['a', 'b', 'c'].map(name => serve(t, name)))
+  const transport = open(t, { address: peers.map(({ address }) => address).join(',') })
+  await until(async () => new Set(await names(transport, 6)).size === 3)
+  const counts = countOf(await names(transport, 300))
+  t.same(counts, { a: 100, b: 100, c: 100 })
+  peers[1]?.stop()
+  await until(async () => !(await names(transport, 6)).includes('b'))
+  t.same(countOf(await names(transport, 100)), { a: 50, c: 50 })
+  await serve(t, 'b again', peers[1]?.port)
+  await until(async () => (await names(transport, 6)).includes('b again'))
+})
+
+t.test('a name is followed where it leads', async t => {
+  const first = await serve(t, 'first', 0, '127.0.0.1')
+  await serve(t, 'second', first.port, '127.0.0.2')
+  let addresses = ['127.0.0.1']
+  const transport = open(t, {
+    address: `dns:///users.internal:${first.port}`,
+    lookUp: async () => addresses,
+    limits: { resolveIntervalMs: 10 },
+  })
+  t.same(await names(transport, 3), ['first', 'first', 'first'])
+  addresses = ['127.0.0.1', '127.0.0.2']
+  await until(async () => new Set(await names(transport, 2)).size === 2)
+  addresses = ['127.0.0.2']
+  await until(async () => !(await names(transport, 4)).includes('first'))
+  t.same(await names(transport, 3), ['second', 'second', 'second'])
+})
+
+t.test('a name that leads nowhere fails its calls at once, and is asked again', async t => {
+  const peer = await serve(t, 'found')
+  let lookUps = 0
+  const transport = open(t, {
+    address: `dns:///users.internal:${peer.port}`,
+    async lookUp() {
+      if (++lookUps < 3) throw new Error('ENOTFOUND')
+      return ['127.0.0.1']
+    },
+  })
+  t.match(await failure(name(transport)), { code: Code.UNAVAILABLE })
+  await until(() => name(transport).then(() => true, isStatusError))
+  t.equal(lookUps, 3)
+})
+
+t.test('the error for a server that is not there names its address to the log only', async t => {
+  const peer = await startRawPeer()
+  peer.stop()
+  const logged: string[] = []
+  const transport = open(t, {
+    address: peer.address,
+    logger: { warn: (fields: { err: Error }) => logged.push(fields.err.message) } as never,
+  })
+  const error = await failure(name(transport))
+  t.equal(error.code, Code.UNAVAILABLE)
+  t.notMatch(error.message, /127/)
+  t.match(logged[0], peer.address)
+})
+
+t.test('a server that says it does not serve gets no calls', async t => {
+  const peers = [await start(t), await start(t)]
+  const transport = open(t, { address: peers.map(({ address }) => address).join(','), healthService: '' })
+  await until(() => echoes(transport))
+  peers[0]?.setServing(false)
+  peers[1]?.setServing(false)
+  await until(async () => !(await echoes(transport)))
+  peers[1]?.setServing(true)
+  await until(() => echoes(transport))
+  t.ok((await Promise.all(Array.from({ length: 20 }, () => echoes(transport)))).every(Boolean))
+})
+
+t.test('a server without a health service is taken as it is', async t => {
+  const peer = await startRawPeer()
+  t.teardown(() => peer.stop())
+  const transport = open(t, { address: peer.address, healthService: 'user.v1.UserService' })
+  const call = name(transport)
+  const connection = await peer.accept()
+  await connection.handshake()
+  const block = headerBlock([':status', '200'], ['content-type', 'application/grpc'], ['grpc-status', '12'])
+  const watch = await connection.request()
+  connection.send(frame(HEADERS, END_HEADERS | END_STREAM, watch, Buffer.concat([SIZE_UPDATE, block])))
+  connection.send(answer(await connection.request(), 'plain', false))
+  t.equal(await call, 'plain')
+})
+
+const withoutOpenssl = await execa('openssl', ['version']).then(
+  () => false as const,
+  () => 'openssl is not installed',
+)
+
+t.test('TLS', { skip: withoutOpenssl }, async t => {
+  const certificates = await issueCertificates()
+  const { client } = certificates
+  const other = await issueCertificates()
+  const peer = await start(t, { certificates: certificates.server })
+
+  t.test('both sides show who they are', async t => {
+    const transport = open(t, { address: peer.address, tls: { ...client, serverName: 'localhost' } })
+    t.ok(await echoes(transport))
+    const body = Buffer.alloc(1_000_000, 7)
+    t.ok(body.equals(await echo(transport, body)))
+  })
+
+  for (const [name, tls] of Object.entries(refusedSettings(certificates, other))) {
+    t.test(`it is refused: ${name}`, async t => {
+      const transport = open(t, { address: peer.address, tls })
+      t.equal((await failure(echo(transport))).code, Code.UNAVAILABLE)
+    })
+  }
+
+  t.test('plain text to it is refused', async t => {
+    t.equal((await failure(echo(open(t, { address: peer.address })))).code, Code.UNAVAILABLE)
+  })
+})
+
+function refusedSettings({ client }: IssuedCertificates, other: IssuedCertificates) {
+  return {
+    'a server of an unknown authority': { ...client, ca: other.client.ca, serverName: 'localhost' },
+    'a server of another name': { ...client, serverName: 'users.internal' },
+    'a client without a certificate': { ca: client.ca, serverName: 'localhost' },
+    'a client of an unknown authority': { ...other.client, ca: client.ca, serverName: 'localhost' },
+  }
+}
+
+function open(t: Test, options: Omit<Http2TransportOptions, 'maxMessageLength'>): Transport {
+  const transport = createHttp2Transport({
+    maxMessageLength: 4_000_000,
+    ...options,
+    limits: { backoff: { initialMs: 1, maxMs: 10 }, ...options.limits },
+  })
+  t.teardown(() => transport.close())
+  return transport
+}
+
+async function start(t: Test, options: PeerOptions = {}) {
+  const peer = await grpcJs.start(options)
+  t.teardown(() => peer.kill())
+  return peer
+}
+
+/** A server that answers every call with its name. */
+async function serve(t: Test, name: string, port = 0, host = '127.0.0.1'): Promise<RawPeer> {
+  const peer = await startRawPeer(port, host)
+  t.teardown(() => peer.stop())
+  void (async () => {
+    for (;;) {
+      const connection = await peer.accept()
+      void (async () => {
+        await connection.handshake()
+        for (let first = true; ; first = false) {
+          const request = await connection.next(HEADERS)
+          if (request === undefined) return
+          connection.send(answer(request.streamId, name, first))
+        }
+      })()
+    }
+  })()
+  return peer
+}
+
+function echo(transport: Transport, body = Buffer.from('x')): Promise<Buffer> {
+  const { signal } = new AbortController()
+  return transport.unary(peerMethod('Echo'), body, {}, Date.now() + 10_000, signal) as Promise<Buffer>
+}
+
+async function name(transport: Transport): Promise<string> {
+  return (await echo(transport)).toString()
+}
+
+/** One after the other. Calls that fail are left out. */
+async function names(transport: Transport, count: number): Promise<string[]> {
+  const found: string[] = []
+  for (let call = 0; call < count; call++) {
+    await name(transport).then(
+      name => found.push(name),
+      error => {
+        if (!(error instanceof StatusError)) throw error
+      },
+    )
+  }
+  return found
+}
+
+function countOf(names: readonly string[]): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(Object.groupBy(names, name => name)).map(([name, all]) => [name, all?.length ?? 0]),
+  )
+}
+
+function echoes(transport: Transport): Promise<boolean> {
+  return echo(transport).then(() => true, isStatusError)
+}
+
+function isStatusError(error: unknown): false {
+  if (!(error instanceof StatusError)) throw error
+  return false
+}
+
+/** Asks again until it is so; the test's timeout is the bound. */
+async function until(condition: () => Promise<boolean>): Promise<void> {
+  while (!(await condition())) await new Promise(resolve => setImmediate(resolve))
+}
+
+async function failure(call: Promise<unknown>): Promise<StatusError> {
+  try {
+    await call
+  } catch (error) {
+    return error as StatusError
+  }
+  throw new Error('The call did not fail')
+}
