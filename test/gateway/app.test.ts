@@ -96,10 +96,7 @@ async function startGateway(t: Test, answer: Answerer = echo) {
   const mint = createTokenMint({ issuer: 'https://issuer.example', audience: 'shop' })
   const revocations = createRevocationSet()
   const state = { blindFor: 0, lines: [] as Record<string, unknown>[] }
-  const logger = pino(
-    { level: 'info', mixin: () => ({ trace_id: activeSpanContext()?.traceId }) },
-    { write: (line: string) => void state.lines.push(JSON.parse(line)) },
-  )
+  const logger = pino({ level: 'info' }, { write: (line: string) => void state.lines.push(JSON.parse(line)) })
   const app = await buildApp({
     logger,
     routes: buildRouteTable([{ service, upstream: 'shop' }]),
