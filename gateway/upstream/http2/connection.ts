@@ -7,6 +7,7 @@ import { type StatusError, unavailable } from '#runtime/status.ts'
 import { NotProcessedError } from '../transport.ts'
 import { ClosedStreams } from './closed-streams.ts'
 import { ConnectionError, StreamError } from './errors.ts'
+import { expectLength, violation, withoutPadding } from './frame-checks.ts'
 import { FrameReader } from './frame-reader.ts'
 import { HeaderAssembly } from './header-assembly.ts'
 import { isSizeUpdate } from './hpack/decoder.ts'
@@ -105,16 +106,16 @@ export class Connection {
     this.#keepalive = new Keepalive(options.keepalive, {
       hasCalls: () => this.#streams.size > 0,
       ping: () => this.#outbox.ping(0, PING_PAYLOAD, 0),
-      onDead: () => this.#fail(new Error('The peer does not answer a ping')),
+      onDead: () => this.#close(new Error('The peer does not answer a ping')),
     })
     this.#connectTimer = setTimeout(
-      () => this.#fail(new Error('The peer took too long to connect')),
+      () => this.#close(new Error('The peer took too long to connect')),
       options.connectTimeoutMs,
     )
     this.#socket = openSocket(endpoint, options.tls, {
       onConnect: () => this.#greet(),
       onBytes: (bytes, length) => this.#onBytes(bytes, length),
-      onClose: error => this.#fail(error ?? new Error('The peer closed the connection')),
+      onClose: error => this.#close(error ?? new Error('The peer closed the connection')),
     })
   }
 
@@ -203,7 +204,7 @@ export class Connection {
     } catch (error) {
       // Anything else is a mistake of ours, and is not hidden.
       if (!(error instanceof ConnectionError)) throw error
-      this.#fail(error)
+      this.#close(error)
     }
   }
 
@@ -469,10 +470,6 @@ export class Connection {
     if (this.#state === 'draining' && this.#streams.size === 0) this.#close(undefined)
   }
 
-  #fail(error: Error): void {
-    this.#close(error)
-  }
-
   #close(reason: Error | undefined): void {
     if (this.#state === 'closed') return
     const greeted = this.#state !== 'connecting'
@@ -502,22 +499,4 @@ export class Connection {
       )
     }
   }
-}
-
-function expectLength(length: number, start: number, end: number): void {
-  if (end - start !== length) {
-    throw new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, `A frame has ${end - start} bytes instead of ${length}`)
-  }
-}
-
-/** @returns from where to where the payload goes on between pad length and padding, RFC 9113 section 6.1. */
-function withoutPadding(payload: Buffer, start: number, end: number): [number, number] {
-  if (start === end) throw new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, 'A padded frame is empty')
-  const to = end - (payload[start] as number)
-  if (to < start + 1) throw violation('A frame has more padding than payload')
-  return [start + 1, to]
-}
-
-function violation(message: string): ConnectionError {
-  return new ConnectionError(ErrorCode.PROTOCOL_ERROR, message)
 }

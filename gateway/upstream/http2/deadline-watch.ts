@@ -22,12 +22,13 @@ export class DeadlineWatch<Call extends Expiring> {
 
   add(call: Call): void {
     this.#calls.add(call)
+    if (this.#calls.size === 1) this.#timer?.ref()
     if (call.deadline < this.#timerDeadline) this.#setTimer(call.deadline)
   }
 
   delete(call: Call): void {
     this.#calls.delete(call)
-    if (this.#calls.size === 0 && this.#timer?.hasRef()) this.#timer.unref()
+    if (this.#calls.size === 0) this.#timer?.unref()
   }
 
   #setTimer(deadline: number): void {

@@ -31,7 +31,8 @@ export class Outbox {
   }
 
   preface(): void {
-    PREFACE.copy(this.#chunk, this.#room(PREFACE.length))
+    const at = this.#room(PREFACE.length)
+    PREFACE.copy(this.#chunk, at)
   }
 
   settings(values: readonly (readonly [setting: number, value: number])[]): void {
@@ -47,7 +48,8 @@ export class Outbox {
   }
 
   ping(flags: number, opaque: Buffer, start: number): void {
-    opaque.copy(this.#chunk, this.#header(8, FrameType.PING, flags, 0), start, start + 8)
+    const at = this.#header(8, FrameType.PING, flags, 0)
+    opaque.copy(this.#chunk, at, start, start + 8)
   }
 
   goaway(http2Code: number, reason: string): void {
@@ -60,11 +62,13 @@ export class Outbox {
   }
 
   resetStream(streamId: number, http2Code: number): void {
-    this.#chunk.writeUInt32BE(http2Code, this.#header(4, FrameType.RST_STREAM, 0, streamId))
+    const at = this.#header(4, FrameType.RST_STREAM, 0, streamId)
+    this.#chunk.writeUInt32BE(http2Code, at)
   }
 
   windowUpdate(streamId: number, increment: number): void {
-    this.#chunk.writeUInt32BE(increment, this.#header(4, FrameType.WINDOW_UPDATE, 0, streamId))
+    const at = this.#header(4, FrameType.WINDOW_UPDATE, 0, streamId)
+    this.#chunk.writeUInt32BE(increment, at)
   }
 
   /** A whole header block, in as many frames as it takes. */
@@ -111,6 +115,7 @@ export class Outbox {
     this.#used = 0
   }
 
+  /** The frame may go into a new chunk: `#chunk` is the one to write to only after this. */
   #header(length: number, type: number, flags: number, streamId: number): number {
     const at = this.#room(FRAME_HEADER_LENGTH + length)
     const chunk = this.#chunk

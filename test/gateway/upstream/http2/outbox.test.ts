@@ -1,0 +1,78 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { Outbox } from '../../../../gateway/upstream/http2/outbox.ts'
+import {
+  CONTINUATION,
+  DATA,
+  END_HEADERS,
+  END_STREAM,
+  frame,
+  HEADERS,
+  message,
+  PING,
+  RST_STREAM,
+  uint32,
+  WINDOW_UPDATE,
+} from '../../../support/grpc-peers/raw-peer.ts'
+
+const opaque = Buffer.from('12345678')
+const id = fc.integer({ min: 1, max: 0x7fff_ffff })
+
+/** Something to write, and the frames that must come of it. */
+const action = fc.oneof(
+  fc.tuple(id, fc.nat(11)).map(([id, code]) => ({
+    write: (outbox: Outbox) => outbox.resetStream(id, code),
+    frames: frame(RST_STREAM, 0, id, uint32(code)),
+  })),
+  fc.tuple(id, fc.nat(0x7fff_ffff)).map(([id, increment]) => ({
+    write: (outbox: Outbox) => outbox.windowUpdate(id, increment),
+    frames: frame(WINDOW_UPDATE, 0, id, uint32(increment)),
+  })),
+  fc.constant({ write: (outbox: Outbox) => outbox.ping(1, opaque, 0), frames: frame(PING, 1, 0, opaque) }),
+  fc.tuple(id, fc.nat(40_000)).map(([id, length]) => {
+    const block = Buffer.alloc(length, length)
+    const parts = Array.from({ length: Math.max(1, Math.ceil(length / 16_384)) }, (_, index) => {
+      const part = block.subarray(index * 16_384, (index + 1) * 16_384)
+      const last = (index + 1) * 16_384 >= length
+      return frame(index === 0 ? HEADERS : CONTINUATION, last ? END_HEADERS : 0, id, part)
+    })
+    return {
+      write: (outbox: Outbox) => outbox.headers(id, block, 0, block.length, 16_384),
+      frames: Buffer.concat(parts),
+    }
+  }),
+  fc.tuple(id, fc.nat(16_379), fc.nat(20), fc.nat(16_384)).map(([id, length, from, size]) => {
+    const body = Buffer.alloc(length, length)
+    const start = Math.min(from, length + 5)
+    const end = Math.min(length + 5, start + size)
+    const last = end === length + 5
+    return {
+      write: (outbox: Outbox) => outbox.message(id, body, start, end, last),
+      frames: frame(DATA, last ? END_STREAM : 0, id, message(body).subarray(start, end)),
+    }
+  }),
+)
+
+t.test('frames leave whole and in order, however many there are and however slow the socket is', async t => {
+  fc.assert(
+    fc.property(fc.array(action, { maxLength: 60 }), fc.infiniteStream(fc.boolean()), (actions, takesNow) => {
+      const sent: Buffer[] = []
+      const waiting: (() => void)[] = []
+      const outbox = new Outbox((bytes, done) => {
+        // The socket may look at the bytes until it is done with them.
+        const take = () => {
+          sent.push(Buffer.from(bytes))
+          done()
+        }
+        waiting.push(take)
+        if (takesNow.next().value) for (const take of waiting.splice(0)) take()
+      })
+      for (const { write } of actions) write(outbox)
+      outbox.flush()
+      for (const take of waiting.splice(0)) take()
+      return outbox.backlog === 0 && Buffer.concat(sent).equals(Buffer.concat(actions.map(({ frames }) => frames)))
+    }),
+    { numRuns: 300 },
+  )
+  t.pass()
+})
