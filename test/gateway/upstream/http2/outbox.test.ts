@@ -7,10 +7,12 @@ import {
   END_HEADERS,
   END_STREAM,
   frame,
+  GOAWAY,
   HEADERS,
   message,
   PING,
   RST_STREAM,
+  settings,
   uint32,
   WINDOW_UPDATE,
 } from '../../../support/grpc-peers/raw-peer.ts'
@@ -75,4 +77,25 @@ t.test('frames leave whole and in order, however many there are and however slow
     { numRuns: 300 },
   )
   t.pass()
+})
+
+t.test('a small frame is whole wherever the buffer before it is full', async t => {
+  const writes: [write: (outbox: Outbox) => void, frames: Buffer][] = [
+    [outbox => outbox.resetStream(3, 8), frame(RST_STREAM, 0, 3, uint32(8))],
+    [outbox => outbox.windowUpdate(5, 77), frame(WINDOW_UPDATE, 0, 5, uint32(77))],
+    [outbox => outbox.ping(0, opaque, 0), frame(PING, 0, 0, opaque)],
+    [outbox => outbox.settings([[4, 9]]), settings({ 4: 9 })],
+    [outbox => outbox.goaway(2, 'why'), frame(GOAWAY, 0, 0, Buffer.concat([uint32(0, 2), Buffer.from('why')]))],
+    [outbox => outbox.message(7, opaque, 0, 13, false), frame(DATA, 0, 7, message(opaque))],
+  ]
+  for (const [write, frames] of writes) {
+    const sent: Buffer[] = []
+    const outbox = new Outbox((bytes, done) => {
+      sent.push(Buffer.from(bytes))
+      done()
+    })
+    for (let count = 0; count < 20_000; count++) write(outbox)
+    outbox.flush()
+    t.ok(Buffer.concat(sent).equals(Buffer.concat(Array(20_000).fill(frames))), `type ${frames[3]}`)
+  }
 })
