@@ -9,8 +9,8 @@ const MAX_SPARE_CHUNKS = 2
 export const MESSAGE_HEADER_LENGTH = 5
 
 /**
- * The frames on their way out. All that is written in one turn of the event loop leaves in one write to the socket: a
- * system call costs more than a call's frames (measured with 16 calls a turn: 7 us a call by single writes, 2 together).
+ * The frames on their way out. All that is written in one turn of the event loop leaves in one write to the socket: the
+ * system call costs more than the frames of a call.
  */
 export class Outbox {
   readonly #write: WriteBytes
