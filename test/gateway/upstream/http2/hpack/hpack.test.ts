@@ -149,6 +149,8 @@ t.test('the list is bounded as it is decoded', async t => {
 })
 
 const token = fc.stringMatching(/^[a-z][a-z0-9-]{0,20}$/).map(name => `x-${name}`)
+// The value of a `-bin` key is base64, and refused otherwise.
+const textName = token.filter(name => !name.endsWith('-bin'))
 const visible = fc.stringMatching(/^[!-~]([ -~]{0,200}[!-~])?$/)
 
 t.test("node's HTTP/2 reads our requests, and we read its answers", async t => {
@@ -164,7 +166,7 @@ t.test("node's HTTP/2 reads our requests, and we read its answers", async t => {
   const heads = createRequestHeads({ authority: 'users:1', secure: false, userAgent: 'test' })
 
   await fc.assert(
-    fc.asyncProperty(fc.dictionary(token, visible), fc.dictionary(token, visible), async (sent, answered) => {
+    fc.asyncProperty(fc.dictionary(textName, visible), fc.dictionary(token, visible), async (sent, answered) => {
       const metadata = { ...sent, 'x-answer': Buffer.from(JSON.stringify(answered)).toString('base64') }
       const { block, body } = await exchange(port, heads.encode('/a.B/C', metadata, 1500))
       const received = JSON.parse(body)
