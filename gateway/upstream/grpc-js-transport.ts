@@ -1,5 +1,5 @@
 import { Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js'
-import { fromGrpcError } from '#runtime/status.ts'
+import { Code, fromGrpcError, StatusError } from '#runtime/status.ts'
 import { askHealth } from './health.ts'
 import type { CallMetadata, Transport } from './transport.ts'
 
@@ -33,7 +33,7 @@ export function createGrpcJsTransport({ address, maxMessageLength }: GrpcJsOptio
           { deadline },
           (error: ServiceError | null, response?: Uint8Array) => {
             signal.removeEventListener('abort', cancel)
-            if (error !== null) reject(fromGrpcError(error))
+            if (error !== null) reject(endedBy(error, deadline, signal))
             else resolve(response as Uint8Array)
           },
         )
@@ -48,6 +48,19 @@ export function createGrpcJsTransport({ address, maxMessageLength }: GrpcJsOptio
     close: async () => client.close(),
   }
   return transport
+}
+
+/** Timers of two processes agree to a few milliseconds. */
+const CLOCK_TOLERANCE_MS = 5
+
+/**
+ * At the deadline the server resets the stream as grpc-js is about to give up; when the reset comes first, grpc-js calls
+ * it CANCELLED, although nobody cancelled anything.
+ */
+function endedBy(error: ServiceError, deadline: number, signal: AbortSignal): StatusError {
+  const isLate = Date.now() + CLOCK_TOLERANCE_MS >= deadline
+  if (error.code !== Code.CANCELLED || signal.aborted || !isLate) return fromGrpcError(error)
+  return new StatusError(Code.DEADLINE_EXCEEDED, 'The deadline has passed', { cause: error })
 }
 
 /** The same bytes as grpc-js wants to see them. */
