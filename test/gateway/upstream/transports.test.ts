@@ -102,7 +102,10 @@ async function runSuite(t: Test, kind: PeerKind, open: (address: string) => Tran
   t.test('a call ends at its deadline, and the server hears of it', async t => {
     const before = await cancelledCount(transport)
     const error = await failure(call(transport, 'Sleep', Buffer.alloc(0), {}, Date.now() + 100))
-    t.equal(error.code, Code.DEADLINE_EXCEEDED)
+    // The server behind a proxy ends the call at the same moment, which the proxy, if it is quicker than our timer,
+    // passes on as its own UNAVAILABLE.
+    const codes = kind.name.startsWith('Envoy') ? [Code.DEADLINE_EXCEEDED, Code.UNAVAILABLE] : [Code.DEADLINE_EXCEEDED]
+    t.ok(codes.includes(error.code), Code[error.code])
     await untilCancelled(transport, before + 1)
   })
 
