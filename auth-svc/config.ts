@@ -1,29 +1,23 @@
 import { z } from 'zod'
-import { count, duration, logLevel, port, secret, telemetrySettings } from '#runtime/env.ts'
-
-/** What migrate.ts reads. */
-export const migrationSettings = {
-  DATABASE_URL: z
-    .string()
-    .describe("PostgreSQL, as the service's own role: postgres://<role>:<password>@host:5432/gatehouse"),
-  LOG_LEVEL: logLevel(),
-}
+import {
+  count,
+  databaseSettings,
+  duration,
+  listenSettings,
+  port,
+  secret,
+  telemetrySettings,
+  tokenSettings,
+} from '#runtime/env.ts'
 
 /** What main.ts reads. */
 export const settings = {
-  ...migrationSettings,
-  LISTEN_HOST: z.string().default('127.0.0.1').describe('Address that the process listens on; 0.0.0.0 in a container'),
+  ...databaseSettings,
+  ...listenSettings,
+  ...tokenSettings,
   AUTH_SVC_PORT: port().default(50051).describe('Port of auth-svc (gRPC)'),
-  DATABASE_POOL_SIZE: z.coerce
-    .number('takes a whole number')
-    .int()
-    .positive()
-    .optional()
-    .describe('Connections to PostgreSQL at most; unset: twice the cores and one'),
   REDIS_URL: z.url().describe('Redis, for refresh families and the revocation stream; noeviction, append-only file'),
   USER_SVC_ADDRESS: z.string().default('127.0.0.1:50052').describe('Address of user-svc'),
-  TOKEN_ISSUER: z.url().default('http://127.0.0.1:3000').describe('Exact `iss` of access tokens'),
-  TOKEN_AUDIENCE: z.string().default('gatehouse').describe('Exact `aud` of access tokens'),
   PASSWORD_PEPPER: secret().describe('Key of the HMAC that passwords go through first: 32 bytes in base64'),
   REFRESH_TOKEN_SECRET: secret().describe('Signs refresh tokens: 32 bytes in base64; another one ends every session'),
   SIGNING_KEY_SECRET: secret().describe('Encrypts the stored signing keys: 32 bytes in base64'),
@@ -57,8 +51,5 @@ export const settings = {
     .string()
     .optional()
     .describe("The first administrator's password; not read once the account is there"),
-  DRAIN_DELAY_MS: duration('ms', 500).describe(
-    'Time between "not ready" and the end of listening, for balancers to see it',
-  ),
   OTEL_EXPORTER_OTLP_ENDPOINT: telemetrySettings.OTEL_EXPORTER_OTLP_ENDPOINT,
 }

@@ -1,9 +1,8 @@
 import { join } from 'node:path'
 import { runMigrations } from 'graphile-worker'
-import { readSettings } from '#runtime/env.ts'
+import { migrationSettings, readSettings } from '#runtime/env.ts'
 import { createLogger } from '#runtime/logger.ts'
 import { migrate } from '#runtime/postgres.ts'
-import { migrationSettings } from './config.ts'
 import { toWorkerLogger } from './job-worker.ts'
 import { JOBS_SCHEMA, SCHEMA } from './tables.ts'
 

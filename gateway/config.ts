@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
-import { duration, logLevel, port, telemetrySettings } from '#runtime/env.ts'
+import { listenSettings, logLevel, port, telemetrySettings, tokenSettings } from '#runtime/env.ts'
 
 const list = () =>
   z
@@ -15,7 +15,6 @@ const list = () =>
 
 export const settings = {
   GATEWAY_PORT: port().default(3000).describe('Port of the REST API'),
-  LISTEN_HOST: z.string().default('127.0.0.1').describe('Address that the process listens on; 0.0.0.0 in a container'),
   PUBLIC_URL: z
     .url({ protocol: /^https?$/, error: 'takes a URL such as https://api.example' })
     .default('http://127.0.0.1:3000')
@@ -39,17 +38,14 @@ export const settings = {
     .describe('File that lists the upstreams'),
   AUTH_SVC_ADDRESS: z.string().default('127.0.0.1:50051').describe('Address of auth-svc, for keys and revocations'),
   REDIS_URL: z.url().describe('Redis: refresh families and the revocation stream; noeviction, append-only file'),
-  TOKEN_ISSUER: z.url().default('http://127.0.0.1:3000').describe('Exact `iss` of access tokens'),
-  TOKEN_AUDIENCE: z.string().default('gatehouse').describe('Exact `aud` of access tokens'),
   BODY_LIMIT: z.coerce
     .number()
     .int()
     .positive()
     .default(1024 * 1024)
     .describe('Bytes of a request body at most'),
-  DRAIN_DELAY_MS: duration('ms', 500).describe(
-    'Time between "not ready" and the end of listening, for balancers to see it',
-  ),
   LOG_LEVEL: logLevel(),
+  ...listenSettings,
+  ...tokenSettings,
   ...telemetrySettings,
 }

@@ -47,6 +47,39 @@ export const logLevel = () =>
     .default('info')
     .describe('The least level that is logged')
 
+/** The settings of a service's migrations. */
+export const migrationSettings = {
+  DATABASE_URL: z
+    .string()
+    .describe("PostgreSQL, as the service's own role: postgres://<role>:<password>@host:5432/gatehouse"),
+  LOG_LEVEL: logLevel(),
+}
+
+/** The settings of a service's database. */
+export const databaseSettings = {
+  ...migrationSettings,
+  DATABASE_POOL_SIZE: z.coerce
+    .number('takes a whole number')
+    .int()
+    .positive()
+    .optional()
+    .describe('Connections to PostgreSQL at most; unset: twice the cores and one'),
+}
+
+/** The settings by which a token is known as ours. */
+export const tokenSettings = {
+  TOKEN_ISSUER: z.url().default('http://127.0.0.1:3000').describe('Exact `iss` of access tokens'),
+  TOKEN_AUDIENCE: z.string().default('gatehouse').describe('Exact `aud` of access tokens'),
+}
+
+/** The settings of where a process listens, and how it stops. */
+export const listenSettings = {
+  LISTEN_HOST: z.string().default('127.0.0.1').describe('Address that the process listens on; 0.0.0.0 in a container'),
+  DRAIN_DELAY_MS: duration('ms', 500).describe(
+    'Time between "not ready" and the end of listening, for balancers to see it',
+  ),
+}
+
 /** The settings of `startTelemetry`. */
 export const telemetrySettings = {
   OTEL_EXPORTER_OTLP_ENDPOINT: z

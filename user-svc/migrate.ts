@@ -1,8 +1,7 @@
 import { join } from 'node:path'
-import { readSettings } from '#runtime/env.ts'
+import { migrationSettings, readSettings } from '#runtime/env.ts'
 import { createLogger } from '#runtime/logger.ts'
 import { migrate } from '#runtime/postgres.ts'
-import { migrationSettings } from './config.ts'
 import { SCHEMA } from './tables.ts'
 
 const { DATABASE_URL, LOG_LEVEL } = readSettings(migrationSettings)
