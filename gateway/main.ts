@@ -13,6 +13,7 @@ import { settings as shape } from './config.ts'
 import { buildOpenApi } from './contract/openapi.ts'
 import { buildRouteTable } from './contract/route-table.ts'
 import { registerDocs } from './docs-page.ts'
+import { MAX_BLIND_MS } from './edge/authentication.ts'
 import { followRevocations } from './edge/revocation-follower.ts'
 import { createRevocationSet } from './edge/revocations.ts'
 import { createReferenceCodec } from './transcoding/reference-codec.ts'
@@ -78,7 +79,7 @@ const app = await buildApp({
     },
     {
       name: 'revocations',
-      problem: () => (follower.blindFor() > 30_000 ? 'the stream in Redis or auth-svc cannot be had' : undefined),
+      problem: () => (follower.blindFor() > MAX_BLIND_MS ? 'the stream in Redis or auth-svc cannot be had' : undefined),
     },
     ...upstreams.map(({ config, transport }) => ({
       name: `upstream ${config.name}`,

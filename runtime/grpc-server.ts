@@ -18,7 +18,14 @@ import { context, SpanStatusCode } from '@opentelemetry/api'
 import { HealthImplementation } from 'grpc-health-check'
 import { AccessLevel, methodName, type Policy, requirePolicy, serviceOf } from './contract.ts'
 import type { Logger } from './logger.ts'
-import type { Principal, TokenVerifier, UserPrincipal } from './principal.ts'
+import {
+  bearerToken,
+  CLIENT_ADDRESS,
+  CLIENT_USER_AGENT,
+  type Principal,
+  type TokenVerifier,
+  type UserPrincipal,
+} from './principal.ts'
 import { compileRules, type MessageValidator } from './rules.ts'
 import { invalidArgument, permissionDenied, StatusError, toGrpcError, unauthenticated } from './status.ts'
 import { startRequestTrace } from './telemetry.ts'
@@ -41,10 +48,6 @@ export type Handlers<Service> = {
       ? (request: Q, call: Call) => AsyncIterable<R>
       : never
 }
-
-/** Metadata keys that only the gateway sets; it drops what a client sends under them. */
-export const CLIENT_ADDRESS = 'gatehouse-client-address'
-export const CLIENT_USER_AGENT = 'gatehouse-client-user-agent'
 
 export interface GrpcServerOptions {
   contract: FileRegistry
@@ -277,11 +280,6 @@ function authorize(policy: Policy, principal: Principal | undefined): void {
 export function userOf(call: Call): UserPrincipal {
   if (call.principal?.kind !== 'user') throw unauthenticated('unauthenticated', 'Sign in first')
   return call.principal
-}
-
-/** RFC 6750 section 2.1; the scheme is case-insensitive (RFC 9110 section 11.1). */
-export function bearerToken(authorization: string | undefined): string | undefined {
-  return /^bearer +(\S+) *$/i.exec(authorization ?? '')?.[1]
 }
 
 function first(metadata: Metadata, key: string): string | undefined {

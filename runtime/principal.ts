@@ -53,6 +53,10 @@ export const ACCESS_TOKEN = {
 }
 export const SERVICE_TOKEN = { typ: 'service+jwt', requiredClaims: ['iss', 'aud', 'sub', 'iat', 'exp'] }
 
+/** Metadata keys that only the gateway sets; it drops what a client sends under them. */
+export const CLIENT_ADDRESS = 'gatehouse-client-address'
+export const CLIENT_USER_AGENT = 'gatehouse-client-user-agent'
+
 /** The audience of service tokens; that of access tokens is a setting. */
 export const SERVICE_AUDIENCE = 'gatehouse-internal'
 
@@ -256,4 +260,9 @@ export function assertStrictEncoding(token: string): void {
     segment => segment !== '' && Buffer.from(segment, 'base64url').toString('base64url') === segment,
   )
   if (segments.length !== 3 || !canonical) throw unauthenticated('token_invalid', 'The access token is not valid')
+}
+
+/** RFC 6750 section 2.1; the scheme is case-insensitive (RFC 9110 section 11.1). */
+export function bearerToken(authorization: string | undefined): string | undefined {
+  return /^bearer +(\S+) *$/i.exec(authorization ?? '')?.[1]
 }

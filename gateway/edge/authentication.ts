@@ -4,12 +4,12 @@
 import fastifyJwt, { type FastifyJWTOptions } from '@fastify/jwt'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { AccessLevel, type Policy } from '#runtime/contract.ts'
-import { bearerToken } from '#runtime/grpc-server.ts'
 import {
   ACCESS_TOKEN,
   type AccessClaims,
   assertKid,
   assertStrictEncoding,
+  bearerToken,
   SIGNING_ALGORITHM,
   toPrincipal,
   toTokenError,
@@ -29,7 +29,7 @@ declare module '@fastify/jwt' {
 }
 
 /** Longer without news of revocations than this, and no token can be trusted any more. */
-const MAX_BLIND_MS = 30_000
+export const MAX_BLIND_MS = 30_000
 
 export interface AuthenticationOptions {
   keys: WatchedKeySource

@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify'
-import { CLIENT_ADDRESS, CLIENT_USER_AGENT } from '#runtime/grpc-server.ts'
+import { CLIENT_ADDRESS, CLIENT_USER_AGENT } from '#runtime/principal.ts'
 import { traceHeaders } from '#runtime/telemetry.ts'
 import type { CallMetadata } from '../upstream/transport.ts'
 
