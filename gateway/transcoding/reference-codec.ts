@@ -64,8 +64,8 @@ function read(input: DescMessage, json: JsonValue, registry: FileRegistry): Mess
 function notTheMessage(error: unknown): Error {
   const message = error instanceof Error ? error.message : String(error)
   const match = /^cannot decode (?:field \S+\.(\w+)|message \S+) from JSON: (.*)$/s.exec(message)
-  if (match === null) throw error
-  return invalidArgument([{ field: camelCase(match[1] ?? 'body'), description: match[2] ?? 'is not valid' }])
+  // Whatever the library says of a client's JSON, it is not a fault of ours.
+  return invalidArgument([{ field: camelCase(match?.[1] ?? 'body'), description: match?.[2] ?? 'is not valid' }])
 }
 
 function camelCase(name: string): string {

@@ -3,7 +3,7 @@
  * mapping"). The path always wins by being the only one: a field given twice is refused with its name, and so is a name
  * that the message does not have.
  */
-import type { DescField, DescMessage, JsonObject, JsonValue } from '@bufbuild/protobuf'
+import { type DescField, type DescMessage, type JsonObject, type JsonValue, ScalarType } from '@bufbuild/protobuf'
 import { invalidArgument, type Violation } from '#runtime/status.ts'
 import type { Route } from '../contract/route-table.ts'
 import { fieldNames } from './field-names.ts'
@@ -22,10 +22,11 @@ export function compileBinding(route: Route): (input: BindingInput) => JsonValue
   const variables = route.template.variables.map(variable => resolve(input, variable.fieldPath))
   const bodyField = route.body.kind === 'field' ? route.body.field : undefined
   const fromPath = new Set(variables.map(pathOf))
+  const exactIntegers = holdsLongs(input)
 
   return ({ pathValues, query, body }) => {
     const violations: Violation[] = []
-    const tree = bodyJson(route, body)
+    const tree = bodyJson(route, body, exactIntegers)
     // A body that is no object cannot be completed; the structure check says so.
     if (typeof tree !== 'object' || tree === null || Array.isArray(tree)) return tree
 
@@ -54,15 +55,28 @@ export function compileBinding(route: Route): (input: BindingInput) => JsonValue
   }
 }
 
-function bodyJson({ body: binding }: Route, body: Uint8Array | undefined): JsonValue {
+function bodyJson({ body: binding }: Route, body: Uint8Array | undefined, exactIntegers: boolean): JsonValue {
   if (body === undefined || body.length === 0) return {}
-  const json = parseJson(body)
+  const json = parseJson(body, { exactIntegers })
   if (binding.kind === 'message') return json
   if (binding.kind === 'field') return { [binding.field.jsonName]: json }
   const isEmpty = typeof json === 'object' && json !== null && Object.keys(json).length === 0
   if (!isEmpty) throw invalidArgument([{ field: 'body', description: 'must be empty: this method takes none' }])
   return {}
 }
+
+/** Whether the message has a field of 64 bits, at whatever depth. */
+function holdsLongs(message: DescMessage, seen = new Set<DescMessage>()): boolean {
+  if (seen.has(message)) return false
+  seen.add(message)
+  return message.fields.some(
+    field =>
+      (field.scalar !== undefined && LONGS.has(field.scalar)) ||
+      (field.message !== undefined && holdsLongs(field.message, seen)),
+  )
+}
+
+const LONGS = new Set([ScalarType.INT64, ScalarType.UINT64, ScalarType.SINT64, ScalarType.FIXED64, ScalarType.SFIXED64])
 
 /** application/x-www-form-urlencoded, but an escape that is not UTF-8 is refused instead of replaced. */
 function* parseQuery(query: string, violations: Violation[]): Iterable<[name: string, value: string]> {

@@ -184,6 +184,7 @@ t.test(
       [send('PUT', '/v1/items/7?name=a', {}), 'name', /belongs in the body/],
       [send('PUT', '/v1/items/7/shelf?shelf.floor=1', {}), 'shelf.floor', /belongs in the body/],
       [call('/v1/items/7?shelf=x'), 'shelf', /query/],
+      [send('PUT', '/v1/items/7', '{"stock": 9007199254740993}'), 'stock', /as a string/],
       [call('/v1/items/7?stock=9223372036854775808'), 'stock', /./],
       [call('/v1/items/7?sizes=1&sizes=x'), 'sizes[1]', /./],
       [call('/v1/items/7?sold=yes'), 'sold', /./],

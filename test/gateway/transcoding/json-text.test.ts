@@ -5,9 +5,9 @@ import { MAX_JSON_DEPTH, parseJson } from '../../../gateway/transcoding/json-tex
 
 const bytes = (text: string) => Buffer.from(text)
 
-function refusal(text: string | Uint8Array): { field: string; description: string } {
+function refusal(text: string | Uint8Array, options = {}): { field: string; description: string } {
   try {
-    parseJson(typeof text === 'string' ? bytes(text) : text)
+    parseJson(typeof text === 'string' ? bytes(text) : text, options)
   } catch (error) {
     if (error instanceof StatusError && error.violations[0] !== undefined) return error.violations[0]
     throw error
@@ -68,4 +68,18 @@ t.test('__proto__ is a name like any other', async t => {
   const value = parseJson(bytes('{"__proto__": {"admin": true}}')) as object
   t.ok(Object.hasOwn(value, '__proto__'))
   t.notOk('admin' in value)
+})
+
+t.test('a number out of reach is refused by its name, and where it matters one that a double would round', async t => {
+  const exact = { exactIntegers: true }
+  for (const number of ['1e400', '-1e400']) t.match(refusal(`{"a": {"stock": ${number}}}`), { field: 'stock' }, number)
+  for (const number of ['9007199254740993', '-9007199254740993', '18446744073709551615']) {
+    const text = bytes(`{"a": {"stock": ${number}}}`)
+    t.match(refusal(text, exact), { field: 'stock', description: /send it as a string/ }, number)
+    t.same(parseJson(text), JSON.parse(text.toString()), 'a double has what it can hold')
+    t.same(parseJson(bytes(`{"stock": "${number}"}`), exact), { stock: number })
+  }
+  for (const number of ['9007199254740992', '9223372036854775808', '1e3', '0.1', '3.141592653589793238', '-0']) {
+    t.strictSame(parseJson(bytes(`[${number}]`), exact), JSON.parse(`[${number}]`), number)
+  }
 })
