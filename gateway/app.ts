@@ -39,6 +39,8 @@ export interface AppOptions {
   readonly sampleRatio: number
   readonly healthChecks: readonly HealthCheck[]
   readonly isStopping: () => boolean
+  /** False tells balancers to turn elsewhere. */
+  readonly isReady: () => boolean
   /** Registers what is served besides the contract: the API document and its page. */
   readonly registerDocs: (app: FastifyInstance) => Promise<void>
 }
@@ -107,7 +109,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     else done(new HttpProblem('unsupported_media_type'))
   })
 
-  registerHealth(app, options.healthChecks, options.isStopping)
+  registerHealth(app, options.healthChecks, options.isReady)
   await options.registerDocs(app)
   registerRoutes(app, {
     routes,

@@ -15,6 +15,12 @@ const list = () =>
 
 export const settings = {
   GATEWAY_PORT: port().default(3000).describe('Port of the REST API'),
+  GATEWAY_WORKERS: z.coerce
+    .number('takes a whole number')
+    .int()
+    .positive()
+    .optional()
+    .describe('Processes that serve the port, kept alive and rolled on SIGHUP; unset: this one alone'),
   PUBLIC_URL: z
     .url({ protocol: /^https?$/, error: 'takes a URL such as https://api.example' })
     .default('http://127.0.0.1:3000')

@@ -6,16 +6,21 @@ export interface HealthCheck {
   problem(): string | undefined | Promise<string | undefined>
 }
 
+interface CheckResult {
+  readonly name: string
+  readonly problem: string | undefined
+}
+
 /**
  * `/healthz`: the process answers. `/readyz`: it can do its work, or 503 with what is not ready, by name.
- * @param isStopping makes the process not ready while it drains, so that balancers turn elsewhere.
+ * @param isReady false while the process drains, so that balancers turn elsewhere.
  */
-export function registerHealth(app: FastifyInstance, checks: readonly HealthCheck[], isStopping: () => boolean): void {
+export function registerHealth(app: FastifyInstance, checks: readonly HealthCheck[], isReady: () => boolean): void {
   app.get('/healthz', () => ({ status: 'ok' }))
 
   app.get('/readyz', async (_request, reply) => {
-    const results = await Promise.all(checks.map(async check => ({ name: check.name, problem: await check.problem() })))
-    if (isStopping()) results.push({ name: 'process', problem: 'is stopping' })
+    const results = await runChecks(checks)
+    if (!isReady()) results.push({ name: 'process', problem: 'is stopping' })
     const failing = results.filter(result => result.problem !== undefined)
     reply.status(failing.length === 0 ? 200 : 503)
     return {
@@ -24,4 +29,13 @@ export function registerHealth(app: FastifyInstance, checks: readonly HealthChec
       notReady: failing,
     }
   })
+}
+
+/** Whether there is nothing that the process still lacks. */
+export async function isHealthy(checks: readonly HealthCheck[]): Promise<boolean> {
+  return (await runChecks(checks)).every(({ problem }) => problem === undefined)
+}
+
+function runChecks(checks: readonly HealthCheck[]): Promise<CheckResult[]> {
+  return Promise.all(checks.map(async check => ({ name: check.name, problem: await check.problem() })))
 }

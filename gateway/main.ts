@@ -1,121 +1,57 @@
-import { setTimeout as delay } from 'node:timers/promises'
-import { AuthServiceClient } from '#proto/auth/v1/auth.ts'
-import { RevocationServiceClient } from '#proto/auth/v1/revocations.ts'
+import cluster from 'node:cluster'
 import { readSettings } from '#runtime/env.ts'
-import { callUnary, createClient } from '#runtime/grpc-client.ts'
 import { manageLifecycle } from '#runtime/lifecycle.ts'
 import { createLogger } from '#runtime/logger.ts'
-import { createRemoteKeySet } from '#runtime/principal.ts'
-import { createRedis } from '#runtime/redis.ts'
-import { startTelemetry } from '#runtime/telemetry.ts'
-import { buildApp } from './app.ts'
 import { settings as shape } from './config.ts'
-import { buildOpenApi } from './contract/openapi.ts'
-import { buildRouteTable } from './contract/route-table.ts'
-import { registerDocs } from './docs-page.ts'
-import { MAX_BLIND_MS } from './edge/authentication.ts'
-import { followRevocations } from './edge/revocation-follower.ts'
-import { createRevocationSet } from './edge/revocations.ts'
-import { createReferenceCodec } from './transcoding/reference-codec.ts'
-import { openUpstream, readUpstreamConfig } from './upstream/upstreams.ts'
+import { createGateway } from './gateway.ts'
+import { ORDERS, superviseWorkers } from './workers.ts'
+
+/** Milliseconds in which a worker's own 30 s are over. */
+const WORKERS_HARD_STOP_MS = 32_000
+/** Milliseconds that a worker waits for what it needs. Past them it listens all the same, and says what it lacks. */
+const WORKER_READY_MS = 10_000
 
 const settings = readSettings(shape)
 const logger = createLogger({ service: 'gateway', level: settings.LOG_LEVEL })
-const telemetry = startTelemetry({ service: 'gateway', endpoint: settings.OTEL_EXPORTER_OTLP_ENDPOINT })
 
-const upstreams = readUpstreamConfig(settings.GATEWAY_CONFIG, process.env).map(config => openUpstream(config, logger))
-const upstreamOf = (name: string) =>
-  upstreams.find(upstream => upstream.config.name === name) as (typeof upstreams)[number]
-const routes = buildRouteTable(upstreams.flatMap(upstream => upstream.exposed))
+if (cluster.isWorker) await work()
+else if (settings.GATEWAY_WORKERS === undefined) await serve()
+else await supervise(settings.GATEWAY_WORKERS)
 
-const auth = createClient(AuthServiceClient, settings.AUTH_SVC_ADDRESS)
-const revocationService = createClient(RevocationServiceClient, settings.AUTH_SVC_ADDRESS)
-const keys = createRemoteKeySet({
-  fetch: async () => (await callUnary(auth, auth.getJwks, {})).keys,
-})
+/** A gateway without workers. */
+async function serve(): Promise<void> {
+  const gateway = await createGateway(settings, process.env, logger)
+  manageLifecycle({ logger, stages: gateway.stages })
+  process.on('SIGHUP', () => logger.warn('there is nothing to roll: it takes GATEWAY_WORKERS'))
+  await gateway.listen()
+}
 
-// A command is not sent again on another connection: that one may be to another Redis, and the follower must know.
-const redis = createRedis(settings.REDIS_URL, logger, { autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0 })
-const revocations = createRevocationSet()
-const follower = followRevocations({
-  redis,
-  snapshot: async () => {
-    // 100,000 entries take 0.3 s, and much longer where everything else starts at the same time.
-    const settings = { timeoutMs: 10_000 }
-    return (await callUnary(revocationService, revocationService.listRevocations, {}, settings)).revocations
-  },
-  set: revocations,
-  logger,
-})
+async function work(): Promise<void> {
+  const gateway = await createGateway(settings, process.env, logger)
+  // A terminal sends SIGINT and SIGHUP to each process; what they mean here is the primary's to say.
+  process.on('SIGINT', () => {})
+  process.on('SIGHUP', () => {})
+  const lifecycle = manageLifecycle({ logger, stages: gateway.stages, signals: ['SIGTERM'] })
+  process.on('message', order => {
+    if (order === ORDERS.stop) lifecycle.stop('the gateway stops')
+    if (order === ORDERS.leave) {
+      gateway.hideStop()
+      lifecycle.stop('another worker takes over')
+    }
+  })
+  await gateway.ready(WORKER_READY_MS)
+  await gateway.listen()
+}
 
-let isStopping = false
-const app = await buildApp({
-  logger,
-  routes,
-  transcoding: {
-    codecFor: route => createReferenceCodec(route, upstreamOf(route.upstream).registry),
-    transportOf: name => upstreamOf(name).transport,
-    defaultTimeoutOf: name => upstreamOf(name).config.timeoutMs,
-  },
-  authentication: {
-    keys,
-    issuer: settings.TOKEN_ISSUER,
-    audience: settings.TOKEN_AUDIENCE,
-    revocations,
-    blindFor: follower.blindFor,
-  },
-  publicUrl: settings.PUBLIC_URL,
-  corsOrigins: settings.CORS_ORIGINS,
-  trustedProxies: settings.TRUSTED_PROXIES,
-  bodyLimit: settings.BODY_LIMIT,
-  sampleRatio: settings.TRACE_SAMPLE_RATIO,
-  healthChecks: [
-    {
-      name: 'keys of auth-svc',
-      problem: async () => {
-        if (!keys.isLoaded) await keys.refresh().catch(() => {})
-        return keys.isLoaded ? undefined : 'not fetched yet'
-      },
-    },
-    {
-      name: 'revocations',
-      problem: () => (follower.blindFor() > MAX_BLIND_MS ? 'the stream in Redis or auth-svc cannot be had' : undefined),
-    },
-    ...upstreams.map(({ config, transport }) => ({
-      name: `upstream ${config.name}`,
-      problem: async () => ((await transport.isServing()) ? undefined : 'does not answer as serving'),
-    })),
-  ],
-  isStopping: () => isStopping,
-  registerDocs: instance =>
-    registerDocs(instance, {
-      document: buildOpenApi(routes, { title: 'Gatehouse', version: '1', publicUrl: settings.PUBLIC_URL }),
-    }),
-})
-
-manageLifecycle({
-  logger,
-  stages: [
-    {
-      name: 'readiness',
-      stop: () => {
-        isStopping = true
-        return delay(settings.DRAIN_DELAY_MS)
-      },
-    },
-    { name: 'http', stop: () => app.close() },
-    { name: 'revocations', stop: () => follower.stop() },
-    {
-      name: 'upstreams',
-      stop: () => {
-        auth.close()
-        revocationService.close()
-        return Promise.all(upstreams.map(({ transport }) => transport.close()))
-      },
-    },
-    { name: 'telemetry', stop: () => telemetry.shutdown() },
-  ],
-})
-
-await app.listen({ host: settings.LISTEN_HOST, port: settings.GATEWAY_PORT })
-logger.info({ routes: routes.length }, 'the gateway is listening')
+async function supervise(count: number): Promise<void> {
+  cluster.setupPrimary({ exec: import.meta.filename })
+  const workers = superviseWorkers({ count, fork: () => cluster.fork(), logger })
+  manageLifecycle({
+    logger,
+    stages: [{ name: 'workers', stop: () => workers.stop() }],
+    hardStopMs: WORKERS_HARD_STOP_MS,
+  })
+  process.on('SIGHUP', () => workers.roll().catch(error => logger.error({ err: error }, 'the roll was given up')))
+  await workers.start()
+  logger.info({ workers: count }, 'the workers are listening')
+}

@@ -12,6 +12,13 @@ export interface LifecycleOptions {
   stages: readonly Stage[]
   /** Past this many milliseconds the process exits with 1 whatever is left. */
   hardStopMs?: number
+  /** What asks it to end; unless given SIGTERM and SIGINT. */
+  signals?: readonly NodeJS.Signals[]
+}
+
+export interface Lifecycle {
+  /** Ends the process as a signal does. Asked again it is still the first stop that counts. */
+  stop(reason: string): void
 }
 
 /**
@@ -19,9 +26,9 @@ export interface LifecycleOptions {
  * that fails, or a stop that takes too long exits with 1. An unhandled rejection drains too, since other requests are
  * sound; an uncaught exception leaves the process in an unknown state and exits at once.
  */
-export function manageLifecycle({ logger, stages, hardStopMs = 30_000 }: LifecycleOptions): void {
+export function manageLifecycle(options: LifecycleOptions): Lifecycle {
+  const { logger, stages, hardStopMs = 30_000, signals = ['SIGTERM', 'SIGINT'] } = options
   let stopping = false
-
   let failed = false
 
   async function stop(reason: string): Promise<void> {
@@ -50,8 +57,7 @@ export function manageLifecycle({ logger, stages, hardStopMs = 30_000 }: Lifecyc
     process.exit(1)
   }
 
-  process.on('SIGTERM', onSignal)
-  process.on('SIGINT', onSignal)
+  for (const signal of signals) process.on(signal, onSignal)
   process.on('unhandledRejection', error => {
     logger.fatal({ err: error }, 'unhandled rejection')
     failed = true
@@ -61,4 +67,10 @@ export function manageLifecycle({ logger, stages, hardStopMs = 30_000 }: Lifecyc
     logger.fatal({ err: error }, 'uncaught exception')
     process.exit(1)
   })
+
+  return {
+    stop: reason => {
+      if (!stopping) void stop(reason)
+    },
+  }
 }

@@ -119,6 +119,7 @@ async function startGateway(t: Test, answer: Answerer = echo) {
     sampleRatio: 0,
     healthChecks: [],
     isStopping: () => false,
+    isReady: () => true,
     registerDocs: async () => {},
   })
   await app.listen({ host: '127.0.0.1', port: 0 })

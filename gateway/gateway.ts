@@ -1,0 +1,153 @@
+/** One gateway, put together: what it reads at boot, what it keeps open, and in which order it lets go of it. */
+import { setTimeout as delay } from 'node:timers/promises'
+import { AuthServiceClient } from '#proto/auth/v1/auth.ts'
+import { RevocationServiceClient } from '#proto/auth/v1/revocations.ts'
+import type { Settings } from '#runtime/env.ts'
+import { callUnary, createClient } from '#runtime/grpc-client.ts'
+import type { Stage } from '#runtime/lifecycle.ts'
+import type { Logger } from '#runtime/logger.ts'
+import { createRemoteKeySet } from '#runtime/principal.ts'
+import { createRedis } from '#runtime/redis.ts'
+import { startTelemetry } from '#runtime/telemetry.ts'
+import { buildApp } from './app.ts'
+import type { settings as shape } from './config.ts'
+import { buildOpenApi } from './contract/openapi.ts'
+import { buildRouteTable } from './contract/route-table.ts'
+import { registerDocs } from './docs-page.ts'
+import { MAX_BLIND_MS } from './edge/authentication.ts'
+import { followRevocations } from './edge/revocation-follower.ts'
+import { createRevocationSet } from './edge/revocations.ts'
+import { type HealthCheck, isHealthy } from './health.ts'
+import { createReferenceCodec } from './transcoding/reference-codec.ts'
+import { openUpstream, readUpstreamConfig } from './upstream/upstreams.ts'
+
+export interface Gateway {
+  /** Resolves when requests are taken. */
+  listen(): Promise<void>
+  /** Resolves when it can do its work, or when `timeoutMs` have passed. */
+  ready(timeoutMs: number): Promise<void>
+  /** Drains without a word to balancers: others serve on the same port. */
+  hideStop(): void
+  /** In the order in which they are to be stopped. */
+  readonly stages: readonly Stage[]
+}
+
+/** @param env for what the gateway's file takes from it. */
+export async function createGateway(
+  settings: Settings<typeof shape>,
+  env: NodeJS.ProcessEnv,
+  logger: Logger,
+): Promise<Gateway> {
+  const telemetry = startTelemetry({ service: 'gateway', endpoint: settings.OTEL_EXPORTER_OTLP_ENDPOINT })
+
+  const upstreams = readUpstreamConfig(settings.GATEWAY_CONFIG, env).map(config => openUpstream(config, logger))
+  const upstreamOf = (name: string) =>
+    upstreams.find(upstream => upstream.config.name === name) as (typeof upstreams)[number]
+  const routes = buildRouteTable(upstreams.flatMap(upstream => upstream.exposed))
+
+  const auth = createClient(AuthServiceClient, settings.AUTH_SVC_ADDRESS)
+  const revocationService = createClient(RevocationServiceClient, settings.AUTH_SVC_ADDRESS)
+  const keys = createRemoteKeySet({
+    fetch: async () => (await callUnary(auth, auth.getJwks, {})).keys,
+  })
+
+  // A command is not sent again on another connection: that one may be to another Redis, and the follower must know.
+  const redis = createRedis(settings.REDIS_URL, logger, {
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+  })
+  const revocations = createRevocationSet()
+  const follower = followRevocations({
+    redis,
+    snapshot: async () => {
+      // 100,000 entries take 0.3 s, and much longer where everything else starts at the same time.
+      const callSettings = { timeoutMs: 10_000 }
+      return (await callUnary(revocationService, revocationService.listRevocations, {}, callSettings)).revocations
+    },
+    set: revocations,
+    logger,
+  })
+
+  const healthChecks: HealthCheck[] = [
+    {
+      name: 'keys of auth-svc',
+      problem: async () => {
+        if (!keys.isLoaded) await keys.refresh().catch(() => {})
+        return keys.isLoaded ? undefined : 'not fetched yet'
+      },
+    },
+    {
+      name: 'revocations',
+      problem: () => (follower.blindFor() > MAX_BLIND_MS ? 'the stream in Redis or auth-svc cannot be had' : undefined),
+    },
+    ...upstreams.map(({ config, transport }) => ({
+      name: `upstream ${config.name}`,
+      problem: async () => ((await transport.isServing()) ? undefined : 'does not answer as serving'),
+    })),
+  ]
+
+  let isStopping = false
+  let isStopHidden = false
+  const app = await buildApp({
+    logger,
+    routes,
+    transcoding: {
+      codecFor: route => createReferenceCodec(route, upstreamOf(route.upstream).registry),
+      transportOf: name => upstreamOf(name).transport,
+      defaultTimeoutOf: name => upstreamOf(name).config.timeoutMs,
+    },
+    authentication: {
+      keys,
+      issuer: settings.TOKEN_ISSUER,
+      audience: settings.TOKEN_AUDIENCE,
+      revocations,
+      blindFor: follower.blindFor,
+    },
+    publicUrl: settings.PUBLIC_URL,
+    corsOrigins: settings.CORS_ORIGINS,
+    trustedProxies: settings.TRUSTED_PROXIES,
+    bodyLimit: settings.BODY_LIMIT,
+    sampleRatio: settings.TRACE_SAMPLE_RATIO,
+    healthChecks,
+    isStopping: () => isStopping,
+    isReady: () => !isStopping || isStopHidden,
+    registerDocs: instance =>
+      registerDocs(instance, {
+        document: buildOpenApi(routes, { title: 'Gatehouse', version: '1', publicUrl: settings.PUBLIC_URL }),
+      }),
+  })
+
+  return {
+    async listen() {
+      await app.listen({ host: settings.LISTEN_HOST, port: settings.GATEWAY_PORT })
+      logger.info({ routes: routes.length }, 'the gateway is listening')
+    },
+    async ready(timeoutMs) {
+      const deadline = performance.now() + timeoutMs
+      while (performance.now() < deadline && !(await isHealthy(healthChecks))) await delay(50)
+    },
+    hideStop() {
+      isStopHidden = true
+    },
+    stages: [
+      {
+        name: 'readiness',
+        stop: () => {
+          isStopping = true
+          return delay(settings.DRAIN_DELAY_MS)
+        },
+      },
+      { name: 'http', stop: () => app.close() },
+      { name: 'revocations', stop: () => follower.stop() },
+      {
+        name: 'upstreams',
+        stop: () => {
+          auth.close()
+          revocationService.close()
+          return Promise.all(upstreams.map(({ transport }) => transport.close()))
+        },
+      },
+      { name: 'telemetry', stop: () => telemetry.shutdown() },
+    ],
+  }
+}

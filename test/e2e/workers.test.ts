@@ -1,0 +1,100 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import t from 'tap'
+import { request, signUp, whoAmI } from '../support/rest-client.ts'
+import type { LogEntry, TestProcess } from '../support/test-process.ts'
+import { startSystem } from '../support/test-system.ts'
+import { until } from '../support/until.ts'
+
+const system = await startSystem(t, { env: { GATEWAY_WORKERS: '2', DRAIN_DELAY_MS: '300' } })
+const { gateway } = system
+await gateway.entry(({ msg }) => msg === 'the workers are listening')
+const { accessToken } = await signUp(system.url)
+
+const isListening = ({ msg }: LogEntry) => msg === 'the gateway is listening'
+
+/** The workers that have listened, the latest last. */
+function workerPids(process: TestProcess): unknown[] {
+  return process.entries.filter(isListening).map(({ pid }) => pid)
+}
+
+/** Clients that ask without a pause while `during` runs. @returns how many answers there were of each kind. */
+async function underLoad(during: () => Promise<unknown>): Promise<Record<string, number>> {
+  const answers: Record<string, number> = {}
+  let isOver = false
+  const clients = Array.from({ length: 8 }, async () => {
+    while (!isOver) {
+      const what = await whoAmI(system.url, accessToken).then(
+        ({ status }) => `${status}`,
+        error => `${(error as Error).cause ?? error}`,
+      )
+      answers[what] = (answers[what] ?? 0) + 1
+    }
+  })
+  await during()
+  isOver = true
+  await Promise.all(clients)
+  return answers
+}
+
+t.test('both workers serve the one port, and neither is the process that hands out connections', async t => {
+  const pids = workerPids(gateway)
+  t.equal(new Set(pids).size, 2)
+  t.notOk(pids.includes(gateway.pid))
+  const served = () =>
+    new Set(gateway.entries.filter(({ msg }) => msg === 'request').map(({ pid }) => pid)) as Set<unknown>
+  await underLoad(() =>
+    until(
+      async () => served().size,
+      size => size === 2,
+    ),
+  )
+  t.same([...served()].sort(), [...pids].sort())
+})
+
+t.test('SIGHUP replaces each worker under load, and no request fails', async t => {
+  const before = workerPids(gateway)
+  let unready = 0
+  const answers = await underLoad(async () => {
+    gateway.signal('SIGHUP')
+    let isRolled = false
+    const rolled = gateway
+      .entry(({ msg }) => msg === 'rolled the workers')
+      .finally(() => {
+        isRolled = true
+      })
+    while (!isRolled) {
+      if ((await request('GET', `${system.url}/readyz`)).status !== 200) unready++
+      await delay(20)
+    }
+    await rolled
+  })
+  t.same(Object.keys(answers), ['200'])
+  t.equal(unready, 0, 'it is ready all the while')
+  const after = workerPids(gateway).slice(-2)
+  t.equal(new Set([...before, ...after]).size, 4)
+  t.comment(answers)
+})
+
+t.test('a worker that dies is replaced', async t => {
+  const [victim] = workerPids(gateway).slice(-1)
+  const died = gateway.entry(({ msg }) => msg === 'a worker died')
+  process.kill(Number(victim), 'SIGKILL')
+  t.match(await died, { worker: victim, how: 'SIGKILL' })
+  await until(
+    async () => workerPids(gateway).length,
+    count => count === 5,
+  )
+  t.equal((await whoAmI(system.url, accessToken)).status, 200)
+})
+
+t.test('told to stop it answers what is in flight, and ends all its workers', async t => {
+  system.userSvc.signal('SIGSTOP')
+  const answer = whoAmI(system.url, accessToken)
+  await delay(100)
+  const stopped = gateway.stop()
+  await gateway.entry(({ msg, reason }) => msg === 'stopping' && reason === 'the gateway stops')
+  system.userSvc.signal('SIGCONT')
+  t.equal((await answer).status, 200)
+  t.equal(await stopped, 'exit code 0')
+  for (const pid of workerPids(gateway)) t.throws(() => process.kill(Number(pid), 0), { code: 'ESRCH' })
+})
