@@ -8,6 +8,8 @@
  * presented, cannot vouch for any of its tokens again: its user signs in.
  */
 import type { Redis } from 'ioredis'
+import { redisOperation } from '#runtime/redis.ts'
+import { activeSpanContext, withSpan } from '#runtime/telemetry.ts'
 import { redisUnavailable } from './errors.ts'
 
 /**
@@ -95,6 +97,11 @@ export function createRefreshFamilies(options: RefreshFamiliesOptions): RefreshF
   options.redis.defineCommand('startFamily', { numberOfKeys: 1, lua: START })
   options.redis.defineCommand('rotateFamily', { numberOfKeys: 1, lua: ROTATE })
   const redis = options.redis as Redis & Scripts
+  const operations = {
+    start: redisOperation(redis, 'EVALSHA', 'startFamily'),
+    rotate: redisOperation(redis, 'EVALSHA', 'rotateFamily'),
+    lastUsed: redisOperation(redis, 'BATCH HGET'),
+  }
   /** What Redis' clock shows when ours, which never jumps, shows 0. Every answer corrects it. */
   let redisEpoch = 0
 
@@ -104,12 +111,8 @@ export function createRefreshFamilies(options: RefreshFamiliesOptions): RefreshF
    */
   async function rotate(sessionId: string, generation: number, ttlMs: number): Promise<RotationOutcome | undefined> {
     const deadline = redisEpoch + performance.now() + timeoutMs
-    const [outcome, detail, now] = await redis.rotateFamily(
-      familyKey(sessionId),
-      generation,
-      graceMs,
-      ttlMs,
-      Math.floor(deadline),
+    const [outcome, detail, now] = await withSpan(activeSpanContext(), operations.rotate, () =>
+      redis.rotateFamily(familyKey(sessionId), generation, graceMs, ttlMs, Math.floor(deadline)),
     )
     redisEpoch = now - performance.now()
     if (outcome === 'late') return undefined
@@ -120,7 +123,9 @@ export function createRefreshFamilies(options: RefreshFamiliesOptions): RefreshF
 
   return {
     start: async (sessionId, ttlMs) => {
-      await orUnavailable(redis.startFamily(familyKey(sessionId), ttlMs))
+      await orUnavailable(
+        withSpan(activeSpanContext(), operations.start, () => redis.startFamily(familyKey(sessionId), ttlMs)),
+      )
     },
     async rotate(sessionId, generation, ttlMs) {
       // Too late at first sight is a clock that is not known yet, or was set: the second try knows it.
@@ -133,7 +138,8 @@ export function createRefreshFamilies(options: RefreshFamiliesOptions): RefreshF
     async lastUsed(sessionIds) {
       const pipeline = redis.pipeline()
       for (const id of sessionIds) pipeline.hget(familyKey(id), 'rotated_at')
-      const replies = (await orUnavailable(pipeline.exec())) ?? []
+      const replies =
+        (await orUnavailable(withSpan(activeSpanContext(), operations.lastUsed, () => pipeline.exec()))) ?? []
       const lastUsed = new Map<string, Date>()
       for (const [index, id] of sessionIds.entries()) {
         const [error, rotatedAt] = replies[index] ?? []

@@ -5,6 +5,7 @@
 import fastifyCookie from '@fastify/cookie'
 import fastifyCors from '@fastify/cors'
 import fastifyHelmet from '@fastify/helmet'
+import { context } from '@opentelemetry/api'
 import Fastify, {
   type FastifyBaseLogger,
   type FastifyError,
@@ -18,7 +19,7 @@ import { createBrokenRequestHandler } from './broken-request.ts'
 import type { Route } from './contract/route-table.ts'
 import { registerDrain } from './drain.ts'
 import { type AuthenticationOptions, registerAuthentication } from './edge/authentication.ts'
-import { beginRequestTrace, logRequest, registerRequestTrace } from './edge/request-trace.ts'
+import { beginRequestTrace, endRequestTrace, registerRequestTrace } from './edge/request-trace.ts'
 import { type HealthCheck, registerHealth } from './health.ts'
 import { allowedMethods, verbStrategy } from './routing.ts'
 import { HttpProblem, toProblem } from './transcoding/problem.ts'
@@ -65,8 +66,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
       const [request, reply] = [refused as FastifyRequest, answer as FastifyReply]
       beginRequestTrace(request, reply, options.sampleRatio)
       answerError(error, request, reply)
-      logRequest(request, reply)
-      request.trace.span?.end()
+      endRequestTrace(request, reply)
     },
   })
 
@@ -105,7 +105,8 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
     const encoding = request.headers['content-encoding'] ?? 'identity'
-    if (encoding.toLowerCase() === 'identity') done(null, body)
+    // A body is read outside of the context in which its request began.
+    if (encoding.toLowerCase() === 'identity') context.with(request.trace.context, done, undefined, null, body)
     else done(new HttpProblem('unsupported_media_type'))
   })
 

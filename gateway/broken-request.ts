@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import { context } from '@opentelemetry/api'
 import type { Logger } from '#runtime/logger.ts'
-import { startRequestTrace } from '#runtime/telemetry.ts'
+import { acceptTrace } from '#runtime/telemetry.ts'
 import { HttpProblem, type HttpProblemCode, toProblem } from './transcoding/problem.ts'
 
 const CODES: Record<string, HttpProblemCode> = {
@@ -19,11 +19,7 @@ export function createBrokenRequestHandler(logger: Logger): (error: NodeJS.Errno
       socket.destroy()
       return
     }
-    const { context: traceContext, spanContext } = startRequestTrace(
-      'broken request',
-      { traceparent: undefined, tracestate: undefined },
-      { trusted: false },
-    )
+    const { context: traceContext, spanContext } = acceptTrace(undefined, undefined, 0)
     const { traceId } = spanContext
     const { problem } = toProblem(new HttpProblem(CODES[error.code ?? ''] ?? 'bad_request'), { path: '', traceId })
     context.with(traceContext, () => logger.info({ status: problem.status, reason: error.code }, 'broken request'))

@@ -12,8 +12,9 @@ import {
   Metadata,
   type ServiceError,
 } from '@grpc/grpc-js'
-import { fromGrpcError } from './status.ts'
-import { activeSpanContext, traceHeaders } from './telemetry.ts'
+import { type SpanContext, SpanKind } from '@opentelemetry/api'
+import { Code, fromGrpcError } from './status.ts'
+import { activeSpanContext, childOf, isSampled, recordSpan, serverOf, traceHeaders } from './telemetry.ts'
 
 export interface CallSettings {
   /** Milliseconds; 2000 unless given. */
@@ -23,14 +24,21 @@ export interface CallSettings {
   signal?: AbortSignal
 }
 
-type UnaryMethod<Q, R> = (
-  request: Q,
-  metadata: Metadata,
-  options: Partial<CallOptions>,
-  callback: (error: ServiceError | null, response: R) => void,
-) => { cancel(): void }
+interface Method {
+  /** On the wire, as grpc-js notes it on the functions that it makes. */
+  readonly path?: string
+}
 
-type StreamMethod<Q, R> = (request: Q, metadata: Metadata, options?: Partial<CallOptions>) => ClientReadableStream<R>
+type UnaryMethod<Q, R> = Method &
+  ((
+    request: Q,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: R) => void,
+  ) => { cancel(): void })
+
+type StreamMethod<Q, R> = Method &
+  ((request: Q, metadata: Metadata, options?: Partial<CallOptions>) => ClientReadableStream<R>)
 
 /** @param address as gRPC names it, such as `dns:///auth-svc:50051` or `127.0.0.1:50051`. */
 export function createClient<C extends GrpcClient>(
@@ -58,8 +66,11 @@ export function callUnary<Q, R>(
 ): Promise<R> {
   return new Promise((resolve, reject) => {
     const deadline = Date.now() + (settings.timeoutMs ?? 2000)
-    const call = method.call(client, request, metadataOf(settings), { deadline }, (error, response) => {
+    const span = beginCall(client, method)
+    const metadata = metadataOf(settings, span.spanContext)
+    const call = method.call(client, request, metadata, { deadline }, (error, response) => {
       release()
+      span.end(error?.code)
       if (error) reject(fromGrpcError(error))
       else resolve(response)
     })
@@ -74,15 +85,19 @@ export async function* callServerStream<Q, R>(
   request: Q,
   settings: Omit<CallSettings, 'timeoutMs'> = {},
 ): AsyncGenerator<R, void, void> {
-  const call = method.call(client, request, metadataOf(settings))
+  const span = beginCall(client, method)
+  const call = method.call(client, request, metadataOf(settings, span.spanContext))
   const release = cancelAt(settings.signal, call)
+  let code: Code | undefined
   try {
     yield* call as AsyncIterable<R>
   } catch (error) {
+    code = (error as ServiceError).code
     throw fromGrpcError(error as ServiceError)
   } finally {
     release()
     call.cancel()
+    span.end(code)
   }
 }
 
@@ -94,9 +109,42 @@ function cancelAt(signal: AbortSignal | undefined, call: { cancel(): void }): ()
   return () => signal?.removeEventListener('abort', cancel)
 }
 
-function metadataOf(settings: { token?: string }): Metadata {
+interface CallSpan {
+  /** What the call's metadata names as its parent. */
+  readonly spanContext: SpanContext | undefined
+  /** @param code absent for success. */
+  end(code?: Code): void
+}
+
+/** A span for the call if what makes it is sampled; else the call belongs to what makes it. */
+function beginCall(client: GrpcClient, method: Method): CallSpan {
+  const parent = activeSpanContext()
+  if (!isSampled(parent)) return { spanContext: parent, end: () => {} }
+  const spanContext = childOf(parent)
+  const startedAt = performance.now()
+  const name = method.path?.slice(1) ?? 'grpc'
+  return {
+    spanContext,
+    end: (code = Code.OK) =>
+      recordSpan({
+        name,
+        kind: SpanKind.CLIENT,
+        spanContext,
+        parent,
+        startedAt,
+        attributes: {
+          'rpc.system.name': 'grpc',
+          'rpc.method': name,
+          'rpc.status_code': Code[code],
+          ...serverOf(client.getChannel().getTarget()),
+        },
+        errorType: code === Code.OK ? undefined : Code[code],
+      }),
+  }
+}
+
+function metadataOf(settings: { token?: string }, spanContext: SpanContext | undefined): Metadata {
   const metadata = new Metadata()
-  const spanContext = activeSpanContext()
   if (spanContext !== undefined) {
     for (const [name, value] of Object.entries(traceHeaders(spanContext))) metadata.set(name, value)
   }

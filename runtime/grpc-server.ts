@@ -14,7 +14,7 @@ import {
   type ServiceDefinition,
   status,
 } from '@grpc/grpc-js'
-import { context, SpanStatusCode } from '@opentelemetry/api'
+import { context, SpanKind } from '@opentelemetry/api'
 import { HealthImplementation } from 'grpc-health-check'
 import { AccessLevel, methodName, type Policy, requirePolicy, serviceOf } from './contract.ts'
 import type { Logger } from './logger.ts'
@@ -28,7 +28,7 @@ import {
 } from './principal.ts'
 import { compileRules, type MessageValidator } from './rules.ts'
 import { invalidArgument, permissionDenied, StatusError, toGrpcError, unauthenticated } from './status.ts'
-import { startRequestTrace } from './telemetry.ts'
+import { continueTrace, isSampled, type RequestTrace, recordSpan, serverOf } from './telemetry.ts'
 
 /** What a handler knows of its call besides the message. */
 export interface Call {
@@ -68,6 +68,8 @@ export interface GrpcServer {
   /** Finishes what is in flight and accepts nothing new. */
   stop(): Promise<void>
 }
+
+type ServerCall = ServerUnaryCall<object, object> | ServerWritableStream<object, object>
 
 interface Method {
   readonly name: string
@@ -141,7 +143,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   function serveUnary(method: Method, handler: UnaryHandler): handleUnaryCall<object, object> {
     return (grpc: ServerUnaryCall<object, object>, callback) => {
       const controller = abortWith(grpc)
-      void observe(method, grpc.metadata, async () => {
+      void observe(method, grpc, async () => {
         const call = await admit(method, grpc.request, grpc.metadata, controller.signal)
         return handler(grpc.request, call)
       }).then(
@@ -155,7 +157,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     return (grpc: ServerWritableStream<object, object>) => {
       const controller = abortWith(grpc)
       streams.add(controller)
-      void observe(method, grpc.metadata, async () => {
+      void observe(method, grpc, async () => {
         const call = await admit(method, grpc.request, grpc.metadata, controller.signal)
         for await (const message of handler(grpc.request, call)) {
           if (controller.signal.aborted) return
@@ -171,10 +173,10 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   }
 
   /** One log line and, if the trace is sampled, one span a call; everything within belongs to the caller's trace. */
-  async function observe<R>(method: Method, metadata: Metadata, work: () => Promise<R>): Promise<R> {
+  async function observe<R>(method: Method, grpc: ServerCall, work: () => Promise<R>): Promise<R> {
     const started = performance.now()
-    const headers = { traceparent: first(metadata, 'traceparent'), tracestate: first(metadata, 'tracestate') }
-    const requestTrace = startRequestTrace(method.name, headers, { trusted: true })
+    const { metadata } = grpc
+    const requestTrace = continueTrace(first(metadata, 'traceparent'), metadata.get('tracestate').join() || undefined)
     return context.with(requestTrace.context, async () => {
       let code = status.OK
       try {
@@ -188,14 +190,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
       } finally {
         const ms = Math.round((performance.now() - started) * 100) / 100
         logger.info({ method: method.name, code: status[code], ms }, 'call')
-        const span = requestTrace.span
-        span?.setAttributes({
-          'rpc.system.name': 'grpc',
-          'rpc.method': method.name,
-          'rpc.response.status_code': status[code],
-        })
-        if (code !== status.OK) span?.setStatus({ code: SpanStatusCode.ERROR })
-        span?.end()
+        if (isSampled(requestTrace.spanContext)) recordCall(method, grpc, requestTrace, started, code)
       }
     })
   }
@@ -223,6 +218,40 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
       throw error
     })
   }
+}
+
+// What of a call's codes is the server's fault (semantic conventions for gRPC, "Server span").
+const SERVER_ERRORS: readonly status[] = [
+  status.UNKNOWN,
+  status.DEADLINE_EXCEEDED,
+  status.UNIMPLEMENTED,
+  status.INTERNAL,
+  status.UNAVAILABLE,
+  status.DATA_LOSS,
+]
+
+function recordCall(
+  { name }: Method,
+  grpc: ServerCall,
+  { spanContext, parent }: RequestTrace,
+  startedAt: number,
+  code: status,
+): void {
+  recordSpan({
+    name,
+    kind: SpanKind.SERVER,
+    spanContext,
+    parent,
+    startedAt,
+    attributes: {
+      'rpc.system.name': 'grpc',
+      'rpc.method': name,
+      'rpc.status_code': status[code],
+      'client.address': first(grpc.metadata, CLIENT_ADDRESS),
+      ...serverOf(grpc.getHost()),
+    },
+    errorType: SERVER_ERRORS.includes(code) ? status[code] : undefined,
+  })
 }
 
 interface Health {

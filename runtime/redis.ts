@@ -1,5 +1,6 @@
 import { Redis, type RedisOptions } from 'ioredis'
 import type { Logger } from './logger.ts'
+import type { ClientOperation } from './telemetry.ts'
 
 /**
  * A connection that fails fast and comes back by itself: a command waits for at most a second, connected or not, and
@@ -23,4 +24,22 @@ export function createRedis(url: string, logger: Logger, options: RedisOptions =
     reported = false
   })
   return redis
+}
+
+/**
+ * What `withSpan` tells of a command (semantic conventions for Redis).
+ * @param script by which name EVALSHA runs it.
+ */
+export function redisOperation({ options }: Redis, command: string, script?: string): ClientOperation {
+  return {
+    name: script === undefined ? command : `${command} ${script}`,
+    attributes: {
+      'db.system.name': 'redis',
+      'db.operation.name': command,
+      'db.namespace': String(options.db ?? 0),
+      'db.stored_procedure.name': script,
+      'server.address': options.host,
+      'server.port': options.port,
+    },
+  }
 }

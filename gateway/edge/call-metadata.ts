@@ -1,18 +1,20 @@
 import type { FastifyRequest } from 'fastify'
 import { CLIENT_ADDRESS, CLIENT_USER_AGENT } from '#runtime/principal.ts'
-import { traceHeaders } from '#runtime/telemetry.ts'
 import type { CallMetadata } from '../upstream/transport.ts'
 
 /**
  * What goes on to the upstream besides the message. It is made here from nothing, so that no header of a client passes
  * by itself, whatever its spelling: identity is the caller's own token, and only when it was verified.
+ * @param traceparent of the span that makes the call.
  */
-export function callMetadata(request: FastifyRequest): CallMetadata {
+export function callMetadata(request: FastifyRequest, traceparent: string): CallMetadata {
   const metadata: Record<string, string> = {
-    ...traceHeaders(request.trace.spanContext),
+    traceparent,
     [CLIENT_ADDRESS]: request.ip,
     [CLIENT_USER_AGENT]: asciiOf(request.headers['user-agent'] ?? ''),
   }
+  const { traceState } = request.trace.spanContext
+  if (traceState !== undefined) metadata['tracestate'] = traceState.serialize()
   if (request.principal !== undefined) metadata['authorization'] = request.headers.authorization ?? ''
   return metadata
 }

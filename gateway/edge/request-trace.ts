@@ -1,11 +1,16 @@
-/** The trace of a request: W3C Trace Context in, the ids in each log line and in the answer. */
-import { context, SpanStatusCode } from '@opentelemetry/api'
+/** The trace of a request: W3C Trace Context in, the ids in each log line and in the answer, a server span if sampled. */
+import { type Attributes, context, SpanKind } from '@opentelemetry/api'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { type RequestTrace, startRequestTrace, traceHeaders } from '#runtime/telemetry.ts'
+import { acceptTrace, isSampled, type RequestTrace, recordSpan } from '#runtime/telemetry.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
     trace: RequestTrace
+  }
+
+  interface FastifyContextConfig {
+    /** The route as the contract writes it, where it comes from the contract. */
+    template?: string
   }
 }
 
@@ -14,18 +19,12 @@ const REQUEST_ID = /^[\w.:-]{1,128}$/
 
 /** Begins the request's trace and says so in the answer. */
 export function beginRequestTrace(request: FastifyRequest, reply: FastifyReply, sampleRatio: number): void {
-  const { traceparent, tracestate } = request.headers
-  request.trace = startRequestTrace(
-    `${request.method} ${request.routeOptions?.url ?? ''}`,
-    { traceparent: single(traceparent), tracestate: joined(tracestate) },
-    { trusted: false, ratio: sampleRatio },
-  )
-  const { traceId } = request.trace.spanContext
-  const given = single(request.headers['x-request-id'])
-  request.id = given !== undefined && REQUEST_ID.test(given) ? given : traceId
+  const { traceparent, tracestate, 'x-request-id': given } = request.headers
+  request.trace = acceptTrace(single(traceparent), joined(tracestate), sampleRatio)
+  request.id = typeof given === 'string' && REQUEST_ID.test(given) ? given : request.trace.spanContext.traceId
   reply.header('x-request-id', request.id)
   // W3C Trace Context Level 2, "traceresponse": the trace that this request became part of.
-  reply.header('traceresponse', traceHeaders(request.trace.spanContext).traceparent)
+  reply.header('traceresponse', request.trace.traceparent)
 }
 
 /** Must be registered before any other hook, so that everything happens within the trace. */
@@ -38,27 +37,20 @@ export function registerRequestTrace(app: FastifyInstance, { sampleRatio }: { sa
   })
 
   app.addHook('onResponse', (request, reply, done) => {
-    logRequest(request, reply)
-    const { span } = request.trace
-    span?.setAttributes({
-      'http.request.method': request.method,
-      'http.route': routeOf(request),
-      'http.response.status_code': reply.statusCode,
-    })
-    if (reply.statusCode >= 500) span?.setStatus({ code: SpanStatusCode.ERROR })
-    span?.end()
+    endRequestTrace(request, reply)
     done()
   })
 }
 
-/** The line of a request in the access log. */
-export function logRequest(request: FastifyRequest, reply: FastifyReply): void {
+/** The line of a request in the access log and, if it is sampled, its span. */
+export function endRequestTrace(request: FastifyRequest, reply: FastifyReply): void {
+  const route = routeOf(request)
   context.with(request.trace.context, () => {
     request.log.info(
       {
         request_id: request.id,
         method: request.method,
-        route: routeOf(request),
+        route: route ?? 'unmatched',
         status: reply.statusCode,
         ms: Math.round(reply.elapsedTime * 100) / 100,
         ...(request.principal && { user_id: request.principal.userId }),
@@ -66,10 +58,55 @@ export function logRequest(request: FastifyRequest, reply: FastifyReply): void {
       'request',
     )
   })
+  if (isSampled(request.trace.spanContext)) recordServerSpan(request, reply, route)
 }
 
-function routeOf(request: FastifyRequest): string {
-  return request.routeOptions?.url ?? 'unmatched'
+function recordServerSpan(request: FastifyRequest, reply: FastifyReply, route: string | undefined): void {
+  const { spanContext, parent } = request.trace
+  const attributes = serverAttributes(request, reply.statusCode, route)
+  const method = attributes['http.request.method'] === '_OTHER' ? 'HTTP' : request.method
+  recordSpan({
+    name: route === undefined ? method : `${method} ${route}`,
+    kind: SpanKind.SERVER,
+    spanContext,
+    parent,
+    startedAt: performance.now() - reply.elapsedTime,
+    attributes,
+    errorType: reply.statusCode >= 500 ? String(reply.statusCode) : undefined,
+  })
+}
+
+// RFC 9110 section 9 and RFC 5789; others could be any in number.
+const KNOWN_METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH'])
+
+/** Semantic conventions for HTTP spans, "HTTP server". Values of the query are left out: they may be anybody's secret. */
+function serverAttributes(request: FastifyRequest, status: number, route: string | undefined): Attributes {
+  const { method, headers, raw, socket } = request
+  const target = raw.url ?? '/'
+  const mark = target.indexOf('?')
+  const known = KNOWN_METHODS.has(method)
+  return {
+    'http.request.method': known ? method : '_OTHER',
+    'http.request.method_original': known ? undefined : method,
+    'http.route': route,
+    'http.response.status_code': status,
+    'url.scheme': request.protocol,
+    'url.path': mark === -1 ? target : target.slice(0, mark),
+    'url.query': mark === -1 ? undefined : target.slice(mark + 1).replace(/=[^&]*/g, '=REDACTED'),
+    'server.address': request.hostname || undefined,
+    'server.port': request.port ?? undefined,
+    'client.address': request.ip,
+    'network.peer.address': socket.remoteAddress,
+    'network.peer.port': socket.remotePort,
+    'network.protocol.version': raw.httpVersion,
+    'user_agent.original': headers['user-agent'],
+  }
+}
+
+function routeOf(request: FastifyRequest): string | undefined {
+  // What the router refuses has options without a configuration.
+  const { config, url } = request.routeOptions
+  return config?.template ?? url
 }
 
 /** A header that must stand once: given twice it says nothing reliable. */

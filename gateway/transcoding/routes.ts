@@ -11,8 +11,8 @@ import type { PathTemplate } from '../contract/path-template.ts'
 import type { Route } from '../contract/route-table.ts'
 import type { Authenticate } from '../edge/authentication.ts'
 import { authorize } from '../edge/authorization.ts'
-import { callMetadata } from '../edge/call-metadata.ts'
 import { assertSameSite } from '../edge/cross-site.ts'
+import { createUpstreamCall } from '../edge/upstream-call.ts'
 import type { Transport } from '../upstream/transport.ts'
 import type { Codec, CookieChange } from './codec.ts'
 import { HttpProblem } from './problem.ts'
@@ -44,7 +44,7 @@ export function registerRoutes(app: FastifyInstance, options: RoutesOptions): vo
 function registerRoute(app: FastifyInstance, route: Route, options: RoutesOptions): void {
   const { policy, template } = route
   const codec = options.codecFor(route)
-  const transport = options.transportOf(route.upstream)
+  const call = createUpstreamCall(options.transportOf(route.upstream), route)
   const timeoutMs = policy.timeout ? durationMs(policy.timeout) : options.defaultTimeoutOf(route.upstream)
   const successStatus = policy.successStatus || 200
   const cookieNames = route.descriptor.input.fields.flatMap(field => cookieOf(field)?.name ?? [])
@@ -52,6 +52,7 @@ function registerRoute(app: FastifyInstance, route: Route, options: RoutesOption
   app.route({
     method: route.httpMethod,
     ...toFastifyPath(template),
+    config: { template: template.source },
     onRequest: async request => {
       request.principal = await options.authenticate(request, policy)
       authorize(policy, request.principal)
@@ -65,13 +66,7 @@ function registerRoute(app: FastifyInstance, route: Route, options: RoutesOption
       if (pathValues === undefined) throw new HttpProblem('route_not_found')
       const body = request.body instanceof Uint8Array ? request.body : undefined
       const message = codec.encode({ pathValues, query, body, cookies: request.cookies })
-      const response = await transport.unary(
-        route.rpcPath,
-        message,
-        callMetadata(request),
-        Date.now() + timeoutMs,
-        whenClientLeaves(reply),
-      )
+      const response = await call(request, message, Date.now() + timeoutMs, whenClientLeaves(reply))
       const answer = codec.decode(response)
       for (const revocation of answer.revocations) options.revoke(revocation)
       for (const change of answer.cookies) writeCookie(reply, change)

@@ -22,6 +22,7 @@ export function createGrpcJsTransport({ address, maxMessageLength }: GrpcJsOptio
     'grpc.keepalive_timeout_ms': 2_000,
   })
   const transport: Transport = {
+    address,
     unary(method, message, metadata, deadline, signal) {
       return new Promise((resolve, reject) => {
         const call = client.makeUnaryRequest(

@@ -17,6 +17,8 @@ export class NotProcessedError extends StatusError {
 export type CallMetadata = Readonly<Record<string, string>>
 
 export interface Transport {
+  /** Of the upstream, as gRPC names it. */
+  readonly address: string
   /**
    * One unary call.
    * @param method the path on the wire, `/auth.v1.AuthService/Login`.

@@ -382,7 +382,7 @@ t.test('one trace goes through: in, on, into the log and into the answer', async
   const [received] = upstream.received
   t.match(received?.metadata['traceparent'], new RegExp(`^00-${traceId}-`))
   t.equal(received?.metadata['tracestate'], 'a=1,b=2')
-  t.match(state.lines.at(-1), { route: '/v1/items/:p2', status: 200, request_id: 'my-request.1' })
+  t.match(state.lines.at(-1), { route: '/v1/items/{id}', status: 200, request_id: 'my-request.1' })
 
   for (const traceparent of [
     '',

@@ -96,6 +96,7 @@ export function createHttp2Transport(options: Http2TransportOptions): Transport 
   let closed: Promise<void> | undefined
 
   const transport: Transport = {
+    address,
     unary(method, message, metadata, deadline, signal) {
       if (closed !== undefined) return Promise.reject(unavailable('The transport is closed'))
       return new Promise((resolve, reject) => {
