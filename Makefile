@@ -53,6 +53,10 @@ reset: down ## stops it and deletes all its data
 test: $(INSTALLED) ## runs the tests, or some: make test FILES=test/runtime/rules.test.ts
 	@node test/support/runner.ts $(FILES)
 
+.PHONY: bench
+bench: $(INSTALLED) ## what a request costs against the budgets, as a table; on a machine that does nothing else
+	@node test/bench/bench.ts
+
 .PHONY: check
 check: $(INSTALLED) ## contract, generated code, types, lint, unused code, layout
 	buf lint

@@ -16,11 +16,17 @@ const IMPORTS = [
   'node_modules/google-proto-files/google/api/http.proto',
 ]
 
+/** As `buildImage`, read. */
+export function buildContract(files: Record<string, string>): FileRegistry {
+  return parseContract(buildImage(files))
+}
+
 /**
  * Compiles `.proto` texts, by path, with buf: a contract as a user of the gateway would write it.
+ * @returns the image that a gateway takes.
  * @throws with buf's own words for a text that does not compile.
  */
-export function buildContract(files: Record<string, string>): FileRegistry {
+export function buildImage(files: Record<string, string>): Uint8Array {
   const folder = mkdtempSync(path.join(tmpdir(), 'contract-'))
   try {
     for (const [name, text] of Object.entries(files)) {
@@ -33,9 +39,7 @@ export function buildContract(files: Record<string, string>): FileRegistry {
       cpSync(path.join(root, source), path.join(folder, 'imports', name), { recursive: true })
     }
     writeFileSync(path.join(folder, 'buf.yaml'), 'version: v2\nmodules: [{path: own}, {path: imports}]\n')
-    return parseContract(
-      execFileSync(buf, ['build', '--as-file-descriptor-set', '-o', '-#format=binpb'], { cwd: folder }),
-    )
+    return execFileSync(buf, ['build', '--as-file-descriptor-set', '-o', '-#format=binpb'], { cwd: folder })
   } finally {
     rmSync(folder, { recursive: true })
   }
