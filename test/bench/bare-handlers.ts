@@ -1,0 +1,110 @@
+/**
+ * What the services are compared with, by Fastify: a fixed answer, and a handler that does what a refresh must and
+ * nothing else: one prepared select, one script in Redis, two Ed25519 signatures. Neither checks anything.
+ */
+import { generateKeyPairSync, randomUUID, sign } from 'node:crypto'
+import { Agent, request } from 'node:http'
+import { execa } from 'execa'
+import fastify from 'fastify'
+import { Redis } from 'ioredis'
+import pg from 'pg'
+import { cpuOf } from './service-system.ts'
+
+const CONCURRENCY = 32
+
+const ROTATE = `
+local current = tonumber(redis.call('HGET', KEYS[1], 'generation') or '0')
+redis.call('HSET', KEYS[1], 'generation', current + 1)
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+return current + 1
+`
+
+export interface BareCosts {
+  /** Microseconds of CPU for a request, of a process of its own. */
+  readonly fixedAnswer: number
+  readonly refresh: number
+}
+
+export async function measureBareHandlers(
+  stores: { postgres: string; redis: string },
+  seconds: number,
+): Promise<BareCosts> {
+  const child = execa(process.execPath, [import.meta.filename, stores.postgres, stores.redis], {
+    detached: true,
+    reject: false,
+  })
+  const pid = child.pid as number
+  try {
+    const { value: port } = await child[Symbol.asyncIterator]().next()
+    const cost = async (path: string) => {
+      await load(Number(port), path, 2)
+      const before = await cpuOf(pid)
+      const answers = await load(Number(port), path, seconds)
+      return ((await cpuOf(pid)) - before) / answers
+    }
+    return { fixedAnswer: await cost('/fixed'), refresh: await cost('/refresh') }
+  } finally {
+    child.kill()
+    await child
+  }
+}
+
+/** @returns how many answers came. */
+async function load(port: number, path: string, seconds: number): Promise<number> {
+  const agent = new Agent({ keepAlive: true, maxSockets: CONCURRENCY })
+  const end = performance.now() + seconds * 1000
+  let answers = 0
+  async function loop(): Promise<void> {
+    const body = path === '/fixed' ? '' : JSON.stringify({ refreshToken: randomUUID() })
+    const method = body === '' ? 'GET' : 'POST'
+    const headers = body === '' ? {} : { 'content-type': 'application/json', 'content-length': body.length }
+    while (performance.now() < end) {
+      await new Promise<void>((resolve, reject) => {
+        const sent = request({ port, agent, method, path, headers }, response => {
+          response.resume().on('end', resolve)
+          if (response.statusCode !== 200) reject(new Error(`${path} answered ${response.statusCode}`))
+        })
+        sent.on('error', reject).end(body)
+      })
+      answers++
+    }
+  }
+  await Promise.all(Array.from({ length: CONCURRENCY }, loop))
+  agent.destroy()
+  return answers
+}
+
+async function serve(postgres: string, redisUrl: string): Promise<void> {
+  const pool = new pg.Pool({ connectionString: postgres, max: 5 })
+  const redis = new Redis(redisUrl)
+  redis.defineCommand('bareRotate', { numberOfKeys: 1, lua: ROTATE })
+  const { bareRotate } = redis as unknown as { bareRotate(key: string, ttlMs: number): Promise<number> }
+  const { privateKey } = generateKeyPairSync('ed25519')
+  const signed = (claims: object) => {
+    const input = `${encode({ alg: 'EdDSA', typ: 'JWT' })}.${encode(claims)}`
+    return `${input}.${sign(null, Buffer.from(input), privateKey).toString('base64url')}`
+  }
+  const app = fastify()
+  app.get('/fixed', (_request, reply) => reply.send({ id: 'fixed' }))
+  app.post<{ Body: { refreshToken: string } }>('/refresh', async ({ body }) => {
+    const { refreshToken } = body
+    const { rows } = await pool.query({
+      name: 'session',
+      text: 'select id, user_id, expires_at from auth.sessions where id = $1',
+      values: [refreshToken],
+    })
+    const generation = await bareRotate.call(redis, `bare:${refreshToken}`, 60_000)
+    const sub = rows[0]?.user_id ?? refreshToken
+    return {
+      accessToken: signed({ sub, sid: refreshToken, exp: 1 }),
+      refreshToken: signed({ sid: refreshToken, generation }),
+    }
+  })
+  console.log(new URL(await app.listen({ port: 0 })).port)
+}
+
+function encode(value: object): string {
+  return Buffer.from(JSON.stringify(value)).toString('base64url')
+}
+
+if (import.meta.main) await serve(String(process.argv[2]), String(process.argv[3]))
