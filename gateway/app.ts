@@ -4,7 +4,6 @@
  */
 import fastifyCookie from '@fastify/cookie'
 import fastifyCors from '@fastify/cors'
-import fastifyHelmet from '@fastify/helmet'
 import { context } from '@opentelemetry/api'
 import Fastify, {
   type FastifyBaseLogger,
@@ -20,6 +19,7 @@ import type { Route } from './contract/route-table.ts'
 import { registerDrain } from './drain.ts'
 import { type AuthenticationOptions, registerAuthentication } from './edge/authentication.ts'
 import { beginRequestTrace, endRequestTrace, registerRequestTrace } from './edge/request-trace.ts'
+import { registerSecurityHeaders } from './edge/security-headers.ts'
 import { type HealthCheck, registerHealth } from './health.ts'
 import { allowedMethods, verbStrategy } from './routing.ts'
 import { HttpProblem, toProblem } from './transcoding/problem.ts'
@@ -81,23 +81,19 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
       : new HttpProblem('method_not_allowed', { allow: allowed.join(', ') })
   })
 
-  await app.register(fastifyHelmet, {
-    contentSecurityPolicy: {
-      useDefaults: false,
-      directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"], baseUri: ["'none'"], formAction: ["'none'"] },
-    },
-    crossOriginResourcePolicy: { policy: corsOrigins.length > 0 ? 'cross-origin' : 'same-origin' },
-    referrerPolicy: { policy: 'no-referrer' },
-  })
-  await app.register(fastifyCors, {
-    origin: [...corsOrigins],
-    credentials: true,
-    // An OPTIONS that is no preflight is answered as one, rather than refused in plain text.
-    strictPreflight: false,
-    methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
-    exposedHeaders: ['x-request-id', 'traceresponse', 'retry-after', 'www-authenticate'],
-    maxAge: 600,
-  })
+  const hasOrigins = corsOrigins.length > 0
+  await registerSecurityHeaders(app, { crossOrigin: hasOrigins })
+  if (hasOrigins) {
+    await app.register(fastifyCors, {
+      origin: [...corsOrigins],
+      credentials: true,
+      // An OPTIONS that is no preflight is answered as one, rather than refused in plain text.
+      strictPreflight: false,
+      methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
+      exposedHeaders: ['x-request-id', 'traceresponse', 'retry-after', 'www-authenticate'],
+      maxAge: 600,
+    })
+  }
   await app.register(fastifyCookie)
   const authenticate = await registerAuthentication(app, authentication)
 

@@ -11,8 +11,9 @@ const LOOK_MS = 50
 export function registerDrain(app: FastifyInstance, isStopping: () => boolean): void {
   let isClosing = false
 
-  app.addHook('onSend', async (_request, reply) => {
+  app.addHook('onSend', (_request, reply, payload, done) => {
     if (isStopping() || isClosing) reply.header('connection', 'close')
+    done(null, payload)
   })
 
   app.addHook('preClose', async () => {
