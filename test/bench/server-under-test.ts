@@ -28,16 +28,20 @@ export interface GatewayAround {
   readonly redisUrl: string
   /** For the process's environment, settings included. */
   readonly env: NodeJS.ProcessEnv
+  /** Of Node itself, such as `--cpu-prof`. */
+  readonly nodeArgs?: readonly string[]
 }
 
 /** The gateway as it is deployed, with a `gateway.yaml` of its own. @param name also of its files. */
 export async function startGateway(name: string, around: GatewayAround): Promise<ServerUnderTest> {
   const config = path.join(BENCH_DIRECTORY, `${name}.yaml`)
   writeFileSync(config, gatewayFile(around))
-  const server = await startServer(
+  const { command, args } = serviceCommand('gateway')
+  return startServer(
     name,
     port => ({
-      ...serviceCommand('gateway'),
+      command,
+      args: [...(around.nodeArgs ?? []), ...args],
       env: {
         ...around.env,
         GATEWAY_PORT: String(port),
@@ -51,7 +55,6 @@ export async function startGateway(name: string, around: GatewayAround): Promise
     }),
     origin => waitUntilReady(origin, 30_000),
   )
-  return server
 }
 
 export interface ScriptOptions {

@@ -1,0 +1,94 @@
+/** A V8 CPU profile summed up: the time spent in functions themselves, by part of the gateway and by function. */
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+interface ProfileNode {
+  readonly id: number
+  readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number }
+  readonly children?: readonly number[]
+}
+
+/** As `--cpu-prof` writes it. Times in microseconds. */
+export interface CpuProfile {
+  readonly nodes: readonly ProfileNode[]
+  readonly startTime: number
+  readonly samples: readonly number[]
+  readonly timeDeltas: readonly number[]
+}
+
+export interface SelfTime {
+  readonly label: string
+  /** Of the time that was not idle. */
+  readonly fraction: number
+}
+
+/** By the file of a function, the first that fits. Node's own stand last: see `partOf`. */
+const PARTS: readonly (readonly [RegExp, string])[] = [
+  [/gateway\/upstream\//, 'transport'],
+  [/@grpc\/|node:(internal\/)?http2/, 'transport: grpc-js'],
+  [/gateway\/transcoding\/(?!routes)|@bufbuild|runtime\/rules|gateway\/contract/, 'codec'],
+  [/fast-jwt|@fastify\/jwt|edge\/(authentication|token|revocation)|runtime\/principal/, 'token and revocation'],
+  [/edge\/limits|@fastify\/rate-limit/, 'rate limit'],
+  [/ioredis|redis-parser|runtime\/redis/, 'redis client'],
+  [/pino|sonic-boom|runtime\/logger|access-log/, 'log'],
+  [/prom-client|metrics/, 'metrics'],
+  [/opentelemetry|runtime\/telemetry|request-trace/, 'trace'],
+  [/\/gateway\//, 'the rest of the gateway'],
+  [/fastify|find-my-way|fast-|cookie|node:_?http|node:internal\/http/, 'http: fastify, node:http'],
+  [/^node:(net|events|stream|_stream|internal\/stream)/, 'http and transport: sockets'],
+]
+
+const ROOT = path.resolve(import.meta.dirname, '../..')
+
+/** @param from and @param to of the clock of the profile. */
+export function selfTimes(profile: CpuProfile, from: number, to: number): Record<'parts' | 'functions', SelfTime[]> {
+  const partsOf = partsByNode(profile.nodes)
+  const frames = new Map(profile.nodes.map(({ id, callFrame }) => [id, callFrame]))
+  const byPart = new Map<string, number>()
+  const byFunction = new Map<string, number>()
+  let busy = 0
+  let time = profile.startTime
+  profile.samples.forEach((id, at) => {
+    // A delta is the time before its sample; what the sample saw lasted until the next.
+    time += profile.timeDeltas[at] ?? 0
+    const lasted = profile.timeDeltas[at + 1] ?? 0
+    const frame = frames.get(id)
+    if (frame === undefined || time < from || time > to || frame.functionName === '(idle)') return
+    busy += lasted
+    const label = labelOf(frame)
+    byFunction.set(label, (byFunction.get(label) ?? 0) + lasted)
+    const part = partsOf.get(id) ?? 'other'
+    byPart.set(part, (byPart.get(part) ?? 0) + lasted)
+  })
+  const ranked = (times: Map<string, number>) =>
+    [...times].map(([label, spent]) => ({ label, fraction: spent / busy })).sort((a, b) => b.fraction - a.fraction)
+  return { parts: ranked(byPart), functions: ranked(byFunction) }
+}
+
+/**
+ * What Node and V8 do, they do for the caller nearest to it that is neither: a write to a socket belongs to the transport
+ * or to Fastify. Where there is none, as in the parser of requests, the file of Node's says what it is for.
+ */
+function partsByNode(nodes: readonly ProfileNode[]): Map<number, string> {
+  const byId = new Map(nodes.map(node => [node.id, node]))
+  const parts = new Map<number, string>()
+  const visit = (node: ProfileNode, caller: string | undefined): void => {
+    const { url, functionName } = node.callFrame
+    const part = PARTS.find(([pattern]) => pattern.test(url))?.[1]
+    const isForeign = url === '' || url.startsWith('node:')
+    const own = isForeign ? caller : (part ?? 'other')
+    const counted =
+      functionName.startsWith('(') && url === '' ? functionName.slice(1, -1) : (own ?? part ?? 'node: the rest')
+    parts.set(node.id, counted === 'program' ? 'native: system calls, V8' : counted)
+    for (const id of node.children ?? []) visit(byId.get(id) as ProfileNode, own)
+  }
+  const [root] = nodes
+  if (root !== undefined) visit(root, undefined)
+  return parts
+}
+
+function labelOf({ functionName, url, lineNumber }: ProfileNode['callFrame']): string {
+  if (url === '') return functionName
+  const file = url.startsWith('file:') ? path.relative(ROOT, fileURLToPath(url)) : url
+  return `${functionName || '(anonymous)'} ${file}:${lineNumber + 1}`
+}

@@ -1,0 +1,59 @@
+/**
+ * `make profile`: where the gateway's CPU goes under the load of the full edge. Keeps the profile, for the developer tools
+ * of a browser, in .data/profile/, and prints the time that was spent in each part and in each function itself.
+ */
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import path from 'node:path'
+import { USER_PATH } from './contract.ts'
+import { edgeCase } from './edge-case.ts'
+import { type CpuProfile, selfTimes } from './profile-report.ts'
+import { startGateway } from './server-under-test.ts'
+import { openSurroundings } from './surroundings.ts'
+import { accessTokens } from './tokens.ts'
+
+const WARM_UP_SECONDS = 4
+const SECONDS = 8
+const PRINCIPALS = 100
+const TOP = 45
+
+const directory = path.resolve(import.meta.dirname, '../../.data/profile')
+mkdirSync(directory, { recursive: true })
+const name = `gateway-${new Date().toISOString().replaceAll(/[:.]/g, '-')}.cpuprofile`
+
+const around = await openSurroundings()
+const { contract, backend, key, authStub, redisUrl, env } = around
+const gateway = await startGateway('profiled', {
+  authSvcAddress: authStub.address,
+  backendAddress: backend.grpcAddress,
+  image: contract.image,
+  redisUrl,
+  env,
+  nodeArgs: ['--cpu-prof', '--cpu-prof-interval=200', `--cpu-prof-dir=${directory}`, `--cpu-prof-name=${name}`],
+})
+const users = accessTokens(key, PRINCIPALS).map(token => ({
+  path: USER_PATH,
+  headers: { authorization: `Bearer ${token}` },
+}))
+const load = (seconds: number) =>
+  edgeCase({ name: 'full edge', server: gateway, requests: () => users, expected: contract.json, seconds }).run()
+await load(WARM_UP_SECONDS)
+// The profile's clock is the monotonic one, in microseconds, as this one is.
+const from = Number(process.hrtime.bigint() / 1000n)
+const { cpuUs, rate } = await load(SECONDS)
+const to = Number(process.hrtime.bigint() / 1000n)
+await gateway.stop()
+await around.stop()
+
+const written = readdirSync(directory).find(file => file === name)
+if (written === undefined) throw new Error('The gateway wrote no profile')
+const profile: CpuProfile = JSON.parse(readFileSync(path.join(directory, written), 'utf8'))
+const { parts, functions } = selfTimes(profile, from, to)
+const share = (fraction: number) =>
+  `${(fraction * 100).toFixed(1).padStart(5)} %  ${(fraction * cpuUs).toFixed(2).padStart(6)} us`
+console.log(
+  `${cpuUs.toFixed(1)} us of CPU a request, the profiler's own included; ${rate.toFixed(0)} requests a second\n`,
+)
+for (const { label, fraction } of parts) console.log(`${share(fraction)}  ${label}`)
+console.log()
+for (const { label, fraction } of functions.slice(0, TOP)) console.log(`${share(fraction)}  ${label}`)
+console.log(`\n${path.join(directory, name)}`)
