@@ -6,10 +6,12 @@
  */
 import { createHash, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import type { Kysely } from 'kysely'
-import { type Jwk, type KeySource, toPem } from '#runtime/principal.ts'
+import { type Jwk, type KeySource, toVerificationKey, type VerificationKey } from '#runtime/principal.ts'
 import { asKeyLeader, createSigningKeyRepository, type SigningKeyRepository } from './signing-key-repository.ts'
 import type { SigningKeySeal } from './signing-key-seal.ts'
 import type { Tables } from './tables.ts'
+
+export type PublishedKey = Required<Pick<Jwk, 'kty' | 'crv' | 'x' | 'kid'>>
 
 export interface SigningKey {
   readonly kid: string
@@ -21,7 +23,7 @@ export interface SigningKeys extends KeySource {
   /** The key that signs at the given time, in milliseconds since the epoch. */
   activeAt(time: number): SigningKey
   /** Every key that is published: the next, the active and the retiring. */
-  readonly jwks: readonly Jwk[]
+  readonly jwks: readonly PublishedKey[]
   /** Makes and removes keys as the time has come, unless another process is at it, and learns of all that there are. */
   rotate(): Promise<void>
 }
@@ -37,8 +39,8 @@ export interface SigningKeysOptions {
 
 interface LoadedKey extends SigningKey {
   readonly activatesAt: number
-  readonly jwk: Jwk
-  readonly pem: string
+  readonly jwk: PublishedKey
+  readonly verificationKey: VerificationKey
 }
 
 /** Verifiers' clocks may be behind by that much. */
@@ -53,9 +55,12 @@ export async function openSigningKeys(options: SigningKeysOptions): Promise<Sign
     const known = new Map(loaded.map(key => [key.kid, key]))
     const rows = await createSigningKeyRepository(db).list()
     loaded = rows.map(({ kid, public_key: x, private_key: sealed, activates_at: activatesAt }) => {
-      const jwk: Jwk = { kty: 'OKP', crv: 'Ed25519', x, kid }
-      const privateKey = known.get(kid)?.privateKey ?? seal.open(kid, sealed)
-      return { kid, privateKey, activatesAt: activatesAt.getTime(), jwk, pem: toPem(jwk) }
+      const jwk: PublishedKey = { kty: 'OKP', crv: 'Ed25519', x, kid }
+      const { privateKey, verificationKey } = known.get(kid) ?? {
+        privateKey: seal.open(kid, sealed),
+        verificationKey: toVerificationKey(jwk),
+      }
+      return { kid, privateKey, activatesAt: activatesAt.getTime(), jwk, verificationKey }
     })
   }
 
@@ -82,6 +87,8 @@ export async function openSigningKeys(options: SigningKeysOptions): Promise<Sign
     }
   }
 
+  const current = (kid: string) => loaded.find(key => key.kid === kid)?.verificationKey
+
   async function rotate({ wait }: { wait: boolean }): Promise<void> {
     await asKeyLeader(db, { wait }, lead)
     await load()
@@ -97,7 +104,8 @@ export async function openSigningKeys(options: SigningKeysOptions): Promise<Sign
     get jwks() {
       return loaded.map(({ jwk }) => jwk)
     },
-    find: async kid => loaded.find(key => key.kid === kid)?.pem,
+    current,
+    find: async kid => current(kid),
     rotate: () => rotate({ wait: false }),
   }
 }

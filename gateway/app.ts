@@ -17,7 +17,7 @@ import type { Logger } from '#runtime/logger.ts'
 import { createBrokenRequestHandler } from './broken-request.ts'
 import type { Route } from './contract/route-table.ts'
 import { registerDrain } from './drain.ts'
-import { type AuthenticationOptions, registerAuthentication } from './edge/authentication.ts'
+import { type AuthenticationOptions, createAuthentication } from './edge/authentication.ts'
 import { beginRequestTrace, endRequestTrace, registerRequestTrace } from './edge/request-trace.ts'
 import { registerSecurityHeaders } from './edge/security-headers.ts'
 import { type HealthCheck, registerHealth } from './health.ts'
@@ -95,7 +95,6 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     })
   }
   await app.register(fastifyCookie)
-  const authenticate = await registerAuthentication(app, authentication)
 
   // The body stays bytes: the method's codec reads it, and reads it strictly.
   app.removeAllContentTypeParsers()
@@ -111,7 +110,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   registerRoutes(app, {
     routes,
     ...options.transcoding,
-    authenticate,
+    authenticate: createAuthentication(authentication),
     revoke: revocation => authentication.revocations.add(revocation),
     trustedOrigins: new Set([publicUrl, ...corsOrigins]),
   })

@@ -9,7 +9,7 @@ import { cookieOf, SameSite } from '#runtime/contract.ts'
 import type { UserPrincipal } from '#runtime/principal.ts'
 import type { PathTemplate } from '../contract/path-template.ts'
 import type { Route } from '../contract/route-table.ts'
-import type { Authenticate } from '../edge/authentication.ts'
+import type { AuthenticateByPolicy } from '../edge/authentication.ts'
 import { authorize } from '../edge/authorization.ts'
 import { assertSameSite } from '../edge/cross-site.ts'
 import { createUpstreamCall } from '../edge/upstream-call.ts'
@@ -30,7 +30,7 @@ export interface RoutesOptions {
   readonly transportOf: (upstream: string) => Transport
   /** Milliseconds for a method without a timeout of its own. */
   readonly defaultTimeoutOf: (upstream: string) => number
-  readonly authenticate: Authenticate
+  readonly authenticate: AuthenticateByPolicy
   /** What an answer revokes, to be known here at once. */
   readonly revoke: (revocation: Revocation) => void
   readonly trustedOrigins: ReadonlySet<string>
@@ -46,6 +46,7 @@ function registerRoute(app: FastifyInstance, route: Route, options: RoutesOption
   const codec = options.codecFor(route)
   const call = createUpstreamCall(options.transportOf(route.upstream), route)
   const timeoutMs = policy.timeout ? durationMs(policy.timeout) : options.defaultTimeoutOf(route.upstream)
+  const authenticate = options.authenticate(policy)
   const successStatus = policy.successStatus || 200
   const cookieNames = route.descriptor.input.fields.flatMap(field => cookieOf(field)?.name ?? [])
 
@@ -54,7 +55,8 @@ function registerRoute(app: FastifyInstance, route: Route, options: RoutesOption
     ...toFastifyPath(template),
     config: { template: template.source },
     onRequest: async request => {
-      request.principal = await options.authenticate(request, policy)
+      const caller = authenticate(request)
+      request.principal = caller instanceof Promise ? await caller : caller
       authorize(policy, request.principal)
       if (cookieNames.some(name => request.cookies[name] !== undefined)) {
         assertSameSite(request, options.trustedOrigins)

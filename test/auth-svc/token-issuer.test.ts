@@ -1,6 +1,6 @@
 import { createHmac, generateKeyPairSync, randomUUID, sign } from 'node:crypto'
 import t from 'tap'
-import { createTokenVerifier, type KeySource, SERVICE_AUDIENCE } from '#runtime/principal.ts'
+import { createTokenVerifier, type KeySource, SERVICE_AUDIENCE, type VerificationKey } from '#runtime/principal.ts'
 import { Code } from '#runtime/status.ts'
 import { type AccessTokenSubject, createTokenIssuer } from '../../auth-svc/token-issuer.ts'
 
@@ -9,7 +9,9 @@ const audience = 'gatehouse'
 const { privateKey, publicKey } = generateKeyPairSync('ed25519')
 const kid = 'the-key'
 const pem = publicKey.export({ format: 'pem', type: 'spki' }).toString()
-const keys: KeySource = { find: async asked => (asked === kid ? pem : undefined) }
+const key: VerificationKey = { kid, algorithm: 'EdDSA', pem }
+const current = (asked: string) => (asked === kid ? key : undefined)
+const keys: KeySource = { current, find: async asked => current(asked) }
 const signingKeys = { activeAt: () => ({ kid, privateKey }) }
 const tokens = createTokenIssuer({ keys: signingKeys, issuer, audience, accessTtlS: 900 })
 

@@ -1,9 +1,9 @@
 /** Access tokens as auth-svc issues them, and those that it never would, from a key made for the test. */
 import { createHmac, generateKeyPairSync, randomUUID, sign } from 'node:crypto'
-import { type AccessClaims, SERVICE_AUDIENCE, type WatchedKeySource } from '#runtime/principal.ts'
+import { type AccessClaims, type KeySource, SERVICE_AUDIENCE, type VerificationKey } from '#runtime/principal.ts'
 
 export interface TokenMint {
-  readonly keys: WatchedKeySource
+  readonly keys: KeySource
   access(claims: Partial<AccessClaims>): string
   service(): string
   /** Tokens that must not open anything, by what is wrong with them. */
@@ -15,6 +15,8 @@ export function createTokenMint({ issuer, audience }: { issuer: string; audience
   const stranger = generateKeyPairSync('ed25519')
   const pem = pair.publicKey.export({ format: 'pem', type: 'spki' }).toString()
   const kid = 'test-key'
+  const key: VerificationKey = { kid, algorithm: 'EdDSA', pem }
+  const current = (asked: string) => (asked === kid ? key : undefined)
 
   function claimsWith(claims: Partial<AccessClaims>): AccessClaims {
     const now = Date.now() / 1000
@@ -49,7 +51,7 @@ export function createTokenMint({ issuer, audience }: { issuer: string; audience
   }
 
   return {
-    keys: { find: async asked => (asked === kid ? pem : undefined), isKnown: asked => asked === kid },
+    keys: { current, find: async asked => current(asked) },
     access,
     service,
     forgeries() {

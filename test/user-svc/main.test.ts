@@ -49,7 +49,7 @@ async function startListening(t: Test, settings: Record<string, string>) {
 /** A stand-in for auth-svc: all that user-svc asks of it is the key set. */
 async function startKeyServer(t: Test, port = 0): Promise<string> {
   const server = new Server()
-  const pem = (await mint.keys.find('test-key')) ?? ''
+  const { pem = '' } = mint.keys.current('test-key') ?? {}
   const { kty = '', crv = '', x = '' } = createPublicKey(pem).export({ format: 'jwk' })
   const key = { kid: 'test-key', kty, crv, x, use: 'sig', alg: 'EdDSA' }
   const { getJwks } = AuthServiceService
