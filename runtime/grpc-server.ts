@@ -174,7 +174,6 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
 
   /** One log line and, if the trace is sampled, one span a call; everything within belongs to the caller's trace. */
   async function observe<R>(method: Method, grpc: ServerCall, work: () => Promise<R>): Promise<R> {
-    const started = performance.now()
     const { metadata } = grpc
     const requestTrace = continueTrace(first(metadata, 'traceparent'), metadata.get('tracestate').join() || undefined)
     return context.with(requestTrace.context, async () => {
@@ -188,9 +187,9 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
           logger.error({ err: error, method: method.name }, 'call failed')
         throw error
       } finally {
-        const ms = Math.round((performance.now() - started) * 100) / 100
+        const ms = Math.round((performance.now() - requestTrace.startedAt) * 100) / 100
         logger.info({ method: method.name, code: status[code], ms }, 'call')
-        if (isSampled(requestTrace.spanContext)) recordCall(method, grpc, requestTrace, started, code)
+        if (isSampled(requestTrace.spanContext)) recordCall(method, grpc, requestTrace, code)
       }
     })
   }
@@ -233,8 +232,7 @@ const SERVER_ERRORS: readonly status[] = [
 function recordCall(
   { name }: Method,
   grpc: ServerCall,
-  { spanContext, parent }: RequestTrace,
-  startedAt: number,
+  { spanContext, parent, startedAt }: RequestTrace,
   code: status,
 ): void {
   recordSpan({

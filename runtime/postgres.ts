@@ -1,11 +1,22 @@
 import { promises as fs } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import path from 'node:path'
-import { Kysely, PostgresDialect, sql } from 'kysely'
+import { type Attributes, SpanKind } from '@opentelemetry/api'
+import {
+  AliasNode,
+  Kysely,
+  type LogEvent,
+  type OperationNode,
+  PostgresDialect,
+  type RootOperationNode,
+  sql,
+  TableNode,
+} from 'kysely'
 import { FileMigrationProvider, Migrator } from 'kysely/migration'
 import pg from 'pg'
 import type { Logger } from './logger.ts'
 import { Code, StatusError, unavailable } from './status.ts'
+import { activeSpanContext, childOf, isSampled, recordSpan } from './telemetry.ts'
 
 export interface DatabaseOptions {
   url: string
@@ -46,7 +57,7 @@ export function openDatabase<Tables>(options: DatabaseOptions): Database<Tables>
     client.on('error', error => options.logger.warn({ err: error }, 'a database connection was lost')),
   )
   pool.on('error', () => {})
-  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
+  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }), log: recordStatements(options) })
   return {
     db,
     ping: async () => {
@@ -54,6 +65,76 @@ export function openDatabase<Tables>(options: DatabaseOptions): Database<Tables>
     },
     close: () => db.destroy(),
   }
+}
+
+/** A span for each statement of what is sampled, in a transaction or not, and none of the values that go with it. */
+function recordStatements({ url, schema }: DatabaseOptions): (event: LogEvent) => void {
+  const { host, port, database } = new pg.Client({ connectionString: url })
+  const target: Attributes = {
+    'db.system.name': 'postgresql',
+    'db.namespace': `${database}|${schema}`,
+    'server.address': host,
+    'server.port': port,
+  }
+  return event => {
+    const parent = activeSpanContext()
+    if (!isSampled(parent)) return
+    const { query, queryDurationMillis } = event
+    const operation = operationOf(query.query, query.sql)
+    const table = tableOf(query.query)
+    const sqlState = event.level === 'error' ? sqlStateOf(event.error) : undefined
+    recordSpan({
+      name: table === undefined ? operation : `${operation} ${table}`,
+      kind: SpanKind.CLIENT,
+      spanContext: childOf(parent),
+      parent,
+      startedAt: performance.now() - queryDurationMillis,
+      attributes: {
+        ...target,
+        'db.operation.name': operation,
+        'db.collection.name': table,
+        'db.query.text': query.sql,
+        'db.response.status_code': sqlState,
+      },
+      errorType: event.level === 'error' ? (sqlState ?? '_OTHER') : undefined,
+    })
+  }
+}
+
+const OPERATIONS: Partial<Record<RootOperationNode['kind'], string>> = {
+  SelectQueryNode: 'SELECT',
+  InsertQueryNode: 'INSERT',
+  UpdateQueryNode: 'UPDATE',
+  DeleteQueryNode: 'DELETE',
+}
+
+/** What is written as SQL is named by its first word, such as COMMIT: it is one statement, as the driver sends it. */
+function operationOf({ kind }: RootOperationNode, text: string): string {
+  return OPERATIONS[kind] ?? /[a-z]+/i.exec(text)?.[0].toUpperCase() ?? 'SQL'
+}
+
+function tableOf(node: RootOperationNode): string | undefined {
+  switch (node.kind) {
+    case 'SelectQueryNode':
+    case 'DeleteQueryNode':
+      return nameOf(node.from?.froms[0])
+    case 'InsertQueryNode':
+      return nameOf(node.into)
+    case 'UpdateQueryNode':
+      return nameOf(node.table)
+    default:
+      return undefined
+  }
+}
+
+function nameOf(table: OperationNode | undefined): string | undefined {
+  if (table === undefined) return undefined
+  if (AliasNode.is(table)) return nameOf(table.node)
+  return TableNode.is(table) ? table.table.identifier.name : undefined
+}
+
+function sqlStateOf(error: unknown): string | undefined {
+  return error instanceof pg.DatabaseError ? error.code : undefined
 }
 
 /**

@@ -105,6 +105,8 @@ export interface RequestTrace {
   readonly parent: SpanContext | undefined
   /** The header that makes `spanContext` the parent of what is called. */
   readonly traceparent: string
+  /** By `performance.now()`. */
+  readonly startedAt: number
   /** For `context.with`: what runs in it belongs to the request. */
   readonly context: Context
 }
@@ -140,6 +142,7 @@ function beginTrace(parent: SpanContext | undefined, sampled: boolean): RequestT
     spanContext,
     parent,
     traceparent: traceparentOf(spanContext),
+    startedAt: performance.now(),
     context: trace.setSpanContext(ROOT_CONTEXT, spanContext),
   }
 }
@@ -190,11 +193,22 @@ export function recordSpan(ended: EndedSpan): void {
   const { name, kind, startedAt, attributes, parent, errorType, events = [] } = ended
   recording = ended.spanContext
   const parentContext = parent === undefined ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, parent)
-  const span = tracer.startSpan(name, { kind, startTime: startedAt, attributes }, parentContext)
+  const zero = epochOfClock()
+  const span = tracer.startSpan(name, { kind, startTime: zero + startedAt, attributes }, parentContext)
   recording = undefined
-  for (const event of events) span.addEvent(event.name, event.attributes, event.at)
+  for (const event of events) span.addEvent(event.name, event.attributes, zero + event.at)
   if (errorType !== undefined) span.setAttribute('error.type', errorType).setStatus({ code: SpanStatusCode.ERROR })
-  span.end(performance.now())
+  span.end(zero + performance.now())
+}
+
+const TOLERATED_DRIFT_MS = 10
+let epoch = performance.timeOrigin
+
+/** What the wall clock shows when `performance.now()` is 0: in microseconds, while the two go alike. */
+function epochOfClock(): number {
+  const drift = Date.now() - performance.now() - epoch
+  if (Math.abs(drift) > TOLERATED_DRIFT_MS) epoch += drift
+  return epoch
 }
 
 const TARGET = /^(?:(?:dns|ipv4|ipv6|unix|passthrough):(?:\/\/[^/]*\/)?)?(.+?)(?::(\d+))?$/

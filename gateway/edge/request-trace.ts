@@ -62,7 +62,7 @@ export function endRequestTrace(request: FastifyRequest, reply: FastifyReply): v
 }
 
 function recordServerSpan(request: FastifyRequest, reply: FastifyReply, route: string | undefined): void {
-  const { spanContext, parent } = request.trace
+  const { spanContext, parent, startedAt } = request.trace
   const attributes = serverAttributes(request, reply.statusCode, route)
   const method = attributes['http.request.method'] === '_OTHER' ? 'HTTP' : request.method
   recordSpan({
@@ -70,7 +70,7 @@ function recordServerSpan(request: FastifyRequest, reply: FastifyReply, route: s
     kind: SpanKind.SERVER,
     spanContext,
     parent,
-    startedAt: performance.now() - reply.elapsedTime,
+    startedAt,
     attributes,
     errorType: reply.statusCode >= 500 ? String(reply.statusCode) : undefined,
   })
@@ -92,7 +92,7 @@ function serverAttributes(request: FastifyRequest, status: number, route: string
     'http.response.status_code': status,
     'url.scheme': request.protocol,
     'url.path': mark === -1 ? target : target.slice(0, mark),
-    'url.query': mark === -1 ? undefined : target.slice(mark + 1).replace(/=[^&]*/g, '=REDACTED'),
+    'url.query': mark === -1 ? undefined : target.slice(mark + 1).replace(/=[^&]*/g, '=REDACTED') || undefined,
     'server.address': request.hostname || undefined,
     'server.port': request.port ?? undefined,
     'client.address': request.ip,
