@@ -3,6 +3,7 @@ import type { FastifyRequest } from 'fastify'
 import { Code, StatusError } from '#runtime/status.ts'
 import { childOf, isSampled, recordSpan, serverOf, traceHeaders } from '#runtime/telemetry.ts'
 import type { Route } from '../contract/route-table.ts'
+import type { Cancellation } from '../upstream/cancellation.ts'
 import type { Transport } from '../upstream/transport.ts'
 import { callMetadata } from './call-metadata.ts'
 
@@ -11,7 +12,7 @@ export type UpstreamCall = (
   request: FastifyRequest,
   message: Uint8Array,
   deadline: number,
-  signal: AbortSignal,
+  cancellation: Cancellation,
 ) => Promise<Uint8Array>
 
 export function createUpstreamCall(
@@ -20,14 +21,16 @@ export function createUpstreamCall(
 ): UpstreamCall {
   const server = serverOf(transport.address)
 
-  async function callInSpan(...[request, message, deadline, signal]: Parameters<UpstreamCall>): Promise<Uint8Array> {
+  async function callInSpan(
+    ...[request, message, deadline, cancellation]: Parameters<UpstreamCall>
+  ): Promise<Uint8Array> {
     const startedAt = performance.now()
     const parent = request.trace.spanContext
     const spanContext = childOf(parent)
     const { traceparent } = traceHeaders(spanContext)
     let code = Code.OK
     try {
-      return await transport.unary(rpcPath, message, callMetadata(request, traceparent), deadline, signal)
+      return await transport.unary(rpcPath, message, callMetadata(request, traceparent), deadline, cancellation)
     } catch (error) {
       code = error instanceof StatusError ? error.code : Code.UNKNOWN
       throw error
@@ -49,8 +52,8 @@ export function createUpstreamCall(
     }
   }
 
-  return (request, message, deadline, signal) =>
+  return (request, message, deadline, cancellation) =>
     isSampled(request.trace.spanContext)
-      ? callInSpan(request, message, deadline, signal)
-      : transport.unary(rpcPath, message, callMetadata(request, request.trace.traceparent), deadline, signal)
+      ? callInSpan(request, message, deadline, cancellation)
+      : transport.unary(rpcPath, message, callMetadata(request, request.trace.traceparent), deadline, cancellation)
 }

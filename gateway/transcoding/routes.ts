@@ -13,6 +13,7 @@ import type { AuthenticateByPolicy } from '../edge/authentication.ts'
 import { authorize } from '../edge/authorization.ts'
 import { assertSameSite } from '../edge/cross-site.ts'
 import { createUpstreamCall } from '../edge/upstream-call.ts'
+import { Cancellation } from '../upstream/cancellation.ts'
 import type { Transport } from '../upstream/transport.ts'
 import type { Codec, CookieChange } from './codec.ts'
 import { HttpProblem } from './problem.ts'
@@ -105,12 +106,12 @@ export function splitTarget({ url = '/' }: IncomingMessage): { path: string; que
 }
 
 /** Nobody waits for the answer any more: the call is cancelled with it. */
-function whenClientLeaves(reply: FastifyReply): AbortSignal {
-  const controller = new AbortController()
+function whenClientLeaves(reply: FastifyReply): Cancellation {
+  const cancellation = new Cancellation()
   reply.raw.once('close', () => {
-    if (!reply.raw.writableFinished) controller.abort()
+    if (!reply.raw.writableFinished) cancellation.cancel()
   })
-  return controller.signal
+  return cancellation
 }
 
 function writeCookie(reply: FastifyReply, { cookie, value, maxAge }: CookieChange): void {

@@ -1,17 +1,19 @@
-import { Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js'
+import { Client, connectivityState, credentials, Metadata, type ServiceError } from '@grpc/grpc-js'
 import { Code, fromGrpcError, StatusError } from '#runtime/status.ts'
+import type { Cancellation } from './cancellation.ts'
 import { askHealth } from './health.ts'
-import type { CallMetadata, Transport } from './transport.ts'
+import type { CallMetadata, Transport, TransportObserver } from './transport.ts'
 
 export interface GrpcJsOptions {
   /** As gRPC names it: `dns:///auth-svc:50051`, `127.0.0.1:50051`. */
   address: string
   /** Bytes of one response at most. */
   maxMessageLength: number
+  observer?: TransportObserver | undefined
 }
 
 /** The transport over @grpc/grpc-js: bytes go through as they are, without a definition of the service. */
-export function createGrpcJsTransport({ address, maxMessageLength }: GrpcJsOptions): Transport {
+export function createGrpcJsTransport({ address, maxMessageLength, observer }: GrpcJsOptions): Transport {
   const client = new Client(address, credentials.createInsecure(), {
     'grpc.service_config': JSON.stringify({ loadBalancingConfig: [{ round_robin: {} }] }),
     'grpc.max_receive_message_length': maxMessageLength,
@@ -21,29 +23,42 @@ export function createGrpcJsTransport({ address, maxMessageLength }: GrpcJsOptio
     'grpc.keepalive_time_ms': 10_000,
     'grpc.keepalive_timeout_ms': 2_000,
   })
+  let calls = 0
   const transport: Transport = {
     address,
-    unary(method, message, metadata, deadline, signal) {
+    unary(method, message, metadata, deadline, cancellation, callObserver) {
+      const begunAt = performance.now()
+      function settle(error: StatusError | undefined): void {
+        calls--
+        cancellation?.follow(undefined)
+        callObserver?.onAttemptEnd(error)
+        observer?.onCallEnd(method, error?.code ?? Code.OK, performance.now() - begunAt)
+      }
       return new Promise((resolve, reject) => {
+        const entries = toMetadata(metadata)
+        calls++
+        callObserver?.onAttempt(1, address)
         const call = client.makeUnaryRequest(
           method,
           toBuffer,
           toBuffer,
           message,
-          toMetadata(metadata),
+          entries,
           { deadline },
           (error: ServiceError | null, response?: Uint8Array) => {
-            signal.removeEventListener('abort', cancel)
-            if (error !== null) reject(endedBy(error, deadline, signal))
-            else resolve(response as Uint8Array)
+            const failure = error === null ? undefined : endedBy(error, deadline, cancellation)
+            settle(failure)
+            if (failure === undefined) resolve(response as Uint8Array)
+            else reject(failure)
           },
         )
-        function cancel(): void {
-          call.cancel()
-        }
-        signal.addEventListener('abort', cancel, { once: true })
-        if (signal.aborted) cancel()
+        cancellation?.follow(call)
+        if (cancellation?.isRequested) call.cancel()
       })
+    },
+    state() {
+      const isReady = client.getChannel().getConnectivityState(false) === connectivityState.READY
+      return { connections: isReady ? 1 : 0, calls, waitingCalls: isReady ? 0 : calls }
     },
     isServing: () => askHealth(transport),
     close: async () => client.close(),
@@ -58,9 +73,9 @@ const CLOCK_TOLERANCE_MS = 5
  * At the deadline the server resets the stream as grpc-js is about to give up; when the reset comes first, grpc-js calls
  * it CANCELLED, although nobody cancelled anything.
  */
-function endedBy(error: ServiceError, deadline: number, signal: AbortSignal): StatusError {
+function endedBy(error: ServiceError, deadline: number, cancellation: Cancellation | undefined): StatusError {
   const isLate = Date.now() + CLOCK_TOLERANCE_MS >= deadline
-  if (error.code !== Code.CANCELLED || signal.aborted || !isLate) return fromGrpcError(error)
+  if (error.code !== Code.CANCELLED || cancellation?.isRequested || !isLate) return fromGrpcError(error)
   return new StatusError(Code.DEADLINE_EXCEEDED, 'The deadline has passed', { cause: error })
 }
 

@@ -3,6 +3,7 @@
  * be exchanged for another upstream by upstream.
  */
 import { Code, StatusError } from '#runtime/status.ts'
+import type { Cancellation } from './cancellation.ts'
 
 /** UNAVAILABLE for a call that no server has looked at: to make it again is safe, whatever it does. */
 export class NotProcessedError extends StatusError {
@@ -24,7 +25,8 @@ export interface Transport {
    * @param method the path on the wire, `/auth.v1.AuthService/Login`.
    * @param message the encoded request.
    * @param deadline milliseconds since the epoch.
-   * @param signal aborted when nobody waits for the answer any more.
+   * @param cancellation for a caller that may stop waiting before the deadline.
+   * @param observer told of this call, where somebody traces it.
    * @returns the encoded response.
    * @throws StatusError as the upstream answered it, or UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED of the transport.
    */
@@ -33,10 +35,40 @@ export interface Transport {
     message: Uint8Array,
     metadata: CallMetadata,
     deadline: number,
-    signal: AbortSignal,
+    cancellation?: Cancellation,
+    observer?: CallObserver,
   ): Promise<Uint8Array>
+  /** How much is going on, for a gauge. */
+  state(): TransportState
   /** Whether the upstream says of itself that it serves, by grpc.health.v1. */
   isServing(): Promise<boolean>
   /** Finishes what is in flight. */
   close(): Promise<void>
+}
+
+export interface TransportState {
+  /** Connections that take calls. grpc-js does not count its own: 1 while it has any. */
+  readonly connections: number
+  /** Calls under way, the waiting ones among them. */
+  readonly calls: number
+  /** Calls that wait for a connection, or for room on one. grpc-js tells those without a connection only. */
+  readonly waitingCalls: number
+}
+
+/** One call's tries: `onAttempt`, then `onAttemptEnd`, as often as the transport makes the call. Neither may throw. */
+export interface CallObserver {
+  /**
+   * The call goes to a server.
+   * @param attempt 1, or above for a call that no server had looked at and that is made again.
+   * @param server its address, `10.0.0.7:50051`; by grpc-js the upstream's, as it chooses the server unseen.
+   */
+  onAttempt(attempt: number, server: string): void
+  /** @param error undefined for an answer. */
+  onAttemptEnd(error: StatusError | undefined): void
+}
+
+/** Every call of a transport, once it has ended; for metrics. May not throw. */
+export interface TransportObserver {
+  /** @param durationMs from the call of `unary` on, all waiting included. */
+  onCallEnd(method: string, code: Code, durationMs: number): void
 }

@@ -12,7 +12,7 @@ import type { Logger } from '#runtime/logger.ts'
 import type { ExposedService } from '../contract/route-table.ts'
 import { createGrpcJsTransport } from './grpc-js-transport.ts'
 import { createHttp2Transport } from './http2/transport.ts'
-import type { Transport } from './transport.ts'
+import type { Transport, TransportObserver } from './transport.ts'
 
 const upstreamSchema = z.strictObject({
   name: z.string().regex(/^[a-z][a-z0-9-]*$/, 'takes lower-case letters, digits and dashes'),
@@ -70,13 +70,13 @@ export function readUpstreamConfig(file: string, env: NodeJS.ProcessEnv): Upstre
 }
 
 /** @throws ContractError for a service that the image does not have. */
-export function openUpstream(config: UpstreamConfig, logger: Logger): Upstream {
+export function openUpstream(config: UpstreamConfig, logger: Logger, observer?: TransportObserver): Upstream {
   const registry = readContract(config.contract)
   const exposed = config.services.map(name => ({ service: serviceOf(registry, name), upstream: config.name }))
   const { address, maxMessageLength } = config
   const transport =
     config.transport === 'http2'
-      ? createHttp2Transport({ address, maxMessageLength, logger })
-      : createGrpcJsTransport({ address, maxMessageLength })
+      ? createHttp2Transport({ address, maxMessageLength, logger, observer })
+      : createGrpcJsTransport({ address, maxMessageLength, observer })
   return { config, registry, exposed, transport }
 }

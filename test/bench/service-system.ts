@@ -42,7 +42,6 @@ export interface ServiceSystemOptions {
 
 const PASSWORD = 'a plain but lengthy phrase'
 const CLIENT = { 'gatehouse-client-address': '203.0.113.7', 'gatehouse-client-user-agent': 'Mozilla/5.0' }
-const NOBODY_LEAVES = new AbortController().signal
 
 export async function startServiceSystem(options: ServiceSystemOptions): Promise<ServiceSystem> {
   const { stores, env: marks, stop: stopStores } = await startStores()
@@ -142,7 +141,7 @@ export function call(
     traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00',
     ...(token !== undefined && { authorization: `Bearer ${token}` }),
   }
-  return transport.unary(method, message, metadata, Date.now() + timeoutMs, NOBODY_LEAVES)
+  return transport.unary(method, message, metadata, Date.now() + timeoutMs)
 }
 
 function signedIn({ accessToken, refreshToken }: Tokens): SignedIn {

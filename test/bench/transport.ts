@@ -8,6 +8,7 @@
  */
 import { availableParallelism } from 'node:os'
 import { execa } from 'execa'
+import { Cancellation } from '../../gateway/upstream/cancellation.ts'
 import { createGrpcJsTransport } from '../../gateway/upstream/grpc-js-transport.ts'
 import { createHttp2Transport } from '../../gateway/upstream/http2/transport.ts'
 import { grpcGo } from '../support/grpc-peers/grpc-go-peer.ts'
@@ -63,8 +64,7 @@ async function measure(name: TransportName, address: string): Promise<void> {
     let left = calls
     const loop = async () => {
       while (left-- > 0) {
-        const { signal } = new AbortController()
-        const answer = await transport.unary(method, message, METADATA, Date.now() + 2000, signal)
+        const answer = await transport.unary(method, message, METADATA, Date.now() + 2000, new Cancellation())
         if (answer.length !== MESSAGE_LENGTH) throw new Error('A wrong answer')
       }
     }

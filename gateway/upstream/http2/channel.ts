@@ -45,8 +45,13 @@ export class Channel {
     })
   }
 
-  get isReady(): boolean {
-    return this.#ready.length > 0
+  /** Connections that take calls. */
+  get readyCount(): number {
+    return this.#ready.length
+  }
+
+  get waitingCount(): number {
+    return this.#waiting.size
   }
 
   /** Starts the call, keeps it until there is room for it, or fails it: never with a call half begun. */

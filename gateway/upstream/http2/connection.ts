@@ -18,6 +18,7 @@ import { defaultPeerSettings, readSettings } from './peer-settings.ts'
 import { ErrorCode, errorName, Flag, FrameType, MAX_STREAM_ID, Setting } from './protocol.ts'
 import { ReceiveFlow } from './receive-flow.ts'
 import type { EncodedHead } from './request-head.ts'
+import { endpointName } from './resolver.ts'
 import type { ResponseHeadReader } from './response-head.ts'
 import { SendFlow } from './send-flow.ts'
 import { type Endpoint, openSocket, type TlsSettings } from './socket.ts'
@@ -67,6 +68,8 @@ const LINGER_MS = 1000
 const PING_PAYLOAD = Buffer.from('gatehous', 'latin1')
 
 export class Connection {
+  /** The peer's address, for who observes. */
+  readonly server: string
   readonly #options: ConnectionOptions
   readonly #events: ConnectionEvents
   readonly #socket: Socket
@@ -93,6 +96,7 @@ export class Connection {
   #replies = 0
 
   constructor(endpoint: Endpoint, options: ConnectionOptions, events: ConnectionEvents) {
+    this.server = endpointName(endpoint)
     this.#options = options
     this.#events = events
     this.#nextStreamId = options.firstStreamId ?? 1

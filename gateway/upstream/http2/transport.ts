@@ -5,7 +5,7 @@
 import type { Logger } from '#runtime/logger.ts'
 import { unavailable } from '#runtime/status.ts'
 import { askHealth } from '../health.ts'
-import type { Transport } from '../transport.ts'
+import type { Transport, TransportObserver } from '../transport.ts'
 import type { BackoffOptions } from './backoff.ts'
 import { Channel } from './channel.ts'
 import type { ConnectionOptions } from './connection.ts'
@@ -26,6 +26,7 @@ export interface Http2TransportOptions {
   /** Asks each server by grpc.health.v1 whether it serves this service ('': as a whole), and obeys. Absent: does not ask. */
   healthService?: string
   logger?: Pick<Logger, 'warn'>
+  observer?: TransportObserver | undefined
   /** What is not given has the defaults of `DEFAULTS`. */
   limits?: Partial<Http2TransportLimits>
   lookUp?: LookUp
@@ -61,7 +62,7 @@ const DEFAULTS: Http2TransportLimits = {
 
 /** @throws TypeError for an address that cannot be read. */
 export function createHttp2Transport(options: Http2TransportOptions): Transport {
-  const { address, maxMessageLength, tls, healthService, logger, lookUp = lookUpName } = options
+  const { address, maxMessageLength, tls, healthService, logger, observer, lookUp = lookUpName } = options
   const limits = { ...DEFAULTS, ...options.limits }
   const target = parseTarget(address)
   const secure = tls && { serverName: target.host, ...tls }
@@ -89,6 +90,7 @@ export function createHttp2Transport(options: Http2TransportOptions): Transport 
     calls,
     heads,
     maxMessageLength,
+    observer,
     onSettled() {
       if (onIdle !== undefined && calls.size === 0) onIdle()
     },
@@ -97,12 +99,23 @@ export function createHttp2Transport(options: Http2TransportOptions): Transport 
 
   const transport: Transport = {
     address,
-    unary(method, message, metadata, deadline, signal) {
+    unary(method, message, metadata, deadline, cancellation, observer) {
       if (closed !== undefined) return Promise.reject(unavailable('The transport is closed'))
       return new Promise((resolve, reject) => {
-        new UnaryCall(dependencies, method, message, metadata, deadline, signal, resolve, reject).begin()
+        new UnaryCall(
+          dependencies,
+          method,
+          message,
+          metadata,
+          deadline,
+          cancellation,
+          observer,
+          resolve,
+          reject,
+        ).begin()
       })
     },
+    state: () => ({ connections: channel.readyCount, calls: calls.size, waitingCalls: channel.waitingCount }),
     isServing: () => askHealth(transport),
     close() {
       closed ??= new Promise<void>(resolve => {

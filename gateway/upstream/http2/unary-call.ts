@@ -1,5 +1,6 @@
 import { Code, StatusError } from '#runtime/status.ts'
-import { type CallMetadata, NotProcessedError } from '../transport.ts'
+import type { Cancellation } from '../cancellation.ts'
+import { type CallMetadata, type CallObserver, NotProcessedError, type TransportObserver } from '../transport.ts'
 import type { Channel, ChannelCall } from './channel.ts'
 import type { Connection } from './connection.ts'
 import type { DeadlineWatch } from './deadline-watch.ts'
@@ -15,6 +16,7 @@ export interface UnaryCallDependencies {
   readonly calls: DeadlineWatch<UnaryCall>
   readonly heads: RequestHeads
   readonly maxMessageLength: number
+  readonly observer: TransportObserver | undefined
   /** Called when a call has ended, whichever way. */
   onSettled(): void
 }
@@ -29,14 +31,16 @@ export class UnaryCall implements StreamSink, ChannelCall {
   readonly #method: string
   readonly #message: Uint8Array
   readonly #metadata: CallMetadata
-  readonly #signal: AbortSignal
+  readonly #cancellation: Cancellation | undefined
+  readonly #observer: CallObserver | undefined
   readonly #resolve: (response: Buffer) => void
   readonly #reject: (error: unknown) => void
   #connection: Connection | undefined
   #stream: Stream | undefined
   #response: Buffer | undefined
   #gzipped = false
-  #repeats = 0
+  #attempts = 0
+  #begunAt = 0
   #settled = false
 
   constructor(
@@ -45,7 +49,8 @@ export class UnaryCall implements StreamSink, ChannelCall {
     message: Uint8Array,
     metadata: CallMetadata,
     deadline: number,
-    signal: AbortSignal,
+    cancellation: Cancellation | undefined,
+    observer: CallObserver | undefined,
     resolve: (response: Buffer) => void,
     reject: (error: unknown) => void,
   ) {
@@ -54,16 +59,18 @@ export class UnaryCall implements StreamSink, ChannelCall {
     this.#method = method
     this.#message = message
     this.#metadata = metadata
-    this.#signal = signal
+    this.#cancellation = cancellation
+    this.#observer = observer
     this.#resolve = resolve
     this.#reject = reject
   }
 
   begin(): void {
-    const { calls, channel } = this.#dependencies
+    const { calls, channel, observer } = this.#dependencies
+    if (observer !== undefined) this.#begunAt = performance.now()
     calls.add(this)
-    this.#signal.addEventListener('abort', this)
-    if (this.#signal.aborted) this.handleEvent()
+    this.#cancellation?.follow(this)
+    if (this.#cancellation?.isRequested) this.cancel()
     else if (this.deadline <= Date.now()) this.expire()
     else channel.dispatch(this)
   }
@@ -76,9 +83,11 @@ export class UnaryCall implements StreamSink, ChannelCall {
         throw new StatusError(Code.RESOURCE_EXHAUSTED, 'The metadata of the call is larger than the upstream takes')
       }
       this.#connection = connection
+      this.#attempts++
+      this.#observer?.onAttempt(this.#attempts, connection.server)
       this.#stream = connection.start(head, this.#message, this.deadline, this)
     } catch (error) {
-      this.#settle()
+      this.#settle(error instanceof StatusError ? error.code : Code.INTERNAL)
       this.#reject(error)
     }
   }
@@ -96,9 +105,9 @@ export class UnaryCall implements StreamSink, ChannelCall {
 
   onEnd(error: StatusError | undefined): void {
     this.#stream = undefined
+    this.#observer?.onAttemptEnd(error)
     if (error === undefined) this.#succeed()
-    else if (error instanceof NotProcessedError && this.#repeats < MAX_REPEATS) {
-      this.#repeats++
+    else if (error instanceof NotProcessedError && this.#attempts <= MAX_REPEATS) {
       this.#response = undefined
       this.#dependencies.channel.dispatch(this)
     } else this.fail(error)
@@ -106,7 +115,7 @@ export class UnaryCall implements StreamSink, ChannelCall {
 
   fail(error: StatusError): void {
     if (this.#settled) return
-    this.#settle()
+    this.#settle(error.code)
     this.#reject(error)
   }
 
@@ -115,8 +124,8 @@ export class UnaryCall implements StreamSink, ChannelCall {
     this.#abandon(deadlineExceeded())
   }
 
-  /** The signal was aborted. */
-  handleEvent(): void {
+  /** Nobody waits any more. */
+  cancel(): void {
     this.#abandon(new StatusError(Code.CANCELLED, 'The call was cancelled'))
   }
 
@@ -124,6 +133,7 @@ export class UnaryCall implements StreamSink, ChannelCall {
     if (this.#settled) return
     const stream = this.#stream
     this.#stream = undefined
+    if (stream !== undefined) this.#observer?.onAttemptEnd(error)
     this.fail(error)
     if (stream !== undefined) this.#connection?.cancel(stream)
     else this.#dependencies.channel.forget(this)
@@ -142,14 +152,16 @@ export class UnaryCall implements StreamSink, ChannelCall {
 
   #answer(response: Buffer): void {
     if (this.#settled) return
-    this.#settle()
+    this.#settle(Code.OK)
     this.#resolve(response)
   }
 
-  #settle(): void {
+  #settle(code: Code): void {
+    const { calls, observer, onSettled } = this.#dependencies
     this.#settled = true
-    this.#signal.removeEventListener('abort', this)
-    this.#dependencies.calls.delete(this)
-    this.#dependencies.onSettled()
+    this.#cancellation?.follow(undefined)
+    calls.delete(this)
+    observer?.onCallEnd(this.#method, code, performance.now() - this.#begunAt)
+    onSettled()
   }
 }

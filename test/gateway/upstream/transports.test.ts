@@ -4,9 +4,10 @@
  */
 import { setImmediate } from 'node:timers/promises'
 import t, { type Test } from 'tap'
+import { Cancellation } from '../../../gateway/upstream/cancellation.ts'
 import { createGrpcJsTransport } from '../../../gateway/upstream/grpc-js-transport.ts'
 import { createHttp2Transport } from '../../../gateway/upstream/http2/transport.ts'
-import type { Transport } from '../../../gateway/upstream/transport.ts'
+import type { CallObserver, Transport, TransportObserver } from '../../../gateway/upstream/transport.ts'
 import type { Any } from '../../../proto/gen/google/protobuf/any.ts'
 import { BadRequest, ErrorInfo, RetryInfo } from '../../../proto/gen/google/rpc/error_details.ts'
 import { Status } from '../../../proto/gen/google/rpc/status.ts'
@@ -20,9 +21,12 @@ import { type Peer, type PeerKind, peerMethod } from '../../support/grpc-peers/p
 t.setTimeout(600_000)
 
 const MAX_MESSAGE_LENGTH = 4 * 1024 * 1024
-const TRANSPORTS: Record<string, (address: string) => Transport> = {
-  'our own transport': address => createHttp2Transport({ address, maxMessageLength: MAX_MESSAGE_LENGTH }),
-  'grpc-js as a transport': address => createGrpcJsTransport({ address, maxMessageLength: MAX_MESSAGE_LENGTH }),
+type OpenTransport = (address: string, observer?: TransportObserver) => Transport
+const TRANSPORTS: Record<string, OpenTransport> = {
+  'our own transport': (address, observer) =>
+    createHttp2Transport({ address, maxMessageLength: MAX_MESSAGE_LENGTH, observer }),
+  'grpc-js as a transport': (address, observer) =>
+    createGrpcJsTransport({ address, maxMessageLength: MAX_MESSAGE_LENGTH, observer }),
 }
 
 const withoutGo = await grpcGo.prepare()
@@ -35,7 +39,7 @@ for (const kind of PEERS) {
   }
 }
 
-async function runSuite(t: Test, kind: PeerKind, open: (address: string) => Transport): Promise<void> {
+async function runSuite(t: Test, kind: PeerKind, open: OpenTransport): Promise<void> {
   const peer = await kind.start()
   const transport = open(peer.address)
   t.teardown(async () => {
@@ -116,22 +120,21 @@ async function runSuite(t: Test, kind: PeerKind, open: (address: string) => Tran
 
   t.test('an aborted call ends at once, and the server hears of it', async t => {
     const before = await cancelledCount(transport)
-    const controller = new AbortController()
-    const calls = Array.from({ length: 10 }, () =>
-      failure(call(transport, 'Sleep', Buffer.alloc(0), {}, Date.now() + 60_000, controller.signal)),
+    const cancellations = Array.from({ length: 10 }, () => new Cancellation())
+    const calls = cancellations.map(cancellation =>
+      failure(call(transport, 'Sleep', Buffer.alloc(0), {}, Date.now() + 60_000, cancellation)),
     )
     // Their answers come behind those of the calls before them.
     await call(transport, 'Pause', Buffer.from('50'))
-    controller.abort()
+    for (const cancellation of cancellations) cancellation.cancel()
     for (const error of await Promise.all(calls)) t.equal(error.code, Code.CANCELLED)
     await untilCancelled(transport, before + 10)
-    const late = await failure(call(transport, 'Echo', Buffer.alloc(0), {}, Date.now() + 1000, controller.signal))
+    const late = await failure(call(transport, 'Echo', Buffer.alloc(0), {}, Date.now() + 1000, cancellations[0]))
     t.equal(late.code, Code.CANCELLED, 'and one that was aborted before it began')
   })
 
   t.test('a method that the server does not have is UNIMPLEMENTED', async t => {
-    const { signal } = new AbortController()
-    const error = await failure(transport.unary('/peers.v1.Peer/None', Buffer.alloc(0), {}, Date.now() + 2000, signal))
+    const error = await failure(transport.unary('/peers.v1.Peer/None', Buffer.alloc(0), {}, Date.now() + 2000))
     t.equal(error.code, Code.UNIMPLEMENTED)
   })
 
@@ -165,6 +168,29 @@ async function runSuite(t: Test, kind: PeerKind, open: (address: string) => Tran
       t.ok(error instanceof Error, JSON.stringify(name))
     }
     t.equal((await call(transport, 'Echo', Buffer.from('on'))).toString(), 'on')
+  })
+
+  t.test('it tells of each call: its attempts to who traces it, its end to who counts', async t => {
+    const ended: { method: string; code: Code; durationMs: number }[] = []
+    const other = open(peer.address, {
+      onCallEnd: (method, code, durationMs) => ended.push({ method, code, durationMs }),
+    })
+    t.teardown(() => other.close())
+    t.same(other.state(), { connections: 0, calls: 0, waitingCalls: 0 })
+    const good = recordAttempts()
+    const bad = recordAttempts()
+    const waiting = traced(other, 'Pause', Buffer.from('30'), good)
+    t.match(other.state(), { calls: 1, waitingCalls: 1 })
+    await waiting
+    await failure(traced(other, 'Fail', Buffer.from('no'), bad, { 'x-code': '5' }))
+    t.same(good.heard, [[1, peer.address], undefined])
+    t.match(bad.heard, [[1, peer.address], { code: Code.NOT_FOUND }])
+    t.match(ended, [
+      { method: peerMethod('Pause'), code: Code.OK },
+      { method: peerMethod('Fail'), code: Code.NOT_FOUND },
+    ])
+    t.ok((ended[0]?.durationMs ?? 0) >= 29, 'from beginning to end')
+    t.same(other.state(), { connections: 1, calls: 0, waitingCalls: 0 })
   })
 
   t.test('it asks the server whether it serves', async t => {
@@ -235,9 +261,28 @@ function call(
   message: Buffer,
   metadata: Record<string, string> = {},
   deadline = Date.now() + 10_000,
-  signal = new AbortController().signal,
+  cancellation?: Cancellation,
 ): Promise<Buffer> {
-  return transport.unary(peerMethod(method), message, metadata, deadline, signal) as Promise<Buffer>
+  return transport.unary(peerMethod(method), message, metadata, deadline, cancellation) as Promise<Buffer>
+}
+
+function traced(
+  transport: Transport,
+  method: Parameters<typeof peerMethod>[0],
+  message: Buffer,
+  observer: CallObserver,
+  metadata: Record<string, string> = {},
+): Promise<Uint8Array> {
+  return transport.unary(peerMethod(method), message, metadata, Date.now() + 10_000, undefined, observer)
+}
+
+function recordAttempts(): CallObserver & { heard: unknown[] } {
+  const heard: unknown[] = []
+  return {
+    heard,
+    onAttempt: (attempt, server) => heard.push([attempt, server]),
+    onAttemptEnd: error => heard.push(error),
+  }
 }
 
 async function failure(call: Promise<unknown>): Promise<StatusError> {

@@ -179,8 +179,7 @@ async function serve(t: Test, name: string, port = 0, host = '127.0.0.1'): Promi
 }
 
 function echo(transport: Transport, body = Buffer.from('x')): Promise<Buffer> {
-  const { signal } = new AbortController()
-  return transport.unary(peerMethod('Echo'), body, {}, Date.now() + 10_000, signal) as Promise<Buffer>
+  return transport.unary(peerMethod('Echo'), body, {}, Date.now() + 10_000) as Promise<Buffer>
 }
 
 async function name(transport: Transport): Promise<string> {

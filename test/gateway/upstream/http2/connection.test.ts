@@ -1,9 +1,10 @@
 import t, { type Test } from 'tap'
+import { Cancellation } from '../../../../gateway/upstream/cancellation.ts'
 import { Connection } from '../../../../gateway/upstream/http2/connection.ts'
 import { createRequestHeads } from '../../../../gateway/upstream/http2/request-head.ts'
 import { createResponseHeadReader } from '../../../../gateway/upstream/http2/response-head.ts'
 import { createHttp2Transport, type Http2TransportLimits } from '../../../../gateway/upstream/http2/transport.ts'
-import { NotProcessedError, type Transport } from '../../../../gateway/upstream/transport.ts'
+import { type CallObserver, NotProcessedError, type Transport } from '../../../../gateway/upstream/transport.ts'
 import { Code, type StatusError } from '../../../../runtime/status.ts'
 import {
   ACK,
@@ -88,11 +89,26 @@ t.test('a graceful GOAWAY in two steps loses nothing', async t => {
 })
 
 t.test('a refused call is made again, but not for ever', async t => {
-  const { connection, call } = await begin(t)
+  const { peer, connection, transport, call: first } = await begin(t)
+  connection.send(answer(await connection.request(), 'ok'))
+  await first
+  const attempts: [number, string][] = []
+  const ends: (StatusError | undefined)[] = []
+  const call = echo(transport, {
+    observer: {
+      onAttempt: (attempt, server) => attempts.push([attempt, server]),
+      onAttemptEnd: error => ends.push(error),
+    },
+  })
   for (let attempt = 0; attempt < 3; attempt++) {
     connection.send(frame(RST_STREAM, 0, await connection.request(), uint32(REFUSED_STREAM)))
   }
   const error = await failure(call)
+  t.same(
+    attempts,
+    [1, 2, 3].map(attempt => [attempt, peer.address]),
+  )
+  t.ok(ends.length === 3 && ends.every(end => end instanceof NotProcessedError), 'and each attempt is told of')
   t.ok(error instanceof NotProcessedError, 'its caller learns that it may repeat it')
   t.equal(error.code, Code.UNAVAILABLE)
 })
@@ -130,12 +146,12 @@ t.test('calls wait for the streams that the server allows', async t => {
 
 t.test('a waiting call ends by its deadline and by its signal; too many wait not at all', async t => {
   const { connection, transport } = await begin(t, { maxWaitingCalls: 2 }, { [MAX_CONCURRENT_STREAMS]: 1 })
-  const controller = new AbortController()
+  const cancellation = new Cancellation()
   await connection.request()
   const late = failure(echo(transport, { deadline: Date.now() + 50 }))
-  const aborted = failure(echo(transport, { signal: controller.signal }))
+  const aborted = failure(echo(transport, { cancellation }))
   t.match(await failure(echo(transport)), { code: Code.UNAVAILABLE, message: /many/ })
-  controller.abort()
+  cancellation.cancel()
   t.equal((await aborted).code, Code.CANCELLED)
   t.equal((await late).code, Code.DEADLINE_EXCEEDED)
   t.equal(connection.frames.filter(({ type }) => type === HEADERS).length, 1, 'the server heard of none')
@@ -360,13 +376,20 @@ interface EchoOptions {
   body?: Buffer
   metadata?: Record<string, string>
   deadline?: number
-  signal?: AbortSignal
+  cancellation?: Cancellation
+  observer?: CallObserver
 }
 
 function echo(transport: Transport, options: EchoOptions = {}): Promise<Buffer> {
   const { body = Buffer.from('x'), metadata = {}, deadline = Date.now() + 10_000 } = options
-  const { signal = new AbortController().signal } = options
-  return transport.unary('/peers.v1.Peer/Echo', body, metadata, deadline, signal) as Promise<Buffer>
+  return transport.unary(
+    '/peers.v1.Peer/Echo',
+    body,
+    metadata,
+    deadline,
+    options.cancellation,
+    options.observer,
+  ) as Promise<Buffer>
 }
 
 async function failure(call: Promise<unknown>): Promise<StatusError> {

@@ -113,12 +113,10 @@ async function play(peer: RawPeer, pieces: readonly Buffer[], greets: boolean): 
     limits: { backoff: { initialMs: 1, maxMs: 10 } },
   })
   const call = () =>
-    transport
-      .unary('/peers.v1.Peer/Echo', Buffer.from('x'), {}, Date.now() + 10_000, new AbortController().signal)
-      .then(
-        answer => Buffer.from(answer).toString('latin1'),
-        (error: Error) => error,
-      )
+    transport.unary('/peers.v1.Peer/Echo', Buffer.from('x'), {}, Date.now() + 10_000).then(
+      answer => Buffer.from(answer).toString('latin1'),
+      (error: Error) => error,
+    )
   const calls = STREAM_IDS.map(call)
   const connection = await peer.accept()
   if (greets) {

@@ -3,6 +3,7 @@
  * transport that goes on with the next connection or the next stream.
  */
 import t, { type Test } from 'tap'
+import { Cancellation } from '../../../../gateway/upstream/cancellation.ts'
 import { createHttp2Transport } from '../../../../gateway/upstream/http2/transport.ts'
 import type { Transport } from '../../../../gateway/upstream/transport.ts'
 import { Code, type StatusError } from '../../../../runtime/status.ts'
@@ -338,9 +339,9 @@ t.test('a peer that does not begin with its settings is not HTTP/2', async t => 
 })
 
 t.test('frames for a call that was cancelled mean nothing', async t => {
-  const { call, connection, transport, controller } = await begin(t)
+  const { call, connection, transport, cancellation } = await begin(t)
   const id = await connection.request()
-  controller.abort()
+  cancellation.cancel()
   t.equal((await failure(call)).code, Code.CANCELLED)
   await connection.next(RST_STREAM)
   connection.send(answer(id, 'late'), frame(RST_STREAM, 0, id, uint32(8)), frame(WINDOW_UPDATE, 0, id, uint32(1)))
@@ -402,7 +403,7 @@ interface Begun {
   transport: Transport
   /** A first call, already under way. */
   call: Promise<Buffer>
-  controller: AbortController
+  cancellation: Cancellation
   connection: RawConnection
   /** Takes the next connection of the client, and answers every call on it. */
   reconnect(): Promise<void>
@@ -419,15 +420,15 @@ async function begin(t: Test, { maxMessageLength = MAX_MESSAGE_LENGTH } = {}): P
     peer.stop()
     await transport.close()
   })
-  const controller = new AbortController()
-  const call = echo(transport, controller.signal)
+  const cancellation = new Cancellation()
+  const call = echo(transport, cancellation)
   call.catch(() => {})
   const connection = await peer.accept()
   await connection.handshake()
   return {
     transport,
     call,
-    controller,
+    cancellation,
     connection,
     async reconnect() {
       const next = await peer.accept()
@@ -439,8 +440,14 @@ async function begin(t: Test, { maxMessageLength = MAX_MESSAGE_LENGTH } = {}): P
   }
 }
 
-function echo(transport: Transport, signal = new AbortController().signal): Promise<Buffer> {
-  return transport.unary('/peers.v1.Peer/Echo', Buffer.from('x'), {}, Date.now() + 20_000, signal) as Promise<Buffer>
+function echo(transport: Transport, cancellation?: Cancellation): Promise<Buffer> {
+  return transport.unary(
+    '/peers.v1.Peer/Echo',
+    Buffer.from('x'),
+    {},
+    Date.now() + 20_000,
+    cancellation,
+  ) as Promise<Buffer>
 }
 
 async function failure(call: Promise<unknown>): Promise<StatusError> {
