@@ -54,8 +54,16 @@ export function composeEnvironments(around: Surroundings): ServiceEnvironments {
   }
 }
 
+/**
+ * A young generation of 2 MB keeps a gateway small: what a request leaves behind is dead before it is full. Measured under
+ * load, in MB of resident memory: 208 to 212 by default, 172 with 4, 159 to 183 with 2, 147 with 1, which took a quarter
+ * more CPU. Its workers inherit it.
+ */
+const GATEWAY_FLAGS = ['--max-semi-space-size=2']
+
 export function serviceCommand(name: ServiceName): { command: string; args: string[] } {
-  return { command: process.execPath, args: [path.join(ROOT, name, 'main.ts')] }
+  const flags = name === 'gateway' ? GATEWAY_FLAGS : []
+  return { command: process.execPath, args: [...flags, path.join(ROOT, name, 'main.ts')] }
 }
 
 /** Resolves when the service answers as ready. @throws when it does not in time. */
