@@ -19,7 +19,7 @@ export interface Backend {
   stop(): Promise<void>
 }
 
-export async function startBackend(contract: BenchContract): Promise<Backend> {
+export async function startBackend(contract: BenchContract, env: NodeJS.ProcessEnv): Promise<Backend> {
   const message = path.join(BENCH_DIRECTORY, 'user.binpb')
   const json = path.join(BENCH_DIRECTORY, 'user.json')
   writeFileSync(message, contract.message)
@@ -27,7 +27,7 @@ export async function startBackend(contract: BenchContract): Promise<Backend> {
   const hasGo = await buildGoBackend()
   const [file, ...before] = hasGo ? [BINARY] : [process.execPath, path.join(import.meta.dirname, 'backend-process.ts')]
   const flags = [`-service=${SERVICE}`, `-methods=${SERVED_METHODS.join(',')}`, `-message=${message}`, `-json=${json}`]
-  const child = execa(file, [...before, ...flags], { stderr: 'inherit', buffer: false, reject: false })
+  const child = execa(file, [...before, ...flags], { env, stderr: 'inherit', buffer: false, reject: false })
   const [ports] = await once(createInterface({ input: child.stdout }), 'line')
   const [grpcPort, httpPort] = String(ports).split(' ')
   return {

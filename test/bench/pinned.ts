@@ -7,21 +7,23 @@ import { once } from 'node:events'
 import { openSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 
-export const MEASURED_CORE = 0
-export const OTHER_CORE = 1
-
 // Asked before this process is itself bound to one core.
 const cores = availableParallelism()
-export const canPin = cores > OTHER_CORE && spawnSync('taskset', ['-c', '0', 'true']).status === 0
 
-/** Binds this process, with its threads and what it starts from now on, to the second core. */
-export function pinThisProcess(): void {
-  if (canPin) spawnSync('taskset', ['-a', '-c', '-p', String(OTHER_CORE), String(process.pid)])
+/** As taskset takes them. */
+export type Cores = 'measured' | 'load' | 'all'
+const LISTS: Record<Cores, string> = { measured: '0', load: '1', all: `0-${cores - 1}` }
+
+export const canPin = cores > 1 && spawnSync('taskset', ['-c', '0', 'true']).status === 0
+
+/** Binds a process that runs already, and its threads; what it starts from then on inherits that. */
+export function pin(pid: number, where: Cores): void {
+  if (canPin) spawnSync('taskset', ['-a', '-c', '-p', LISTS[where], String(pid)])
 }
 
-/** Binds a process that runs already, and its threads. */
-export function pinProcess(pid: number): void {
-  if (canPin) spawnSync('taskset', ['-a', '-c', '-p', String(OTHER_CORE), String(pid)])
+/** A command that runs there. */
+export function pinnedCommand(where: Cores, command: string, args: readonly string[]): [string, string[]] {
+  return canPin ? ['taskset', ['-c', LISTS[where], command, ...args]] : [command, [...args]]
 }
 
 export interface PinnedProcess {
@@ -32,27 +34,27 @@ export interface PinnedProcess {
 
 export interface PinnedOptions {
   readonly name: string
-  readonly core: number
-  readonly command?: string
+  readonly where: Cores
+  readonly command: string
   readonly args: readonly string[]
-  readonly env?: NodeJS.ProcessEnv
+  readonly env: NodeJS.ProcessEnv
   /** File that its standard output is appended to. */
   readonly output: string
 }
 
 /** Starts it; its end before `stop` ends the bench, since nothing measured after it would be true. */
 export function startPinned(options: PinnedOptions): PinnedProcess {
-  const { name, core, command = process.execPath, args, env = process.env, output } = options
-  const whole = [command, ...args]
-  const [file = command, ...rest] = canPin ? ['taskset', '-c', String(core), ...whole] : whole
+  const { name, where, env, output } = options
+  const [command, args] = pinnedCommand(where, options.command, options.args)
   const log = openSync(output, 'a')
-  const child: ChildProcess = spawn(file, rest, { env, stdio: ['ignore', log, 'inherit'] })
+  // A session of its own, as under any supervisor: Linux shares the processor out by sessions first.
+  const child: ChildProcess = spawn(command, args, { env, detached: true, stdio: ['ignore', log, 'inherit'] })
+  if (child.pid === undefined) throw new Error(`${name} could not be started`)
   const ended = once(child, 'exit')
   let isStopping = false
   void ended.then(([code, signal]) => {
     if (!isStopping) throw new Error(`${name} ended by itself with ${signal ?? `exit code ${code}`}: see ${output}`)
   })
-  if (child.pid === undefined) throw new Error(`${name} could not be started`)
   return {
     name,
     pid: child.pid,

@@ -4,8 +4,8 @@
  */
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
-import { USER_PATH } from './contract.ts'
-import { edgeCase } from './edge-case.ts'
+import { asUsers, PRINCIPALS } from './edge.ts'
+import { loadCase } from './load-case.ts'
 import { type CpuProfile, selfTimes } from './profile-report.ts'
 import { startGateway } from './server-under-test.ts'
 import { openSurroundings } from './surroundings.ts'
@@ -13,7 +13,6 @@ import { accessTokens } from './tokens.ts'
 
 const WARM_UP_SECONDS = 4
 const SECONDS = 8
-const PRINCIPALS = 100
 const TOP = 45
 
 const directory = path.resolve(import.meta.dirname, '../../.data/profile')
@@ -21,21 +20,13 @@ mkdirSync(directory, { recursive: true })
 const name = `gateway-${new Date().toISOString().replaceAll(/[:.]/g, '-')}.cpuprofile`
 
 const around = await openSurroundings()
-const { contract, backend, key, authStub, redisUrl, env } = around
+const { contract, key } = around
 const gateway = await startGateway('profiled', {
-  authSvcAddress: authStub.address,
-  backendAddress: backend.grpcAddress,
-  image: contract.image,
-  redisUrl,
-  env,
+  ...around.gateway,
   nodeArgs: ['--cpu-prof', '--cpu-prof-interval=200', `--cpu-prof-dir=${directory}`, `--cpu-prof-name=${name}`],
 })
-const users = accessTokens(key, PRINCIPALS).map(token => ({
-  path: USER_PATH,
-  headers: { authorization: `Bearer ${token}` },
-}))
-const load = (seconds: number) =>
-  edgeCase({ name: 'full edge', server: gateway, requests: () => users, expected: contract.json, seconds }).run()
+const users = asUsers(accessTokens(key, PRINCIPALS))
+const { run: load } = loadCase({ name: 'full edge', server: gateway, requests: () => users, expected: contract.json })
 await load(WARM_UP_SECONDS)
 // The profile's clock is the monotonic one, in microseconds, as this one is.
 const from = Number(process.hrtime.bigint() / 1000n)
@@ -51,7 +42,7 @@ const { parts, functions } = selfTimes(profile, from, to)
 const share = (fraction: number) =>
   `${(fraction * 100).toFixed(1).padStart(5)} %  ${(fraction * cpuUs).toFixed(2).padStart(6)} us`
 console.log(
-  `${cpuUs.toFixed(1)} us of CPU a request, the profiler's own included; ${rate.toFixed(0)} requests a second\n`,
+  `${cpuUs.toFixed(1)} us of CPU a request, the profiler's own included; ${rate?.toFixed(0)} requests a second\n`,
 )
 for (const { label, fraction } of parts) console.log(`${share(fraction)}  ${label}`)
 console.log()

@@ -2,41 +2,77 @@
  * Cases measured in turn, round after round (A B C, A B C, …), so that whatever slows the machine for a while slows them
  * all. A ratio is taken within one round, and the median of the rounds counts.
  */
-export interface Case<Sample> {
+export interface Case {
   readonly name: string
-  /** Measures once. */
-  run(): Promise<Sample>
+  /** Measures once. @throws when anything was not answered right. */
+  run(seconds: number): Promise<Measurement>
 }
 
-/** What became of a case: one sample a round, or the first thing that went wrong. */
-export interface Outcome<Sample> {
-  readonly samples: readonly Sample[]
-  readonly failure: string | undefined
+export interface Measurement {
+  /** Microseconds of CPU of the processes under test for one request, user and system. */
+  readonly cpuUs: number
+  /** Answers a second. */
+  readonly rate?: number
+  readonly p50Ms?: number
+  readonly p99Ms?: number
+  /** Share of the time in which its core was busy with it. */
+  readonly busy?: number
+  readonly residentBytes?: number
 }
 
-/** @param warmUpRounds are run like the others, and forgotten. A case that failed is not run again. */
-export async function runRounds<Sample>(
-  cases: readonly Case<Sample>[],
-  { rounds, warmUpRounds, tell }: { rounds: number; warmUpRounds: number; tell: (text: string) => void },
-): Promise<Map<string, Outcome<Sample>>> {
-  const samples = new Map<string, Sample[]>(cases.map(({ name }) => [name, []]))
-  const failures = new Map<string, string>()
-  for (let round = -warmUpRounds; round < rounds; round++) {
-    tell(round < 0 ? 'warm-up' : `round ${round + 1} of ${rounds}`)
+/** What became of a case: one measurement a round, or the first thing that went wrong. */
+export interface Outcome {
+  readonly measurements: readonly Measurement[]
+  readonly failure?: string
+}
+
+export type Outcomes = ReadonlyMap<string, Outcome>
+
+export interface RoundsOptions {
+  readonly rounds: number
+  readonly seconds: number
+  /** Of a first round that does not count. */
+  readonly warmUpSeconds: number
+  readonly tell: (text: string) => void
+}
+
+/** A case that failed is not run again. */
+export async function runRounds(cases: readonly Case[], options: RoundsOptions): Promise<Outcomes> {
+  const { rounds, seconds, warmUpSeconds, tell } = options
+  const outcomes = new Map<string, { measurements: Measurement[]; failure?: string }>(
+    cases.map(({ name }) => [name, { measurements: [] }]),
+  )
+  for (let round = 0; round <= rounds; round++) {
+    tell(round === 0 ? 'warm-up' : `round ${round} of ${rounds}`)
     for (const { name, run } of cases) {
-      if (failures.has(name)) continue
+      const outcome = outcomes.get(name)
+      if (outcome === undefined || outcome.failure !== undefined) continue
       try {
-        const sample = await run()
-        if (round >= 0) samples.get(name)?.push(sample)
+        const measurement = await run(round === 0 ? warmUpSeconds : seconds)
+        if (round > 0) outcome.measurements.push(measurement)
       } catch (error) {
-        failures.set(name, (error as Error).message)
-        tell(`${name}: ${(error as Error).message}`)
+        outcome.failure = (error as Error).message
+        tell(`${name} FAILED: ${outcome.failure}`)
       }
     }
   }
-  return new Map(
-    cases.map(({ name }) => [name, { samples: samples.get(name) ?? [], failure: failures.get(name) }] as const),
-  )
+  return outcomes
+}
+
+/** Median of a case's rounds. */
+export function medianOf(
+  outcomes: Outcomes,
+  name: string,
+  pick: (measurement: Measurement) => number | undefined,
+): number {
+  return median((outcomes.get(name)?.measurements ?? []).map(measurement => pick(measurement) ?? Number.NaN))
+}
+
+/** Median over the rounds of something that is worked out from several cases' CPU in one round. */
+export function medianAcross(outcomes: Outcomes, names: readonly string[], of: (...cpuUs: number[]) => number): number {
+  const series = names.map(name => (outcomes.get(name)?.measurements ?? []).map(({ cpuUs }) => cpuUs))
+  const rounds = Math.min(...series.map(({ length }) => length))
+  return median(Array.from({ length: rounds }, (_, at) => of(...series.map(one => one[at] as number))))
 }
 
 export function median(values: readonly number[]): number {

@@ -2,25 +2,24 @@
 import { truncateSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import getPort from 'get-port'
-import { stringify } from 'yaml'
 import { waitUntilReady } from '../../deploy/dev/readiness.ts'
 import { serviceCommand } from '../../deploy/dev/services.ts'
 import { until } from '../support/until.ts'
-import { SERVICE } from './contract.ts'
 import { BENCH_DIRECTORY } from './directory.ts'
-import { MEASURED_CORE, startPinned } from './pinned.ts'
+import { writeBenchGatewayFile } from './gateway-file.ts'
+import { startPinned } from './pinned.ts'
 import { AUDIENCE, ISSUER } from './tokens.ts'
 
+/** Whatever is loaded and accounted for: one process, or several behind one origin. */
 export interface ServerUnderTest {
-  readonly name: string
   readonly origin: string
   readonly pids: readonly number[]
-  /** Empties the file that it logs into, which would else take some 100 MB a minute. */
-  clearLog(): void
+  /** Empties the files that it logs into, which would else take some 100 MB a minute. */
+  clearLogs(): void
   stop(): Promise<void>
 }
 
-export interface GatewayAround {
+export interface GatewayOptions {
   readonly authSvcAddress: string
   readonly backendAddress: string
   /** Path of the contract's image. */
@@ -32,22 +31,21 @@ export interface GatewayAround {
   readonly nodeArgs?: readonly string[]
 }
 
-/** The gateway as it is deployed, with a `gateway.yaml` of its own. @param name also of its files. */
-export async function startGateway(name: string, around: GatewayAround): Promise<ServerUnderTest> {
-  const config = path.join(BENCH_DIRECTORY, `${name}.yaml`)
-  writeFileSync(config, gatewayFile(around))
+/** The gateway as it is deployed, one process. @param name also of its files. */
+export async function startGateway(name: string, options: GatewayOptions): Promise<ServerUnderTest> {
+  const config = writeBenchGatewayFile(name, options.backendAddress, options.image)
   const { command, args } = serviceCommand('gateway')
   return startServer(
     name,
     port => ({
       command,
-      args: [...(around.nodeArgs ?? []), ...args],
+      args: [...(options.nodeArgs ?? []), ...args],
       env: {
-        ...around.env,
+        ...options.env,
         GATEWAY_PORT: String(port),
         GATEWAY_CONFIG: config,
-        AUTH_SVC_ADDRESS: around.authSvcAddress,
-        REDIS_URL: around.redisUrl,
+        AUTH_SVC_ADDRESS: options.authSvcAddress,
+        REDIS_URL: options.redisUrl,
         TOKEN_ISSUER: ISSUER,
         TOKEN_AUDIENCE: AUDIENCE,
         DRAIN_DELAY_MS: '50',
@@ -58,6 +56,7 @@ export async function startGateway(name: string, around: GatewayAround): Promise
 }
 
 export interface ScriptOptions {
+  /** Path from this folder. */
   readonly script: string
   /** Its arguments after the port. */
   readonly args: readonly string[]
@@ -68,18 +67,23 @@ export interface ScriptOptions {
 export function startScript(name: string, { script, args, env }: ScriptOptions): Promise<ServerUnderTest> {
   return startServer(
     name,
-    port => ({ command: process.execPath, args: [script, String(port), ...args], env }),
-    async origin => {
-      await until(
-        () =>
-          fetch(origin).then(
-            () => true,
-            () => false,
-          ),
-        isUp => isUp,
-      )
-    },
+    port => ({
+      command: process.execPath,
+      args: [path.join(import.meta.dirname, script), String(port), ...args],
+      env,
+    }),
+    waitUntilAnswering,
   )
+}
+
+/** Resolves when anything is answered there. */
+export async function waitUntilAnswering(origin: string): Promise<void> {
+  const ask = () =>
+    fetch(origin).then(
+      () => true,
+      () => false,
+    )
+  await until(ask, isUp => isUp)
 }
 
 interface Command {
@@ -96,14 +100,8 @@ async function startServer(
   const port = await getPort()
   const output = path.join(BENCH_DIRECTORY, `${name}.log`)
   writeFileSync(output, '')
-  const child = startPinned({ name, core: MEASURED_CORE, output, ...commandAt(port) })
+  const child = startPinned({ name, where: 'measured', output, ...commandAt(port) })
   const origin = `http://127.0.0.1:${port}`
   await ready(origin)
-  return { name, origin, pids: [child.pid], clearLog: () => truncateSync(output), stop: child.stop }
-}
-
-function gatewayFile({ backendAddress, image }: GatewayAround): string {
-  return stringify({
-    upstreams: [{ name: 'bench', address: backendAddress, contract: image, services: [SERVICE], transport: 'http2' }],
-  })
+  return { origin, pids: [child.pid], clearLogs: () => truncateSync(output), stop: child.stop }
 }

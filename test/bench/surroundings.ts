@@ -1,11 +1,15 @@
-/** What every case stands on: stores, backend, a stub of auth-svc, tokens; all on the core of the load. */
+/** What every case stands on: stores, backend, a stub of auth-svc, a collector; all on the core of the load. */
 import { randomUUID } from 'node:crypto'
+import path from 'node:path'
+import { execa } from 'execa'
+import getPort from 'get-port'
 import { Redis } from 'ioredis'
 import { type RunningStores, startStores } from '../support/stores.ts'
-import { type AuthStub, startAuthStub } from './auth-stub.ts'
+import { startAuthStub } from './auth-stub.ts'
 import { type Backend, startBackend } from './backend.ts'
 import { type BenchContract, writeContract } from './contract.ts'
-import { pinThisProcess } from './pinned.ts'
+import { pin } from './pinned.ts'
+import { type GatewayOptions, waitUntilAnswering } from './server-under-test.ts'
 import { createSigningKey, type SigningKey } from './tokens.ts'
 
 export interface Surroundings {
@@ -15,35 +19,57 @@ export interface Surroundings {
   readonly contract: BenchContract
   readonly backend: Backend
   readonly key: SigningKey
-  readonly authStub: AuthStub
+  /** Of a gateway in front of the backend, without traces. */
+  readonly gateway: GatewayOptions
+  /** Of a logical database. The first is the gateways'. */
+  redisUrlOf(database: number): string
   readonly redisUrl: string
+  readonly otlpOrigin: string
   stop(): Promise<void>
 }
 
-/** Routes of the contract; one of the size of ours. */
+/** Of the contract: about as many as ours. */
 const ROUTES = 10
-/** Of the Redis server: the logical database of the gateways under test. */
-const REDIS_DATABASE = 1
 
 export async function openSurroundings(): Promise<Surroundings> {
-  pinThisProcess()
+  pin(process.pid, 'load')
   const stores = await startStores()
-  const redisUrl = `${stores.stores.redis}/${REDIS_DATABASE}`
+  const env = { ...process.env, ...stores.env }
+  const redisUrlOf = (database: number) => `${stores.stores.redis}/${database}`
+  const redisUrl = redisUrlOf(1)
   await beginRevocationStream(redisUrl)
   const contract = writeContract(ROUTES)
-  const backend = await startBackend(contract)
+  const backend = await startBackend(contract, env)
   const key = createSigningKey()
   const authStub = await startAuthStub(key, 0)
+  const otlpPort = await getPort()
+  const sink = execa(process.execPath, [path.join(import.meta.dirname, 'otlp-sink.ts'), String(otlpPort)], {
+    env,
+    stdio: ['ignore', 'inherit', 'inherit'],
+    reject: false,
+  })
+  const otlpOrigin = `http://127.0.0.1:${otlpPort}`
+  await waitUntilAnswering(otlpOrigin)
   return {
     stores,
-    env: { ...process.env, ...stores.env },
+    env,
     contract,
     backend,
     key,
-    authStub,
+    gateway: {
+      authSvcAddress: authStub.address,
+      backendAddress: backend.grpcAddress,
+      image: contract.image,
+      redisUrl,
+      env,
+    },
+    redisUrlOf,
     redisUrl,
+    otlpOrigin,
     async stop() {
       authStub.stop()
+      sink.kill()
+      await sink
       await backend.stop()
       await stores.stop()
     },
@@ -51,7 +77,7 @@ export async function openSurroundings(): Promise<Surroundings> {
 }
 
 /** As auth-svc does at its start: without an epoch the gateways know of no revocations, and let nobody in. */
-async function beginRevocationStream(redisUrl: string): Promise<void> {
+export async function beginRevocationStream(redisUrl: string): Promise<void> {
   const redis = new Redis(redisUrl)
   await redis.set('gatehouse:revocations:epoch', randomUUID())
   await redis.quit()

@@ -1,4 +1,6 @@
 /** The outcome as a table of Markdown, to be pasted as it is. */
+import { medianAcross, medianOf, type Outcomes } from './rounds.ts'
+
 export interface Row {
   readonly name: string
   /** With its unit. */
@@ -20,4 +22,51 @@ export function toMarkdown(rows: readonly Row[]): string {
     `| ${COLUMNS.map(column => row[column].padEnd(width(column))).join(' | ')} |`
   const rule = `| ${COLUMNS.map(column => '-'.repeat(width(column))).join(' | ')} |`
   return [line(HEADINGS), rule, ...rows.map(line)].join('\n')
+}
+
+/** A case as it went, without a budget. @param against whose CPU its own is a multiple of. */
+export function referenceRow(outcomes: Outcomes, name: string, key: string, against: string): Row {
+  const failure = outcomes.get(key)?.failure
+  return { ...cpuColumns(outcomes, name, key, against), budget: '', verdict: failure === undefined ? '' : 'FAILED' }
+}
+
+/** A case whose CPU may be at most so many times another's. */
+export function ratioRow(
+  outcomes: Outcomes,
+  { name, key, against, most }: { name: string; key: string; against: string; most: number },
+): Row {
+  const ratio = medianAcross(outcomes, [key, against], (cpu, other) => cpu / other)
+  return {
+    ...cpuColumns(outcomes, name, key, against),
+    budget: `<= ${most} x ${against}`,
+    verdict: budgetVerdict(outcomes, [key, against], ratio, most),
+  }
+}
+
+/** @param keys the cases that the figure comes from: it fails with them. */
+export function budgetVerdict(
+  outcomes: Outcomes,
+  keys: readonly string[],
+  figure: number,
+  most: number,
+): Row['verdict'] {
+  if (keys.some(key => outcomes.get(key)?.failure !== undefined)) return 'FAILED'
+  if (Number.isNaN(figure)) return 'not measured'
+  return figure <= most ? 'pass' : 'MISS'
+}
+
+function cpuColumns(
+  outcomes: Outcomes,
+  name: string,
+  key: string,
+  against: string,
+): Pick<Row, 'name' | 'figure' | 'ratio'> {
+  const ratio = medianAcross(outcomes, [key, against], (cpu, other) => cpu / other)
+  const cpu = medianOf(outcomes, key, ({ cpuUs }) => cpuUs)
+  const rate = medianOf(outcomes, key, measured => measured.rate)
+  const p99 = medianOf(outcomes, key, measured => measured.p99Ms)
+  const parts = [`${cpu.toFixed(1)} us CPU`]
+  if (!Number.isNaN(rate)) parts.push(`${rate.toFixed(0)}/s`)
+  if (!Number.isNaN(p99)) parts.push(`p99 ${p99.toFixed(1)} ms`)
+  return { name, figure: parts.join(', '), ratio: key === against ? '' : `${ratio.toFixed(2)} x ${against}` }
 }

@@ -13,27 +13,32 @@ export function createSigningKey(): SigningKey {
   return { kid: 'bench-key', privateKey: generateKeyPairSync('ed25519').privateKey }
 }
 
-/** Each of a user and a session of its own, good for an hour. */
-export function accessTokens(key: SigningKey, count: number): string[] {
+/** Good for an hour. @param users who have them in turn; each has one unless given. */
+export function accessTokens(key: SigningKey, count: number, users = count): string[] {
   const header = { alg: 'EdDSA', typ: 'at+jwt', kid: key.kid }
-  return Array.from({ length: count }, () =>
-    token(header, input => sign(null, Buffer.from(input), key.privateKey).toString('base64url')),
-  )
+  return tokens(count, users, header, input => sign(null, Buffer.from(input), key.privateKey))
 }
 
 export function hmacTokens(secret: string, count: number): string[] {
   const header = { alg: 'HS256', typ: 'JWT' }
-  return Array.from({ length: count }, () =>
-    token(header, input => createHmac('sha256', secret).update(input).digest('base64url')),
-  )
+  return tokens(count, count, header, input => createHmac('sha256', secret).update(input).digest())
 }
 
-function token(header: object, signatureOf: (input: string) => string): string {
+function tokens(count: number, users: number, header: object, signatureOf: (input: string) => Buffer): string[] {
+  const subjects = Array.from({ length: users }, () => randomUUID())
+  const encodedHeader = encode(header)
+  return Array.from({ length: count }, (_, at) => {
+    const input = `${encodedHeader}.${encode(claimsOf(subjects[at % users] as string))}`
+    return `${input}.${signatureOf(input).toString('base64url')}`
+  })
+}
+
+function claimsOf(sub: string): object {
   const now = Math.floor(Date.now() / 1000)
-  const claims = {
+  return {
     iss: ISSUER,
     aud: AUDIENCE,
-    sub: randomUUID(),
+    sub,
     sid: randomUUID(),
     jti: randomUUID(),
     iat: now,
@@ -43,8 +48,6 @@ function token(header: object, signatureOf: (input: string) => string): string {
     auth_time: now,
     amr: ['pwd'],
   }
-  const input = `${encode(header)}.${encode(claims)}`
-  return `${input}.${signatureOf(input)}`
 }
 
 function encode(value: object): string {

@@ -1,0 +1,130 @@
+/** The request path of the gateway, beside the floor and the Express gateway. */
+import path from 'node:path'
+import { execa } from 'execa'
+import { PUBLIC_USER_PATH, USER_PATH } from './contract.ts'
+import { BENCH_DIRECTORY } from './directory.ts'
+import type { Request } from './load.ts'
+import { loadCase } from './load-case.ts'
+import { pinnedCommand } from './pinned.ts'
+import { type Case, medianAcross, medianOf, type Outcomes } from './rounds.ts'
+import { type ServerUnderTest, startGateway, startScript } from './server-under-test.ts'
+import type { Stage } from './stage.ts'
+import type { Surroundings } from './surroundings.ts'
+import { budgetVerdict, type Row, ratioRow, referenceRow } from './table.ts'
+import { accessTokens, hmacTokens } from './tokens.ts'
+
+/** Users who take turns in a load. */
+export const PRINCIPALS = 100
+/** Tokens for a second of requests of which each has its own: more than a core can verify. */
+const TOKENS_PER_SECOND = 25_000
+const MOST_UNCACHED_EXTRA_US = 3
+const MOST_RESIDENT_MB = 150
+
+export interface EdgeStage extends Stage {
+  readonly gateway: ServerUnderTest
+  /** As the users of the load. */
+  readonly users: readonly Request[]
+}
+
+export async function openEdge(around: Surroundings): Promise<EdgeStage> {
+  const { env, contract, backend, key } = around
+  const expected = contract.json
+  const jwtSecret = 'a secret of the bench, of no use elsewhere'
+  const floor = await startScript('floor', {
+    script: 'floor.ts',
+    args: [path.join(BENCH_DIRECTORY, 'user.json')],
+    env,
+  })
+  const express = await startScript('express', {
+    script: 'express/gateway.ts',
+    args: [backend.httpOrigin, around.redisUrl],
+    env: { ...env, JWT_SECRET: jwtSecret },
+  })
+  // Without a place to send them to, no spans are made: that is off.
+  const traced = (ratio: number) => ({
+    ...around.gateway,
+    env: { ...env, OTEL_EXPORTER_OTLP_ENDPOINT: around.otlpOrigin, TRACE_SAMPLE_RATIO: String(ratio) },
+  })
+  const gateway = await startGateway('gateway', traced(0.01))
+  const tracedAlways = await startGateway('gateway-traced-always', traced(1))
+  const untraced = await startGateway('gateway-untraced', around.gateway)
+
+  const users = asUsers(accessTokens(key, PRINCIPALS))
+  const expressUsers = asUsers(hmacTokens(jwtSecret, PRINCIPALS))
+  const cases: Case[] = [
+    loadCase({ name: 'floor', server: floor, requests: () => [{ path: USER_PATH }], expected }),
+    loadCase({ name: 'transcoding', server: gateway, requests: () => [{ path: PUBLIC_USER_PATH }], expected }),
+    loadCase({ name: 'full edge', server: gateway, requests: () => users, expected }),
+    loadCase({ name: 'tracing off', server: untraced, requests: () => users, expected }),
+    loadCase({ name: 'tracing 100 %', server: tracedAlways, requests: () => users, expected }),
+    loadCase({
+      name: 'uncached',
+      server: gateway,
+      requests: seconds => asUsers(accessTokens(key, TOKENS_PER_SECOND * seconds, PRINCIPALS)),
+      expected,
+      once: true,
+    }),
+    { name: 'verification', run: measureVerification },
+    loadCase({ name: 'express', server: express, requests: () => expressUsers, expected }),
+  ]
+  return {
+    gateway,
+    users,
+    cases,
+    rows: outcomes => [
+      referenceRow(outcomes, 'floor: Fastify, a fixed answer', 'floor', 'floor'),
+      ratioRow(outcomes, { name: 'transcoding only, public method', key: 'transcoding', against: 'floor', most: 2 }),
+      ratioRow(outcomes, { name: 'full edge, everything on', key: 'full edge', against: 'floor', most: 3 }),
+      ratioRow(outcomes, { name: 'tracing 1 %', key: 'full edge', against: 'tracing off', most: 1.08 }),
+      ratioRow(outcomes, { name: 'tracing 100 %', key: 'tracing 100 %', against: 'tracing off', most: 1.6 }),
+      uncachedRow(outcomes),
+      memoryRow(outcomes),
+      referenceRow(
+        outcomes,
+        'for comparison: Express gateway (HS256; no revocation, traces, metrics, log)',
+        'express',
+        'floor',
+      ),
+    ],
+    stop: async () => {
+      for (const server of [floor, express, gateway, tracedAlways, untraced]) await server.stop()
+    },
+  }
+}
+
+export function asUsers(tokens: readonly string[]): Request[] {
+  return tokens.map(token => ({ path: USER_PATH, headers: { authorization: `Bearer ${token}` } }))
+}
+
+/** On the measured core, in a process of its own. */
+async function measureVerification(seconds: number): Promise<{ cpuUs: number }> {
+  const script = path.join(import.meta.dirname, 'signature-cost.ts')
+  const [command, args] = pinnedCommand('measured', process.execPath, [script, String(seconds / 2)])
+  const { stdout } = await execa(command, args)
+  return { cpuUs: Number(stdout) }
+}
+
+function uncachedRow(outcomes: Outcomes): Row {
+  const keys = ['uncached', 'full edge', 'verification']
+  const verification = medianOf(outcomes, 'verification', ({ cpuUs }) => cpuUs)
+  const excess = medianAcross(outcomes, keys, (uncached, edge, verify) => uncached - edge - verify)
+  return {
+    name: 'token not in the cache',
+    figure: `${medianOf(outcomes, 'uncached', ({ cpuUs }) => cpuUs).toFixed(1)} us CPU; a verification ${verification.toFixed(1)} us`,
+    ratio: `full edge + verification ${excess < 0 ? '-' : '+'} ${Math.abs(excess).toFixed(1)} us`,
+    budget: `<= full edge + verification + ${MOST_UNCACHED_EXTRA_US} us`,
+    verdict: budgetVerdict(outcomes, keys, excess, MOST_UNCACHED_EXTRA_US),
+  }
+}
+
+function memoryRow(outcomes: Outcomes): Row {
+  const sizes = (outcomes.get('full edge')?.measurements ?? []).map(({ residentBytes = Number.NaN }) => residentBytes)
+  const megabytes = sizes.length === 0 ? Number.NaN : Math.max(...sizes) / 1e6
+  return {
+    name: 'memory of a gateway process under load',
+    figure: `${megabytes.toFixed(0)} MB resident`,
+    ratio: '',
+    budget: `<= ${MOST_RESIDENT_MB} MB`,
+    verdict: budgetVerdict(outcomes, ['full edge'], megabytes, MOST_RESIDENT_MB),
+  }
+}

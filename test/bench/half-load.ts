@@ -1,0 +1,38 @@
+/** How long a request takes when the gateway has time to spare: at half of what it can do. */
+import type { Request } from './load.ts'
+import { loadAtRate } from './paced-load.ts'
+import { median, medianOf, type Outcomes } from './rounds.ts'
+import type { ServerUnderTest } from './server-under-test.ts'
+import { budgetVerdict, type Row } from './table.ts'
+
+const ROUNDS = 3
+const SECONDS = 3
+const CONNECTIONS = 64
+const MOST = 5
+
+/** @param outcomes of which the case `full edge` says what the gateway can do. */
+export async function measureHalfLoad(
+  outcomes: Outcomes,
+  gateway: ServerUnderTest,
+  requests: readonly Request[],
+): Promise<Row> {
+  const rate = medianOf(outcomes, 'full edge', measured => measured.rate) / 2
+  const results = []
+  for (let round = 0; round < ROUNDS && rate > 0; round++) {
+    results.push(
+      await loadAtRate({ origin: gateway.origin, requests, connections: CONNECTIONS, seconds: SECONDS, rate }),
+    )
+    gateway.clearLogs()
+  }
+  const wrong = results.reduce((sum, result) => sum + result.wrong, 0)
+  const p50 = median(results.map(({ p50Ms }) => p50Ms))
+  const p99 = median(results.map(({ p99Ms }) => p99Ms))
+  const ratio = median(results.map(({ p99Ms, p50Ms }) => p99Ms / p50Ms))
+  return {
+    name: 'p99 at half of the saturation rate',
+    figure: `p99 ${p99.toFixed(2)} ms, p50 ${p50.toFixed(2)} ms at ${rate.toFixed(0)}/s`,
+    ratio: `${ratio.toFixed(2)} x p50`,
+    budget: `<= ${MOST} x p50`,
+    verdict: wrong > 0 ? 'FAILED' : budgetVerdict(outcomes, ['full edge'], ratio, MOST),
+  }
+}
