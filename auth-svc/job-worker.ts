@@ -35,9 +35,9 @@ export async function startJobWorker(options: JobWorkerOptions): Promise<JobWork
       connectionString: databaseUrl,
       schema: JOBS_SCHEMA,
       taskList: tasks,
-      // One waits for news of jobs, and jobs of ours wait for others rather than compute.
+      // One connection waits for news of jobs; each job has one to itself when it begins and ends.
       maxPoolSize: 3,
-      concurrency: 4,
+      concurrency: 2,
       pollInterval: pollMs,
       noHandleSignals: true,
       logger: toWorkerLogger(logger),
