@@ -26,6 +26,8 @@ export const sessionNotFound = () => notFound('session')
 export const overloaded = (retryAfterMs: number) =>
   unavailable('Too many people are signing in right now', { reason: 'overloaded', retryAfterMs })
 
+export const hashingFailed = (cause: unknown) => unavailable('Passwords cannot be checked right now', { cause })
+
 export const callerGone = () => new StatusError(Code.CANCELLED, 'The caller has gone', { reason: 'cancelled' })
 
 export const redisUnavailable = (cause: unknown) => unavailable('Sessions cannot be reached right now', { cause })

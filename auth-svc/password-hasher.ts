@@ -2,8 +2,8 @@
  * Passwords at rest: bcrypt over base64(HMAC-SHA-384(password, pepper)). bcrypt reads 72 bytes and stops at a NUL; the
  * HMAC's 64 characters of base64 have neither problem, and without the pepper a stolen table is of no use.
  */
-import { createHmac, randomBytes } from 'node:crypto'
-import bcrypt from '@node-rs/bcrypt'
+import { createHmac, randomUUID } from 'node:crypto'
+import type { BcryptThreads } from './bcrypt-threads.ts'
 import type { BoundedQueue } from './bounded-queue.ts'
 
 /** `bcrypt` is a plain hash from elsewhere; it is replaced when its owner signs in. */
@@ -31,13 +31,15 @@ export interface PasswordHasher {
 export interface PasswordHasherOptions {
   pepper: Uint8Array
   cost: number
-  /** Keeps hashing from taking every core, and everything else waiting behind it. */
+  threads: BcryptThreads
+  /** Of work for the threads: its concurrency is how many there come to be. */
   queue: BoundedQueue
 }
 
-export async function createPasswordHasher({ pepper, cost, queue }: PasswordHasherOptions): Promise<PasswordHasher> {
+export async function createPasswordHasher(options: PasswordHasherOptions): Promise<PasswordHasher> {
+  const { pepper, cost, threads, queue } = options
   const prehash = (password: string) => createHmac('sha384', pepper).update(password, 'utf8').digest('base64')
-  const nobody: StoredPassword = { scheme: CURRENT_SCHEME, hash: await bcrypt.hash(randomBytes(32), cost) }
+  const nobody: StoredPassword = { scheme: CURRENT_SCHEME, hash: await threads.hash(prehash(randomUUID()), cost) }
 
   function inputOf(scheme: string, password: string): string {
     if (scheme === CURRENT_SCHEME) return prehash(password)
@@ -48,12 +50,12 @@ export async function createPasswordHasher({ pepper, cost, queue }: PasswordHash
   return {
     hash: (password, signal) =>
       queue.run(async () => {
-        return { scheme: CURRENT_SCHEME, hash: await bcrypt.hash(prehash(password), cost) }
+        return { scheme: CURRENT_SCHEME, hash: await threads.hash(prehash(password), cost) }
       }, signal),
     verify: (password, stored, signal) =>
       queue.run(async () => {
         const { scheme, hash } = stored ?? nobody
-        const matches = await bcrypt.verify(inputOf(scheme, password), hash)
+        const matches = await threads.verify(inputOf(scheme, password), hash)
         const outdated = scheme !== CURRENT_SCHEME || costOf(hash) < cost
         return { matches: matches && stored !== undefined, outdated }
       }, signal),

@@ -12,6 +12,7 @@ import { createTokenVerifier } from '#runtime/principal.ts'
 import { followAccountChanges } from './account-changes.ts'
 import { createAccountRepository } from './account-repository.ts'
 import { createAuthHandlers } from './auth-handlers.ts'
+import { createBcryptThreads } from './bcrypt-threads.ts'
 import { createBoundedQueue } from './bounded-queue.ts'
 import type { settings } from './config.ts'
 import { ensureFirstAdministrator } from './first-administrator.ts'
@@ -77,6 +78,7 @@ export async function createAuthServer(options: AuthServerOptions): Promise<Auth
   const hasher = await createPasswordHasher({
     pepper: settings.PASSWORD_PEPPER,
     cost: settings.BCRYPT_COST,
+    threads: createBcryptThreads(),
     queue: createBoundedQueue({ concurrency: cores, maxWaiting: settings.PASSWORD_QUEUE_LIMIT ?? cores * 32 }),
   })
   const strength = createPasswordStrength()

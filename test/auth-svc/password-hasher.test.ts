@@ -2,12 +2,14 @@ import { randomBytes } from 'node:crypto'
 import bcrypt from '@node-rs/bcrypt'
 import fc from 'fast-check'
 import t from 'tap'
+import { createBcryptThreads } from '../../auth-svc/bcrypt-threads.ts'
 import { createBoundedQueue } from '../../auth-svc/bounded-queue.ts'
 import { CURRENT_SCHEME, createPasswordHasher } from '../../auth-svc/password-hasher.ts'
 
 const pepper = randomBytes(32)
 const queue = createBoundedQueue({ concurrency: 2, maxWaiting: 1000 })
-const hasher = await createPasswordHasher({ pepper, cost: 4, queue })
+const threads = createBcryptThreads()
+const hasher = await createPasswordHasher({ pepper, cost: 4, threads, queue })
 
 t.test('a password verifies against its hash, and no other does', async t => {
   const password = fc.string({ unit: 'binary', maxLength: 300 })
@@ -44,7 +46,7 @@ for (const [what, one, other] of NEAR) {
 
 t.test('without the pepper a hash is of no use', async t => {
   const stored = await hasher.hash('secret')
-  const stranger = await createPasswordHasher({ pepper: randomBytes(32), cost: 4, queue })
+  const stranger = await createPasswordHasher({ pepper: randomBytes(32), cost: 4, threads, queue })
   t.match(await stranger.verify('secret', stored), { matches: false })
 })
 
@@ -52,7 +54,7 @@ t.test('a hash is bcrypt of the cost asked for, with a salt of its own', async t
   const [one, other] = await Promise.all([hasher.hash('secret'), hasher.hash('secret')])
   t.match(one, { scheme: CURRENT_SCHEME, hash: /^\$2b\$04\$/ })
   t.not(one?.hash, other?.hash)
-  const strict = await createPasswordHasher({ pepper, cost: 12, queue })
+  const strict = await createPasswordHasher({ pepper, cost: 12, threads, queue })
   t.match(await strict.hash('secret'), { hash: /^\$2b\$12\$/ })
 })
 
@@ -66,7 +68,7 @@ for (const version of ['2a', '2b', '2y'] as const) {
 
 t.test('a lower cost is outdated, the same or a higher one is not', async t => {
   const weak = await hasher.hash('secret')
-  const strict = await createPasswordHasher({ pepper, cost: 5, queue })
+  const strict = await createPasswordHasher({ pepper, cost: 5, threads, queue })
   const strong = await strict.hash('secret')
   t.same(await strict.verify('secret', weak), { matches: true, outdated: true })
   t.same(await strict.verify('secret', strong), { matches: true, outdated: false })
@@ -75,7 +77,7 @@ t.test('a lower cost is outdated, the same or a higher one is not', async t => {
 
 t.test('where there is no account nothing matches, after as much work', async t => {
   // Far above the noise of a machine: 2^11 rounds against none.
-  const slow = await createPasswordHasher({ pepper, cost: 11, queue })
+  const slow = await createPasswordHasher({ pepper, cost: 11, threads, queue })
   const stored = await slow.hash('secret')
   const cpuOf = async (work: () => Promise<unknown>) => {
     const before = process.cpuUsage()
