@@ -49,6 +49,7 @@ export async function createGateway(
   const revocationService = createClient(RevocationServiceClient, settings.AUTH_SVC_ADDRESS)
   const keys = createRemoteKeySet({
     fetch: async () => (await callUnary(auth, auth.getJwks, {})).keys,
+    logger,
   })
 
   // A command is not sent again on another connection: that one may be to another Redis, and the follower must know.

@@ -249,9 +249,9 @@ export interface TokenVerifier {
   verify(token: string): Promise<Principal>
 }
 
-export interface CachingTokenVerifier extends TokenVerifier {
-  /** Whose the token is, if it was verified before: at once, for where a request need not wait. */
-  recall(token: string): Principal | undefined
+export interface PromptTokenVerifier extends TokenVerifier {
+  /** As `verify`, but without a promise where nothing need be waited for; what it refuses then, it throws. */
+  verifyAtOnce(token: string): Principal | Promise<Principal>
 }
 
 export interface TokenVerifierOptions {
@@ -260,37 +260,70 @@ export interface TokenVerifierOptions {
   /** Of access tokens; service tokens are accepted only where `acceptService` is set. */
   audience: string
   acceptService?: boolean
+  /** Tokens that are remembered at most. */
+  capacity?: number
   /** Makes what verifies by one key. It is made once for a key: parsing one anew for each token takes 10 us. */
   compile?: (key: VerificationKey, expected: ExpectedToken) => ReadClaims | Promise<ReadClaims>
 }
 
-/** Revocation is no part of it: that is looked at on each request, at the gateway. */
-export function createTokenVerifier(options: TokenVerifierOptions): CachingTokenVerifier {
-  const { keys, issuer, audience, acceptService = false, compile = compileFastJwt } = options
-  const cache = createTokenCache({ keys })
-  const readAccess = perKey(key => compile(key, { ...ACCESS_TOKEN, issuer, audience }))
-  const readService = perKey(key => compile(key, { ...SERVICE_TOKEN, issuer, audience: SERVICE_AUDIENCE }))
+interface TokenKind {
+  readonly expected: ExpectedToken
+  readonly toPrincipal: (claims: Record<string, unknown>) => Principal
+  readonly compiled: WeakMap<VerificationKey, ReadClaims | Promise<ReadClaims>>
+}
 
-  async function verifyAnew(token: string): Promise<Principal> {
-    try {
-      const { kid, typ } = readHeader(token)
-      const key = keys.current(kid) ?? (await keys.find(kid))
-      if (key === undefined) throw invalidToken()
-      const isService = acceptService && typ === SERVICE_TOKEN.typ
-      const read = await (isService ? readService(key) : readAccess(key))
-      // While this call waited, another with the same token may have got there.
-      const known = cache.get(token)
-      if (known !== undefined) return known
-      const claims = read(token)
-      const principal = isService ? toService(claims) : toUser(claims)
-      cache.put(token, { key, principal, expiresAt: Number(claims['exp']) * 1000 })
-      return principal
-    } catch (error) {
-      throw error instanceof TokenError ? toStatusError(error) : error
-    }
+/** Revocation is no part of it: that is looked at on each request, at the gateway. */
+export function createTokenVerifier(options: TokenVerifierOptions): PromptTokenVerifier {
+  const { keys, issuer, audience, acceptService = false, capacity = 20_000, compile = compileFastJwt } = options
+  const cache = createTokenCache({ keys, capacity })
+  const access = kindOf({ ...ACCESS_TOKEN, issuer, audience }, toUser)
+  const service = kindOf({ ...SERVICE_TOKEN, issuer, audience: SERVICE_AUDIENCE }, toService)
+
+  function verifyAtOnce(token: string): Principal | Promise<Principal> {
+    const known = cache.get(token)
+    if (known !== undefined) return known
+    const { kid, typ } = readHeader(token)
+    const kind = acceptService && typ === SERVICE_TOKEN.typ ? service : access
+    const key = keys.current(kid)
+    const read = key && kind.compiled.get(key)
+    return key && typeof read === 'function' ? verifyBy(key, read, kind, token) : verifyByNewKey(kid, kind, token)
   }
 
-  return { verify: async token => cache.get(token) ?? verifyAnew(token), recall: cache.get }
+  async function verifyByNewKey(kid: string, kind: TokenKind, token: string): Promise<Principal> {
+    const key = keys.current(kid) ?? (await keys.find(kid))
+    if (key === undefined) throw invalidToken()
+    const compiled = kind.compiled.get(key) ?? compile(key, kind.expected)
+    kind.compiled.set(key, compiled)
+    const read = await compiled
+    kind.compiled.set(key, read)
+    // While this call waited, another with the same token may have got there.
+    return cache.get(token) ?? verifyBy(key, read, kind, token)
+  }
+
+  function verifyBy(key: VerificationKey, read: ReadClaims, { toPrincipal }: TokenKind, token: string): Principal {
+    const claims = claimsOf(read, token)
+    const principal = toPrincipal(claims)
+    cache.put(token, { key, principal, expiresAt: Number(claims['exp']) * 1000 })
+    return principal
+  }
+
+  return { verifyAtOnce, verify: async token => verifyAtOnce(token) }
+}
+
+function kindOf(expected: ExpectedToken, toPrincipal: TokenKind['toPrincipal']): TokenKind {
+  return { expected, toPrincipal, compiled: new WeakMap() }
+}
+
+/** @throws StatusError for a token that is not genuine, not what is expected, or expired. */
+function claimsOf(read: ReadClaims, token: string): Record<string, unknown> {
+  try {
+    return read(token)
+  } catch (error) {
+    if (!(error instanceof TokenError)) throw error
+    throw error.code === TokenError.codes.expired
+      ? unauthenticated('token_expired', 'The access token has expired')
+      : invalidToken()
+  }
 }
 
 function compileFastJwt(key: VerificationKey, expected: ExpectedToken): ReadClaims {
@@ -303,17 +336,6 @@ function compileFastJwt(key: VerificationKey, expected: ExpectedToken): ReadClai
     requiredClaims: [...expected.requiredClaims],
     cache: false,
   })
-}
-
-function perKey<T extends object>(make: (key: VerificationKey) => T): (key: VerificationKey) => T {
-  const made = new WeakMap<VerificationKey, T>()
-  return key => {
-    const known = made.get(key)
-    if (known !== undefined) return known
-    const fresh = make(key)
-    made.set(key, fresh)
-    return fresh
-  }
 }
 
 export interface VerifiedToken {
@@ -332,7 +354,7 @@ export interface TokenCacheOptions {
   /** A token does not outlive the withdrawal of its key. */
   keys: Pick<KeySource, 'current'>
   /** Entries at most. A session needs one. */
-  capacity?: number
+  capacity: number
   now?: () => number
 }
 
@@ -345,7 +367,7 @@ export interface TokenCacheOptions {
  * forgotten with the next turn. Only verified tokens come in, so a flood of invalid ones evicts nothing.
  */
 export function createTokenCache(options: TokenCacheOptions): TokenCache {
-  const { keys, capacity = 20_000, now = Date.now } = options
+  const { keys, capacity, now = Date.now } = options
   const generation = Math.max(1, Math.floor(capacity / 2))
   let young = new Map<string, VerifiedToken>()
   let old = new Map<string, VerifiedToken>()
@@ -395,12 +417,6 @@ function toUser(claims: Record<string, unknown>): UserPrincipal {
 function toService({ sub }: Record<string, unknown>): ServicePrincipal {
   if (typeof sub !== 'string' || sub === '') throw invalidToken()
   return { kind: 'service', service: sub }
-}
-
-function toStatusError(error: TokenError): StatusError {
-  return error.code === TokenError.codes.expired
-    ? unauthenticated('token_expired', 'The access token has expired')
-    : invalidToken()
 }
 
 function invalidToken(): StatusError {

@@ -20,7 +20,7 @@ const database = openDatabase<Tables>({
   poolSize: settings.DATABASE_POOL_SIZE,
   logger,
 })
-const keySet = openKeySet(settings.AUTH_SVC_ADDRESS)
+const keySet = openKeySet(settings.AUTH_SVC_ADDRESS, logger)
 const server = createUserServer({
   contract: readContract(new URL('../proto/gen/contract.binpb', import.meta.url)),
   logger,

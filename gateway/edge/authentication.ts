@@ -51,8 +51,8 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
   }
 
   function authenticate(token: string): UserPrincipal | Promise<UserPrincipal> {
-    const known = verifier.recall(token)
-    return known === undefined ? verifier.verify(token).then(admit) : admit(known)
+    const verified = verifier.verifyAtOnce(token)
+    return verified instanceof Promise ? verified.then(admit) : admit(verified)
   }
 
   return policy => {

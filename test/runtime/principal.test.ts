@@ -1,4 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto'
+import { createVerifier } from 'fast-jwt'
 import t from 'tap'
 import { createRemoteKeySet, createTokenVerifier, type Jwk } from '#runtime/principal.ts'
 import { Code } from '#runtime/status.ts'
@@ -27,6 +28,70 @@ t.test('no forged token opens anything, whether service tokens are accepted or n
     }
   }
   await t.rejects(verifier.verify(mint.access({ exp: 1 })), { code: Code.UNAUTHENTICATED, reason: 'token_expired' })
+})
+
+/** Verifies as ever, and counts how often. */
+function startCounting() {
+  const count = { keys: 0, verifications: 0 }
+  const counting = createTokenVerifier({
+    keys: mint.keys,
+    issuer,
+    audience: 'us',
+    capacity: 400,
+    compile: (key, { audience }) => {
+      count.keys++
+      const read = createVerifier({ key: key.pem, algorithms: [key.algorithm], allowedAud: audience, cache: false })
+      return token => {
+        count.verifications++
+        return read(token)
+      }
+    },
+  })
+  return { verifier: counting, count }
+}
+
+t.test('a token is verified once, also when many come with it at the same time', async t => {
+  const { verifier, count } = startCounting()
+  const [one, other] = [mint.access({ sub: 'one' }), mint.access({ sub: 'other' })]
+  const asked = await Promise.all(Array.from({ length: 100 }, (_, i) => verifier.verify(i % 2 === 0 ? one : other)))
+  t.match(asked.slice(0, 2), [{ userId: 'one' }, { userId: 'other' }])
+  t.same(count, { keys: 1, verifications: 2 })
+  t.match(verifier.verifyAtOnce(one), { userId: 'one' }, 'and then without a promise')
+  t.equal(count.verifications, 2)
+})
+
+t.test('a flood of invalid tokens costs a verification each at most, and evicts no good one', async t => {
+  const { verifier, count } = startCounting()
+  const good = Array.from({ length: 100 }, () => mint.access({}))
+  for (const token of good) await verifier.verify(token)
+  count.verifications = 0
+
+  const [header = '', payload = '', signature = ''] = mint.access({}).split('.')
+  const forged = (number: number) => Buffer.from(`${number}`.padStart(64, '0')).toString('base64url')
+  const floods: Record<string, { make: (number: number) => string; verifications: number }> = {
+    'with other signatures': { make: number => `${header}.${payload}.${forged(number)}`, verifications: 2000 },
+    'with kids that are not there': {
+      make: number => `${Buffer.from(`{"kid":"${number}"}`).toString('base64url')}.${payload}.${signature}`,
+      verifications: 0,
+    },
+    'that are no tokens': { make: number => `${header}.${number}`, verifications: 0 },
+    'without end': {
+      make: number => `${header}.${payload}${'A'.repeat(4096 + number)}.${signature}`,
+      verifications: 0,
+    },
+  }
+  for (const [name, { make, verifications }] of Object.entries(floods)) {
+    for (let number = 0; number < 2000; number++) {
+      await verifier.verify(make(number)).then(
+        () => t.fail(name),
+        error => error.reason === 'token_invalid' || t.fail(error),
+      )
+    }
+    t.equal(count.verifications, verifications, name)
+    count.verifications = 0
+  }
+  for (const token of good) await verifier.verify(token)
+  t.equal(count.verifications, 0, 'the good ones are remembered')
 })
 
 t.test('a service token is one only where it is accepted', async t => {

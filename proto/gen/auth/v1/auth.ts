@@ -134,14 +134,22 @@ export interface GetJwksResponse {
   keys: Jwk[];
 }
 
-/** A public Ed25519 key, RFC 8037. */
+/** A public key, RFC 7517. auth-svc has Ed25519 keys (RFC 8037); P-256 and RSA keys of another issuer are taken as well. */
 export interface Jwk {
   kty: string;
   crv: string;
   x: string;
   kid: string;
   use: string;
+  /** The one algorithm that the key is used with: EdDSA, ES256 or RS256. */
   alg: string;
+  /** Of a P-256 key, RFC 7518 section 6.2. */
+  y?:
+    | string
+    | undefined;
+  /** Of an RSA key, RFC 7518 section 6.3. */
+  n?: string | undefined;
+  e?: string | undefined;
 }
 
 function createBaseSignUpRequest(): SignUpRequest {
@@ -1362,7 +1370,7 @@ export const GetJwksResponse: MessageFns<GetJwksResponse> = {
 };
 
 function createBaseJwk(): Jwk {
-  return { kty: "", crv: "", x: "", kid: "", use: "", alg: "" };
+  return { kty: "", crv: "", x: "", kid: "", use: "", alg: "", y: undefined, n: undefined, e: undefined };
 }
 
 export const Jwk: MessageFns<Jwk> = {
@@ -1384,6 +1392,15 @@ export const Jwk: MessageFns<Jwk> = {
     }
     if (message.alg !== "") {
       writer.uint32(50).string(message.alg);
+    }
+    if (message.y !== undefined) {
+      writer.uint32(58).string(message.y);
+    }
+    if (message.n !== undefined) {
+      writer.uint32(66).string(message.n);
+    }
+    if (message.e !== undefined) {
+      writer.uint32(74).string(message.e);
     }
     return writer;
   },
@@ -1449,6 +1466,30 @@ export const Jwk: MessageFns<Jwk> = {
             message.alg = reader.string();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.y = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.n = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.e = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1472,6 +1513,9 @@ export const Jwk: MessageFns<Jwk> = {
     message.kid = object.kid ?? "";
     message.use = object.use ?? "";
     message.alg = object.alg ?? "";
+    message.y = object.y ?? undefined;
+    message.n = object.n ?? undefined;
+    message.e = object.e ?? undefined;
     return message;
   },
 };
