@@ -33,21 +33,23 @@ export interface TelemetryOptions {
   service: string
   /** OTLP/HTTP base URL; undefined records nothing. */
   endpoint: string | undefined
-  /** Milliseconds that a batch waits to become full. */
+  /** Milliseconds that a batch waits to become full, and that a collector has to take it. */
   exportDelayMs?: number
+  exportTimeoutMs?: number
 }
 
 export interface Telemetry {
   /** Spans that were recorded and reached no collector, because the queue was full or an export failed. */
   droppedSpans(): number
-  /** Sends what is queued, within the exporter's timeout. */
+  /** Sends what is queued. It is no failure when the collector does not take it: what is lost counts as dropped. */
   shutdown(): Promise<void>
 }
 
 let tracer: Tracer | undefined
 
 /** Starts the SDK. The queue is bounded: a collector that is down or slow costs spans, never requests. */
-export function startTelemetry({ service, endpoint, exportDelayMs = 1000 }: TelemetryOptions): Telemetry {
+export function startTelemetry(options: TelemetryOptions): Telemetry {
+  const { service, endpoint, exportDelayMs = 1000, exportTimeoutMs = 4000 } = options
   let dropped = 0
   const onDropped = (count: number) => {
     dropped += count
@@ -57,11 +59,15 @@ export function startTelemetry({ service, endpoint, exportDelayMs = 1000 }: Tele
       ? []
       : [
           new BatchSpanProcessor({
-            exporter: new OTLPTraceExporter({ url: `${endpoint.replace(/\/+$/, '')}/v1/traces`, timeoutMillis: 5000 }),
+            exporter: new OTLPTraceExporter({
+              url: `${endpoint.replace(/\/+$/, '')}/v1/traces`,
+              timeoutMillis: exportTimeoutMs,
+            }),
             maxQueueSize: 2048,
             maxExportBatchSize: 512,
             scheduledDelayMillis: exportDelayMs,
-            exportTimeoutMillis: 5000,
+            // After the exporter has given up by itself and said so.
+            exportTimeoutMillis: exportTimeoutMs + 500,
             selfObsMeterProvider: countDropped(onDropped),
           }),
         ]
@@ -80,7 +86,7 @@ export function startTelemetry({ service, endpoint, exportDelayMs = 1000 }: Tele
   })
   sdk.start()
   tracer = endpoint === undefined ? undefined : trace.getTracer('gatehouse')
-  return { droppedSpans: () => dropped, shutdown: () => sdk.shutdown() }
+  return { droppedSpans: () => dropped, shutdown: () => sdk.shutdown().catch(() => {}) }
 }
 
 /** The processor tells of itself by metrics only; of these, what went wrong is counted. */

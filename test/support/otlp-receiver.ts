@@ -32,15 +32,15 @@ export interface OtlpReceiver {
   readonly requests: number
   /** Resolves with the first span that fits, received already or in time to come. */
   span(fits: (span: ReceivedSpan) => boolean): Promise<ReceivedSpan>
-  /** Resolves when a request came after this was called. */
-  nextRequest(): Promise<void>
+  /** From now on it takes requests, and what is in them, and never answers. */
+  hang(): void
 }
 
-/** @param behaviour `hang` takes requests and never answers. */
-export async function startOtlpReceiver(t: Test, behaviour: 'answer' | 'hang' = 'answer'): Promise<OtlpReceiver> {
+export async function startOtlpReceiver(t: Test): Promise<OtlpReceiver> {
   const spans: ReceivedSpan[] = []
   const came = new EventEmitter().setMaxListeners(0)
   let requests = 0
+  let hangs = false
   const server = createServer(async (request, response) => {
     requests++
     const body = await buffer(request)
@@ -50,7 +50,7 @@ export async function startOtlpReceiver(t: Test, behaviour: 'answer' | 'hang' = 
     }
     spans.push(...readSpans(body))
     came.emit('request')
-    if (behaviour === 'answer') response.writeHead(200, { 'content-type': 'application/x-protobuf' }).end()
+    if (!hangs) response.writeHead(200, { 'content-type': 'application/x-protobuf' }).end()
   })
   await once(server.listen(0, '127.0.0.1'), 'listening')
   t.teardown(() => {
@@ -71,8 +71,8 @@ export async function startOtlpReceiver(t: Test, behaviour: 'answer' | 'hang' = 
         }
       }
     },
-    async nextRequest() {
-      await once(came, 'request')
+    hang() {
+      hangs = true
     },
   }
 }
