@@ -1,10 +1,10 @@
 import { SpanKind } from '@opentelemetry/api'
 import type { FastifyRequest } from 'fastify'
 import { Code, StatusError } from '#runtime/status.ts'
-import { childOf, isSampled, recordSpan, serverOf, traceHeaders } from '#runtime/telemetry.ts'
+import { childOf, isSampled, recordSpan, type SpanEvent, serverOf, traceHeaders } from '#runtime/telemetry.ts'
 import type { Route } from '../contract/route-table.ts'
 import type { Cancellation } from '../upstream/cancellation.ts'
-import type { Transport } from '../upstream/transport.ts'
+import type { CallObserver, Transport } from '../upstream/transport.ts'
 import { callMetadata } from './call-metadata.ts'
 
 /** Calls one method of an upstream for a request: in its trace and, if that is sampled, as a span of its own. */
@@ -28,9 +28,11 @@ export function createUpstreamCall(
     const parent = request.trace.spanContext
     const spanContext = childOf(parent)
     const { traceparent } = traceHeaders(spanContext)
+    const metadata = callMetadata(request, traceparent)
+    const events: SpanEvent[] = []
     let code = Code.OK
     try {
-      return await transport.unary(rpcPath, message, callMetadata(request, traceparent), deadline, cancellation)
+      return await transport.unary(rpcPath, message, metadata, deadline, cancellation, noteAttempts(events))
     } catch (error) {
       code = error instanceof StatusError ? error.code : Code.UNKNOWN
       throw error
@@ -48,6 +50,7 @@ export function createUpstreamCall(
           ...server,
         },
         errorType: code === Code.OK ? undefined : Code[code],
+        events,
       })
     }
   }
@@ -56,4 +59,26 @@ export function createUpstreamCall(
     isSampled(request.trace.spanContext)
       ? callInSpan(request, message, deadline, cancellation)
       : transport.unary(rpcPath, message, callMetadata(request, request.trace.traceparent), deadline, cancellation)
+}
+
+/** Each try is an event when it goes to a server, and another when that did not answer it. */
+function noteAttempts(events: SpanEvent[]): CallObserver {
+  return {
+    onAttempt(attempt, server) {
+      const { 'server.address': address, 'server.port': port } = serverOf(server)
+      events.push({
+        name: 'attempt',
+        at: performance.now(),
+        attributes: { attempt, 'network.peer.address': address, 'network.peer.port': port },
+      })
+    },
+    onAttemptEnd(error) {
+      if (error === undefined) return
+      events.push({
+        name: 'attempt failed',
+        at: performance.now(),
+        attributes: { 'rpc.status_code': Code[error.code] },
+      })
+    },
+  }
 }
