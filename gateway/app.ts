@@ -18,6 +18,7 @@ import { createBrokenRequestHandler } from './broken-request.ts'
 import type { Route } from './contract/route-table.ts'
 import { registerDrain } from './drain.ts'
 import { type AuthenticationOptions, createAuthentication } from './edge/authentication.ts'
+import { type RateLimitOptions, registerRateLimits } from './edge/limits/rate-limits.ts'
 import { beginRequestTrace, endRequestTrace, registerRequestTrace } from './edge/request-trace.ts'
 import { registerSecurityHeaders } from './edge/security-headers.ts'
 import { type HealthCheck, registerHealth } from './health.ts'
@@ -33,6 +34,7 @@ export interface AppOptions {
   readonly routes: readonly Route[]
   readonly transcoding: Pick<RoutesOptions, 'codecFor' | 'transportOf' | 'defaultTimeoutOf'>
   readonly authentication: AuthenticationOptions
+  readonly limits: RateLimitOptions
   readonly publicUrl: string
   readonly corsOrigins: readonly string[]
   readonly trustedProxies: readonly string[]
@@ -90,11 +92,19 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
       // An OPTIONS that is no preflight is answered as one, rather than refused in plain text.
       strictPreflight: false,
       methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
-      exposedHeaders: ['x-request-id', 'traceresponse', 'retry-after', 'www-authenticate'],
+      exposedHeaders: [
+        'x-request-id',
+        'traceresponse',
+        'retry-after',
+        'www-authenticate',
+        'ratelimit',
+        'ratelimit-policy',
+      ],
       maxAge: 600,
     })
   }
   await app.register(fastifyCookie)
+  const limitsOf = await registerRateLimits(app, routes, options.limits)
 
   // The body stays bytes: the method's codec reads it, and reads it strictly.
   app.removeAllContentTypeParsers()
@@ -110,6 +120,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   registerRoutes(app, {
     routes,
     ...options.transcoding,
+    limitsOf,
     authenticate: createAuthentication(authentication),
     revoke: revocation => authentication.revocations.add(revocation),
     trustedOrigins: new Set([publicUrl, ...corsOrigins]),

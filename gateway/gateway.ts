@@ -15,11 +15,13 @@ import { buildOpenApi } from './contract/openapi.ts'
 import { buildRouteTable } from './contract/route-table.ts'
 import { registerDocs } from './docs-page.ts'
 import { MAX_BLIND_MS } from './edge/authentication.ts'
+import { createSharedBuckets } from './edge/limits/shared-buckets.ts'
 import { followRevocations } from './edge/revocation-follower.ts'
 import { createRevocationSet } from './edge/revocations.ts'
+import { readGatewayFile } from './gateway-file.ts'
 import { type HealthCheck, isHealthy } from './health.ts'
 import { createReferenceCodec } from './transcoding/reference-codec.ts'
-import { openUpstream, readUpstreamConfig } from './upstream/upstreams.ts'
+import { openUpstream } from './upstream/upstreams.ts'
 
 export interface Gateway {
   /** Resolves when requests are taken. */
@@ -40,7 +42,8 @@ export async function createGateway(
 ): Promise<Gateway> {
   const telemetry = startTelemetry({ service: 'gateway', endpoint: settings.OTEL_EXPORTER_OTLP_ENDPOINT })
 
-  const upstreams = readUpstreamConfig(settings.GATEWAY_CONFIG, env).map(config => openUpstream(config, logger))
+  const file = readGatewayFile(settings.GATEWAY_CONFIG, env)
+  const upstreams = file.upstreams.map(config => openUpstream(config, logger))
   const upstreamOf = (name: string) =>
     upstreams.find(upstream => upstream.config.name === name) as (typeof upstreams)[number]
   const routes = buildRouteTable(upstreams.flatMap(upstream => upstream.exposed))
@@ -68,6 +71,8 @@ export async function createGateway(
     set: revocations,
     logger,
   })
+
+  const buckets = createSharedBuckets({ redisUrl: settings.REDIS_URL, logger })
 
   const healthChecks: HealthCheck[] = [
     {
@@ -104,6 +109,7 @@ export async function createGateway(
       revocations,
       blindFor: follower.blindFor,
     },
+    limits: { settings: file.limits, buckets },
     publicUrl: settings.PUBLIC_URL,
     corsOrigins: settings.CORS_ORIGINS,
     trustedProxies: settings.TRUSTED_PROXIES,
@@ -140,6 +146,7 @@ export async function createGateway(
       },
       { name: 'http', stop: () => app.close() },
       { name: 'revocations', stop: () => follower.stop() },
+      { name: 'limits', stop: () => buckets.close() },
       {
         name: 'upstreams',
         stop: () => {

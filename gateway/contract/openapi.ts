@@ -44,6 +44,7 @@ const REASONS: Record<number, string> = {
   403: 'Signed in, but not allowed',
   404: 'There is no such thing',
   409: 'It contradicts what is there',
+  429: 'More requests than are allowed; `Retry-After` says when to come again',
   503: 'A part of the system is away; `Retry-After` says when to come again',
 }
 
@@ -190,6 +191,7 @@ function responses(route: Route, schemas: DocumentSchemas): object {
     ...(policy.access === AccessLevel.ROLES ? [403] : []),
     ...(template.variables.length > 0 ? [404] : []),
     ...(route.httpMethod === 'POST' ? [409] : []),
+    429,
     503,
   ]
   const problem = { content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } } }

@@ -70,6 +70,7 @@ export const HTTP_PROBLEMS = {
   headers_too_large: { status: 431, detail: 'The request line and headers are longer than this server takes' },
   unsupported_media_type: { status: 415, detail: 'The body must be application/json, without Content-Encoding' },
   body_too_large: { status: 413, detail: 'The body is longer than this server takes' },
+  rate_limited: { status: 429, detail: 'More requests than are allowed; come again after `Retry-After` seconds' },
   cross_site_request: {
     status: 403,
     detail:

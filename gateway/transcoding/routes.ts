@@ -1,5 +1,6 @@
 /**
- * Puts the route table into Fastify: one route a binding, each parse -> authenticate -> authorize -> bind -> call -> map.
+ * Puts the route table into Fastify: one route a binding, each parse -> limits by address -> authenticate -> authorize ->
+ * limits by principal -> bind -> call -> map.
  */
 import type { IncomingMessage } from 'node:http'
 import type {} from '@fastify/cookie'
@@ -12,6 +13,7 @@ import type { Route } from '../contract/route-table.ts'
 import type { AuthenticateByPolicy } from '../edge/authentication.ts'
 import { authorize } from '../edge/authorization.ts'
 import { assertSameSite } from '../edge/cross-site.ts'
+import type { RouteLimits } from '../edge/limits/rate-limits.ts'
 import { createUpstreamCall } from '../edge/upstream-call.ts'
 import { Cancellation } from '../upstream/cancellation.ts'
 import type { Transport } from '../upstream/transport.ts'
@@ -31,6 +33,7 @@ export interface RoutesOptions {
   readonly transportOf: (upstream: string) => Transport
   /** Milliseconds for a method without a timeout of its own. */
   readonly defaultTimeoutOf: (upstream: string) => number
+  readonly limitsOf: (route: Route) => RouteLimits
   readonly authenticate: AuthenticateByPolicy
   /** What an answer revokes, to be known here at once. */
   readonly revoke: (revocation: Revocation) => void
@@ -44,6 +47,7 @@ export function registerRoutes(app: FastifyInstance, options: RoutesOptions): vo
 
 function registerRoute(app: FastifyInstance, route: Route, options: RoutesOptions): void {
   const { policy, template } = route
+  const limits = options.limitsOf(route)
   const codec = options.codecFor(route)
   const call = createUpstreamCall(options.transportOf(route.upstream), route)
   const timeoutMs = policy.timeout ? durationMs(policy.timeout) : options.defaultTimeoutOf(route.upstream)
@@ -55,14 +59,22 @@ function registerRoute(app: FastifyInstance, route: Route, options: RoutesOption
     method: route.httpMethod,
     ...toFastifyPath(template),
     config: { template: template.source },
-    onRequest: async request => {
-      const caller = authenticate(request)
-      request.principal = caller instanceof Promise ? await caller : caller
+    onRequest: async (request, reply) => {
+      await limits.onArrival(request, reply)
+      try {
+        const caller = authenticate(request)
+        request.principal = caller instanceof Promise ? await caller : caller
+      } catch (error) {
+        await limits.onRefusal(error, request, reply)
+        throw error
+      }
       authorize(policy, request.principal)
+      await limits.onAuthorized(request, reply)
       if (cookieNames.some(name => request.cookies[name] !== undefined)) {
         assertSameSite(request, options.trustedOrigins)
       }
     },
+    ...(limits.onResponse && { onResponse: limits.onResponse }),
     handler: async (request, reply) => {
       const { path, query } = splitTarget(request.raw)
       const pathValues = template.extract(path)

@@ -1,20 +1,16 @@
 /**
- * The upstreams of `gateway.yaml`: a name, an address, the image of the contract, and which of its services to expose.
+ * The part `upstreams` of gateway.yaml: a name, an address, the image of the contract, and which of its services to expose.
  */
-import { readFileSync } from 'node:fs'
-import path from 'node:path'
 import type { FileRegistry } from '@bufbuild/protobuf'
-import { parse } from 'yaml'
 import { z } from 'zod'
 import { readContract, serviceOf } from '#runtime/contract.ts'
-import { SettingsError } from '#runtime/env.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { ExposedService } from '../contract/route-table.ts'
 import { createGrpcJsTransport } from './grpc-js-transport.ts'
 import { createHttp2Transport } from './http2/transport.ts'
 import type { Transport, TransportObserver } from './transport.ts'
 
-const upstreamSchema = z.strictObject({
+export const upstreamSchema = z.strictObject({
   name: z.string().regex(/^[a-z][a-z0-9-]*$/, 'takes lower-case letters, digits and dashes'),
   address: z.string().min(1),
   /** Path of the image, from the file's folder. */
@@ -31,13 +27,6 @@ const upstreamSchema = z.strictObject({
     .default(4 * 1024 * 1024),
 })
 
-const fileSchema = z.strictObject({
-  upstreams: z
-    .array(upstreamSchema)
-    .min(1)
-    .refine(all => new Set(all.map(({ name }) => name)).size === all.length, 'have each a name of its own'),
-})
-
 export type UpstreamConfig = z.output<typeof upstreamSchema>
 
 export interface Upstream {
@@ -45,28 +34,6 @@ export interface Upstream {
   readonly registry: FileRegistry
   readonly exposed: readonly ExposedService[]
   readonly transport: Transport
-}
-
-/**
- * @param env for `${NAME}` and `${NAME:-default}` in the file, as compose has them.
- * @throws SettingsError that names each bad entry.
- */
-export function readUpstreamConfig(file: string, env: NodeJS.ProcessEnv): UpstreamConfig[] {
-  const missing: string[] = []
-  const text = readFileSync(file, 'utf8').replace(
-    /\$\{([A-Z_][A-Z0-9_]*)(?::-([^}]*))?\}/g,
-    (_, name: string, fallback?: string) => {
-      const value = env[name] || fallback
-      if (value === undefined) missing.push(name)
-      return value ?? ''
-    },
-  )
-  if (missing.length > 0)
-    throw new SettingsError(`${file} takes these settings, which are not set: ${missing.join(', ')}`)
-  const result = fileSchema.safeParse(parse(text))
-  if (!result.success) throw new SettingsError(`${file} is not valid:\n${z.prettifyError(result.error)}`)
-  const folder = path.dirname(file)
-  return result.data.upstreams.map(upstream => ({ ...upstream, contract: path.resolve(folder, upstream.contract) }))
 }
 
 /** @throws ContractError for a service that the image does not have. */

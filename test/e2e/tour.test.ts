@@ -13,7 +13,7 @@ function tour(text: string): string[] {
 }
 
 t.test("README's tour does what it says, as it is written", async t => {
-  const system = await startSystem(t)
+  const system = await startSystem(t, { limits: 'as shipped' })
   const blocks = tour(readme)
   t.ok(blocks.length >= 4, `${blocks.length} blocks`)
   const { exitCode, stdout, stderr } = await execa('bash', ['-eu', '-o', 'pipefail'], {

@@ -8,6 +8,7 @@ import { serviceOf } from '#runtime/contract.ts'
 import { Code, StatusError } from '#runtime/status.ts'
 import { buildApp } from '../../gateway/app.ts'
 import { buildRouteTable } from '../../gateway/contract/route-table.ts'
+import { createLocalBuckets } from '../../gateway/edge/limits/local-buckets.ts'
 import { createRevocationSet } from '../../gateway/edge/revocations.ts'
 import { createReferenceCodec } from '../../gateway/transcoding/reference-codec.ts'
 import { createGrpcJsTransport } from '../../gateway/upstream/grpc-js-transport.ts'
@@ -111,6 +112,10 @@ async function startGateway(t: Test, answer: Answerer = echo) {
       audience: 'shop',
       revocations,
       blindFor: () => state.blindFor,
+    },
+    limits: {
+      settings: { classes: { user: 'unlimited', anonymous: 'unlimited' }, methods: {} },
+      buckets: createLocalBuckets(),
     },
     publicUrl: 'https://shop.example',
     corsOrigins: ['https://app.example'],

@@ -1,6 +1,10 @@
 /** The three real processes on a database, a Redis and ports of the test's own. */
 import { randomBytes } from 'node:crypto'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import type { Test } from 'tap'
+import { parse, stringify } from 'yaml'
 import { composeEnvironments, type ServiceName } from '../../deploy/dev/services.ts'
 import type { DatabaseUrls } from './stores.ts'
 import { openTestDatabase } from './test-database.ts'
@@ -13,6 +17,8 @@ export interface TestSystemOptions {
   env?: Record<string, string>
   /** Another than a logical database of the run's, such as `startTestRedis(t)`. */
   redisUrl?: string
+  /** Those of gateway.yaml; else roomy ones, since all requests of a test come from one address. */
+  limits?: 'as shipped'
 }
 
 export interface TestSystem {
@@ -29,6 +35,21 @@ export interface TestSystem {
 }
 
 const secret = () => randomBytes(32).toString('base64')
+
+/** gateway.yaml with a million tokens for everybody. */
+async function writeRoomyConfig(t: Test): Promise<string> {
+  const folder = path.resolve(import.meta.dirname, '../../gateway')
+  const config = parse(await readFile(path.join(folder, 'gateway.yaml'), 'utf8'))
+  for (const upstream of config.upstreams) upstream.contract = path.resolve(folder, upstream.contract)
+  for (const name of Object.keys(config.limits.classes)) {
+    config.limits.classes[name] = { capacity: 1_000_000, refill: '1000000 / 1s' }
+  }
+  const directory = await mkdtemp(path.join(tmpdir(), 'gateway-'))
+  t.teardown(() => rm(directory, { recursive: true }))
+  const file = path.join(directory, 'gateway.yaml')
+  await writeFile(file, stringify(config))
+  return file
+}
 
 /** Resolves when all are ready; ends them with the test. */
 export async function startSystem(t: Test, options: TestSystemOptions = {}): Promise<TestSystem> {
@@ -54,10 +75,11 @@ export async function startSystem(t: Test, options: TestSystemOptions = {}): Pro
     administrator,
   })
 
+  const gatewayConfig = options.limits === undefined && { GATEWAY_CONFIG: await writeRoomyConfig(t) }
   const processes: TestProcess[] = []
   async function start(name: ServiceName, changes: Record<string, string> = {}): Promise<TestProcess> {
     const defaults = { LOG_LEVEL: 'info', BCRYPT_COST: '10', DRAIN_DELAY_MS: '50' }
-    const process = await startTestProcess(name, { ...defaults, ...environments[name], ...options.env, ...changes })
+    const process = await startTestProcess(name, { ...defaults, ...environments[name], ...gatewayConfig, ...options.env, ...changes })
     processes.push(process)
     return process
   }

@@ -92,6 +92,21 @@ export interface Policy {
    * work whatever is left of the session.
    */
   tolerateInvalidToken: boolean;
+  /** Unset: the class `user` for who is signed in, `anonymous` for who is not, at one token a request. */
+  rateLimit: RateLimit | undefined;
+}
+
+/** Which bucket of tokens a request draws from. */
+export interface RateLimit {
+  /**
+   * A class that gateway.yaml has among its limits; one that it has not stops the boot. Each caller has a bucket of each
+   * class: each user where `access` demands one, else each address. Unset: as if there were no rate_limit.
+   */
+  class: string;
+  /** The tokens that a request takes, 1 unless set. */
+  cost: number;
+  /** A success gives back what it took: only failures count. */
+  refundOnSuccess: boolean;
 }
 
 /**
@@ -131,7 +146,14 @@ export interface Cookie {
 }
 
 function createBasePolicy(): Policy {
-  return { access: 0, roles: [], timeout: undefined, successStatus: 0, tolerateInvalidToken: false };
+  return {
+    access: 0,
+    roles: [],
+    timeout: undefined,
+    successStatus: 0,
+    tolerateInvalidToken: false,
+    rateLimit: undefined,
+  };
 }
 
 export const Policy: MessageFns<Policy> = {
@@ -150,6 +172,9 @@ export const Policy: MessageFns<Policy> = {
     }
     if (message.tolerateInvalidToken !== false) {
       writer.uint32(40).bool(message.tolerateInvalidToken);
+    }
+    if (message.rateLimit !== undefined) {
+      RateLimit.encode(message.rateLimit, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -207,6 +232,14 @@ export const Policy: MessageFns<Policy> = {
             message.tolerateInvalidToken = reader.bool();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.rateLimit = RateLimit.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -231,6 +264,88 @@ export const Policy: MessageFns<Policy> = {
       : undefined;
     message.successStatus = object.successStatus ?? 0;
     message.tolerateInvalidToken = object.tolerateInvalidToken ?? false;
+    message.rateLimit = (object.rateLimit !== undefined && object.rateLimit !== null)
+      ? RateLimit.fromPartial(object.rateLimit)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseRateLimit(): RateLimit {
+  return { class: "", cost: 0, refundOnSuccess: false };
+}
+
+export const RateLimit: MessageFns<RateLimit> = {
+  encode(message: RateLimit, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.class !== "") {
+      writer.uint32(10).string(message.class);
+    }
+    if (message.cost !== 0) {
+      writer.uint32(16).uint32(message.cost);
+    }
+    if (message.refundOnSuccess !== false) {
+      writer.uint32(24).bool(message.refundOnSuccess);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RateLimit {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRateLimit();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.class = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.cost = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.refundOnSuccess = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RateLimit>, I>>(base?: I): RateLimit {
+    return RateLimit.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RateLimit>, I>>(object: I): RateLimit {
+    const message = createBaseRateLimit();
+    message.class = object.class ?? "";
+    message.cost = object.cost ?? 0;
+    message.refundOnSuccess = object.refundOnSuccess ?? false;
     return message;
   },
 };

@@ -52,6 +52,13 @@ export declare type Policy = Message<"edge.v1.Policy"> & {
    * @generated from field: bool tolerate_invalid_token = 5;
    */
   tolerateInvalidToken: boolean;
+
+  /**
+   * Unset: the class `user` for who is signed in, `anonymous` for who is not, at one token a request.
+   *
+   * @generated from field: edge.v1.RateLimit rate_limit = 6;
+   */
+  rateLimit?: RateLimit | undefined;
 };
 
 /**
@@ -59,6 +66,41 @@ export declare type Policy = Message<"edge.v1.Policy"> & {
  * Use `create(PolicySchema)` to create a new message.
  */
 export declare const PolicySchema: GenMessage<Policy>;
+
+/**
+ * Which bucket of tokens a request draws from.
+ *
+ * @generated from message edge.v1.RateLimit
+ */
+export declare type RateLimit = Message<"edge.v1.RateLimit"> & {
+  /**
+   * A class that gateway.yaml has among its limits; one that it has not stops the boot. Each caller has a bucket of each
+   * class: each user where `access` demands one, else each address. Unset: as if there were no rate_limit.
+   *
+   * @generated from field: string class = 1;
+   */
+  class: string;
+
+  /**
+   * The tokens that a request takes, 1 unless set.
+   *
+   * @generated from field: uint32 cost = 2;
+   */
+  cost: number;
+
+  /**
+   * A success gives back what it took: only failures count.
+   *
+   * @generated from field: bool refund_on_success = 3;
+   */
+  refundOnSuccess: boolean;
+};
+
+/**
+ * Describes the message edge.v1.RateLimit.
+ * Use `create(RateLimitSchema)` to create a new message.
+ */
+export declare const RateLimitSchema: GenMessage<RateLimit>;
 
 /**
  * The rules of one field. An unset rule does not constrain. All but `required` hold only where the field is set, that
