@@ -41,9 +41,11 @@ export const settings = {
   GATEWAY_CONFIG: z
     .string()
     .default(fileURLToPath(new URL('gateway.yaml', import.meta.url)))
-    .describe('File that lists the upstreams'),
+    .describe('File that lists the upstreams and the rate limits'),
   AUTH_SVC_ADDRESS: z.string().default('127.0.0.1:50051').describe('Address of auth-svc, for keys and revocations'),
-  REDIS_URL: z.url().describe('Redis: refresh families and the revocation stream; noeviction, append-only file'),
+  REDIS_URL: z
+    .url()
+    .describe('Redis: refresh families, the revocation stream, rate limits; noeviction, append-only file'),
   BODY_LIMIT: z.coerce
     .number()
     .int()

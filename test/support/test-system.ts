@@ -79,7 +79,13 @@ export async function startSystem(t: Test, options: TestSystemOptions = {}): Pro
   const processes: TestProcess[] = []
   async function start(name: ServiceName, changes: Record<string, string> = {}): Promise<TestProcess> {
     const defaults = { LOG_LEVEL: 'info', BCRYPT_COST: '10', DRAIN_DELAY_MS: '50' }
-    const process = await startTestProcess(name, { ...defaults, ...environments[name], ...gatewayConfig, ...options.env, ...changes })
+    const process = await startTestProcess(name, {
+      ...defaults,
+      ...environments[name],
+      ...gatewayConfig,
+      ...options.env,
+      ...changes,
+    })
     processes.push(process)
     return process
   }

@@ -9,9 +9,6 @@ import { TAKE } from './bucket-script.ts'
 import type { Buckets, Charge, Decided } from './buckets.ts'
 import type { Outcome } from './token-bucket.ts'
 
-/** Milliseconds that a decision waits for Redis; it is promised within 50, and a timer may be late. */
-export const DECISION_MS = 40
-
 /** Buckets of one command at most: Redis does nothing else meanwhile, about 1 us for each. */
 const MOST_IN_COMMAND = 256
 
@@ -28,6 +25,8 @@ interface Script {
 
 export interface RedisBucketsOptions {
   readonly redis: Redis
+  /** Milliseconds that a decision waits for Redis. */
+  readonly decisionMs: number
   /** Decides in place of a Redis that failed or did not answer in time. What it answers late goes to nobody. */
   readonly instead: (key: string, charge: Charge, decided: Decided) => void
   /** Told once for all that went in one command, before `instead`. */
@@ -42,7 +41,8 @@ export interface RedisBuckets extends Buckets {
   takeNow(key: string, charge: Charge): Promise<Outcome>
 }
 
-export function createRedisBuckets({ redis, instead, onUnanswered }: RedisBucketsOptions): RedisBuckets {
+export function createRedisBuckets(options: RedisBucketsOptions): RedisBuckets {
+  const { redis, decisionMs, instead, onUnanswered } = options
   redis.defineCommand('takeTokens', { lua: TAKE })
   const script = redis as Redis & Script
   let next = newBatch()
@@ -52,7 +52,7 @@ export function createRedisBuckets({ redis, instead, onUnanswered }: RedisBucket
     if (batch.keys.length === 0) return
     next = newBatch()
     // A reply that is there already, but not read because this process was busy, is not late: it is read first.
-    const timer = setTimeout(() => setImmediate(fail, batch, undefined), DECISION_MS)
+    const timer = setTimeout(() => setImmediate(fail, batch, undefined), decisionMs)
     script.takeTokens(batch.keys.length, ...batch.keys, ...batch.charges.map(({ argument }) => argument)).then(
       outcomes => {
         clearTimeout(timer)
@@ -74,7 +74,7 @@ export function createRedisBuckets({ redis, instead, onUnanswered }: RedisBucket
   function fail(batch: Batch, error: unknown): void {
     if (batch.isSettled) return
     batch.isSettled = true
-    onUnanswered(error ?? new Error(`Redis did not answer within ${DECISION_MS} ms`), batch.keys.length)
+    onUnanswered(error ?? new Error(`Redis did not answer within ${decisionMs} ms`), batch.keys.length)
     for (const [index, decided] of batch.decided.entries()) {
       instead(batch.keys[index] as string, batch.charges[index] as Charge, decided)
     }

@@ -1,0 +1,101 @@
+import t from 'tap'
+import { ContractError, serviceOf } from '#runtime/contract.ts'
+import { buildRouteTable } from '../../../../gateway/contract/route-table.ts'
+import { limitsSchema } from '../../../../gateway/edge/limits/limit-classes.ts'
+import { type Limit, limitsOfMethods } from '../../../../gateway/edge/limits/method-limits.ts'
+import { buildContract } from '../../../support/contract.ts'
+
+const POLICIES: Record<string, string> = {
+  Public: 'access: ACCESS_PUBLIC',
+  PublicNamed: 'access: ACCESS_PUBLIC rate_limit: { class: "auth" cost: 2 refund_on_success: true }',
+  Optional: 'access: ACCESS_OPTIONAL rate_limit: { cost: 3 }',
+  OptionalNamed: 'access: ACCESS_OPTIONAL rate_limit: { class: "auth" }',
+  User: 'access: ACCESS_USER',
+  UserNamed: 'access: ACCESS_USER rate_limit: { class: "auth" cost: 5 }',
+  Roles: 'access: ACCESS_ROLES roles: ["admin"]',
+}
+
+const contract = buildContract({
+  'x.proto': `
+    syntax = "proto3";
+    package x.v1;
+    import "edge/v1/options.proto";
+    import "google/api/annotations.proto";
+    message M {}
+    service S {
+      ${Object.entries(POLICIES)
+        .map(
+          ([name, policy]) => `rpc ${name}(M) returns (M) {
+            option (google.api.http) = { get: "/${name}" };
+            option (edge.v1.policy) = { ${policy} };
+          }`,
+        )
+        .join('\n')}
+    }`,
+})
+const routes = buildRouteTable([{ service: serviceOf(contract, 'x.v1.S'), upstream: 'up' }])
+
+const classes = {
+  user: { capacity: 100, refill: '10 / 1s' },
+  anonymous: { capacity: 100, refill: '100 / 15m' },
+  auth: { capacity: 5, refill: '5 / 15m' },
+}
+
+function limitsWith(methods: Record<string, object> = {}) {
+  return limitsOfMethods(routes, limitsSchema.parse({ classes, methods }))
+}
+
+const told = (limit: Limit | undefined) =>
+  limit && `${limit.className} ${limit.cost}${limit.refundOnSuccess ? ' refunded' : ''}`
+
+t.test('the class follows from who may call and from what the contract says', async t => {
+  const limits = limitsWith()
+  const EXPECTED: Record<string, [byAddress: string, byPrincipal: string | undefined]> = {
+    Public: ['anonymous 1', undefined],
+    PublicNamed: ['auth 2 refunded', undefined],
+    Optional: ['anonymous 3', 'user 3'],
+    OptionalNamed: ['auth 1', undefined],
+    User: ['anonymous 1', 'user 1'],
+    UserNamed: ['anonymous 1', 'auth 5'],
+    Roles: ['anonymous 1', 'user 1'],
+  }
+  for (const [name, expected] of Object.entries(EXPECTED)) {
+    const found = limits.get(`x.v1.S/${name}`)
+    t.strictSame([told(found?.byAddress), told(found?.byPrincipal)], expected, name)
+    t.equal(told(found?.refused), 'anonymous 1')
+  }
+})
+
+t.test('gateway.yaml has the last word on a method', async t => {
+  const limits = limitsWith({
+    'x.v1.S/User': { class: 'auth', cost: 4, refundOnSuccess: true },
+    'x.v1.S/PublicNamed': { cost: 1, refundOnSuccess: false },
+  })
+  t.equal(told(limits.get('x.v1.S/User')?.byPrincipal), 'auth 4 refunded')
+  t.equal(told(limits.get('x.v1.S/PublicNamed')?.byAddress), 'auth 1')
+})
+
+t.test('what cannot be kept stops the boot, each method by name', async t => {
+  const classesWithoutAuth = { user: classes.user, anonymous: classes.anonymous }
+  const settings = limitsSchema.parse({
+    classes: classesWithoutAuth,
+    methods: { 'x.v1.S/User': { cost: 101 }, 'x.v1.S/Gone': { cost: 1 } },
+  })
+  try {
+    limitsOfMethods(routes, settings)
+    t.fail('it boots')
+  } catch (error) {
+    t.type(error, ContractError)
+    const lines = (error as Error).message
+      .split('\n')
+      .slice(1)
+      .map(line => line.trim())
+    t.strictSame(lines, [
+      'x.v1.S/PublicNamed: gateway.yaml has no class "auth" among its limits',
+      'x.v1.S/OptionalNamed: gateway.yaml has no class "auth" among its limits',
+      'x.v1.S/User: costs 101, more than the class "user" ever has',
+      'x.v1.S/UserNamed: gateway.yaml has no class "auth" among its limits',
+      'x.v1.S/Gone: gateway.yaml limits it, but it is not served',
+    ])
+  }
+})
