@@ -39,6 +39,12 @@ const HTTP_STATUS: Record<Code, number> = {
   [Code.UNAUTHENTICATED]: 401,
 }
 
+/** Where the gateway's own reason, rather than the code, says what happened. */
+const STATUS_OF_REASON: ReadonlyMap<string | undefined, number> = new Map([
+  ['upstream_answer_too_large', 502],
+  ['headers_too_large', 431],
+])
+
 const TITLES: Record<number, string> = {
   400: 'Bad Request',
   401: 'Unauthorized',
@@ -56,6 +62,7 @@ const TITLES: Record<number, string> = {
   499: 'Client Closed Request',
   500: 'Internal Server Error',
   501: 'Not Implemented',
+  502: 'Bad Gateway',
   503: 'Service Unavailable',
   504: 'Gateway Timeout',
 }
@@ -151,7 +158,7 @@ const INTERNAL = {
 }
 
 function describeStatus(error: StatusError): Description {
-  const status = HTTP_STATUS[error.code] ?? 500
+  const status = STATUS_OF_REASON.get(error.reason) ?? HTTP_STATUS[error.code] ?? 500
   // What an upstream says of a fault of its own may name hosts, tables or code.
   if (status === 500) return { ...INTERNAL, isInternal: true }
   const headers: Record<string, string> = {}

@@ -2,7 +2,7 @@ import { Client, connectivityState, credentials, Metadata, type ServiceError } f
 import { Code, fromGrpcError, StatusError } from '#runtime/status.ts'
 import type { Cancellation } from './cancellation.ts'
 import { askHealth } from './health.ts'
-import type { CallMetadata, Transport, TransportObserver } from './transport.ts'
+import { answerTooLarge, type CallMetadata, type Transport, type TransportObserver } from './transport.ts'
 
 export interface GrpcJsOptions {
   /** As gRPC names it: `dns:///auth-svc:50051`, `127.0.0.1:50051`. */
@@ -16,7 +16,7 @@ export interface GrpcJsOptions {
 export function createGrpcJsTransport({ address, maxMessageLength, observer }: GrpcJsOptions): Transport {
   const client = new Client(address, credentials.createInsecure(), {
     'grpc.service_config': JSON.stringify({ loadBalancingConfig: [{ round_robin: {} }] }),
-    'grpc.max_receive_message_length': maxMessageLength,
+    'grpc.max_receive_message_length': maxMessageLength + GRPC_JS_EXTRA,
     // A service that was restarted is found again within a second.
     'grpc.initial_reconnect_backoff_ms': 100,
     'grpc.max_reconnect_backoff_ms': 1000,
@@ -46,7 +46,10 @@ export function createGrpcJsTransport({ address, maxMessageLength, observer }: G
           entries,
           { deadline },
           (error: ServiceError | null, response?: Uint8Array) => {
-            const failure = error === null ? undefined : endedBy(error, deadline, cancellation)
+            const failure =
+              error === null
+                ? checkLength(response as Uint8Array, maxMessageLength)
+                : endedBy(error, deadline, cancellation, maxMessageLength)
             settle(failure)
             if (failure === undefined) resolve(response as Uint8Array)
             else reject(failure)
@@ -66,6 +69,24 @@ export function createGrpcJsTransport({ address, maxMessageLength, observer }: G
   return transport
 }
 
+/**
+ * grpc-js tells its own limit from the server's RESOURCE_EXHAUSTED by its text only, and servers of grpc-js use the same
+ * text for requests. With a limit of an odd octet more the number in it is nobody else's.
+ */
+const GRPC_JS_EXTRA = 1
+
+function isOwnLimit(details: string, maxMessageLength: number): boolean {
+  const limit = maxMessageLength + GRPC_JS_EXTRA
+  return (
+    details === `Received message that decompresses to a size larger than ${limit}` ||
+    (details.startsWith('Received message larger than max (') && details.endsWith(` vs ${limit})`))
+  )
+}
+
+function checkLength({ length }: Uint8Array, maxMessageLength: number): StatusError | undefined {
+  return length > maxMessageLength ? answerTooLarge(maxMessageLength) : undefined
+}
+
 /** Timers of two processes agree to a few milliseconds. */
 const CLOCK_TOLERANCE_MS = 5
 
@@ -73,7 +94,15 @@ const CLOCK_TOLERANCE_MS = 5
  * At the deadline the server resets the stream as grpc-js is about to give up; when the reset comes first, grpc-js calls
  * it CANCELLED, although nobody cancelled anything.
  */
-function endedBy(error: ServiceError, deadline: number, cancellation: Cancellation | undefined): StatusError {
+function endedBy(
+  error: ServiceError,
+  deadline: number,
+  cancellation: Cancellation | undefined,
+  maxMessageLength: number,
+): StatusError {
+  if (error.code === Code.RESOURCE_EXHAUSTED && isOwnLimit(error.details, maxMessageLength)) {
+    return answerTooLarge(maxMessageLength, error)
+  }
   const isLate = Date.now() + CLOCK_TOLERANCE_MS >= deadline
   if (error.code !== Code.CANCELLED || cancellation?.isRequested || !isLate) return fromGrpcError(error)
   return new StatusError(Code.DEADLINE_EXCEEDED, 'The deadline has passed', { cause: error })

@@ -14,6 +14,14 @@ export class NotProcessedError extends StatusError {
   }
 }
 
+/** RESOURCE_EXHAUSTED by our own limit, which says nothing of the caller's quota: clients see it as a bad upstream. */
+export function answerTooLarge(maxLength: number, cause?: unknown): StatusError {
+  return new StatusError(Code.RESOURCE_EXHAUSTED, `The answer is longer than the ${maxLength} bytes that are taken`, {
+    reason: 'upstream_answer_too_large',
+    cause,
+  })
+}
+
 /** Request metadata in lower case. ASCII values only. */
 export type CallMetadata = Readonly<Record<string, string>>
 

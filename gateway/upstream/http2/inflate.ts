@@ -1,5 +1,6 @@
 import { gunzip } from 'node:zlib'
 import { Code, StatusError } from '#runtime/status.ts'
+import { answerTooLarge } from '../transport.ts'
 
 /**
  * @param maxLength bytes at most, counted while inflating.
@@ -9,9 +10,9 @@ export function inflate(message: Buffer, maxLength: number): Promise<Buffer> {
   return new Promise((resolve, reject) =>
     gunzip(message, { maxOutputLength: maxLength }, (error, inflated) => {
       if (error === null) resolve(inflated)
-      else if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') {
-        reject(new StatusError(Code.RESOURCE_EXHAUSTED, `The answer has more than ${maxLength} bytes when inflated`))
-      } else reject(new StatusError(Code.INTERNAL, 'The answer is not valid gzip', { cause: error }))
+      else if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE')
+        reject(answerTooLarge(maxLength, error))
+      else reject(new StatusError(Code.INTERNAL, 'The answer is not valid gzip', { cause: error }))
     }),
   )
 }

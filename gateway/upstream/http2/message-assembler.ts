@@ -1,5 +1,6 @@
 /** gRPC's length-prefixed messages: 1 octet compressed flag, 4 octets length, then the message. */
-import { Code, StatusError } from '#runtime/status.ts'
+import { Code, StatusError, unavailable } from '#runtime/status.ts'
+import { answerTooLarge } from '../transport.ts'
 import { StreamError } from './errors.ts'
 import { MESSAGE_HEADER_LENGTH } from './outbox.ts'
 import { ErrorCode } from './protocol.ts'
@@ -15,10 +16,11 @@ const FIRST_CAPACITY = 16 * 1024
 
 /** @throws StreamError for a message header that no reader would accept. */
 export function checkMessageHeader(flag: number, length: number, maxLength: number): void {
-  if (flag > 1) throw failed(Code.INTERNAL, `A message of the answer has the unknown flag ${flag}`)
-  if (length > maxLength) {
-    throw failed(Code.RESOURCE_EXHAUSTED, `The answer has ${length} bytes, where ${maxLength} are allowed`)
+  if (flag > 1) {
+    const status = new StatusError(Code.INTERNAL, `A message of the answer has the unknown flag ${flag}`)
+    throw new StreamError(ErrorCode.CANCEL, status)
   }
+  if (length > maxLength) throw new StreamError(ErrorCode.CANCEL, answerTooLarge(maxLength))
 }
 
 /** Puts together a message that comes in several DATA frames. Memory follows what has arrived, not what is announced. */
@@ -88,7 +90,9 @@ export class MessageAssembler {
     if (needed <= this.#body.length) return
     const capacity = Math.min(this.#length, Math.max(FIRST_CAPACITY, needed, this.#body.length * 2))
     const added = capacity - this.#body.length
-    if (added > this.#budget.left) throw failed(Code.RESOURCE_EXHAUSTED, 'Too much of other answers is under way')
+    if (added > this.#budget.left) {
+      throw new StreamError(ErrorCode.CANCEL, unavailable('Too much of other answers is under way'))
+    }
     this.#budget.left -= added
     const larger = Buffer.allocUnsafeSlow(capacity)
     this.#body.copy(larger, 0, 0, this.#filled)
@@ -97,7 +101,3 @@ export class MessageAssembler {
 }
 
 const EMPTY = Buffer.alloc(0)
-
-function failed(code: Code, message: string): StreamError {
-  return new StreamError(ErrorCode.CANCEL, new StatusError(code, message))
-}

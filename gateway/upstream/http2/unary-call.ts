@@ -80,7 +80,9 @@ export class UnaryCall implements StreamSink, ChannelCall {
     try {
       const head = heads.encode(this.#method, this.#metadata, Math.max(1, this.deadline - Date.now()))
       if (head.listSize > connection.maxHeaderListSize) {
-        throw new StatusError(Code.RESOURCE_EXHAUSTED, 'The metadata of the call is larger than the upstream takes')
+        throw new StatusError(Code.RESOURCE_EXHAUSTED, 'The headers are longer than the service behind takes', {
+          reason: 'headers_too_large',
+        })
       }
       this.#connection = connection
       this.#attempts++

@@ -29,6 +29,19 @@ t.test('each gRPC code has the HTTP status of google/rpc/code.proto', async t =>
   }
 })
 
+t.test('a limit of the gateway is not told as a quota of the client', async t => {
+  const limits: [reason: string, status: number, title: string][] = [
+    ['upstream_answer_too_large', 502, 'Bad Gateway'],
+    ['headers_too_large', 431, 'Request Header Fields Too Large'],
+  ]
+  const documented = readFileSync(new URL('../../../docs/errors.md', import.meta.url), 'utf8')
+  for (const [reason, status, title] of limits) {
+    const { problem } = toProblem(new StatusError(Code.RESOURCE_EXHAUSTED, 'x', { reason }), request)
+    t.match(problem, { status, title, code: reason })
+    t.ok(documented.includes(`\`${reason}\``), `docs/errors.md explains ${reason}`)
+  }
+})
+
 t.test('a problem carries the reason as its code, the violations, the path and the trace', async t => {
   const { problem } = toProblem(invalidArgument([{ field: 'name', description: 'is required' }]), request)
   t.same(problem, {

@@ -28,6 +28,7 @@ const TRANSPORTS: Record<string, OpenTransport> = {
   'grpc-js as a transport': (address, observer) =>
     createGrpcJsTransport({ address, maxMessageLength: MAX_MESSAGE_LENGTH, observer }),
 }
+const TOO_LARGE = { code: Code.RESOURCE_EXHAUSTED, reason: 'upstream_answer_too_large' }
 
 const withoutGo = await grpcGo.prepare()
 const PEERS: PeerKind[] = [grpcJs, grpcGo, envoyBefore(withoutGo === undefined ? grpcGo : grpcJs)]
@@ -138,13 +139,18 @@ async function runSuite(t: Test, kind: PeerKind, open: OpenTransport): Promise<v
     t.equal(error.code, Code.UNIMPLEMENTED)
   })
 
-  t.test('an answer that is too large is RESOURCE_EXHAUSTED, and others go on', async t => {
+  t.test('an answer over our limit is not taken for a quota of the upstream, and others go on', async t => {
     const [error, answer] = await Promise.all([
       failure(call(transport, 'Large', Buffer.from(String(MAX_MESSAGE_LENGTH + 1)))),
       call(transport, 'Pause', Buffer.from('50')),
     ])
-    t.equal(error.code, Code.RESOURCE_EXHAUSTED)
+    t.match(error, TOO_LARGE)
     t.equal(answer.toString(), '50')
+    const quota = await failure(
+      call(transport, 'Fail', Buffer.from('Received message larger than max (9 vs 8)'), { 'x-code': '8' }),
+    )
+    t.equal(quota.code, Code.RESOURCE_EXHAUSTED)
+    t.equal(quota.reason, undefined)
   })
 
   t.test('a compressed answer is inflated', async t => {
@@ -152,9 +158,9 @@ async function runSuite(t: Test, kind: PeerKind, open: OpenTransport): Promise<v
     t.ok(countUp(300_000).equals(answer))
   })
 
-  t.test('a compressed answer that inflates to too much is RESOURCE_EXHAUSTED', async t => {
+  t.test('a compressed answer that inflates to more than our limit is not taken either', async t => {
     const error = await failure(call(transport, 'Compressed', Buffer.from(String(MAX_MESSAGE_LENGTH + 1))))
-    t.equal(error.code, Code.RESOURCE_EXHAUSTED)
+    t.match(error, TOO_LARGE)
   })
 
   t.test('metadata that would break the protocol fails its own call only', async t => {
