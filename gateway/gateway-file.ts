@@ -5,7 +5,7 @@ import { parse } from 'yaml'
 import { z } from 'zod'
 import { SettingsError } from '#runtime/env.ts'
 import { limitsSchema } from './edge/limits/limit-classes.ts'
-import { upstreamSchema } from './upstream/upstreams.ts'
+import { resolvePaths, upstreamSchema } from './upstream/upstreams.ts'
 
 const fileSchema = z.strictObject({
   upstreams: z
@@ -36,9 +36,6 @@ export function readGatewayFile(file: string, env: NodeJS.ProcessEnv): GatewayFi
   const result = fileSchema.safeParse(parse(text))
   if (!result.success) throw new SettingsError(`${file} is not valid:\n${z.prettifyError(result.error)}`)
   const folder = path.dirname(file)
-  const upstreams = result.data.upstreams.map(upstream => ({
-    ...upstream,
-    contract: path.resolve(folder, upstream.contract),
-  }))
+  const upstreams = result.data.upstreams.map(upstream => resolvePaths(upstream, folder))
   return { ...result.data, upstreams }
 }

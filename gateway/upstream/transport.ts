@@ -54,6 +54,21 @@ export interface Transport {
   close(): Promise<void>
 }
 
+/** Finds out that a server is gone which did not say so. */
+export interface KeepaliveOptions {
+  /** Milliseconds without a byte from the peer until it is asked for one. */
+  intervalMs: number
+  /** Milliseconds that it has to send one. */
+  timeoutMs: number
+  /**
+   * Whether to ask without a call under way. Off by default: gRPC servers take pings without calls for abuse, and a dead
+   * connection is noticed by the next call's ping.
+   */
+  withoutCalls: boolean
+}
+
+export const KEEPALIVE_DEFAULTS: KeepaliveOptions = { intervalMs: 10_000, timeoutMs: 2000, withoutCalls: false }
+
 export interface TransportState {
   /** Connections that take calls. grpc-js does not count its own: 1 while it has any. */
   readonly connections: number

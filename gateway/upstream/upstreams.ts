@@ -1,6 +1,7 @@
 /**
  * The part `upstreams` of gateway.yaml: a name, an address, the image of the contract, and which of its services to expose.
  */
+import path from 'node:path'
 import type { FileRegistry } from '@bufbuild/protobuf'
 import { z } from 'zod'
 import { readContract, serviceOf } from '#runtime/contract.ts'
@@ -8,24 +9,47 @@ import type { Logger } from '#runtime/logger.ts'
 import type { ExposedService } from '../contract/route-table.ts'
 import { createGrpcJsTransport } from './grpc-js-transport.ts'
 import { createHttp2Transport } from './http2/transport.ts'
+import { readTlsCredentials, resolveTlsFiles, tlsSchema } from './tls-credentials.ts'
 import type { Transport, TransportObserver } from './transport.ts'
 
-export const upstreamSchema = z.strictObject({
-  name: z.string().regex(/^[a-z][a-z0-9-]*$/, 'takes lower-case letters, digits and dashes'),
-  address: z.string().min(1),
-  /** Path of the image, from the file's folder. */
-  contract: z.string().min(1),
-  services: z.array(z.string()).min(1),
-  /** Our own HTTP/2 client, or @grpc/grpc-js at several times its cost. */
-  transport: z.enum(['http2', 'grpc-js']).default('grpc-js'),
-  /** Milliseconds for a call whose method has no timeout of its own. */
-  timeoutMs: z.int().positive().default(2500),
-  /** Bytes of one response. */
-  maxMessageLength: z
-    .int()
-    .positive()
-    .default(4 * 1024 * 1024),
-})
+/** Milliseconds. gRPC servers hang up on a client that asks more often than they like; many want 300,000 at least. */
+const keepaliveSchema = z
+  .strictObject({
+    /** Without a byte from the server, until it is asked for one. */
+    intervalMs: z.int().min(1000).default(10_000),
+    /** For its answer. */
+    timeoutMs: z.int().positive().default(2000),
+    /** Whether to ask while no call is under way. */
+    withoutCalls: z.boolean().default(false),
+  })
+  .prefault({})
+
+export const upstreamSchema = z
+  .strictObject({
+    name: z.string().regex(/^[a-z][a-z0-9-]*$/, 'takes lower-case letters, digits and dashes'),
+    address: z.string().min(1),
+    /** Path of the image, from the file's folder. */
+    contract: z.string().min(1),
+    services: z.array(z.string()).min(1),
+    /** Our own HTTP/2 client, or @grpc/grpc-js at several times its cost. */
+    transport: z.enum(['http2', 'grpc-js']).default('http2'),
+    /** Absent: plain text. */
+    tls: tlsSchema.optional(),
+    /** Whether each server is asked by grpc.health.v1 if it serves: as a whole, or this service. */
+    health: z.union([z.boolean(), z.string().min(1)]).default(false),
+    keepalive: keepaliveSchema,
+    /** Milliseconds for a call whose method has no timeout of its own. */
+    timeoutMs: z.int().positive().default(2500),
+    /** Bytes of one response. */
+    maxMessageLength: z
+      .int()
+      .positive()
+      .default(4 * 1024 * 1024),
+  })
+  .refine(({ transport, health }) => transport === 'http2' || health === false, {
+    path: ['health'],
+    message: 'is for transport http2; @grpc/grpc-js does not follow the health of a server',
+  })
 
 export type UpstreamConfig = z.output<typeof upstreamSchema>
 
@@ -36,14 +60,23 @@ export interface Upstream {
   readonly transport: Transport
 }
 
-/** @throws ContractError for a service that the image does not have. */
+/** @param folder of the file that names them. */
+export function resolvePaths(upstream: UpstreamConfig, folder: string): UpstreamConfig {
+  const { contract, tls } = upstream
+  return { ...upstream, contract: path.resolve(folder, contract), tls: tls && resolveTlsFiles(tls, folder) }
+}
+
+/** @throws ContractError for a service that the image does not have; SettingsError for TLS files that are not good. */
 export function openUpstream(config: UpstreamConfig, logger: Logger, observer?: TransportObserver): Upstream {
   const registry = readContract(config.contract)
   const exposed = config.services.map(name => ({ service: serviceOf(registry, name), upstream: config.name }))
-  const { address, maxMessageLength } = config
+  const { address, maxMessageLength, keepalive, health } = config
+  const tls = config.tls && readTlsCredentials(config.tls, `upstream ${config.name}: tls`)
+  const options = { address, maxMessageLength, tls, keepalive, observer }
+  const healthService = health === true ? '' : health || undefined
   const transport =
     config.transport === 'http2'
-      ? createHttp2Transport({ address, maxMessageLength, logger, observer })
-      : createGrpcJsTransport({ address, maxMessageLength, observer })
+      ? createHttp2Transport({ ...options, healthService, logger })
+      : createGrpcJsTransport(options)
   return { config, registry, exposed, transport }
 }

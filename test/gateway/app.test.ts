@@ -11,7 +11,7 @@ import { buildRouteTable } from '../../gateway/contract/route-table.ts'
 import { createLocalBuckets } from '../../gateway/edge/limits/local-buckets.ts'
 import { createRevocationSet } from '../../gateway/edge/revocations.ts'
 import { createReferenceCodec } from '../../gateway/transcoding/reference-codec.ts'
-import { createGrpcJsTransport } from '../../gateway/upstream/grpc-js-transport.ts'
+import { createHttp2Transport } from '../../gateway/upstream/http2/transport.ts'
 import { buildContract } from '../support/contract.ts'
 import { type Answerer, startUpstream } from '../support/echo-upstream.ts'
 import { createTokenMint } from '../support/token-mint.ts'
@@ -93,7 +93,7 @@ const echo: Answerer = ({ message }) => message
 async function startGateway(t: Test, answer: Answerer = echo) {
   const service = serviceOf(contract, 'shop.v1.ShopService')
   const upstream = await startUpstream([service], answer)
-  const transport = createGrpcJsTransport({ address: upstream.address, maxMessageLength: 1_000_000 })
+  const transport = createHttp2Transport({ address: upstream.address, maxMessageLength: 1_000_000 })
   const mint = createTokenMint({ issuer: 'https://issuer.example', audience: 'shop' })
   const revocations = createRevocationSet()
   const state = { blindFor: 0, lines: [] as Record<string, unknown>[] }

@@ -4,14 +4,14 @@
  */
 import type { Socket } from 'node:net'
 import { type StatusError, unavailable } from '#runtime/status.ts'
-import { NotProcessedError } from '../transport.ts'
+import { type KeepaliveOptions, NotProcessedError } from '../transport.ts'
 import { ClosedStreams } from './closed-streams.ts'
 import { ConnectionError, StreamError } from './errors.ts'
 import { expectLength, violation, withoutPadding } from './frame-checks.ts'
 import { FrameReader } from './frame-reader.ts'
 import { HeaderAssembly } from './header-assembly.ts'
 import { isSizeUpdate } from './hpack/decoder.ts'
-import { Keepalive, type KeepaliveOptions } from './keepalive.ts'
+import { Keepalive } from './keepalive.ts'
 import type { BufferBudget } from './message-assembler.ts'
 import { Outbox } from './outbox.ts'
 import { defaultPeerSettings, readSettings } from './peer-settings.ts'
@@ -108,7 +108,7 @@ export class Connection {
     this.#sendFlow = new SendFlow(this.#outbox)
     this.#receiveFlow = new ReceiveFlow(this.#outbox, CONNECTION_WINDOW)
     this.#keepalive = new Keepalive(options.keepalive, {
-      hasCalls: () => this.#streams.size > 0,
+      hasCalls: () => this.#hasCalls(),
       ping: () => this.#outbox.ping(0, PING_PAYLOAD, 0),
       onDead: () => this.#close(new Error('The peer does not answer a ping')),
     })
@@ -178,6 +178,12 @@ export class Connection {
   destroy(): void {
     this.#close(undefined)
     this.#socket.destroy()
+  }
+
+  /** A watch, which has no deadline, is none: a server may take pings for a stream that is always there for abuse. */
+  #hasCalls(): boolean {
+    for (const { deadline } of this.#streams.values()) if (deadline !== Infinity) return true
+    return false
   }
 
   #greet(): void {

@@ -1,14 +1,4 @@
-export interface KeepaliveOptions {
-  /** Milliseconds without a byte from the peer until it is asked for one. */
-  intervalMs: number
-  /** Milliseconds that it has to send one. */
-  timeoutMs: number
-  /**
-   * Whether to ask without a call under way. Off by default: gRPC servers take pings without calls for abuse, and a dead
-   * connection is noticed by the next call's ping.
-   */
-  withoutCalls: boolean
-}
+import type { KeepaliveOptions } from '../transport.ts'
 
 /** Finds out that a peer is gone which did not say so: its machine lost power, or a firewall forgot the connection. */
 export class Keepalive {

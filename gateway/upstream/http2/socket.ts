@@ -1,5 +1,6 @@
 import net from 'node:net'
 import tls from 'node:tls'
+import type { TlsCredentials } from '../tls-credentials.ts'
 
 export interface Endpoint {
   /** An address, or a name that the system resolves. */
@@ -7,14 +8,7 @@ export interface Endpoint {
   readonly port: number
 }
 
-/** PEM. With `cert` and `key` the connection is mutual TLS. */
-export interface TlsSettings {
-  ca?: string | Buffer
-  cert?: string | Buffer
-  key?: string | Buffer
-  /** The name that the server's certificate must have; the address's host unless given. */
-  serverName: string
-}
+export type TlsSettings = TlsCredentials & { readonly serverName: string }
 
 export interface SocketEvents {
   onConnect(): void

@@ -5,15 +5,14 @@
 import type { Logger } from '#runtime/logger.ts'
 import { unavailable } from '#runtime/status.ts'
 import { askHealth } from '../health.ts'
-import type { Transport, TransportObserver } from '../transport.ts'
+import type { TlsCredentials } from '../tls-credentials.ts'
+import { KEEPALIVE_DEFAULTS, type KeepaliveOptions, type Transport, type TransportObserver } from '../transport.ts'
 import type { BackoffOptions } from './backoff.ts'
 import { Channel } from './channel.ts'
-import type { ConnectionOptions } from './connection.ts'
 import { DeadlineWatch } from './deadline-watch.ts'
 import { createRequestHeads } from './request-head.ts'
 import { type LookUp, lookUpName, parseTarget } from './resolver.ts'
 import { createResponseHeadReader } from './response-head.ts'
-import type { TlsSettings } from './socket.ts'
 import { UnaryCall, type UnaryCallDependencies } from './unary-call.ts'
 
 export interface Http2TransportOptions {
@@ -22,9 +21,10 @@ export interface Http2TransportOptions {
   /** Bytes of one response at most. */
   maxMessageLength: number
   /** Absent: plain text. */
-  tls?: Partial<TlsSettings>
+  tls?: TlsCredentials | undefined
+  keepalive?: KeepaliveOptions
   /** Asks each server by grpc.health.v1 whether it serves this service ('': as a whole), and obeys. Absent: does not ask. */
-  healthService?: string
+  healthService?: string | undefined
   logger?: Pick<Logger, 'warn'>
   observer?: TransportObserver | undefined
   /** What is not given has the defaults of `DEFAULTS`. */
@@ -35,9 +35,6 @@ export interface Http2TransportOptions {
 /** Times in milliseconds, sizes in bytes. */
 export interface Http2TransportLimits {
   connectTimeoutMs: number
-  keepaliveIntervalMs: number
-  keepaliveTimeoutMs: number
-  keepaliveWithoutCalls: boolean
   resolveIntervalMs: number
   backoff: BackoffOptions
   maxConcurrentStreams: number
@@ -48,9 +45,6 @@ export interface Http2TransportLimits {
 
 const DEFAULTS: Http2TransportLimits = {
   connectTimeoutMs: 2000,
-  keepaliveIntervalMs: 10_000,
-  keepaliveTimeoutMs: 2000,
-  keepaliveWithoutCalls: false,
   resolveIntervalMs: 30_000,
   // A service that was restarted is found again within a second.
   backoff: { initialMs: 100, maxMs: 1000 },
@@ -65,7 +59,7 @@ export function createHttp2Transport(options: Http2TransportOptions): Transport 
   const { address, maxMessageLength, tls, healthService, logger, observer, lookUp = lookUpName } = options
   const limits = { ...DEFAULTS, ...options.limits }
   const target = parseTarget(address)
-  const secure = tls && { serverName: target.host, ...tls }
+  const secure = tls && { ...tls, serverName: tls.serverName ?? target.host }
   const heads = createRequestHeads({
     authority: target.authority,
     secure: secure !== undefined,
@@ -75,7 +69,13 @@ export function createHttp2Transport(options: Http2TransportOptions): Transport 
     target,
     addresses: { lookUp, intervalMs: limits.resolveIntervalMs, backoff: limits.backoff },
     subchannel: {
-      connection: connectionOptions(limits, maxMessageLength, secure),
+      connection: {
+        ...limits,
+        tls: secure,
+        keepalive: options.keepalive ?? KEEPALIVE_DEFAULTS,
+        maxMessageLength,
+        heads: createResponseHeadReader(limits.maxHeaderListSize),
+      },
       backoff: limits.backoff,
       heads,
       healthService,
@@ -126,25 +126,4 @@ export function createHttp2Transport(options: Http2TransportOptions): Transport 
     },
   }
   return transport
-}
-
-function connectionOptions(
-  limits: Http2TransportLimits,
-  maxMessageLength: number,
-  tls: TlsSettings | undefined,
-): ConnectionOptions {
-  return {
-    tls,
-    connectTimeoutMs: limits.connectTimeoutMs,
-    keepalive: {
-      intervalMs: limits.keepaliveIntervalMs,
-      timeoutMs: limits.keepaliveTimeoutMs,
-      withoutCalls: limits.keepaliveWithoutCalls,
-    },
-    maxConcurrentStreams: limits.maxConcurrentStreams,
-    maxMessageLength,
-    maxBufferedLength: limits.maxBufferedLength,
-    maxHeaderListSize: limits.maxHeaderListSize,
-    heads: createResponseHeadReader(limits.maxHeaderListSize),
-  }
 }

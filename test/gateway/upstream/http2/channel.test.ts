@@ -1,18 +1,20 @@
-import { execa } from 'execa'
+import { setTimeout } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { createHttp2Transport, type Http2TransportOptions } from '../../../../gateway/upstream/http2/transport.ts'
 import type { Transport } from '../../../../gateway/upstream/transport.ts'
 import { Code, StatusError } from '../../../../runtime/status.ts'
-import { type IssuedCertificates, issueCertificates } from '../../../support/grpc-peers/certificates.ts'
 import { grpcJs } from '../../../support/grpc-peers/grpc-js-peer.ts'
-import { type PeerOptions, peerMethod } from '../../../support/grpc-peers/peer.ts'
+import { peerMethod } from '../../../support/grpc-peers/peer.ts'
 import {
   answer,
+  DATA,
   END_HEADERS,
   END_STREAM,
   frame,
   HEADERS,
   headerBlock,
+  message,
+  PING,
   type RawPeer,
   SIZE_UPDATE,
   startRawPeer,
@@ -103,44 +105,25 @@ t.test('a server without a health service is taken as it is', async t => {
   t.equal(await call, 'plain')
 })
 
-const withoutOpenssl = await execa('openssl', ['version']).then(
-  () => false as const,
-  () => 'openssl is not installed',
-)
-
-t.test('TLS', { skip: withoutOpenssl }, async t => {
-  const certificates = await issueCertificates()
-  const { client } = certificates
-  const other = await issueCertificates()
-  const peer = await start(t, { certificates: certificates.server })
-
-  t.test('both sides show who they are', async t => {
-    const transport = open(t, { address: peer.address, tls: { ...client, serverName: 'localhost' } })
-    t.ok(await echoes(transport))
-    const body = Buffer.alloc(1_000_000, 7)
-    t.ok(body.equals(await echo(transport, body)))
-  })
-
-  for (const [name, tls] of Object.entries(refusedSettings(certificates, other))) {
-    t.test(`it is refused: ${name}`, async t => {
-      const transport = open(t, { address: peer.address, tls })
-      t.equal((await failure(echo(transport))).code, Code.UNAVAILABLE)
-    })
-  }
-
-  t.test('plain text to it is refused', async t => {
-    t.equal((await failure(echo(open(t, { address: peer.address })))).code, Code.UNAVAILABLE)
-  })
+t.test('a watch of health is no call that a server would have to be pinged for', async t => {
+  const peer = await startRawPeer()
+  t.teardown(() => peer.stop())
+  const keepalive = { intervalMs: 5, timeoutMs: 5000, withoutCalls: false }
+  const transport = open(t, { address: peer.address, healthService: '', keepalive })
+  const connection = await peer.accept()
+  await connection.handshake()
+  const block = headerBlock([':status', '200'], ['content-type', 'application/grpc'])
+  const watch = await connection.request()
+  connection.send(frame(HEADERS, END_HEADERS, watch, Buffer.concat([SIZE_UPDATE, block])))
+  connection.send(frame(DATA, 0, watch, message(Buffer.from([0x08, 0x01]))))
+  await setTimeout(50)
+  t.notOk(connection.frames.some(({ type }) => type === PING))
+  const call = name(transport)
+  const id = await connection.request()
+  t.ok(await connection.next(PING), 'the call is one')
+  connection.send(answer(id, 'served', false))
+  t.equal(await call, 'served')
 })
-
-function refusedSettings({ client }: IssuedCertificates, other: IssuedCertificates) {
-  return {
-    'a server of an unknown authority': { ...client, ca: other.client.ca, serverName: 'localhost' },
-    'a server of another name': { ...client, serverName: 'users.internal' },
-    'a client without a certificate': { ca: client.ca, serverName: 'localhost' },
-    'a client of an unknown authority': { ...other.client, ca: client.ca, serverName: 'localhost' },
-  }
-}
 
 function open(t: Test, options: Omit<Http2TransportOptions, 'maxMessageLength'>): Transport {
   const transport = createHttp2Transport({
@@ -152,8 +135,8 @@ function open(t: Test, options: Omit<Http2TransportOptions, 'maxMessageLength'>)
   return transport
 }
 
-async function start(t: Test, options: PeerOptions = {}) {
-  const peer = await grpcJs.start(options)
+async function start(t: Test) {
+  const peer = await grpcJs.start()
   t.teardown(() => peer.kill())
   return peer
 }
@@ -178,8 +161,8 @@ async function serve(t: Test, name: string, port = 0, host = '127.0.0.1'): Promi
   return peer
 }
 
-function echo(transport: Transport, body = Buffer.from('x')): Promise<Buffer> {
-  return transport.unary(peerMethod('Echo'), body, {}, Date.now() + 10_000) as Promise<Buffer>
+function echo(transport: Transport): Promise<Buffer> {
+  return transport.unary(peerMethod('Echo'), Buffer.from('x'), {}, Date.now() + 10_000) as Promise<Buffer>
 }
 
 async function name(transport: Transport): Promise<string> {

@@ -4,7 +4,12 @@ import { Connection } from '../../../../gateway/upstream/http2/connection.ts'
 import { createRequestHeads } from '../../../../gateway/upstream/http2/request-head.ts'
 import { createResponseHeadReader } from '../../../../gateway/upstream/http2/response-head.ts'
 import { createHttp2Transport, type Http2TransportLimits } from '../../../../gateway/upstream/http2/transport.ts'
-import { type CallObserver, NotProcessedError, type Transport } from '../../../../gateway/upstream/transport.ts'
+import {
+  type CallObserver,
+  type KeepaliveOptions,
+  NotProcessedError,
+  type Transport,
+} from '../../../../gateway/upstream/transport.ts'
 import { Code, type StatusError } from '../../../../runtime/status.ts'
 import {
   ACK,
@@ -31,6 +36,7 @@ import {
 } from '../../../support/grpc-peers/raw-peer.ts'
 
 const REFUSED_STREAM = 7
+const ENHANCE_YOUR_CALM = 11
 const [MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE, MAX_HEADER_LIST_SIZE] = [3, 4, 6]
 
 t.test('a connection begins with settings that keep header blocks without state', async t => {
@@ -262,13 +268,33 @@ t.test('answers that arrive in part are bounded all together', async t => {
 })
 
 t.test('a peer that falls silent is asked, and left if it does not answer', async t => {
-  const { connection, call } = await begin(t, { keepaliveIntervalMs: 20, keepaliveTimeoutMs: 500 })
+  const { connection, call } = await begin(t, {}, {}, { intervalMs: 20, timeoutMs: 500, withoutCalls: false })
   await connection.request()
   for (let pings = 0; pings < 2; pings++) {
     const ping = (await connection.next(PING)) as Frame
     connection.send(frame(PING, ACK, 0, ping.payload))
   }
   t.equal((await failure(call)).code, Code.UNAVAILABLE, 'the third ping is not answered')
+})
+
+t.test('a server that is asked too often is asked half as often on the next connection', async t => {
+  const intervalMs = 40
+  const keepalive = { intervalMs, timeoutMs: 5000, withoutCalls: false }
+  const { peer, connection, call } = await begin(t, {}, {}, keepalive)
+  await connection.request()
+  await connection.next(PING)
+  connection.send(frame(GOAWAY, 0, 0, Buffer.concat([uint32(1, ENHANCE_YOUR_CALM), Buffer.from('too_many_pings')])))
+  const next = await peer.accept()
+  await next.handshake()
+  const openedAt = performance.now()
+  const silent = failure(echo(transportOf(t)))
+  await next.request()
+  await next.next(PING)
+  t.ok(performance.now() - openedAt >= 2 * intervalMs - 2)
+  connection.send(answer(1, 'ok'))
+  await call
+  next.socket.destroy()
+  await silent
 })
 
 t.test('a peer that accepts and says nothing is given up', async t => {
@@ -348,19 +374,30 @@ function transportOf(t: Test): Transport {
   return transports.get(t) as Transport
 }
 
-function open(t: Test, address: string, limits: Partial<Http2TransportLimits> = {}): Transport {
+function open(
+  t: Test,
+  address: string,
+  limits: Partial<Http2TransportLimits> = {},
+  keepalive?: KeepaliveOptions,
+): Transport {
   const transport = createHttp2Transport({
     address,
     maxMessageLength: 100_000,
+    keepalive,
     limits: { backoff: { initialMs: 1, maxMs: 10 }, ...limits },
   })
   transports.set(t, transport)
   return transport
 }
 
-async function begin(t: Test, limits: Partial<Http2TransportLimits> = {}, peerSettings: Record<number, number> = {}) {
+async function begin(
+  t: Test,
+  limits: Partial<Http2TransportLimits> = {},
+  peerSettings: Record<number, number> = {},
+  keepalive?: KeepaliveOptions,
+) {
   const peer = await startRawPeer()
-  const transport = open(t, peer.address, limits)
+  const transport = open(t, peer.address, limits, keepalive)
   t.teardown(async () => {
     peer.stop()
     await transport.close()

@@ -1,6 +1,8 @@
 /**
  * Hostile and broken bytes from a peer: whatever comes, each call ends, with its own answer or an error of the transport,
- * and the next connection works. A failure prints the seed with which fast-check repeats it.
+ * and the next connection works. The seed is printed; for a longer run by hand, or to repeat one:
+ *
+ *   FUZZ_RUNS=100000 FUZZ_SEED=42 node test/gateway/upstream/http2/fuzz.test.ts
  */
 import { setImmediate } from 'node:timers/promises'
 import fc from 'fast-check'
@@ -24,6 +26,11 @@ import {
   startRawPeer,
   TRAILERS,
 } from '../../../support/grpc-peers/raw-peer.ts'
+
+const numRuns = Number(process.env['FUZZ_RUNS'] ?? 1000)
+const seed = Number(process.env['FUZZ_SEED'] ?? Date.now() % 2 ** 31)
+// A run takes 1 to 3 ms.
+t.setTimeout(30_000 + 20 * numRuns)
 
 const CALLS = 3
 const STREAM_IDS = Array.from({ length: CALLS }, (_, index) => 1 + 2 * index)
@@ -87,6 +94,7 @@ const session = fc
   })
 
 t.test('each call ends, with its own answer or an error', async t => {
+  t.comment(`seed ${seed}, ${numRuns} runs`)
   const peer = await startRawPeer()
   t.teardown(() => peer.stop())
   await fc.assert(
@@ -101,7 +109,7 @@ t.test('each call ends, with its own answer or an error', async t => {
         }
       })
     }),
-    { numRuns: 1000 },
+    { numRuns, seed },
   )
   t.pass()
 })
