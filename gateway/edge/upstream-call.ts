@@ -1,4 +1,4 @@
-import { SpanKind } from '@opentelemetry/api'
+import { type Attributes, SpanKind } from '@opentelemetry/api'
 import type { FastifyRequest } from 'fastify'
 import { Code, StatusError } from '#runtime/status.ts'
 import { childOf, isSampled, recordSpan, type SpanEvent, serverOf, traceHeaders } from '#runtime/telemetry.ts'
@@ -29,10 +29,10 @@ export function createUpstreamCall(
     const spanContext = childOf(parent)
     const { traceparent } = traceHeaders(spanContext)
     const metadata = callMetadata(request, traceparent)
-    const events: SpanEvent[] = []
+    const attempts = new Attempts()
     let code = Code.OK
     try {
-      return await transport.unary(rpcPath, message, metadata, deadline, cancellation, noteAttempts(events))
+      return await transport.unary(rpcPath, message, metadata, deadline, cancellation, attempts)
     } catch (error) {
       code = error instanceof StatusError ? error.code : Code.UNKNOWN
       throw error
@@ -48,9 +48,10 @@ export function createUpstreamCall(
           'rpc.method': name,
           'rpc.status_code': Code[code],
           ...server,
+          ...attempts.peer(),
         },
         errorType: code === Code.OK ? undefined : Code[code],
-        events,
+        events: attempts.failures,
       })
     }
   }
@@ -61,24 +62,25 @@ export function createUpstreamCall(
       : transport.unary(rpcPath, message, callMetadata(request, request.trace.traceparent), deadline, cancellation)
 }
 
-/** Each try is an event when it goes to a server, and another when that did not answer it. */
-function noteAttempts(events: SpanEvent[]): CallObserver {
-  return {
-    onAttempt(attempt, server) {
-      const { 'server.address': address, 'server.port': port } = serverOf(server)
-      events.push({
-        name: 'attempt',
-        at: performance.now(),
-        attributes: { attempt, 'network.peer.address': address, 'network.peer.port': port },
-      })
-    },
-    onAttemptEnd(error) {
-      if (error === undefined) return
-      events.push({
-        name: 'attempt failed',
-        at: performance.now(),
-        attributes: { 'rpc.status_code': Code[error.code] },
-      })
-    },
+/** The tries of a call: of the last one the server, of each that failed an event. */
+class Attempts implements CallObserver {
+  readonly failures: SpanEvent[] = []
+  #attempt = 0
+  #server = ''
+
+  onAttempt(attempt: number, server: string): void {
+    this.#attempt = attempt
+    this.#server = server
+  }
+
+  onAttemptEnd(error: StatusError | undefined): void {
+    if (error === undefined) return
+    const attributes = { attempt: this.#attempt, 'rpc.status_code': Code[error.code], ...this.peer() }
+    this.failures.push({ name: 'attempt failed', at: performance.now(), attributes })
+  }
+
+  peer(): Attributes {
+    const { 'server.address': address, 'server.port': port } = serverOf(this.#server)
+    return { 'network.peer.address': address, 'network.peer.port': port }
   }
 }

@@ -81,12 +81,6 @@ t.test('with a ratio of 1', async t => {
     }
   })
 
-  t.test('a call tells of its attempts', async t => {
-    const { attributes, events } = named('me', 'user.v1.UserService/GetMe', 'gateway') ?? {}
-    const peer = { 'network.peer.address': '127.0.0.1', 'network.peer.port': attributes?.['server.port'] }
-    t.strictSame(events, [{ name: 'attempt', attributes: { attempt: 1, ...peer } }])
-  })
-
   t.test('a refresh has its script in Redis', async t => {
     const script = named('refresh', 'EVALSHA rotateFamily')
     t.match(pathTo(script, spansOf('refresh')), { length: 4 })
@@ -143,6 +137,8 @@ t.test('with a ratio of 1', async t => {
         'server.port': Number,
       })
     }
+    const { attributes } = named('me', 'user.v1.UserService/GetMe', 'gateway') ?? {}
+    t.match(attributes, { 'network.peer.address': '127.0.0.1', 'network.peer.port': attributes?.['server.port'] })
     t.match(named('me', 'SELECT users')?.attributes, {
       'db.system.name': 'postgresql',
       'db.namespace': /\|users$/,
