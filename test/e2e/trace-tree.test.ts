@@ -52,7 +52,7 @@ t.test('with a ratio of 1', async t => {
   const named = (name: keyof typeof answers, wanted: string, service?: string) =>
     spansOf(name).find(span => span.name === wanted && span.service === (service ?? span.service))
 
-  t.test('a request is one tree, from the gateway to the statement', async t => {
+  t.test('a request is one tree, from the gateway to the statement and to Redis', async t => {
     const spans = spansOf('me')
     t.strictSame(pathTo(named('me', 'SELECT users'), spans), [
       'gateway SERVER GET /v1/users/me',
@@ -60,7 +60,11 @@ t.test('with a ratio of 1', async t => {
       'user-svc SERVER user.v1.UserService/GetMe',
       'user-svc CLIENT SELECT users',
     ])
-    t.equal(spans.length, 4)
+    t.strictSame(pathTo(named('me', 'EVALSHA takeTokens'), spans), [
+      'gateway SERVER GET /v1/users/me',
+      'gateway CLIENT EVALSHA takeTokens',
+    ])
+    t.equal(spans.length, 5)
   })
 
   t.test('a call of one service to another is in the tree, and so is what a transaction does', async t => {
