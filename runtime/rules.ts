@@ -70,7 +70,11 @@ function compileField(field: DescField, known: Map<DescMessage, Check>): Check |
 /** A member of a oneof stands under the oneof's name: `{case, value}`, with ts-proto `{$case, value}`. */
 function reader(field: DescField): (message: Record<string, unknown>) => unknown {
   const oneof: DescOneof | undefined = field.oneof
-  if (oneof === undefined) return message => message[field.localName]
+  if (oneof === undefined) {
+    const { localName } = field
+    // Outside of proto3 an unset field of @bufbuild/protobuf inherits its default.
+    return message => (Object.hasOwn(message, localName) ? message[localName] : undefined)
+  }
   return message => {
     const member = message[oneof.localName] as { case?: string; $case?: string; value?: unknown } | undefined
     return (member?.case ?? member?.$case) === field.localName ? member?.value : undefined

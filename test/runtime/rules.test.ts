@@ -113,6 +113,26 @@ t.test('required asks for presence, not for a value other than zero, where the f
   t.same(validateKinds(full), [])
 })
 
+t.test('an unset field is not judged by the default that it has in proto2', async t => {
+  const proto2 = buildContract({
+    'd.proto': `
+      syntax = "proto2";
+      package d;
+      import "edge/v1/options.proto";
+      message Defaults {
+        optional string text = 1 [(edge.v1.rules) = { min_length: 1 }];
+        optional int32 number = 2 [default = 7, (edge.v1.rules) = { max: 5 }];
+        optional string required = 3 [default = "x", (edge.v1.rules) = { required: true }];
+      }`,
+  })
+  const schema = proto2.getMessage('d.Defaults') as DescMessage
+  t.same(compileRules(schema)(create(schema)), [{ field: 'required', description: 'is required' }])
+  t.same(
+    compileRules(schema)(create(schema, { text: '', number: 7, required: '' } as never)).map(({ field }) => field),
+    ['text', 'number'],
+  )
+})
+
 t.test('a message of ts-proto is judged as the same message of @bufbuild/protobuf', async t => {
   const text = fc.option(fc.string({ maxLength: 6 }), { nil: '' })
   fc.assert(
