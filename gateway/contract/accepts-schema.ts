@@ -1,6 +1,6 @@
 /**
  * The JSON Schema of all that ProtoJSON accepts for a message: structure and types, no rules. It is for finding faults
- * with their place and in plain words; values that no schema can judge, such as the 30th of February, are left to the
+ * with their place and in plain words; values that no schema can judge, such as a number of 64 bits, are left to the
  * codec. Where it is stricter than ProtoJSON: an unknown name, and a field that is given under both its names.
  *
  * Each schema but the value of anything has a `description` that reads well after "must be".
@@ -137,13 +137,11 @@ const FLOAT = {
   description: 'a number, "NaN", "Infinity" or "-Infinity"',
 }
 const OBJECT = { type: 'object', description: 'an object' }
-// Standard or URL-safe alphabet, padded or not.
-const BASE64 = '^(?:[\\w+\\/\\-]{4})*(?:[\\w+\\/\\-]{2}(?:==)?|[\\w+\\/\\-]{3}=?)?$'
 
 const VALUES: Record<PlainKind, JsonSchema> = {
   boolean: { type: 'boolean', description: 'true or false' },
   string: { type: 'string', description: 'a string' },
-  bytes: { type: 'string', pattern: BASE64, description: 'base64' },
+  bytes: { type: 'string', format: 'base64', description: 'base64' },
   int32: { ...INTEGER, ...INT32_RANGE, description: 'a whole number from -2147483648 to 2147483647' },
   uint32: { ...INTEGER, ...UINT32_RANGE, description: 'a whole number from 0 to 4294967295' },
   int64: { ...INTEGER, description: 'a whole number of 64 bits' },
@@ -152,7 +150,7 @@ const VALUES: Record<PlainKind, JsonSchema> = {
   double: FLOAT,
   timestamp: {
     type: 'string',
-    pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d(?:\\.\\d{1,9})?(?:Z|[+\\-]\\d\\d:\\d\\d)$',
+    format: 'date-time',
     description: 'a time such as 2026-01-31T23:59:59Z',
   },
   duration: {

@@ -1,29 +1,31 @@
 /**
  * JSON text as a request body: what JSON.parse takes, in valid UTF-8 (RFC 8259 section 8.1), no deeper than a limit, and
- * without a name that stands twice in one object, of which JSON.parse would silently keep the last, and without a
- * number that JSON.parse would silently change.
+ * without a name that stands twice in one object, of which JSON.parse would silently keep the last. Numbers that
+ * JSON.parse silently changes are noted.
  */
 import type { JsonValue } from '@bufbuild/protobuf'
-import { invalidArgument, StatusError } from '#runtime/status.ts'
+import { invalidArgument } from '#runtime/status.ts'
 
 /** Deeper than any message we know; a parser that recurses is safe far beyond it. */
 export const MAX_JSON_DEPTH = 64
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
+/** Numbers that JSON.parse has changed, by the objects and arrays they stand in and their names there. */
+export type ChangedNumbers = Map<object, Set<string>>
+
 /**
- * @param exactIntegers for a message with 64-bit fields, whose digits a double does not all hold.
+ * @param changed takes what a double does not hold; whether that matters, the field tells.
  * @throws StatusError INVALID_ARGUMENT that says what is wrong with the text.
  */
-export function parseJson(bytes: Uint8Array, { exactIntegers = false } = {}): JsonValue {
+export function parseJson(bytes: Uint8Array, changed: ChangedNumbers): JsonValue {
   const text = decode(bytes)
   const { depth, names } = measure(text)
   if (depth > MAX_JSON_DEPTH) throw malformed(`is nested deeper than ${MAX_JSON_DEPTH} levels`)
   let value: JsonValue
   try {
-    value = readNumbers(text, exactIntegers)
+    value = MAY_CHANGE.test(text) ? parseNoting(text, changed) : JSON.parse(text)
   } catch (error) {
-    if (error instanceof StatusError) throw error
     throw malformed(`is not valid JSON: ${(error as SyntaxError).message}`)
   }
   // As many names in the value as in the text: none was given twice.
@@ -32,21 +34,22 @@ export function parseJson(bytes: Uint8Array, { exactIntegers = false } = {}): Js
 }
 
 // What a double may not hold: 16 digits or more, or an exponent. In a string it costs a second look and nothing else.
-const MAY_BE_INEXACT = /\d{16}|\d[eE]/
+const MAY_CHANGE = /\d{16}|\d[eE]/
 
-/** @throws StatusError for a number that is out of a double's reach, and with `exactIntegers` one that it would round. */
-function readNumbers(text: string, exactIntegers: boolean): JsonValue {
-  if (!MAY_BE_INEXACT.test(text)) return JSON.parse(text)
-  return JSON.parse(text, (name, value, context?: { source: string }) => {
-    if (typeof value !== 'number' || isHeld(value, context?.source ?? '', exactIntegers)) return value
-    const description = 'is a number that JSON cannot hold exactly; send it as a string'
-    throw invalidArgument([{ field: name || 'body', description }])
+function parseNoting(text: string, changed: ChangedNumbers): JsonValue {
+  return JSON.parse(text, function (this: object, name, value, context?: { source: string }) {
+    if (typeof value === 'number' && !isHeld(value, context?.source ?? '')) {
+      const names = changed.get(this)
+      if (names === undefined) changed.set(this, new Set([name]))
+      else names.add(name)
+    }
+    return value
   })
 }
 
-function isHeld(value: number, source: string, exactIntegers: boolean): boolean {
-  if (!Number.isFinite(value)) return false
-  return !exactIntegers || !/^-?\d+$/.test(source) || BigInt(source) === BigInt(value)
+/** A fraction is rounded by its nature; a whole number is another one then. */
+function isHeld(value: number, source: string): boolean {
+  return Number.isFinite(value) && (!/^-?\d+$/.test(source) || BigInt(source) === BigInt(value))
 }
 
 function decode(bytes: Uint8Array): string {

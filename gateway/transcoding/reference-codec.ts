@@ -24,6 +24,7 @@ import type { Route } from '../contract/route-table.ts'
 import type { Answer, Codec, CookieChange } from './codec.ts'
 import { compileBinding } from './request-binding.ts'
 import { compileStructure } from './structure.ts'
+import { valueFaults } from './value-faults.ts'
 
 /** @param registry for the types that an Any may hold. */
 export function createReferenceCodec(route: Route, registry: FileRegistry): Codec {
@@ -56,20 +57,8 @@ function read(input: DescMessage, json: JsonValue, registry: FileRegistry): Mess
   try {
     return fromJson(input, json, { registry })
   } catch (error) {
-    throw notTheMessage(error)
+    throw invalidArgument(valueFaults(input, json, registry, error))
   }
-}
-
-/** What the structure check cannot see: an impossible date, a number out of range, two members of a oneof. */
-function notTheMessage(error: unknown): Error {
-  const message = error instanceof Error ? error.message : String(error)
-  const match = /^cannot decode (?:field \S+\.(\w+)|message \S+) from JSON: (.*)$/s.exec(message)
-  // Whatever the library says of a client's JSON, it is not a fault of ours.
-  return invalidArgument([{ field: camelCase(match?.[1] ?? 'body'), description: match?.[2] ?? 'is not valid' }])
-}
-
-function camelCase(name: string): string {
-  return name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())
 }
 
 function compileDecode(route: Route, registry: FileRegistry): Codec['decode'] {

@@ -3,11 +3,12 @@
  * mapping"). The path always wins by being the only one: a field given twice is refused with its name, and so is a name
  * that the message does not have.
  */
-import { type DescField, type DescMessage, type JsonObject, type JsonValue, ScalarType } from '@bufbuild/protobuf'
+import type { DescField, DescMessage, JsonObject, JsonValue } from '@bufbuild/protobuf'
 import { invalidArgument, type Violation } from '#runtime/status.ts'
 import type { Route } from '../contract/route-table.ts'
+import { assertExact } from './exact-numbers.ts'
 import { fieldNames } from './field-names.ts'
-import { parseJson } from './json-text.ts'
+import { type ChangedNumbers, parseJson } from './json-text.ts'
 import { isTextMessage, scalarFromText } from './text-values.ts'
 
 export interface BindingInput {
@@ -22,11 +23,10 @@ export function compileBinding(route: Route): (input: BindingInput) => JsonValue
   const variables = route.template.variables.map(variable => resolve(input, variable.fieldPath))
   const bodyField = route.body.kind === 'field' ? route.body.field : undefined
   const fromPath = new Set(variables.map(pathOf))
-  const exactIntegers = holdsLongs(input)
 
   return ({ pathValues, query, body }) => {
     const violations: Violation[] = []
-    const tree = bodyJson(route, body, exactIntegers)
+    const tree = bodyJson(route, body)
     // A body that is no object cannot be completed; the structure check says so.
     if (typeof tree !== 'object' || tree === null || Array.isArray(tree)) return tree
 
@@ -55,28 +55,23 @@ export function compileBinding(route: Route): (input: BindingInput) => JsonValue
   }
 }
 
-function bodyJson({ body: binding }: Route, body: Uint8Array | undefined, exactIntegers: boolean): JsonValue {
+function bodyJson({ body: binding, descriptor }: Route, body: Uint8Array | undefined): JsonValue {
   if (body === undefined || body.length === 0) return {}
-  const json = parseJson(body, { exactIntegers })
-  if (binding.kind === 'message') return json
-  if (binding.kind === 'field') return { [binding.field.jsonName]: json }
+  const changed: ChangedNumbers = new Map()
+  const json = parseJson(body, changed)
+  if (binding.kind !== 'none') {
+    const tree = binding.kind === 'message' ? json : { [binding.field.jsonName]: json }
+    // A lone number stands nowhere yet.
+    if (binding.kind === 'field' && typeof json === 'number' && changed.size > 0) {
+      changed.set(tree as JsonObject, new Set([binding.field.jsonName]))
+    }
+    if (changed.size > 0) assertExact(descriptor.input, tree, changed)
+    return tree
+  }
   const isEmpty = typeof json === 'object' && json !== null && Object.keys(json).length === 0
   if (!isEmpty) throw invalidArgument([{ field: 'body', description: 'must be empty: this method takes none' }])
   return {}
 }
-
-/** Whether the message has a field of 64 bits, at whatever depth. */
-function holdsLongs(message: DescMessage, seen = new Set<DescMessage>()): boolean {
-  if (seen.has(message)) return false
-  seen.add(message)
-  return message.fields.some(
-    field =>
-      (field.scalar !== undefined && LONGS.has(field.scalar)) ||
-      (field.message !== undefined && holdsLongs(field.message, seen)),
-  )
-}
-
-const LONGS = new Set([ScalarType.INT64, ScalarType.UINT64, ScalarType.SINT64, ScalarType.FIXED64, ScalarType.SFIXED64])
 
 /** application/x-www-form-urlencoded, but an escape that is not UTF-8 is refused instead of replaced. */
 function* parseQuery(query: string, violations: Violation[]): Iterable<[name: string, value: string]> {

@@ -4,6 +4,7 @@ import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.
 import type { Violation } from '#runtime/status.ts'
 import { AT_MOST_ONE, acceptsSchema, type NameGroup } from '../contract/accepts-schema.ts'
 import { fieldNames } from './field-names.ts'
+import { TEXT_FORMATS } from './text-formats.ts'
 
 /** A violation for each field that is wrong, a hundred at most; none means that the structure is right. */
 export type StructureCheck = (json: unknown) => Violation[]
@@ -27,6 +28,7 @@ const compiler = new Ajv2020({
   allowUnionTypes: true,
   // `{}` does not have the property `toString`, although it inherits it.
   ownProperties: true,
+  formats: TEXT_FORMATS,
   // A test checks our schemas; here it would take 50 ms.
   meta: false,
   validateSchema: false,

@@ -96,6 +96,14 @@ const CASES: { what: string; json: JsonValue; field: string; description: string
     field: 'wellKnown.timestamp',
     description: 'must be a time such as 2026-01-31T23:59:59Z',
   },
+  ...['2026-02-29T00:00:00Z', '1900-02-29T00:00:00Z', '2026-04-31T00:00:00Z', '2026-01-31T24:00:00Z'].map(
+    timestamp => ({
+      what: `a time that the calendar does not have, ${timestamp},`,
+      json: { wellKnown: { timestamp } },
+      field: 'wellKnown.timestamp',
+      description: 'must be a time such as 2026-01-31T23:59:59Z',
+    }),
+  ),
   {
     what: 'a duration without its unit',
     json: { wellKnown: { duration: '1' } },
@@ -165,6 +173,16 @@ t.test('null stands for unset, even beside another member of a oneof', async t =
 t.test('the answer to a request full of faults is bounded', async t => {
   const json = Object.fromEntries(Array.from({ length: 5000 }, (_, index) => [`x${index}`, 1]))
   t.equal(check(json).length, 100)
+})
+
+t.test('every fourth year has a 29 February, but for three of four centuries', async t => {
+  for (const year of ['2024', '2000', '0004']) {
+    t.same(check({ wellKnown: { timestamp: `${year}-02-29T23:59:59.5+23:59` } }), [], year)
+  }
+})
+
+t.test('some megabytes of base64 are base64', async t => {
+  t.same(check({ scalars: { aBytes: 'A'.repeat(12_000_000) } }), [])
 })
 
 t.test('a request that is a well-known type is checked as what it is', async t => {

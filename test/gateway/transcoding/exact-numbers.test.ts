@@ -1,0 +1,47 @@
+import type { DescMessage } from '@bufbuild/protobuf'
+import t from 'tap'
+import { StatusError } from '#runtime/status.ts'
+import { assertExact } from '../../../gateway/transcoding/exact-numbers.ts'
+import { type ChangedNumbers, parseJson } from '../../../gateway/transcoding/json-text.ts'
+import { everyFieldContract } from '../../support/every-field.ts'
+
+const every = everyFieldContract().getMessage('every.v1.Every') as DescMessage
+
+function refused(text: string): string[] {
+  const changed: ChangedNumbers = new Map()
+  const json = parseJson(Buffer.from(text), changed)
+  try {
+    assertExact(every, json, changed)
+    return []
+  } catch (error) {
+    if (error instanceof StatusError) return error.violations.map(({ field }) => field)
+    throw error
+  }
+}
+
+const LONG = '9007199254740993'
+
+t.test('a whole number that a double rounds is refused where it would be another number in the message', async t => {
+  const cases: Record<string, string> = {
+    [`{"scalars": {"a_int64": ${LONG}}}`]: 'scalars.aInt64',
+    [`{"scalars": {"aFixed64": ${LONG}}}`]: 'scalars.aFixed64',
+    [`{"scalarLists": {"aUint64": [1, ${LONG}]}}`]: 'scalarLists.aUint64[1]',
+    [`{"scalarMaps": {"aSint64": {"k": ${LONG}}}}`]: 'scalarMaps.aSint64[k]',
+    [`{"names": {"map": {"k": {"hasOwnProperty": [{}, {"x": 1e999}]}}}}`]: 'names.map[k].hasOwnProperty[1].x',
+    [`{"wellKnown": {"int64value": ${LONG}}}`]: 'wellKnown.int64value',
+    [`{"wellKnownLists": {"uint64value": [${LONG}]}}`]: 'wellKnownLists.uint64value[0]',
+    [`{"wellKnown": {"any": {"@type": "x/y.Z", "value": [${LONG}]}}}`]: 'wellKnown.any.value[0]',
+    [`{"wellKnown": {"struct": {"a": [1, 1e999]}}}`]: 'wellKnown.struct.a[1]',
+    '{"scalars": {"aDouble": -1e999}}': 'scalars.aDouble',
+  }
+  for (const [text, field] of Object.entries(cases)) t.same(refused(text), [field], text)
+})
+
+t.test('a number that JSON writes of a double is taken for a double, beside fields of 64 bits too', async t => {
+  t.same(refused('{"scalars": {"aDouble": 12345678901234567000, "aInt64": 1e3}}'), [])
+  t.same(refused(`{"wellKnown": {"value": ${LONG}, "struct": {"a": ${LONG}}, "doublevalue": ${LONG}}}`), [])
+})
+
+t.test('a hundred are told at most', async t => {
+  t.equal(refused(`{"scalarLists": {"aInt64": [${Array.from({ length: 500 }, () => LONG).join(',')}]}}`).length, 100)
+})
