@@ -20,7 +20,7 @@ import { followRevocations } from './edge/revocation-follower.ts'
 import { createRevocationSet } from './edge/revocations.ts'
 import { readGatewayFile } from './gateway-file.ts'
 import { type HealthCheck, isHealthy } from './health.ts'
-import { createReferenceCodec } from './transcoding/reference-codec.ts'
+import { createCompiledCodec } from './transcoding/compiled/compiled-codec.ts'
 import { openUpstream } from './upstream/upstreams.ts'
 
 export interface Gateway {
@@ -98,7 +98,12 @@ export async function createGateway(
     logger,
     routes,
     transcoding: {
-      codecFor: route => createReferenceCodec(route, upstreamOf(route.upstream).registry),
+      codecFor: route => {
+        const codec = createCompiledCodec(route, upstreamOf(route.upstream).registry)
+        const { leftToReference: types } = codec
+        if (types.length > 0) logger.debug({ method: route.name, types }, 'no codec is compiled for a part of a method')
+        return codec
+      },
       transportOf: name => upstreamOf(name).transport,
       defaultTimeoutOf: name => upstreamOf(name).config.timeoutMs,
     },

@@ -127,6 +127,25 @@ function compileValue(
 
 type Complaint = (value: unknown) => string | undefined
 
+/** The rules of one field, for a codec that has values and no message. */
+export interface FieldRules {
+  readonly required: boolean
+  readonly maxItems: number | undefined
+  /** Of one value, or of one entry; undefined where every value is allowed. */
+  readonly isValid: ((value: unknown) => boolean) | undefined
+}
+
+/** @throws ContractError when a rule does not fit the type of its field. */
+export function compileFieldRules(field: DescField): FieldRules {
+  const rules = rulesOf(field)
+  if (rules === undefined) return { required: false, maxItems: undefined, isValid: undefined }
+  assertRulesFit(field, rules)
+  const checks = [...valueChecks(field, rules)]
+  const isValid =
+    checks.length === 0 ? undefined : (value: unknown) => checks.every(check => check(value) === undefined)
+  return { required: rules.required, maxItems: rules.maxItems, isValid }
+}
+
 function* valueChecks(field: DescField, rules: Rules): Iterable<Complaint> {
   const { minLength, maxLength, min, max } = rules
   const unit = isBytes(field) ? 'bytes' : 'characters'

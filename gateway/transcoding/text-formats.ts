@@ -20,7 +20,7 @@ function daysOf(year: number, month: number): number {
 const BASE64 = /^[\w+/-]*(={0,2})$/
 
 /** In either alphabet, padded or not. */
-export function isBase64(text: string): boolean {
+function isBase64(text: string): boolean {
   const padding = BASE64.exec(text)?.[1]
   if (padding === undefined) return false
   return padding === '' ? text.length % 4 !== 1 : text.length % 4 === 0

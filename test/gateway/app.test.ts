@@ -10,11 +10,11 @@ import { buildApp } from '../../gateway/app.ts'
 import { buildRouteTable } from '../../gateway/contract/route-table.ts'
 import { createLocalBuckets } from '../../gateway/edge/limits/local-buckets.ts'
 import { createRevocationSet } from '../../gateway/edge/revocations.ts'
-import { createReferenceCodec } from '../../gateway/transcoding/reference-codec.ts'
 import { createHttp2Transport } from '../../gateway/upstream/http2/transport.ts'
 import { buildContract } from '../support/contract.ts'
 import { type Answerer, startUpstream } from '../support/echo-upstream.ts'
 import { createTokenMint } from '../support/token-mint.ts'
+import { createAgreeingCodec } from './transcoding/compiled/agreeing-codec.ts'
 
 const contract = buildContract({
   'shop/v1/shop.proto': `
@@ -102,7 +102,7 @@ async function startGateway(t: Test, answer: Answerer = echo) {
     logger,
     routes: buildRouteTable([{ service, upstream: 'shop' }]),
     transcoding: {
-      codecFor: route => createReferenceCodec(route, contract as FileRegistry),
+      codecFor: route => createAgreeingCodec(route, contract as FileRegistry),
       transportOf: () => transport,
       defaultTimeoutOf: () => 2000,
     },

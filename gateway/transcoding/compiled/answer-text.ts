@@ -1,0 +1,110 @@
+/** A response's message on the wire to its answer: what the edge consumes is taken out, the rest is JSON text. */
+import type { DescField, DescMessage, FileRegistry } from '@bufbuild/protobuf'
+import { type Cookie, cookieOf } from '#runtime/contract.ts'
+import { inlineOneof, isRevocation } from '../../contract/edge-fields.ts'
+import type { Route } from '../../contract/route-table.ts'
+import type { Answer, CookieChange } from '../codec.ts'
+import { canBeCompiled } from './compilable.ts'
+import { messageText } from './message-text.ts'
+import { compileObject } from './object-text.ts'
+import { unsure } from './unsure.ts'
+import { wellKnownText } from './well-known-text.ts'
+import { DELIMITED, WireSource } from './wire-source.ts'
+
+type AnswerText = (source: WireSource, start: number, end: number, depth: number) => Answer
+
+/** @returns undefined for a method that is left to the reference. */
+export function compileAnswer(route: Route, registry: FileRegistry): ((message: Uint8Array) => Answer) | undefined {
+  const { output } = route.descriptor
+  const answer = inlineOneof(output)
+    ? inlineAnswer(output, registry)
+    : messageAnswer(output, registry, route.responseField)
+  return (
+    answer &&
+    (message => {
+      const source = new WireSource(message)
+      return answer(source, 0, source.buffer.length, 1)
+    })
+  )
+}
+
+/** The member's answer stands for the message, which has nothing but the member. */
+function inlineAnswer(output: DescMessage, registry: FileRegistry): AnswerText | undefined {
+  if (!canBeCompiled(output, registry)) return undefined
+  const members = new Map<number, AnswerText>()
+  for (const field of output.fields) {
+    const member = field.message && messageAnswer(field.message, registry, undefined)
+    if (member === undefined) return undefined
+    members.set((field.number << 3) | DELIMITED, member)
+  }
+  return (source, start, end, depth) => {
+    const answer = members.get(source.tag(start)) ?? unsure()
+    const length = source.uint32(source.position)
+    const { position } = source
+    return position + length === end ? answer(source, position, end, depth + 1) : unsure()
+  }
+}
+
+const NONE: readonly never[] = Object.freeze([])
+
+function messageAnswer(
+  schema: DescMessage,
+  registry: FileRegistry,
+  responseField: DescField | undefined,
+): AnswerText | undefined {
+  const cookies = cookieFields(schema)
+  const revocations = schema.fields.filter(isRevocation)
+  if (cookies.length + revocations.length === 0 && responseField === undefined) {
+    const write = messageText(registry, schema)
+    return (source, start, end, depth) => ({
+      body: write(source, start, end, depth),
+      cookies: NONE,
+      revocations: NONE,
+    })
+  }
+  const textOf = (nested: DescMessage) => messageText(registry, nested)
+  const isOrdinary = canBeCompiled(schema, registry) && wellKnownText(schema, textOf) === undefined
+  if (!isOrdinary || (responseField && revocations.length > 0)) return undefined
+
+  const { fields, read, write, writeField } = compileObject(schema, textOf, new Set(revocations))
+  const placeOf = (field: DescField) => fields.indexOf(field)
+  const cookiePlaces = cookies.map(({ field, cookie, maxAge }) => ({
+    place: placeOf(field),
+    cookie,
+    maxAgePlace: maxAge && placeOf(maxAge),
+    maxAgeDefault: maxAge?.getDefaultValue() ?? 0,
+  }))
+  const revocationPlaces = revocations.map(placeOf)
+  const responsePlace = responseField && placeOf(responseField)
+
+  return (source, start, end, depth) => {
+    const slots = read(source, start, end, depth)
+    // What they revoke is rare, and the reference's.
+    if (revocationPlaces.some(place => slots[place] !== undefined)) unsure()
+    const changes: CookieChange[] = []
+    for (const { place, cookie, maxAgePlace, maxAgeDefault } of cookiePlaces) {
+      const value = slots[place] as string | undefined
+      if (value === undefined) continue
+      const maxAge = maxAgePlace === undefined ? undefined : Number(slots[maxAgePlace] ?? maxAgeDefault)
+      changes.push({ cookie, value: JSON.parse(`"${value}"`), maxAge })
+      slots[place] = undefined
+    }
+    const body = responsePlace === undefined ? write(slots) : (writeField(slots, responsePlace) ?? 'null')
+    return { body, cookies: changes, revocations: NONE }
+  }
+}
+
+interface CookieField {
+  readonly field: DescField
+  readonly cookie: Cookie
+  readonly maxAge: (DescField & { fieldKind: 'scalar' }) | undefined
+}
+
+function cookieFields(schema: DescMessage): CookieField[] {
+  return schema.fields.flatMap(field => {
+    const cookie = cookieOf(field)
+    if (cookie === undefined) return []
+    const maxAge = schema.fields.find(candidate => candidate.name === cookie.maxAgeField)
+    return [{ field, cookie, maxAge: maxAge?.fieldKind === 'scalar' ? maxAge : undefined }]
+  })
+}

@@ -1,0 +1,89 @@
+/**
+ * The codec that is compiled for a method at boot: message bytes to JSON text and JSON to message bytes, with no message
+ * object between. What it writes is the reference's to the byte, and all that it is unsure about (see unsure.ts) it
+ * hands to the reference, which makes the message or the error: so the two never differ, but in time.
+ *
+ * It is made of closures. Functions generated as source, with a switch over tags and a variable for each field, were
+ * measured beside them and are 1.2 times as fast, which is 0.1 us of a request's 31: too little for code that makes code.
+ * In CPU time on one core, decoding: a User of 203 bytes 0.62 us (generated 0.52, reference 4.6), ListUsers with 50 users
+ * 22 us (generated 18, reference 177). `test/bench/codec.ts` measures it again.
+ */
+import type { DescField, FileRegistry, JsonValue } from '@bufbuild/protobuf'
+import { cookieOf } from '#runtime/contract.ts'
+import type { Route } from '../../contract/route-table.ts'
+import type { Codec } from '../codec.ts'
+import { createReferenceCodec } from '../reference-codec.ts'
+import { compileBinding } from '../request-binding.ts'
+import { compileAnswer } from './answer-text.ts'
+import { canBeCompiled, typesLeft } from './compilable.ts'
+import { messageBytes } from './message-bytes.ts'
+import { compileObjectBytes } from './object-bytes.ts'
+import { isUnsure, unsure } from './unsure.ts'
+import { wellKnownBytes } from './well-known-bytes.ts'
+import { WireSink } from './wire-sink.ts'
+
+export interface CompiledCodec extends Codec {
+  /** What always goes to the reference: the types by their names, or all requests or responses. */
+  readonly leftToReference: readonly string[]
+}
+
+/** @param registry for the types that an Any may hold. */
+export function createCompiledCodec(
+  route: Route,
+  registry: FileRegistry,
+  reference: Codec = createReferenceCodec(route, registry),
+): CompiledCodec {
+  const { input, output } = route.descriptor
+  const encode = compileEncode(route, registry)
+  const decode = compileAnswer(route, registry)
+  return {
+    leftToReference: [
+      ...(encode === undefined ? ['every request'] : typesLeft(input, registry)),
+      ...(decode === undefined ? ['every response'] : typesLeft(output, registry)),
+    ],
+    encode: encode === undefined ? reference.encode : request => surely(encode, reference.encode, request),
+    decode: decode === undefined ? reference.decode : message => surely(decode, reference.decode, message),
+  }
+}
+
+function surely<Input, Output>(
+  attempt: (input: Input) => Output,
+  reference: (input: Input) => Output,
+  input: Input,
+): Output {
+  try {
+    return attempt(input)
+  } catch (error) {
+    if (isUnsure(error)) return reference(input)
+    throw error
+  }
+}
+
+// One for all, since no encoding begins before another has ended.
+const sink = new WireSink()
+
+/** @returns undefined for a method that is left to the reference. */
+function compileEncode(route: Route, registry: FileRegistry): Codec['encode'] | undefined {
+  const { input } = route.descriptor
+  if (!canBeCompiled(input, registry) || wellKnownBytes(input) !== undefined) return undefined
+  const bind = compileBinding(route)
+  const write = compileObjectBytes(input, schema => messageBytes(registry, schema), true)
+  const cookies = input.fields.flatMap(field => {
+    const cookie = cookieOf(field)
+    return cookie === undefined ? [] : [{ field, name: cookie.name }]
+  })
+
+  return request => {
+    const json = bind(request)
+    for (const { field, name } of cookies) takeCookie(json, field, request.cookies[name])
+    sink.reset()
+    write(sink, json, 1)
+    return sink.take()
+  }
+}
+
+function takeCookie(json: JsonValue, { name, jsonName }: DescField, value: string | undefined): void {
+  const isObject = typeof json === 'object' && json !== null && !Array.isArray(json)
+  if (!isObject || Object.hasOwn(json, name) || Object.hasOwn(json, jsonName)) unsure()
+  if (value !== undefined) json[jsonName] = value
+}

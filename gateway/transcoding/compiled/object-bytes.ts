@@ -1,0 +1,56 @@
+/**
+ * Writes a JSON object as a message: the values are sorted into the order of the fields' numbers, which is the
+ * reference's too, and each is checked by the rules of its field on the way.
+ */
+import type { DescMessage, JsonValue } from '@bufbuild/protobuf'
+import { cookieOf } from '#runtime/contract.ts'
+import { compileFieldBytes } from './field-bytes.ts'
+import { unsure } from './unsure.ts'
+import type { WireSink } from './wire-sink.ts'
+
+/**
+ * Writes the fields of a message, without tag and length.
+ * @param depth of the message itself; the outermost's is 1.
+ */
+export type MessageBytes = (sink: WireSink, json: JsonValue, depth: number) => void
+
+export type BytesOf = (schema: DescMessage) => MessageBytes
+
+// Far from the reference's limit of 100, and beyond what a body can nest: only the name of a parameter gets there.
+const MAX_DEPTH = 80
+
+/** @param takesCookies whether the fields that cookies carry are in the JSON too. */
+export function compileObjectBytes(schema: DescMessage, bytesOf: BytesOf, takesCookies: boolean): MessageBytes {
+  const fields = schema.fields
+    .filter(field => takesCookies || cookieOf(field) === undefined)
+    .toSorted((a, b) => a.number - b.number)
+  const places = new Map<string, number>()
+  for (const [index, { name, jsonName }] of fields.entries()) places.set(name, index).set(jsonName, index)
+  const writers = fields.map(field => compileFieldBytes(field, bytesOf))
+  const oneofs = schema.oneofs
+    .map(({ fields: members }) => members.map(member => fields.indexOf(member)))
+    .filter(members => members.length > 1)
+  const unset: (JsonValue | undefined)[] = fields.map(() => undefined)
+
+  return (sink, json, depth) => {
+    if (typeof json !== 'object' || json === null || Array.isArray(json) || depth > MAX_DEPTH) unsure()
+    const values = unset.slice()
+    for (const name of Object.keys(json)) {
+      const index = places.get(name)
+      // Not known, or given under its other name before.
+      if (index === undefined || values[index] !== undefined) unsure()
+      values[index] = json[name]
+    }
+    for (const members of oneofs) {
+      let given = 0
+      for (const index of members) if (values[index] !== undefined) given++
+      if (given > 1) unsure()
+    }
+    for (let index = 0; index < writers.length; index++) {
+      const { isRequired, takesNull, write } = writers[index] as (typeof writers)[number]
+      const value = values[index]
+      if (value !== undefined && (value !== null || takesNull)) write(sink, value, depth)
+      else if (isRequired) unsure()
+    }
+  }
+}

@@ -1,0 +1,164 @@
+/**
+ * Scalars and enums from their JSON to the wire. Only the usual spelling of a value is taken here (a number, or its
+ * decimal digits; padded base64): for another that ProtoJSON allows too, such as 1e3, the reference is asked.
+ */
+import { type DescEnum, type DescField, type JsonValue, ScalarType } from '@bufbuild/protobuf'
+import { unsure } from './unsure.ts'
+import type { WireSink } from './wire-sink.ts'
+import { BIT32, BIT64, DELIMITED, VARINT } from './wire-source.ts'
+
+export interface ScalarBytes<Value = unknown> {
+  readonly wireType: number
+  /** The value that rules are checked on and that `write` takes. */
+  readonly parse: (json: JsonValue) => Value
+  readonly isZero: (value: Value) => boolean
+  readonly write: (sink: WireSink, value: Value) => void
+}
+
+export const SCALAR_BYTES: Record<ScalarType, ScalarBytes> = {
+  [ScalarType.BOOL]: scalar<boolean>({
+    wireType: VARINT,
+    parse: json => (typeof json === 'boolean' ? json : unsure()),
+    isZero: value => !value,
+    write: (sink, value) => sink.uint32(value ? 1 : 0),
+  }),
+  [ScalarType.STRING]: scalar<string>({
+    wireType: DELIMITED,
+    parse: parseString,
+    isZero: value => value === '',
+    write: (sink, value) => sink.string(value),
+  }),
+  [ScalarType.BYTES]: scalar<Buffer>({
+    wireType: DELIMITED,
+    parse: json => (isPaddedBase64(json) ? Buffer.from(json, 'base64') : unsure()),
+    isZero: value => value.length === 0,
+    write: (sink, value) => sink.bytes(value),
+  }),
+  [ScalarType.INT32]: number(VARINT, parseInt32, (sink, value) => sink.int32(value)),
+  [ScalarType.UINT32]: number(VARINT, parseUint32, (sink, value) => sink.uint32(value)),
+  [ScalarType.SINT32]: number(VARINT, parseInt32, (sink, value) => sink.uint32(((value << 1) ^ (value >> 31)) >>> 0)),
+  [ScalarType.FIXED32]: number(BIT32, parseUint32, (sink, value) => sink.fixed32(value)),
+  [ScalarType.SFIXED32]: number(BIT32, parseInt32, (sink, value) => sink.fixed32(value)),
+  [ScalarType.INT64]: bigint(VARINT, parseInt64, (sink, value) => sink.varint64(value)),
+  [ScalarType.UINT64]: bigint(VARINT, parseUint64, (sink, value) => sink.varint64(value)),
+  [ScalarType.SINT64]: bigint(VARINT, parseInt64, (sink, value) => sink.varint64((value << 1n) ^ (value >> 63n))),
+  [ScalarType.FIXED64]: bigint(BIT64, parseUint64, (sink, value) => sink.fixed64(value)),
+  [ScalarType.SFIXED64]: bigint(BIT64, parseInt64, (sink, value) => sink.fixed64(value)),
+  [ScalarType.FLOAT]: scalar<number>({
+    wireType: BIT32,
+    parse: json => {
+      const value = parseDouble(json)
+      return Number.isFinite(Math.fround(value)) ? value : unsure()
+    },
+    isZero: isPositiveZero,
+    write: (sink, value) => sink.float(value),
+  }),
+  [ScalarType.DOUBLE]: scalar<number>({
+    wireType: BIT64,
+    parse: parseDouble,
+    isZero: isPositiveZero,
+    write: (sink, value) => sink.double(value),
+  }),
+}
+
+function scalar<Value>(bytes: ScalarBytes<Value>): ScalarBytes {
+  return bytes as ScalarBytes
+}
+
+function number(
+  wireType: number,
+  parse: (json: JsonValue) => number,
+  write: ScalarBytes<number>['write'],
+): ScalarBytes {
+  return scalar<number>({ wireType, parse, isZero: value => value === 0, write })
+}
+
+function bigint(
+  wireType: number,
+  parse: (json: JsonValue) => bigint,
+  write: ScalarBytes<bigint>['write'],
+): ScalarBytes {
+  return scalar<bigint>({ wireType, parse, isZero: value => value === 0n, write })
+}
+
+// No repetition in another: on some megabytes of text the engine runs out of stack with one.
+const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/
+const DIGITS = /^(?:0|-?[1-9]\d*)$/
+const DECIMAL = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/
+
+function isPaddedBase64(json: JsonValue): json is string {
+  return typeof json === 'string' && json.length % 4 === 0 && BASE64.test(json)
+}
+
+export function parseString(json: JsonValue): string {
+  return typeof json === 'string' && json.isWellFormed() ? json : unsure()
+}
+
+function parseInteger(json: JsonValue): number {
+  const value = typeof json === 'string' && DIGITS.test(json) ? Number(json) : json
+  // A zero with a sign is one without.
+  return typeof value === 'number' && Number.isSafeInteger(value) ? value + 0 : unsure()
+}
+
+function parseInt32(json: JsonValue): number {
+  const value = parseInteger(json)
+  return value === (value | 0) ? value : unsure()
+}
+
+function parseUint32(json: JsonValue): number {
+  const value = parseInteger(json)
+  return value === value >>> 0 ? value : unsure()
+}
+
+function parseBigint(json: JsonValue): bigint {
+  if (typeof json === 'string' && DIGITS.test(json) && json.length <= '-9223372036854775808'.length) return BigInt(json)
+  return typeof json === 'number' && Number.isSafeInteger(json) ? BigInt(json) : unsure()
+}
+
+function parseInt64(json: JsonValue): bigint {
+  const value = parseBigint(json)
+  return value === BigInt.asIntN(64, value) ? value : unsure()
+}
+
+function parseUint64(json: JsonValue): bigint {
+  const value = parseBigint(json)
+  return value === BigInt.asUintN(64, value) ? value : unsure()
+}
+
+function parseDouble(json: JsonValue): number {
+  const value = typeof json === 'string' && DECIMAL.test(json) ? Number(json) : json
+  return typeof value === 'number' && Number.isFinite(value) ? value : unsure()
+}
+
+/** -0 is not the zero that goes without saying. */
+function isPositiveZero(value: number): boolean {
+  return Object.is(value, 0)
+}
+
+/** @returns undefined for NullValue, whose null is a value in some places and none in others. */
+function enumBytes({ typeName, open, values }: DescEnum): ScalarBytes | undefined {
+  if (typeName === 'google.protobuf.NullValue') return undefined
+  const named = new Map([
+    ...values.map(({ jsonName, number }) => [jsonName, number] as const),
+    // Last, since they win.
+    ...values.map(({ name, number }) => [name, number] as const),
+  ])
+  const numbers = new Set(values.map(value => value.number))
+  const zero = values[0]?.number
+  return scalar<number>({
+    wireType: VARINT,
+    parse: json => {
+      if (typeof json === 'string') return named.get(json) ?? unsure()
+      const value = parseInt32(json)
+      return open || numbers.has(value) ? value : unsure()
+    },
+    isZero: value => value === zero,
+    write: (sink, value) => sink.int32(value),
+  })
+}
+
+/** Of a field's single value, of a list's entry, of a map's value; undefined for what is not written here. */
+export function scalarBytes(field: DescField): ScalarBytes | undefined {
+  if (field.enum !== undefined) return enumBytes(field.enum)
+  return field.message === undefined ? SCALAR_BYTES[field.scalar as ScalarType] : undefined
+}

@@ -1,0 +1,40 @@
+import { toBinary } from '@bufbuild/protobuf'
+import fc from 'fast-check'
+import t from 'tap'
+import { readContract } from '#runtime/contract.ts'
+import { buildRouteTable } from '../../../../gateway/contract/route-table.ts'
+import { createCompiledCodec } from '../../../../gateway/transcoding/compiled/compiled-codec.ts'
+import { arbitraryMessage } from '../../../support/arbitrary-message.ts'
+import { arbitraryRequest } from './arbitrary-request.ts'
+import { arbitraryWire, damaged } from './arbitrary-wire.ts'
+import { codecPair, newTally } from './codec-pair.ts'
+import { runs } from './runs.ts'
+
+const contract = readContract(new URL('../../../../proto/gen/contract.binpb', import.meta.url))
+const services = [...contract].filter(type => type.kind === 'service')
+const routes = buildRouteTable(services.map(service => ({ service, upstream: '' })))
+
+t.test('each route of our own contract is compiled, all of it', async t => {
+  t.ok(routes.length > 10)
+  for (const route of routes) t.same(createCompiledCodec(route, contract).leftToReference, [], route.name)
+})
+
+t.test('each route of our own contract reads and writes as the reference does', async t => {
+  const tally = newTally()
+  for (const route of routes) {
+    const { output } = route.descriptor
+    const pair = codecPair(route, contract, tally)
+    const request = fc.constantFrom(0, 5, 20).chain(faults => arbitraryRequest(route, faults))
+    const encoded = arbitraryMessage(output, { registry: contract }).map(message => toBinary(output, message))
+    const response = fc.oneof(encoded, encoded, arbitraryWire(output), damaged(encoded))
+    fc.assert(
+      fc.property(request, response, (input, message) => {
+        pair.encode(input)
+        pair.decode(message)
+      }),
+      { numRuns: runs(60) },
+    )
+  }
+  t.comment(tally)
+  t.ok(tally.withoutReference > 500, 'says something')
+})

@@ -1,0 +1,77 @@
+import { type DescMessage, ScalarType, toBinary, toJson } from '@bufbuild/protobuf'
+import fc from 'fast-check'
+import t from 'tap'
+import { createCompiledCodec } from '../../../../gateway/transcoding/compiled/compiled-codec.ts'
+import { arbitraryMessage } from '../../../support/arbitrary-message.ts'
+import { everyFieldContract } from '../../../support/every-field.ts'
+import type { FieldSpec } from './arbitrary-types.ts'
+import { buildTypes } from './build-types.ts'
+import { codecPair, testRoute } from './codec-pair.ts'
+import { runs } from './runs.ts'
+
+const every = everyFieldContract()
+const wellKnown = buildTypes({
+  syntax: 'proto3',
+  isExtended: false,
+  types: [['plain', 'list', 'map'].flatMap(label => fieldsOfWellKnownTypes(label as FieldSpec['label'])), [], []],
+})
+
+const COMPILED = [
+  ...['Scalars', 'OptionalScalars', 'ScalarLists', 'ScalarMaps', 'MapKeys'].map(
+    name => [every, `every.v1.${name}`] as const,
+  ),
+  [wellKnown, 't.v1.T0'] as const,
+]
+
+for (const [registry, name] of COMPILED) {
+  t.test(`${name}: what an encoder writes, all but odd values, needs no reference`, async t => {
+    const schema = registry.getMessage(name) as DescMessage
+    const pair = codecPair(testRoute(schema, { body: '*' }), registry)
+    const writing = fc.record({ useProtoFieldName: fc.boolean(), alwaysEmitImplicit: fc.boolean() })
+    fc.assert(
+      fc.property(arbitraryMessage(schema), writing, (message, options) => {
+        pair.decode(toBinary(schema, message))
+        const body = Buffer.from(JSON.stringify(toJson(schema, message, options)))
+        pair.encode({ pathValues: [], query: '', body, cookies: {} })
+      }),
+      { numRuns: runs(200) },
+    )
+    const { taken, refused, withoutReference } = pair.tally
+    t.equal(refused, 0)
+    // NaN and U+FFFD are among what is odd.
+    t.ok(withoutReference >= taken * 0.9, `${withoutReference} of ${taken}`)
+  })
+}
+
+t.test('what is left to the reference is told by the names of the types', async t => {
+  const left = (name: string) =>
+    createCompiledCodec(testRoute(every.getMessage(name) as DescMessage, { body: '*' }), every).leftToReference
+  t.same(left('every.v1.Scalars'), [])
+  t.same(left('every.v1.WellKnown'), ['google.protobuf.Any', 'google.protobuf.Any'], 'of requests and of responses')
+  t.same(left('every.v1.Closed'), ['every request', 'every.v1.Closed'], 'a group')
+  t.same(left('google.protobuf.Duration'), ['every request'])
+})
+
+function fieldsOfWellKnownTypes(label: FieldSpec['label']): FieldSpec[] {
+  const names = [
+    'Duration',
+    'Empty',
+    'FieldMask',
+    'ListValue',
+    'Struct',
+    'Timestamp',
+    'Value',
+    'BoolValue',
+    'BytesValue',
+  ].concat('DoubleValue', 'FloatValue', 'Int32Value', 'Int64Value', 'StringValue', 'UInt32Value', 'UInt64Value')
+  return names.map((name, index) => ({
+    name: `a_${label}_${name.toLowerCase()}`,
+    number: index + { plain: 1, list: 20, map: 40 }[label as 'plain'],
+    jsonName: undefined,
+    label,
+    type: `google.protobuf.${name}`,
+    key: ScalarType.INT32,
+    rules: undefined,
+    byCookie: false,
+  }))
+}
