@@ -24,6 +24,7 @@ import { SendFlow } from './send-flow.ts'
 import { type Endpoint, openSocket, type TlsSettings } from './socket.ts'
 import { protocolViolation, statusOfReset } from './status-mapping.ts'
 import { Stream, type StreamSink } from './stream.ts'
+import { StreamTable } from './stream-table.ts'
 
 export interface ConnectionOptions {
   tls: TlsSettings | undefined
@@ -79,7 +80,7 @@ export class Connection {
   readonly #receiveFlow: ReceiveFlow
   readonly #keepalive: Keepalive
   readonly #connectTimer: NodeJS.Timeout
-  readonly #streams = new Map<number, Stream>()
+  readonly #streams = new StreamTable<Stream>()
   readonly #closedStreams = new ClosedStreams()
   readonly #settings = defaultPeerSettings()
   readonly #budget: BufferBudget
@@ -150,7 +151,7 @@ export class Connection {
     const { initialWindowSize, maxFrameSize } = this.#settings
     const limits = { maxMessageLength: this.#options.maxMessageLength, window: STREAM_WINDOW }
     const stream = new Stream(id, message, deadline, initialWindowSize, sink, limits, this.#budget)
-    this.#streams.set(id, stream)
+    this.#streams.add(stream)
     this.#outbox.headers(id, head.bytes, this.#owesSizeUpdate ? 0 : 1, head.length, maxFrameSize)
     this.#owesSizeUpdate = false
     this.#sendFlow.begin(stream)
@@ -182,8 +183,7 @@ export class Connection {
 
   /** A watch, which has no deadline, is none: a server may take pings for a stream that is always there for abuse. */
   #hasCalls(): boolean {
-    for (const { deadline } of this.#streams.values()) if (deadline !== Infinity) return true
-    return false
+    return this.#streams.list().some(({ deadline }) => deadline !== Infinity)
   }
 
   #greet(): void {
@@ -354,7 +354,7 @@ export class Connection {
   /** RFC 9113 section 6.9.2: windows of streams under way move along, below zero if need be. */
   #moveWindows(difference: number): void {
     if (difference === 0) return
-    for (const stream of [...this.#streams.values()]) {
+    for (const stream of this.#streams.list()) {
       try {
         this.#sendFlow.growStream(stream, difference)
       } catch (error) {
@@ -396,8 +396,8 @@ export class Connection {
     const text = payload.toString('latin1', start + 8, Math.min(end, start + 8 + 128))
     this.#drain(`The peer goes away with ${errorName(payload.readUInt32BE(start + 4))} ${text}`.trimEnd())
     // Those above were not looked at, section 6.8: they may be made again, whatever they do.
-    for (const stream of [...this.#streams.values()]) {
-      if (stream.id <= lastStreamId || !this.#streams.has(stream.id)) continue
+    for (const stream of this.#streams.list()) {
+      if (stream.id <= lastStreamId || this.#streams.get(stream.id) === undefined) continue
       this.#remove(stream, undefined)
       stream.sink.onEnd(new NotProcessedError('The upstream goes away'))
     }
@@ -488,7 +488,7 @@ export class Connection {
     this.#keepalive.stop()
     this.#events.onClose(reason)
     const lastWritten = this.#lastWrittenStreamId
-    const streams = [...this.#streams.values()]
+    const streams = this.#streams.list()
     // What was not written yet must not be: its calls may be made again elsewhere.
     this.#outbox.discard()
     if (greeted || reason instanceof ConnectionError) {

@@ -1,6 +1,8 @@
 /** Milliseconds since the epoch. */
 interface Expiring {
   readonly deadline: number
+  /** Where the watch has it; -1 outside. */
+  watchIndex: number
   expire(): void
 }
 
@@ -12,23 +14,31 @@ const MAX_TIMER_MS = 2 ** 31 - 1
  * when it fires it looks through the calls under way. So a call that ends in time costs a comparison and no timer.
  */
 export class DeadlineWatch<Call extends Expiring> {
-  readonly #calls = new Set<Call>()
+  // An array, as a Set that changes all the time keeps its outgrown tables alive (see stream-table.ts).
+  readonly #calls: Call[] = []
   #timer: NodeJS.Timeout | undefined
   #timerDeadline = Infinity
 
   get size(): number {
-    return this.#calls.size
+    return this.#calls.length
   }
 
   add(call: Call): void {
-    this.#calls.add(call)
-    if (this.#calls.size === 1) this.#timer?.ref()
+    call.watchIndex = this.#calls.push(call) - 1
+    if (this.#calls.length === 1) this.#timer?.ref()
     if (call.deadline < this.#timerDeadline) this.#setTimer(call.deadline)
   }
 
   delete(call: Call): void {
-    this.#calls.delete(call)
-    if (this.#calls.size === 0) this.#timer?.unref()
+    const at = call.watchIndex
+    if (at === -1) return
+    call.watchIndex = -1
+    const last = this.#calls.pop() as Call
+    if (last !== call) {
+      this.#calls[at] = last
+      last.watchIndex = at
+    }
+    if (this.#calls.length === 0) this.#timer?.unref()
   }
 
   #setTimer(deadline: number): void {
@@ -42,7 +52,8 @@ export class DeadlineWatch<Call extends Expiring> {
     this.#timerDeadline = Infinity
     const now = Date.now()
     let next = Infinity
-    for (const call of this.#calls) {
+    // A copy: those that expire leave.
+    for (const call of [...this.#calls]) {
       if (call.deadline <= now) call.expire()
       else if (call.deadline < next) next = call.deadline
     }

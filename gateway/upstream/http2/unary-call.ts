@@ -27,6 +27,7 @@ const MAX_REPEATS = 2
 /** One call from the request to the promise of its answer, over as many streams as it takes. */
 export class UnaryCall implements StreamSink, ChannelCall {
   readonly deadline: number
+  watchIndex = -1
   readonly #dependencies: UnaryCallDependencies
   readonly #method: string
   readonly #message: Uint8Array
