@@ -24,6 +24,7 @@ const database = openDatabase<Tables>({
   url: settings.DATABASE_URL,
   schema: SCHEMA,
   poolSize: settings.DATABASE_POOL_SIZE,
+  preparedStatements: settings.DATABASE_PREPARED === 'on',
   logger,
 })
 const redis = createRedis(settings.REDIS_URL, logger)

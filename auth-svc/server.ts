@@ -61,7 +61,7 @@ export interface AuthServer {
 /** auth-svc, not yet listening. It serves what it can while user-svc is away: all but signing up and in. */
 export async function createAuthServer(options: AuthServerOptions): Promise<AuthServer> {
   const { contract, logger, database, redis, settings } = options
-  const { db, ping } = database
+  const { db, prepare, ping } = database
   const tokenTtlMs = settings.ACCESS_TOKEN_TTL_S * 1000
 
   const keys = await openSigningKeys({
@@ -84,7 +84,7 @@ export async function createAuthServer(options: AuthServerOptions): Promise<Auth
   const strength = createPasswordStrength()
 
   const accounts = createAccountRepository(db)
-  const rows = createSessionRepository(db)
+  const rows = createSessionRepository(db, prepare)
   const refreshTokens = createRefreshTokens(settings.REFRESH_TOKEN_SECRET)
   const families = createRefreshFamilies({ redis, graceMs: settings.REFRESH_GRACE_MS })
   const revocations = createRevocations({ db, stream: createRevocationStream(redis), logger, tokenTtlMs })

@@ -1,4 +1,5 @@
 import { CompiledQuery, type Kysely, sql } from 'kysely'
+import { type Prepare, prepareIn } from '#runtime/postgres.ts'
 import type { Role } from '#runtime/principal.ts'
 import type { EndReason, Tables } from './tables.ts'
 
@@ -82,7 +83,10 @@ from sessions as session join accounts as account using (user_id)
 where session.id = $1
 for share of account, session`
 
-export function createSessionRepository(db: Kysely<Tables>): SessionRepository {
+/** @param db the database or a transaction. */
+export function createSessionRepository(db: Kysely<Tables>, prepare: Prepare = prepareIn(db)): SessionRepository {
+  const findForRefresh = prepare<GroundsRow & { is_live: boolean }>(() => CompiledQuery.raw(FIND_FOR_REFRESH))
+
   return {
     async insert({ sessionId, userId, nonce, userAgent, address, ttlMs }) {
       const parameters = [sessionId, userId, nonce, userAgent, address, ttlMs]
@@ -90,10 +94,8 @@ export function createSessionRepository(db: Kysely<Tables>): SessionRepository {
       return rows[0] && toGrounds(rows[0])
     },
     async findForRefresh(sessionId) {
-      const { rows } = await db.executeQuery<GroundsRow & { is_live: boolean }>(
-        CompiledQuery.raw(FIND_FOR_REFRESH, [sessionId]),
-      )
-      return rows[0] && { ...toGrounds(rows[0]), isLive: rows[0].is_live }
+      const [row] = await findForRefresh(sessionId)
+      return row && { ...toGrounds(row), isLive: row.is_live }
     },
     async findNonce(sessionId) {
       const row = await db.selectFrom('sessions').select('refresh_nonce').where('id', '=', sessionId).executeTakeFirst()

@@ -64,6 +64,10 @@ export const databaseSettings = {
     .positive()
     .optional()
     .describe('Connections to PostgreSQL at most; unset: twice the cores and one'),
+  DATABASE_PREPARED: z
+    .enum(['on', 'off'])
+    .default('on')
+    .describe('Prepared statements; off behind a pooler in transaction mode, such as PgBouncer before 1.21'),
 }
 
 /** The settings by which a token is known as ours. */

@@ -18,6 +18,7 @@ const database = openDatabase<Tables>({
   url: settings.DATABASE_URL,
   schema: SCHEMA,
   poolSize: settings.DATABASE_POOL_SIZE,
+  preparedStatements: settings.DATABASE_PREPARED === 'on',
   logger,
 })
 const keySet = openKeySet(settings.AUTH_SVC_ADDRESS, logger)

@@ -25,8 +25,8 @@ export interface UserServerOptions {
 /** user-svc, not yet listening. The database is all that it cannot be ready without. */
 export function createUserServer(options: UserServerOptions): GrpcServer {
   const { contract, logger, verifier, database } = options
-  const { db, ping } = database
-  const users = createUserRepository(db)
+  const { db, prepare, ping } = database
+  const users = createUserRepository(db, prepare)
   const server = createGrpcServer({
     contract,
     logger,

@@ -1,4 +1,5 @@
 import { type Kysely, type Selectable, sql } from 'kysely'
+import { type Prepare, prepareIn } from '#runtime/postgres.ts'
 import type { Role } from '#runtime/principal.ts'
 import type { Position } from './page-token.ts'
 import type { Tables, UsersView } from './tables.ts'
@@ -40,9 +41,13 @@ export interface UserRepository {
   page(size: number, after: Position | undefined): Promise<UserPage>
 }
 
+// By name, so that a column which is added does not change what a prepared statement answers.
+const COLUMNS = ['id', 'email', 'name', 'role', 'department', 'created_at', 'updated_at'] as const
+
 /** @param db the database or a transaction. */
-export function createUserRepository(db: Kysely<Tables>): UserRepository {
-  const find = (id: string) => db.selectFrom('users').selectAll().where('id', '=', id).executeTakeFirst()
+export function createUserRepository(db: Kysely<Tables>, prepare: Prepare = prepareIn(db)): UserRepository {
+  const selectById = prepare<UserRow>(() => db.selectFrom('users').select(COLUMNS).where('id', '=', '').compile())
+  const find = async (id: string) => (await selectById(id))[0]
 
   return {
     find,
