@@ -29,7 +29,7 @@ export async function measureBareHandlers(
   stores: { postgres: string; redis: string },
   seconds: number,
 ): Promise<BareCosts> {
-  const child = execa(process.execPath, [import.meta.filename, stores.postgres, stores.redis], {
+  const child = execa(process.execPath, [import.meta.filename, '0', stores.postgres, stores.redis], {
     detached: true,
     reject: false,
   })
@@ -74,7 +74,7 @@ async function load(port: number, path: string, seconds: number): Promise<number
   return answers
 }
 
-async function serve(postgres: string, redisUrl: string): Promise<void> {
+async function serve(port: number, postgres: string, redisUrl: string): Promise<void> {
   const pool = new pg.Pool({ connectionString: postgres, max: 5 })
   const redis = new Redis(redisUrl)
   redis.defineCommand('bareRotate', { numberOfKeys: 1, lua: ROTATE })
@@ -100,11 +100,14 @@ async function serve(postgres: string, redisUrl: string): Promise<void> {
       refreshToken: signed({ sid: refreshToken, generation }),
     }
   })
-  console.log(new URL(await app.listen({ port: 0 })).port)
+  console.log(new URL(await app.listen({ port })).port)
 }
 
 function encode(value: object): string {
   return Buffer.from(JSON.stringify(value)).toString('base64url')
 }
 
-if (import.meta.main) await serve(String(process.argv[2]), String(process.argv[3]))
+if (import.meta.main) {
+  const [, , port, postgres, redis] = process.argv
+  await serve(Number(port), String(postgres), String(redis))
+}

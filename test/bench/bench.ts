@@ -11,7 +11,9 @@ import { BENCH_DIRECTORY } from './directory.ts'
 import { openEdge } from './edge.ts'
 import { openGrowth } from './growth.ts'
 import { measureHalfLoad } from './half-load.ts'
+import { openIdentity } from './identity.ts'
 import { generator } from './load.ts'
+import { measureLogins } from './logins.ts'
 import { canPin } from './pinned.ts'
 import { type Outcomes, runRounds } from './rounds.ts'
 import type { Stage } from './stage.ts'
@@ -35,6 +37,8 @@ try {
   const edge = await openEdge(around)
   stages.push(edge)
   stages.push(await openGrowth(around))
+  const identity = await openIdentity(around)
+  stages.push(identity)
   const cases = stages.flatMap(stage => stage.cases)
   const outcomes = await runRounds(cases, {
     rounds: ROUNDS,
@@ -45,7 +49,13 @@ try {
   tell('half of the saturation rate')
   const rows = stages.flatMap(stage => stage.rows(outcomes))
   rows.push(await measureHalfLoad(outcomes, edge.gateway, edge.users))
+  tell('logins')
+  rows.push(...(await measureLogins(identity.system, tell)))
   report(rows, outcomes)
+} catch (error) {
+  // Before the rest is stopped, which may well complain in turn.
+  console.error(error)
+  process.exitCode = 1
 } finally {
   for (const stage of stages) await stage.stop()
   await around.stop()

@@ -46,6 +46,8 @@ export async function openEdge(around: Surroundings): Promise<EdgeStage> {
     env: { ...env, OTEL_EXPORTER_OTLP_ENDPOINT: around.otlpOrigin, TRACE_SAMPLE_RATIO: String(ratio) },
   })
   const gateway = await startGateway('gateway', traced(0.01))
+  // Not the one above: what is compared has been through the same, and that one has other cases too.
+  const tracedSome = await startGateway('gateway-traced', traced(0.01))
   const tracedAlways = await startGateway('gateway-traced-always', traced(1))
   const untraced = await startGateway('gateway-untraced', around.gateway)
 
@@ -56,6 +58,7 @@ export async function openEdge(around: Surroundings): Promise<EdgeStage> {
     loadCase({ name: 'transcoding', server: gateway, requests: () => [{ path: PUBLIC_USER_PATH }], expected }),
     loadCase({ name: 'full edge', server: gateway, requests: () => users, expected }),
     loadCase({ name: 'tracing off', server: untraced, requests: () => users, expected }),
+    loadCase({ name: 'tracing 1 %', server: tracedSome, requests: () => users, expected }),
     loadCase({ name: 'tracing 100 %', server: tracedAlways, requests: () => users, expected }),
     loadCase({
       name: 'uncached',
@@ -75,7 +78,7 @@ export async function openEdge(around: Surroundings): Promise<EdgeStage> {
       referenceRow(outcomes, 'floor: Fastify, a fixed answer', 'floor', 'floor'),
       ratioRow(outcomes, { name: 'transcoding only, public method', key: 'transcoding', against: 'floor', most: 2 }),
       ratioRow(outcomes, { name: 'full edge, everything on', key: 'full edge', against: 'floor', most: 3 }),
-      ratioRow(outcomes, { name: 'tracing 1 %', key: 'full edge', against: 'tracing off', most: 1.08 }),
+      ratioRow(outcomes, { name: 'tracing 1 %', key: 'tracing 1 %', against: 'tracing off', most: 1.08 }),
       ratioRow(outcomes, { name: 'tracing 100 %', key: 'tracing 100 %', against: 'tracing off', most: 1.6 }),
       uncachedRow(outcomes),
       memoryRow(outcomes),
@@ -87,7 +90,7 @@ export async function openEdge(around: Surroundings): Promise<EdgeStage> {
       ),
     ],
     stop: async () => {
-      for (const server of [floor, express, gateway, tracedAlways, untraced]) await server.stop()
+      for (const server of [floor, express, gateway, tracedSome, tracedAlways, untraced]) await server.stop()
     },
   }
 }

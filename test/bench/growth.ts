@@ -39,6 +39,7 @@ export async function openGrowth(around: Surroundings): Promise<Stage> {
   const callers = asUsers(accessTokens(key, CALLERS))
   const expected = contract.json
   const against = 'tracing off'
+  const label = 'without'
   return {
     cases: [
       loadCase({ name: 'routes', server: manyRoutes, requests: () => users, expected }),
@@ -46,12 +47,19 @@ export async function openGrowth(around: Surroundings): Promise<Stage> {
       loadCase({ name: 'callers', server: manyCallers, requests: () => callers, expected }),
     ],
     rows: outcomes => [
-      ratioRow(outcomes, { name: `growth: 10 -> ${ROUTES} routes`, key: 'routes', against, most: MOST }),
-      ratioRow(outcomes, { name: `growth: 0 -> ${REVOKED} revoked entries`, key: 'revoked', against, most: MOST }),
+      ratioRow(outcomes, { name: `growth: 10 -> ${ROUTES} routes`, key: 'routes', against, label, most: MOST }),
+      ratioRow(outcomes, {
+        name: `growth: 0 -> ${REVOKED} revoked entries`,
+        key: 'revoked',
+        against,
+        label,
+        most: MOST,
+      }),
       ratioRow(outcomes, {
         name: `growth: 100 -> ${BUCKETS} buckets in Redis, ${CALLERS} callers in turn`,
         key: 'callers',
         against,
+        label,
         most: MOST,
       }),
     ],

@@ -51,7 +51,7 @@ export async function startGateway(name: string, options: GatewayOptions): Promi
         DRAIN_DELAY_MS: '50',
       },
     }),
-    origin => waitUntilReady(origin, 30_000),
+    origin => waitUntilReady(origin, 60_000),
   )
 }
 

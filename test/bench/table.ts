@@ -30,15 +30,21 @@ export function referenceRow(outcomes: Outcomes, name: string, key: string, agai
   return { ...cpuColumns(outcomes, name, key, against), budget: '', verdict: failure === undefined ? '' : 'FAILED' }
 }
 
+interface RatioRow {
+  readonly name: string
+  readonly key: string
+  readonly against: string
+  readonly most: number
+  /** What `against` is called in the table. */
+  readonly label?: string
+}
+
 /** A case whose CPU may be at most so many times another's. */
-export function ratioRow(
-  outcomes: Outcomes,
-  { name, key, against, most }: { name: string; key: string; against: string; most: number },
-): Row {
+export function ratioRow(outcomes: Outcomes, { name, key, against, most, label = against }: RatioRow): Row {
   const ratio = medianAcross(outcomes, [key, against], (cpu, other) => cpu / other)
   return {
-    ...cpuColumns(outcomes, name, key, against),
-    budget: `<= ${most} x ${against}`,
+    ...cpuColumns(outcomes, name, key, against, label),
+    budget: `<= ${most} x ${label}`,
     verdict: budgetVerdict(outcomes, [key, against], ratio, most),
   }
 }
@@ -60,6 +66,7 @@ function cpuColumns(
   name: string,
   key: string,
   against: string,
+  label = against,
 ): Pick<Row, 'name' | 'figure' | 'ratio'> {
   const ratio = medianAcross(outcomes, [key, against], (cpu, other) => cpu / other)
   const cpu = medianOf(outcomes, key, ({ cpuUs }) => cpuUs)
@@ -68,5 +75,5 @@ function cpuColumns(
   const parts = [`${cpu.toFixed(1)} us CPU`]
   if (!Number.isNaN(rate)) parts.push(`${rate.toFixed(0)}/s`)
   if (!Number.isNaN(p99)) parts.push(`p99 ${p99.toFixed(1)} ms`)
-  return { name, figure: parts.join(', '), ratio: key === against ? '' : `${ratio.toFixed(2)} x ${against}` }
+  return { name, figure: parts.join(', '), ratio: key === against ? '' : `${ratio.toFixed(2)} x ${label}` }
 }

@@ -1,0 +1,80 @@
+/** What goes through the real processes to PostgreSQL: a user's own account, and refreshes. */
+import { randomUUID } from 'node:crypto'
+import { closedLoop } from './closed-loop.ts'
+import { cpuTimeOf } from './cpu.ts'
+import { loadCase } from './load-case.ts'
+import { type RealSystem, startRealSystem } from './real-system.ts'
+import type { Case } from './rounds.ts'
+import { type ServerUnderTest, startScript } from './server-under-test.ts'
+import { createSessionClient } from './sessions.ts'
+import type { Stage } from './stage.ts'
+import type { Surroundings } from './surroundings.ts'
+import { ratioRow, referenceRow } from './table.ts'
+
+export interface IdentityStage extends Stage {
+  readonly system: RealSystem
+}
+
+export async function openIdentity(around: Surroundings): Promise<IdentityStage> {
+  const system = await startRealSystem(around)
+  system.moveTo('measured')
+  const bare = await startScript('bare-refresh', {
+    script: 'bare-handlers.ts',
+    args: [system.authUrl, system.redisUrl],
+    env: around.env,
+  })
+  const bareClient = createSessionClient(bare.origin)
+  const asThemselves = system.people.map(({ accessToken }) => ({
+    path: '/v1/users/me',
+    headers: { authorization: `Bearer ${accessToken}` },
+  }))
+  const refreshes = system.people.map(person => () => system.client.refresh(person))
+  const bareRefreshes = system.people.map(() => {
+    const session = { refreshToken: randomUUID() }
+    return () => bareClient.post('/refresh', session)
+  })
+  return {
+    system,
+    cases: [
+      loadCase({ name: 'users/me', server: system, requests: () => asThemselves }),
+      loopCase('refresh', system, refreshes),
+      loopCase('bare refresh', bare, bareRefreshes),
+    ],
+    rows: outcomes => [
+      ratioRow(outcomes, {
+        name: 'GET /v1/users/me through gateway, user-svc, PostgreSQL: our processes',
+        key: 'users/me',
+        against: 'floor',
+        most: 14,
+      }),
+      ratioRow(outcomes, {
+        name: 'refresh with rotation: our processes',
+        key: 'refresh',
+        against: 'bare refresh',
+        most: 3.5,
+      }),
+      referenceRow(outcomes, 'bare refresh: one select, one script, two signatures', 'bare refresh', 'floor'),
+    ],
+    stop: async () => {
+      bareClient.close()
+      await bare.stop()
+      await system.stop()
+    },
+  }
+}
+
+/** Not by a load generator: each request needs what the one before was answered. */
+function loopCase(name: string, server: ServerUnderTest, workers: readonly (() => Promise<unknown>)[]): Case {
+  return {
+    name,
+    async run(seconds) {
+      const cpuBefore = cpuTimeOf(server.pids)
+      const startedAt = performance.now()
+      const done = await closedLoop(workers, seconds)
+      const passed = (performance.now() - startedAt) / 1000
+      const cpuUs = (cpuTimeOf(server.pids) - cpuBefore) / done
+      server.clearLogs()
+      return { cpuUs, rate: done / passed }
+    },
+  }
+}
