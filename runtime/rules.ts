@@ -153,7 +153,11 @@ function* valueChecks(field: DescField, rules: Rules): Iterable<Complaint> {
     yield value => (lengthOf(value) < minLength ? `is shorter than ${minLength} ${unit}` : undefined)
   }
   if (maxLength !== undefined) {
-    yield value => (lengthOf(value) > maxLength ? `is longer than ${maxLength} ${unit}` : undefined)
+    // No text has more code points than code units, whose number is known without counting.
+    yield value =>
+      (value as string | Uint8Array).length > maxLength && lengthOf(value) > maxLength
+        ? `is longer than ${maxLength} ${unit}`
+        : undefined
   }
   if (rules.pattern !== '') {
     const pattern = new RegExp(`^(?:${rules.pattern})$`, 'v')

@@ -87,8 +87,11 @@ function endOfString(text: string, at: number): number {
 
 function countNames(value: JsonValue): number {
   if (typeof value !== 'object' || value === null) return 0
-  const children = Array.isArray(value) ? value : Object.values(value)
-  return children.reduce<number>((sum, child) => sum + countNames(child), Array.isArray(value) ? 0 : children.length)
+  const isList = Array.isArray(value)
+  const children = isList ? value : Object.values(value)
+  let names = isList ? 0 : children.length
+  for (const child of children) if (typeof child === 'object') names += countNames(child)
+  return names
 }
 
 /** The text is valid JSON and some object has a name twice: finds it, to name it. */

@@ -21,7 +21,7 @@ const USER = {
   email: 'ada.lovelace@analytical-engines.example',
   name: 'Augusta Ada King, Countess of Lovelace',
   role: 'moderator',
-  department: 'Department of Poetical Science',
+  department: 'Department of Poetical Science and of Analytical Engine Studies',
   createdAt: timestampFromDate(new Date('2026-01-31T12:34:56.789Z')),
   updatedAt: timestampFromDate(new Date('2026-02-28T23:59:59.123Z')),
 }
