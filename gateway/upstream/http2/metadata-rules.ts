@@ -26,11 +26,11 @@ export function isMetadataKey(key: string): boolean {
 }
 
 // Printable ASCII; HTTP/2 forbids a space at either end.
-const VALUE = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/
+const VALUE = /^(?! )[\x20-\x7e]*(?<! )$/
 // Padding may be left out.
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/
 
 /** @param value as it stands on the wire: base64 for a key that ends in `-bin`. */
 export function isMetadataValue(key: string, value: string): boolean {
-  return key.endsWith('-bin') ? BASE64.test(value) : value === '' || VALUE.test(value)
+  return key.endsWith('-bin') ? BASE64.test(value) : VALUE.test(value)
 }
