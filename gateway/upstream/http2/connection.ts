@@ -5,12 +5,10 @@
 import type { Socket } from 'node:net'
 import { type StatusError, unavailable } from '#runtime/status.ts'
 import { type KeepaliveOptions, NotProcessedError } from '../transport.ts'
-import { ClosedStreams } from './closed-streams.ts'
 import { ConnectionError, StreamError } from './errors.ts'
 import { expectLength, violation, withoutPadding } from './frame-checks.ts'
 import { FrameReader } from './frame-reader.ts'
-import { HeaderAssembly } from './header-assembly.ts'
-import { isSizeUpdate } from './hpack/decoder.ts'
+import { HeaderBlocks } from './header-blocks.ts'
 import { Keepalive } from './keepalive.ts'
 import type { BufferBudget } from './message-assembler.ts'
 import { Outbox } from './outbox.ts'
@@ -19,12 +17,12 @@ import { ErrorCode, errorName, Flag, FrameType, MAX_STREAM_ID, Setting } from '.
 import { ReceiveFlow } from './receive-flow.ts'
 import type { EncodedHead } from './request-head.ts'
 import { endpointName } from './resolver.ts'
-import type { ResponseHeadReader } from './response-head.ts'
+import type { ResponseHead, ResponseHeadReader } from './response-head.ts'
 import { SendFlow } from './send-flow.ts'
 import { type Endpoint, openSocket, type TlsSettings } from './socket.ts'
 import { protocolViolation, statusOfReset } from './status-mapping.ts'
 import { Stream, type StreamSink } from './stream.ts'
-import { StreamTable } from './stream-table.ts'
+import { Streams } from './streams.ts'
 
 export interface ConnectionOptions {
   tls: TlsSettings | undefined
@@ -80,27 +78,26 @@ export class Connection {
   readonly #receiveFlow: ReceiveFlow
   readonly #keepalive: Keepalive
   readonly #connectTimer: NodeJS.Timeout
-  readonly #streams = new StreamTable<Stream>()
-  readonly #closedStreams = new ClosedStreams()
+  readonly #streams: Streams
+  readonly #headerBlocks: HeaderBlocks
   readonly #settings = defaultPeerSettings()
   readonly #budget: BufferBudget
   #state: State = 'connecting'
-  #nextStreamId: number
   /** The last stream of which the socket has had bytes. */
   #lastWrittenStreamId = 0
   #lastGoawayStreamId = MAX_STREAM_ID
-  #assembly: HeaderAssembly | undefined
   // RFC 9113 section 4.3.1: after a table was reduced, the next block says so first. Ours is 0 from the start.
   #owesSizeUpdate = true
-  #awaitsSizeUpdate = true
-  #settingsAcked = false
   #replies = 0
 
   constructor(endpoint: Endpoint, options: ConnectionOptions, events: ConnectionEvents) {
     this.server = endpointName(endpoint)
     this.#options = options
     this.#events = events
-    this.#nextStreamId = options.firstStreamId ?? 1
+    this.#streams = new Streams(options.firstStreamId ?? 1)
+    this.#headerBlocks = new HeaderBlocks(options.heads, options.maxHeaderListSize, (streamId, head, endStream) =>
+      this.#onHead(streamId, head, endStream),
+    )
     this.#budget = { left: options.maxBufferedLength }
     this.#outbox = new Outbox((bytes, done) => this.#write(bytes, done))
     this.#reader = new FrameReader((type, flags, streamId, payload, start, end) =>
@@ -146,8 +143,7 @@ export class Connection {
    * @param message must not change until the call has ended.
    */
   start(head: EncodedHead, message: Uint8Array, deadline: number, sink: StreamSink): Stream {
-    const id = this.#nextStreamId
-    this.#nextStreamId += 2
+    const id = this.#streams.takeId()
     const { initialWindowSize, maxFrameSize } = this.#settings
     const limits = { maxMessageLength: this.#options.maxMessageLength, window: STREAM_WINDOW }
     const stream = new Stream(id, message, deadline, initialWindowSize, sink, limits, this.#budget)
@@ -155,13 +151,13 @@ export class Connection {
     this.#outbox.headers(id, head.bytes, this.#owesSizeUpdate ? 0 : 1, head.length, maxFrameSize)
     this.#owesSizeUpdate = false
     this.#sendFlow.begin(stream)
-    if (this.#nextStreamId > MAX_STREAM_ID) this.#drain('Its stream ids are used up')
+    if (this.#streams.areUsedUp) this.#drain('Its stream ids are used up')
     return stream
   }
 
   /** Ends a call that nobody waits for; its sink hears nothing more. */
   cancel(stream: Stream): void {
-    if (this.#streams.get(stream.id) !== stream) return
+    if (!this.#streams.has(stream)) return
     this.#remove(stream, ErrorCode.CANCEL)
     this.#afterStream()
   }
@@ -198,7 +194,7 @@ export class Connection {
   }
 
   #write(bytes: Buffer, done: () => void): void {
-    this.#lastWrittenStreamId = this.#nextStreamId - 2
+    this.#lastWrittenStreamId = this.#streams.lastId
     this.#socket.write(bytes, () => {
       done()
       this.#replies = 0
@@ -223,18 +219,16 @@ export class Connection {
     if (this.#state === 'connecting' && (type !== FrameType.SETTINGS || (flags & Flag.ACK) !== 0)) {
       throw violation('The peer does not begin with its settings: it may not speak HTTP/2')
     }
-    if (this.#assembly !== undefined && (type !== FrameType.CONTINUATION || streamId !== this.#assembly.streamId)) {
-      throw violation('Another frame stands within a header block')
-    }
+    this.#headerBlocks.checkOrder(type, streamId)
     switch (type) {
       case FrameType.DATA:
         this.#onData(flags, streamId, payload, start, end)
         break
       case FrameType.HEADERS:
-        this.#onHeaders(flags, streamId, payload, start, end)
+        this.#headerBlocks.headers(flags, streamId, payload, start, end)
         break
       case FrameType.CONTINUATION:
-        this.#onContinuation(flags, payload, start, end)
+        this.#headerBlocks.continuation(flags, payload, start, end)
         break
       case FrameType.RST_STREAM:
         this.#onResetStream(streamId, payload, start, end)
@@ -266,7 +260,7 @@ export class Connection {
     if (streamId === 0) throw violation('A DATA frame names no stream')
     const [from, to] = (flags & Flag.PADDED) === 0 ? [start, end] : withoutPadding(payload, start, end)
     this.#receiveFlow.take(frameLength)
-    const stream = this.#streamOf(streamId)
+    const stream = this.#streams.answered(streamId)
     if (stream === undefined) return
     try {
       const ended = stream.receiveData(payload, from, to, frameLength, (flags & Flag.END_STREAM) !== 0)
@@ -278,36 +272,8 @@ export class Connection {
     }
   }
 
-  #onHeaders(flags: number, streamId: number, payload: Buffer, start: number, end: number): void {
-    if (streamId === 0) throw violation('A HEADERS frame names no stream')
-    let [from, to] = (flags & Flag.PADDED) === 0 ? [start, end] : withoutPadding(payload, start, end)
-    if ((flags & Flag.PRIORITY) !== 0) {
-      from += 5
-      if (from > to) throw new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, 'A HEADERS frame is too short')
-    }
-    const endStream = (flags & Flag.END_STREAM) !== 0
-    if ((flags & Flag.END_HEADERS) !== 0) {
-      this.#onHeaderBlock(streamId, endStream, payload, from, to)
-    } else {
-      this.#assembly = new HeaderAssembly(streamId, endStream, this.#options.maxHeaderListSize)
-      this.#assembly.add(payload, from, to)
-    }
-  }
-
-  #onContinuation(flags: number, payload: Buffer, start: number, end: number): void {
-    if (this.#assembly === undefined) throw violation('A CONTINUATION frame continues nothing')
-    this.#assembly.add(payload, start, end)
-    if ((flags & Flag.END_HEADERS) === 0) return
-    const { streamId, endStream } = this.#assembly
-    const block = this.#assembly.block()
-    this.#assembly = undefined
-    this.#onHeaderBlock(streamId, endStream, block, 0, block.length)
-  }
-
-  #onHeaderBlock(streamId: number, endStream: boolean, block: Buffer, start: number, end: number): void {
-    if (this.#awaitsSizeUpdate) this.#expectSizeUpdate(block, start, end)
-    const stream = this.#streamOf(streamId)
-    const head = this.#options.heads.read(block, start, end)
+  #onHead(streamId: number, head: ResponseHead, endStream: boolean): void {
+    const stream = this.#streams.answered(streamId)
     if (stream === undefined) return
     try {
       if (stream.receiveHead(head, endStream)) this.#end(stream, stream.status)
@@ -316,17 +282,9 @@ export class Connection {
     }
   }
 
-  #expectSizeUpdate(block: Buffer, start: number, end: number): void {
-    if (start < end && isSizeUpdate(block[start] as number)) {
-      this.#awaitsSizeUpdate = false
-    } else if (this.#settingsAcked) {
-      throw new ConnectionError(ErrorCode.COMPRESSION_ERROR, 'The peer ignores that its header table is to be empty')
-    }
-  }
-
   #onResetStream(streamId: number, payload: Buffer, start: number, end: number): void {
     expectLength(4, start, end)
-    const stream = this.#knownStream(streamId)
+    const stream = this.#streams.known(streamId)
     if (stream === undefined) return
     this.#remove(stream, undefined)
     stream.sink.onEnd(statusOfReset(payload.readUInt32BE(start), stream.deadline))
@@ -337,7 +295,7 @@ export class Connection {
     if (streamId !== 0) throw violation('A SETTINGS frame names a stream')
     if ((flags & Flag.ACK) !== 0) {
       expectLength(0, start, end)
-      this.#settingsAcked = true
+      this.#headerBlocks.settingsAcked()
       return
     }
     if ((end - start) % 6 !== 0) throw new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, 'A SETTINGS frame is cut short')
@@ -397,7 +355,7 @@ export class Connection {
     this.#drain(`The peer goes away with ${errorName(payload.readUInt32BE(start + 4))} ${text}`.trimEnd())
     // Those above were not looked at, section 6.8: they may be made again, whatever they do.
     for (const stream of this.#streams.list()) {
-      if (stream.id <= lastStreamId || this.#streams.get(stream.id) === undefined) continue
+      if (stream.id <= lastStreamId || !this.#streams.has(stream)) continue
       this.#remove(stream, undefined)
       stream.sink.onEnd(new NotProcessedError('The upstream goes away'))
     }
@@ -412,7 +370,7 @@ export class Connection {
       this.#sendFlow.grow(increment)
       return
     }
-    const stream = this.#knownStream(streamId)
+    const stream = this.#streams.known(streamId)
     if (stream === undefined) return
     try {
       if (increment === 0) {
@@ -422,24 +380,6 @@ export class Connection {
     } catch (error) {
       this.#abort(stream, error)
     }
-  }
-
-  /** @returns undefined for a stream that has ended. @throws ConnectionError for one that never began. */
-  #knownStream(streamId: number): Stream | undefined {
-    const stream = this.#streams.get(streamId)
-    if (stream === undefined && (streamId % 2 === 0 || streamId >= this.#nextStreamId)) {
-      throw violation(`A frame names stream ${streamId}, which is not open`)
-    }
-    return stream
-  }
-
-  /** @throws ConnectionError also for a stream that the peer has ended itself. */
-  #streamOf(streamId: number): Stream | undefined {
-    const stream = this.#knownStream(streamId)
-    if (stream === undefined && !this.#closedStreams.mayHaveFramesUnderWay(streamId)) {
-      throw new ConnectionError(ErrorCode.STREAM_CLOSED, `A frame names stream ${streamId}, which has ended`)
-    }
-    return stream
   }
 
   #abort(stream: Stream, error: unknown): void {
@@ -457,12 +397,10 @@ export class Connection {
   }
 
   #remove(stream: Stream, resetCode: number | undefined): void {
-    this.#streams.delete(stream.id)
+    this.#streams.delete(stream, resetCode !== undefined)
     this.#sendFlow.forget(stream)
     stream.release()
-    if (resetCode === undefined) return
-    this.#closedStreams.addReset(stream.id)
-    this.#outbox.resetStream(stream.id, resetCode)
+    if (resetCode !== undefined) this.#outbox.resetStream(stream.id, resetCode)
   }
 
   #afterStream(): void {
