@@ -20,7 +20,7 @@ import type { Stage } from './stage.ts'
 import { openSurroundings } from './surroundings.ts'
 import { type Row, toMarkdown } from './table.ts'
 
-const ROUNDS = 7
+const ROUNDS = 6
 const SECONDS = 1
 const WARM_UP_SECONDS = 3
 

@@ -30,10 +30,10 @@ export function writeContract(routes: number): BenchContract {
   const output = serviceOf(parseContract(bytes), SERVICE).method['getUser']?.output as DescMessage
   const user = create(output, {
     id: USER_ID,
-    email: 'margaret.hamilton@example.com',
+    email: 'margaret.hamilton1@example.com',
     name: 'Margaret Heafield Hamilton, Director of the Software Engineering Division',
     role: 'moderator',
-    department: 'Instrumentation Laboratory, Cambridge, Massachusetts',
+    department: 'Instrumentation Laboratory, Cambridge',
     createdAt: { seconds: 1_790_000_000n, nanos: 123_000_000 },
     updatedAt: { seconds: 1_790_086_400n, nanos: 456_000_000 },
   } as never)
