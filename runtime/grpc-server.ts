@@ -79,7 +79,11 @@ interface Method {
 
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const { contract, logger, verifier, dependencies, mapError = error => error } = options
-  const server = new Server({ 'grpc.max_receive_message_length': 4 * 1024 * 1024 })
+  const server = new Server({
+    'grpc.max_receive_message_length': 4 * 1024 * 1024,
+    // Counts calls for a service that nobody asks here.
+    'grpc.enable_channelz': 0,
+  })
   const health = addHealth(server)
   const streams = new Set<AbortController>()
   let watch: NodeJS.Timeout | undefined
@@ -142,9 +146,14 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
 
   function serveUnary(method: Method, handler: UnaryHandler): handleUnaryCall<object, object> {
     return (grpc: ServerUnaryCall<object, object>, callback) => {
-      const controller = abortWith(grpc)
+      // For handlers that look at it: grpc-js "cancels" each call at its end, and an abort takes 3.4 us of CPU.
+      let controller: AbortController | undefined
+      const signal = () => {
+        controller ??= abortWith(grpc)
+        return controller.signal
+      }
       void observe(method, grpc, async () => {
-        const call = await admit(method, grpc.request, grpc.metadata, controller.signal)
+        const call = await admit(method, grpc.request, grpc.metadata, signal)
         return handler(grpc.request, call)
       }).then(
         response => callback(null, response),
@@ -158,7 +167,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
       const controller = abortWith(grpc)
       streams.add(controller)
       void observe(method, grpc, async () => {
-        const call = await admit(method, grpc.request, grpc.metadata, controller.signal)
+        const call = await admit(method, grpc.request, grpc.metadata, () => controller.signal)
         for await (const message of handler(grpc.request, call)) {
           if (controller.signal.aborted) return
           if (!grpc.write(message)) await drained(grpc, controller.signal)
@@ -195,7 +204,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   }
 
   /** Lets a call in, or throws. Who may call is told before what is wrong with the message. */
-  async function admit(method: Method, request: object, metadata: Metadata, signal: AbortSignal): Promise<Call> {
+  async function admit(method: Method, request: object, metadata: Metadata, signal: () => AbortSignal): Promise<Call> {
     const principal = await authenticate(method.policy, metadata)
     authorize(method.policy, principal)
     const violations = method.validate(request)
@@ -204,7 +213,13 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
       address: first(metadata, CLIENT_ADDRESS) ?? '',
       userAgent: first(metadata, CLIENT_USER_AGENT) ?? '',
     }
-    return { principal, client, signal }
+    return {
+      principal,
+      client,
+      get signal() {
+        return signal()
+      },
+    }
   }
 
   async function authenticate(policy: Policy, metadata: Metadata): Promise<Principal | undefined> {
@@ -313,9 +328,13 @@ function first(metadata: Metadata, key: string): string | undefined {
   return metadata.get(key)[0]?.toString()
 }
 
-function abortWith(grpc: { on(event: 'cancelled', listener: () => void): unknown }): AbortController {
+function abortWith(grpc: {
+  readonly cancelled: boolean
+  on(event: 'cancelled', listener: () => void): unknown
+}): AbortController {
   const controller = new AbortController()
-  grpc.on('cancelled', () => controller.abort())
+  if (grpc.cancelled) controller.abort()
+  else grpc.on('cancelled', () => controller.abort())
   return controller
 }
 
