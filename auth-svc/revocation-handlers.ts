@@ -5,8 +5,9 @@ import type { Revocations } from './revocations.ts'
 
 export function createRevocationHandlers(revocations: Pick<Revocations, 'list'>): Handlers<RevocationServiceServer> {
   return {
-    async listRevocations() {
-      return { revocations: (await revocations.list()).map(toRevocationMessage) }
+    async listRevocations({ pageSize, pageToken }) {
+      const { revocations: page, next } = await revocations.list(BigInt(pageToken), pageSize || undefined)
+      return { revocations: page.map(toRevocationMessage), nextPageToken: next === undefined ? '' : String(next) }
     },
   }
 }

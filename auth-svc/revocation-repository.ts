@@ -19,8 +19,12 @@ export interface RevocationRepository {
    * account, when it does.
    */
   insertUser(userId: string, tokenTtlMs: number): Promise<Revocation>
-  /** All that concern a token which has not expired. */
-  listInForce(): Promise<Revocation[]>
+  /** Those that concern a token which has not expired, after an id and in the order of ids. */
+  listInForce(after: bigint, limit: number): Promise<Revocation[]>
+  /** The highest id that the stream does not have. */
+  newestUnpublished(): Promise<bigint | undefined>
+  /** Whether the stream has all up to an id, those that another process is sending at the moment too. */
+  isPublishedUpTo(id: bigint): Promise<boolean>
   /** Those that the stream does not have, locked until the end of the transaction; what others hold is skipped. */
   lockUnpublished(limit: number): Promise<Revocation[]>
   markPublished(ids: readonly bigint[]): Promise<void>
@@ -52,18 +56,25 @@ export function createRevocationRepository(db: Kysely<Tables>): RevocationReposi
       await sql`select pg_sleep(0.001)`.execute(db)
       return revocation
     },
-    listInForce: () =>
-      db.selectFrom('revocations').select(COLUMNS).where('expires_at', '>', sql<Date>`now()`).execute(),
-    lockUnpublished: limit =>
+    listInForce: (after, limit) =>
       db
         .selectFrom('revocations')
         .select(COLUMNS)
-        .where('published_at', 'is', null)
+        .where('expires_at', '>', sql<Date>`now()`)
+        .where('id', '>', sql<bigint>`${after}`)
         .orderBy('id')
         .limit(limit)
-        .forUpdate()
-        .skipLocked()
         .execute(),
+    async newestUnpublished() {
+      const row = await unpublished(db).select('id').orderBy('id', 'desc').limit(1).executeTakeFirst()
+      return row?.id
+    },
+    async isPublishedUpTo(id) {
+      const row = await unpublished(db).select('id').where('id', '<=', sql<bigint>`${id}`).limit(1).executeTakeFirst()
+      return row === undefined
+    },
+    lockUnpublished: limit =>
+      unpublished(db).select(COLUMNS).orderBy('id').limit(limit).forUpdate().skipLocked().execute(),
     async markPublished(ids) {
       await db.updateTable('revocations').set({ published_at: sql`now()` }).where('id', 'in', ids).execute()
     },
@@ -71,6 +82,10 @@ export function createRevocationRepository(db: Kysely<Tables>): RevocationReposi
       await db.deleteFrom('revocations').where('expires_at', '<', sql<Date>`now()`).execute()
     },
   }
+}
+
+function unpublished(db: Kysely<Tables>) {
+  return db.selectFrom('revocations').where('published_at', 'is', null)
 }
 
 function inMilliseconds(ms: number) {

@@ -1,6 +1,7 @@
 /**
  * The Redis stream by which every gateway learns of revocations. It is a carrier, not the truth: what it loses is in
- * PostgreSQL. Its epoch marks its identity; where that is gone or another, gateways ask for all there is.
+ * PostgreSQL. Its epoch marks its identity; where that is gone or another, gateways ask for all there is. Its heartbeat
+ * says up to when it has everything, in milliseconds by Redis' clock: that of a gateway may differ.
  */
 import { randomUUID } from 'node:crypto'
 import type { Redis } from 'ioredis'
@@ -8,6 +9,7 @@ import type { Revocation } from './revocation-repository.ts'
 
 const STREAM = 'gatehouse:revocations'
 const EPOCH = 'gatehouse:revocations:epoch'
+const HEARTBEAT = 'gatehouse:revocations:heartbeat'
 
 // 100 a second for the 15 minutes of an access token; about 20 MB.
 const LENGTH = 100_000
@@ -17,6 +19,10 @@ export interface RevocationStream {
   append(revocations: readonly Revocation[]): Promise<void>
   /** Gives the stream an epoch unless it has one. */
   ensureEpoch(): Promise<void>
+  /** Redis' clock, in milliseconds since the epoch. */
+  time(): Promise<number>
+  /** To be called once everything that was committed at that time is in the stream. */
+  vouch(completeAt: number): Promise<void>
 }
 
 export function createRevocationStream(redis: Redis): RevocationStream {
@@ -30,6 +36,13 @@ export function createRevocationStream(redis: Redis): RevocationStream {
     },
     async ensureEpoch() {
       await redis.set(EPOCH, randomUUID(), 'NX')
+    },
+    async time() {
+      const [seconds, microseconds] = await redis.time()
+      return Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000)
+    },
+    async vouch(completeAt) {
+      await redis.set(HEARTBEAT, completeAt)
     },
   }
 }

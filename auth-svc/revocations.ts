@@ -1,6 +1,7 @@
 /**
  * Revocations: written to PostgreSQL in the transaction of the fact that causes them, sent to the gateways right after
- * it. What a crash or a Redis that was away kept from being sent, the sweep sends.
+ * it. What a crash or a Redis that was away kept from being sent, the sweep sends. A sweep that left nothing unsent
+ * vouches for the stream, so that gateways notice when nobody does.
  */
 import type { Kysely } from 'kysely'
 import type { Logger } from '#runtime/logger.ts'
@@ -14,7 +15,8 @@ export interface Revocations {
   revokeUser(transaction: Kysely<Tables>, userId: string): Promise<Revocation>
   /** To be called after the commit. Does not fail: what could not be sent is left to the sweep. */
   publish(revocations: readonly Revocation[]): Promise<void>
-  list(): Promise<Revocation[]>
+  /** Those in force after an id, and from where to go on. Without a limit: all. */
+  list(after?: bigint, limit?: number): Promise<{ revocations: Revocation[]; next: bigint | undefined }>
   /** Sends what was not sent, and gives a stream that has lost its epoch a new one. @throws as the stores do. */
   sweep(): Promise<void>
   deleteExpired(): Promise<void>
@@ -61,10 +63,20 @@ export function createRevocations({ db, stream, logger, tokenTtlMs }: Revocation
         logger.warn({ err: error }, 'revocations were not sent to the gateways; they will be')
       }
     },
-    list: () => repository.listInForce(),
+    async list(after = 0n, limit = Number.MAX_SAFE_INTEGER) {
+      const revocations = await repository.listInForce(after, limit)
+      return { revocations, next: revocations.length === limit ? revocations.at(-1)?.id : undefined }
+    },
     async sweep() {
       await stream.ensureEpoch()
-      while ((await sweepBatch()) === BATCH);
+      // Before the look into the database: all that is committed by then is seen there.
+      const began = await stream.time()
+      const newest = await repository.newestUnpublished()
+      if (newest !== undefined) {
+        while ((await sweepBatch()) === BATCH);
+        if (!(await repository.isPublishedUpTo(newest))) return
+      }
+      await stream.vouch(began)
     },
     deleteExpired: () => repository.deleteExpired(),
   }

@@ -49,6 +49,7 @@ export interface SessionsTable {
   end_reason: EndReason | null
 }
 
+/** No code of ours writes `jti`: it is for an operator who ends one token by SQL, which the sweep sends like the others. */
 export type RevocationKind = 'sid' | 'jti' | 'user'
 
 export interface RevocationsTable {

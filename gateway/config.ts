@@ -46,6 +46,12 @@ export const settings = {
   REDIS_URL: z
     .url()
     .describe('Redis: refresh families, the revocation stream, rate limits; noeviction, append-only file'),
+  REVOCATION_SILENCE_LIMIT_S: z.coerce
+    .number()
+    .int()
+    .min(30)
+    .default(300)
+    .describe('Seconds without auth-svc after which no access token is trusted: what it has revoked is not known'),
   BODY_LIMIT: z.coerce
     .number()
     .int()

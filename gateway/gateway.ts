@@ -14,9 +14,9 @@ import type { settings as shape } from './config.ts'
 import { buildOpenApi } from './contract/openapi.ts'
 import { buildRouteTable } from './contract/route-table.ts'
 import { registerDocs } from './docs-page.ts'
-import { MAX_BLIND_MS } from './edge/authentication.ts'
 import { createSharedBuckets } from './edge/limits/shared-buckets.ts'
 import { followRevocations } from './edge/revocation-follower.ts'
+import { listRevocations } from './edge/revocation-snapshot.ts'
 import { createRevocationSet } from './edge/revocations.ts'
 import { readGatewayFile } from './gateway-file.ts'
 import { type HealthCheck, isHealthy } from './health.ts'
@@ -63,11 +63,8 @@ export async function createGateway(
   const revocations = createRevocationSet()
   const follower = followRevocations({
     redis,
-    snapshot: async () => {
-      // 100,000 entries take 0.3 s, and much longer where everything else starts at the same time.
-      const callSettings = { timeoutMs: 10_000 }
-      return (await callUnary(revocationService, revocationService.listRevocations, {}, callSettings)).revocations
-    },
+    snapshot: signal => listRevocations(revocationService, signal),
+    maxSilentMs: settings.REVOCATION_SILENCE_LIMIT_S * 1000,
     set: revocations,
     logger,
   })
@@ -84,7 +81,7 @@ export async function createGateway(
     },
     {
       name: 'revocations',
-      problem: () => (follower.blindFor() > MAX_BLIND_MS ? 'the stream in Redis or auth-svc cannot be had' : undefined),
+      problem: () => (follower.isBlind() ? 'the stream in Redis or auth-svc cannot be had' : undefined),
     },
     ...upstreams.map(({ config, transport }) => ({
       name: `upstream ${config.name}`,
@@ -112,7 +109,7 @@ export async function createGateway(
       issuer: settings.TOKEN_ISSUER,
       audience: settings.TOKEN_AUDIENCE,
       revocations,
-      blindFor: follower.blindFor,
+      isBlind: follower.isBlind,
     },
     limits: { settings: file.limits, buckets },
     publicUrl: settings.PUBLIC_URL,

@@ -19,16 +19,13 @@ import {
 import { Code, StatusError, unauthenticated, unavailable } from '#runtime/status.ts'
 import type { RevocationSet } from './revocations.ts'
 
-/** Longer without news of revocations than this, and no token can be trusted any more. */
-export const MAX_BLIND_MS = 30_000
-
 export interface AuthenticationOptions {
   readonly keys: KeySource
   readonly issuer: string
   readonly audience: string
   readonly revocations: RevocationSet
-  /** Milliseconds since the revocations were last known to be complete. */
-  readonly blindFor: () => number
+  /** Whether so many revocations may have been missed that no token can be trusted. */
+  readonly isBlind: () => boolean
 }
 
 /** The caller as far as the policy asks; undefined is nobody. What it refuses, it throws or rejects with. */
@@ -38,12 +35,12 @@ export type Authenticate = (request: FastifyRequest) => UserPrincipal | undefine
 export type AuthenticateByPolicy = (policy: Policy) => Authenticate
 
 export function createAuthentication(options: AuthenticationOptions): AuthenticateByPolicy {
-  const { keys, issuer, audience, revocations, blindFor } = options
+  const { keys, issuer, audience, revocations, isBlind } = options
   const verifier = createTokenVerifier({ keys, issuer, audience, compile: compileFastifyJwt })
 
   function admit(principal: Principal): UserPrincipal {
     if (principal.kind !== 'user') throw unauthenticated('token_invalid', 'The access token is not valid')
-    if (blindFor() > MAX_BLIND_MS) {
+    if (isBlind()) {
       throw unavailable('Whether the token was revoked is not known right now', { reason: 'revocations_unknown' })
     }
     if (revocations.has(principal)) throw unauthenticated('token_revoked', 'The access token was revoked')

@@ -16,7 +16,7 @@ const cursor = async () =>
   (await db.selectFrom('account_change_cursor').select('sequence').executeTakeFirstOrThrow()).sequence
 const applied = ({ sequence }: { sequence: bigint }) => until(cursor, reached => reached >= sequence)
 const revokedOf = async (userId: string | undefined) =>
-  (await callUnary(revocations, revocations.listRevocations, {})).revocations.filter(
+  (await callUnary(revocations, revocations.listRevocations, { pageSize: 0, pageToken: '' })).revocations.filter(
     ({ target }) => target?.value === userId,
   )
 

@@ -24,7 +24,8 @@ t.test('refreshing', async t => {
   const system = await startAuthSystem(t)
   const { auth, database, redis, revocations, signUp, login, refresh, principalOf, userSvc } = system
   const { db } = database
-  const revoked = async () => (await callUnary(revocations, revocations.listRevocations, {})).revocations
+  const revoked = async () =>
+    (await callUnary(revocations, revocations.listRevocations, { pageSize: 0, pageToken: '' })).revocations
 
   t.test('gives new tokens of the same session, without the user', async t => {
     const first = await signUp()
@@ -189,7 +190,7 @@ t.test('the narrow scope ends the session alone', async t => {
   await t.rejects(refresh(third.refreshToken), ended)
   await refresh(elsewhere.refreshToken)
   const { sessionId } = await principalOf(first)
-  t.match((await callUnary(revocations, revocations.listRevocations, {})).revocations, [
+  t.match((await callUnary(revocations, revocations.listRevocations, { pageSize: 0, pageToken: '' })).revocations, [
     { target: { $case: 'sessionId', value: sessionId } },
   ])
 })

@@ -4,6 +4,7 @@ import t from 'tap'
 import type { Revocation } from '#proto/edge/v1/revocation.ts'
 import { callUnary } from '#runtime/grpc-client.ts'
 import { createRedis } from '#runtime/redis.ts'
+import { Code } from '#runtime/status.ts'
 import { createRevocationStream } from '../../auth-svc/revocation-stream.ts'
 import { createRevocations } from '../../auth-svc/revocations.ts'
 import { openTestRedis, startTestRedis } from '../support/test-redis.ts'
@@ -14,6 +15,7 @@ import { logger } from './silent-logger.ts'
 
 const STREAM = 'gatehouse:revocations'
 const EPOCH = 'gatehouse:revocations:epoch'
+const HEARTBEAT = 'gatehouse:revocations:heartbeat'
 const TTL_MS = 900_000
 
 const { db } = await openAuthDatabase(t)
@@ -27,6 +29,7 @@ const streamed = async (from = redis) =>
     for (let i = 0; i < fields.length; i += 2) entry[fields[i] as string] = fields[i + 1] as string
     return entry
   })
+const targetsOf = (list: Revocation[]) => new Set(list.map(({ target }) => target?.value))
 const revokeSession = (id: string) => db.transaction().execute(tx => revocations.revokeSession(tx, id))
 const revokeUser = (id: string) => db.transaction().execute(tx => revocations.revokeUser(tx, id))
 t.beforeEach(async () => {
@@ -80,12 +83,42 @@ t.test('the stream has an epoch, and gets another when it has lost everything', 
   t.not(await redis.get(EPOCH), epoch)
 })
 
+t.test('a sweep vouches for what was committed when it began, once all of it is sent', async t => {
+  const before = Date.now()
+  await revocations.sweep()
+  const first = Number(await redis.get(HEARTBEAT))
+  t.ok(first >= before - 1 && first <= Date.now() + 1, 'by the clock of Redis, which is ours here')
+
+  const target = (await revokeSession(randomUUID())).target
+  await db.transaction().execute(async other => {
+    // As when another process is sending it, and hangs.
+    await other.selectFrom('revocations').select('id').where('target', '=', target).forUpdate().execute()
+    await revocations.sweep()
+    t.equal(Number(await redis.get(HEARTBEAT)), first, 'what another process has yet to send is not vouched for')
+  })
+  await revocations.sweep()
+  t.ok(Number(await redis.get(HEARTBEAT)) > first)
+  t.same(
+    (await streamed()).map(({ id }) => id),
+    [target],
+  )
+})
+
+t.test('a sweep that cannot send does not vouch', async t => {
+  await revocations.sweep()
+  const first = await redis.get(HEARTBEAT)
+  await revokeSession(randomUUID())
+  const broken = { ...createRevocationStream(redis), append: () => Promise.reject(new Error('no')) }
+  await t.rejects(createRevocations({ db, stream: broken, logger, tokenTtlMs: TTL_MS }).sweep(), { message: 'no' })
+  t.equal(await redis.get(HEARTBEAT), first)
+})
+
 t.test('a snapshot has what is in force, and nothing that has expired', async t => {
   const session = await revokeSession(randomUUID())
   const expired = await revokeSession(randomUUID())
   await db.updateTable('revocations').set({ expires_at: sql`now()` }).where('target', '=', expired.target).execute()
   t.same(
-    (await revocations.list()).map(({ target }) => target),
+    (await revocations.list()).revocations.map(({ target }) => target),
     [session.target],
   )
   await revocations.deleteExpired()
@@ -100,7 +133,7 @@ t.test('a fact that is rolled back revokes nothing', async t => {
   })
   await t.rejects(failing, { message: 'no' })
   await revocations.sweep()
-  t.same(await revocations.list(), [])
+  t.same((await revocations.list()).revocations, [])
   t.same(await streamed(), [])
 })
 
@@ -108,8 +141,9 @@ t.test('of a running service', async t => {
   const server = await startTestRedis(t)
   const system = await startAuthSystem(t, { redisUrl: server.url, background: true })
   const { auth, signUp, login, principalOf } = system
-  const snapshot = async (): Promise<Revocation[]> =>
-    (await callUnary(system.revocations, system.revocations.listRevocations, {}, { timeoutMs: 20_000 })).revocations
+  const page = (pageSize: number, pageToken = '') =>
+    callUnary(system.revocations, system.revocations.listRevocations, { pageSize, pageToken }, { timeoutMs: 20_000 })
+  const snapshot = async (): Promise<Revocation[]> => (await page(0)).revocations
   const tokens = await signUp()
   const email = tokens.user?.email ?? ''
 
@@ -119,7 +153,18 @@ t.test('of a running service', async t => {
       select 'sid', gen_random_uuid(), now() + interval '1 hour', now() from generate_series(1, 100000)`.execute(
       system.database.db,
     )
-    t.equal((await snapshot()).length, 100_000)
+    const whole = await snapshot()
+    t.equal(whole.length, 100_000)
+
+    const byPages: Revocation[] = []
+    for (let pageToken: string | undefined; pageToken !== ''; ) {
+      const { revocations: part, nextPageToken } = await page(1000, pageToken)
+      t.ok(part.length <= 1000)
+      byPages.push(...part)
+      pageToken = nextPageToken
+    }
+    t.same(targetsOf(byPages), targetsOf(whole), 'page by page it is the same')
+    await t.rejects(page(10, 'x'), { code: Code.INVALID_ARGUMENT })
     await sql`delete from revocations`.execute(system.database.db)
   })
 

@@ -22,6 +22,7 @@ export async function startAuthStub(key: SigningKey, revocations: number): Promi
       notAfter: undefined,
       expiresAt,
     })),
+    nextPageToken: '',
   }
   server.addService(only(AuthServiceService, 'getJwks'), { getJwks: answerWith(jwks) })
   server.addService(only(RevocationServiceService, 'listRevocations'), { listRevocations: answerWith(list) })

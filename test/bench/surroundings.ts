@@ -38,6 +38,7 @@ export async function openSurroundings(): Promise<Surroundings> {
   const redisUrlOf = (database: number) => `${stores.stores.redis}/${database}`
   const redisUrl = redisUrlOf(1)
   await beginRevocationStream(redisUrl)
+  const heartbeat = await vouchForRevocations(redisUrl)
   const contract = writeContract(ROUTES)
   const backend = await startBackend(contract, env)
   const key = createSigningKey()
@@ -67,6 +68,7 @@ export async function openSurroundings(): Promise<Surroundings> {
     redisUrl,
     otlpOrigin,
     async stop() {
+      heartbeat.stop()
       authStub.stop()
       sink.kill()
       await sink
@@ -81,4 +83,18 @@ export async function beginRevocationStream(redisUrl: string): Promise<void> {
   const redis = new Redis(redisUrl)
   await redis.set('gatehouse:revocations:epoch', randomUUID())
   await redis.quit()
+}
+
+/** As auth-svc does each second; where it does not, gateways ask it for all revocations again and again. */
+async function vouchForRevocations(redisUrl: string): Promise<{ stop(): void }> {
+  const redis = new Redis(redisUrl)
+  const vouch = () => redis.set('gatehouse:revocations:heartbeat', Date.now())
+  await vouch()
+  const timer = setInterval(vouch, 1000)
+  return {
+    stop() {
+      clearInterval(timer)
+      redis.disconnect()
+    },
+  }
 }

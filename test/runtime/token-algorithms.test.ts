@@ -58,7 +58,7 @@ const authenticate = createAuthentication({
   issuer,
   audience,
   revocations: createRevocationSet(),
-  blindFor: () => 0,
+  isBlind: () => false,
 })({ access: AccessLevel.USER } as Parameters<ReturnType<typeof createAuthentication>>[0])
 
 /** The services' verifier, and the gateway's. */

@@ -25,18 +25,30 @@ export const protobufPackage = "auth.v1";
 export const protobufFileName = "auth/v1/revocations.proto";
 
 export interface ListRevocationsRequest {
+  /** Entries at most. Unset: all that there are. */
+  pageSize: number;
+  /** `next_page_token` of the page before; empty for the first. */
+  pageToken: string;
 }
 
 export interface ListRevocationsResponse {
   revocations: Revocation[];
+  /** Empty on the last page. */
+  nextPageToken: string;
 }
 
 function createBaseListRevocationsRequest(): ListRevocationsRequest {
-  return {};
+  return { pageSize: 0, pageToken: "" };
 }
 
 export const ListRevocationsRequest: MessageFns<ListRevocationsRequest> = {
-  encode(_: ListRevocationsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: ListRevocationsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pageSize !== 0) {
+      writer.uint32(8).int32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(18).string(message.pageToken);
+    }
     return writer;
   },
 
@@ -53,6 +65,22 @@ export const ListRevocationsRequest: MessageFns<ListRevocationsRequest> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.pageSize = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -68,20 +96,25 @@ export const ListRevocationsRequest: MessageFns<ListRevocationsRequest> = {
   create<I extends Exact<DeepPartial<ListRevocationsRequest>, I>>(base?: I): ListRevocationsRequest {
     return ListRevocationsRequest.fromPartial(base ?? ({} as any));
   },
-  fromPartial<I extends Exact<DeepPartial<ListRevocationsRequest>, I>>(_: I): ListRevocationsRequest {
+  fromPartial<I extends Exact<DeepPartial<ListRevocationsRequest>, I>>(object: I): ListRevocationsRequest {
     const message = createBaseListRevocationsRequest();
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
     return message;
   },
 };
 
 function createBaseListRevocationsResponse(): ListRevocationsResponse {
-  return { revocations: [] };
+  return { revocations: [], nextPageToken: "" };
 }
 
 export const ListRevocationsResponse: MessageFns<ListRevocationsResponse> = {
   encode(message: ListRevocationsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.revocations) {
       Revocation.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
     }
     return writer;
   },
@@ -107,6 +140,14 @@ export const ListRevocationsResponse: MessageFns<ListRevocationsResponse> = {
             message.revocations.push(Revocation.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -125,6 +166,7 @@ export const ListRevocationsResponse: MessageFns<ListRevocationsResponse> = {
   fromPartial<I extends Exact<DeepPartial<ListRevocationsResponse>, I>>(object: I): ListRevocationsResponse {
     const message = createBaseListRevocationsResponse();
     message.revocations = object.revocations?.map((e) => Revocation.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
     return message;
   },
 };
@@ -133,8 +175,9 @@ export const ListRevocationsResponse: MessageFns<ListRevocationsResponse> = {
 export type RevocationServiceService = typeof RevocationServiceService;
 export const RevocationServiceService = {
   /**
-   * Every revocation that is still in force. A gateway reads the position of the Redis stream first, then this, then
-   * the stream from that position on, and so misses none. Holds ids and times only, no credential.
+   * Every revocation that is still in force, page by page. A gateway reads the position of the Redis stream first, then
+   * this, then the stream from that position on, and so misses none: what is committed between two pages comes by the
+   * stream. Holds ids and times only, no credential.
    */
   listRevocations: {
     path: "/auth.v1.RevocationService/ListRevocations" as const,
@@ -151,16 +194,18 @@ export const RevocationServiceService = {
 
 export interface RevocationServiceServer extends UntypedServiceImplementation {
   /**
-   * Every revocation that is still in force. A gateway reads the position of the Redis stream first, then this, then
-   * the stream from that position on, and so misses none. Holds ids and times only, no credential.
+   * Every revocation that is still in force, page by page. A gateway reads the position of the Redis stream first, then
+   * this, then the stream from that position on, and so misses none: what is committed between two pages comes by the
+   * stream. Holds ids and times only, no credential.
    */
   listRevocations: handleUnaryCall<ListRevocationsRequest, ListRevocationsResponse>;
 }
 
 export interface RevocationServiceClient extends Client {
   /**
-   * Every revocation that is still in force. A gateway reads the position of the Redis stream first, then this, then
-   * the stream from that position on, and so misses none. Holds ids and times only, no credential.
+   * Every revocation that is still in force, page by page. A gateway reads the position of the Redis stream first, then
+   * this, then the stream from that position on, and so misses none: what is committed between two pages comes by the
+   * stream. Holds ids and times only, no credential.
    */
   listRevocations(
     request: ListRevocationsRequest,

@@ -81,7 +81,7 @@ async function startGateway(t: Test, { trustedProxies = [] }: { trustedProxies?:
       issuer: 'https://issuer.example',
       audience: 'x',
       revocations: createRevocationSet(),
-      blindFor: () => 0,
+      isBlind: () => false,
     },
     limits: {
       settings,
