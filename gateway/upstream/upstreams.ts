@@ -8,6 +8,7 @@ import { readContract, serviceOf } from '#runtime/contract.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { ExposedService } from '../contract/route-table.ts'
 import { createGrpcJsTransport } from './grpc-js-transport.ts'
+import { MAX_SERVICE_LENGTH } from './health.ts'
 import { createHttp2Transport } from './http2/transport.ts'
 import { readTlsCredentials, resolveTlsFiles, tlsSchema } from './tls-credentials.ts'
 import type { Transport, TransportObserver } from './transport.ts'
@@ -36,7 +37,7 @@ export const upstreamSchema = z
     /** Absent: plain text. */
     tls: tlsSchema.optional(),
     /** Whether each server is asked by grpc.health.v1 if it serves: as a whole, or this service. */
-    health: z.union([z.boolean(), z.string().min(1)]).default(false),
+    health: z.union([z.boolean(), z.string().min(1).max(MAX_SERVICE_LENGTH)]).default(false),
     keepalive: keepaliveSchema,
     /** Milliseconds for a call whose method has no timeout of its own. */
     timeoutMs: z.int().positive().default(2500),

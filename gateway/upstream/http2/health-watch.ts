@@ -1,11 +1,10 @@
 /** grpc.health.v1.Health/Watch: a server that says for itself whether calls should come to it. */
 import { Code } from '#runtime/status.ts'
+import { healthRequest, isServing } from '../health.ts'
 import type { Connection } from './connection.ts'
 import type { RequestHeads } from './request-head.ts'
 import type { Stream } from './stream.ts'
 
-// HealthCheckResponse {status: SERVING}: field 1, varint, 1.
-const SERVING = Buffer.from([0x08, 0x01])
 /** Milliseconds until a watch that the server ended is begun again. */
 const RETRY_MS = 1000
 
@@ -24,7 +23,7 @@ export function watchHealth(
   service: string,
   onChange: (serving: boolean) => void,
 ): HealthWatch {
-  const request = encodeRequest(service)
+  const request = healthRequest(service)
   let stream: Stream | undefined
   let timer: NodeJS.Timeout | undefined
 
@@ -34,7 +33,7 @@ export function watchHealth(
       return
     }
     stream = connection.start(heads.encode('/grpc.health.v1.Health/Watch', {}, Infinity), request, Infinity, {
-      onMessage: message => onChange(SERVING.equals(message)),
+      onMessage: message => onChange(isServing(message)),
       onEnd(error) {
         stream = undefined
         onChange(error?.code === Code.UNIMPLEMENTED)
@@ -54,12 +53,4 @@ export function watchHealth(
       if (stream !== undefined) connection.cancel(stream)
     },
   }
-}
-
-/** HealthCheckRequest {service}: field 1, a string. */
-function encodeRequest(service: string): Buffer {
-  const name = Buffer.from(service)
-  if (name.length === 0) return name
-  if (name.length > 127) throw new TypeError('The name of the health service is too long')
-  return Buffer.concat([Buffer.from([0x0a, name.length]), name])
 }

@@ -116,7 +116,7 @@ export function createHttp2Transport(options: Http2TransportOptions): Transport 
       })
     },
     state: () => ({ connections: channel.readyCount, calls: calls.size, waitingCalls: channel.waitingCount }),
-    isServing: () => askHealth(transport),
+    isServing: () => askHealth(transport, healthService),
     close() {
       closed ??= new Promise<void>(resolve => {
         onIdle = resolve

@@ -32,6 +32,7 @@ t.test('a setting that is not good is named', async t => {
     [{ tls: { ca: 'ca.pem', cert: 'client.pem' } }, /cert and key together.*tls/s],
     [{ tls: { servername: 'x' } }, /servername.*tls/s],
     [{ health: 7 }, /health/],
+    [{ health: 'x'.repeat(128) }, /health/],
     [{ health: 'user.v1.UserService', transport: 'grpc-js' }, /http2.*health/s],
     [{ keepalive: { intervalMs: 10 } }, /keepalive\.intervalMs/],
   ]

@@ -103,6 +103,16 @@ t.test('a server without a health service is taken as it is', async t => {
   connection.send(frame(HEADERS, END_HEADERS | END_STREAM, watch, Buffer.concat([SIZE_UPDATE, block])))
   connection.send(answer(await connection.request(), 'plain', false))
   t.equal(await call, 'plain')
+
+  const serves = transport.isServing()
+  const check = await connection.request()
+  t.match(
+    (await connection.next(DATA))?.payload.toString(),
+    /user\.v1\.UserService$/,
+    'readiness asks of the same service',
+  )
+  connection.send(frame(HEADERS, END_HEADERS | END_STREAM, check, block))
+  t.equal(await serves, true)
 })
 
 t.test('a watch of health is no call that a server would have to be pinged for', async t => {
