@@ -5,7 +5,7 @@ import bcrypt from '@node-rs/bcrypt'
 import type { BcryptResult, BcryptWork } from './bcrypt-threads.ts'
 
 // On Linux it is this thread that steps back, not the process (setpriority(2), "C library/kernel differences").
-setPriority(constants.priority.PRIORITY_LOW)
+setPriority(constants.priority.PRIORITY_BELOW_NORMAL)
 
 function perform(work: BcryptWork): BcryptResult {
   try {

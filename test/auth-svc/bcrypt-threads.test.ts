@@ -30,7 +30,7 @@ t.test('the threads step back behind the event loop', { skip: process.platform !
   await threads.hash('secret', 4)
   const priorities = new Map(readdirSync('/proc/self/task').map(id => [Number(id), priorityOf(id)]))
   t.equal(priorities.get(process.pid), 0, 'of the main thread')
-  t.ok([...priorities.values()].includes(constants.priority.PRIORITY_LOW), 'of one that hashes')
+  t.ok([...priorities.values()].includes(constants.priority.PRIORITY_BELOW_NORMAL), 'of one that hashes')
 })
 
 /** The 19th field of proc_pid_stat(5). */
