@@ -8,6 +8,8 @@ export interface BoundedQueue {
    * @throws StatusError UNAVAILABLE `overloaded` with the time after which there is likely to be room.
    */
   run<R>(work: () => Promise<R>, signal?: AbortSignal): Promise<R>
+  readonly running: number
+  readonly waiting: number
 }
 
 export function createBoundedQueue(options: { concurrency: number; maxWaiting: number }): BoundedQueue {
@@ -24,6 +26,12 @@ export function createBoundedQueue(options: { concurrency: number; maxWaiting: n
   }
 
   return {
+    get running() {
+      return limit.activeCount
+    },
+    get waiting() {
+      return limit.pendingCount
+    },
     async run(work, signal) {
       const ahead = limit.activeCount + limit.pendingCount
       if (ahead >= concurrency + maxWaiting) throw overloaded(Math.ceil((typicalMs * maxWaiting) / concurrency / 2))

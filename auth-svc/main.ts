@@ -3,12 +3,13 @@ import { AccountServiceClient } from '#proto/user/v1/account.ts'
 import { readContract } from '#runtime/contract.ts'
 import { readSettings, SettingsError } from '#runtime/env.ts'
 import { createClient } from '#runtime/grpc-client.ts'
-import { manageLifecycle } from '#runtime/lifecycle.ts'
-import { createLogger } from '#runtime/logger.ts'
+import { createLogger, manageLifecycle } from '#runtime/logger.ts'
+import { type MetricsServer, serveMetrics } from '#runtime/metrics.ts'
 import { openDatabase } from '#runtime/postgres.ts'
 import { createRedis } from '#runtime/redis.ts'
 import { startTelemetry } from '#runtime/telemetry.ts'
 import { settings as shape } from './config.ts'
+import { createAuthMetrics } from './metrics.ts'
 import { assertDurable } from './redis-durability.ts'
 import { type AuthServer, createAuthServer } from './server.ts'
 import { SCHEMA, type Tables } from './tables.ts'
@@ -20,6 +21,8 @@ if ((adminEmail === undefined) !== (adminPassword === undefined)) {
 }
 const logger = createLogger({ service: 'auth-svc', level: settings.LOG_LEVEL })
 const telemetry = startTelemetry({ service: 'auth-svc', endpoint: settings.OTEL_EXPORTER_OTLP_ENDPOINT })
+const metrics = createAuthMetrics()
+metrics.watch.droppedSpans(telemetry.droppedSpans)
 const database = openDatabase<Tables>({
   url: settings.DATABASE_URL,
   schema: SCHEMA,
@@ -33,13 +36,19 @@ const users = createClient(AccountServiceClient, settings.USER_SVC_ADDRESS)
 async function open(): Promise<AuthServer> {
   await assertDurable(redis, logger)
   const contract = readContract(new URL('../proto/gen/contract.binpb', import.meta.url))
-  return createAuthServer({ contract, logger, database, redis, users, settings })
+  return createAuthServer({ contract, logger, metrics, database, redis, users, settings })
 }
 
 async function start(): Promise<void> {
   if (adminEmail !== undefined && adminPassword !== undefined) {
     await server.ensureFirstAdministrator({ email: adminEmail, password: adminPassword })
   }
+  metricsServer = await serveMetrics({
+    host: settings.LISTEN_HOST,
+    port: settings.AUTH_SVC_METRICS_PORT,
+    snapshot: metrics.snapshot,
+    logger,
+  })
   const port = await server.grpc.listen(`${settings.LISTEN_HOST}:${settings.AUTH_SVC_PORT}`)
   background = await server.startBackground()
   logger.info({ host: settings.LISTEN_HOST, port }, 'listening')
@@ -51,6 +60,7 @@ function fail(error: unknown): never {
 }
 
 const server = await open().catch(fail)
+let metricsServer: MetricsServer | undefined
 let background: { stop(): Promise<void> } | undefined
 
 manageLifecycle({
@@ -65,6 +75,7 @@ manageLifecycle({
     // One that is away need not be told.
     { name: 'redis', stop: () => redis.quit().catch(() => redis.disconnect()) },
     { name: 'database', stop: () => database.close() },
+    { name: 'metrics', stop: () => metricsServer?.close() },
     { name: 'telemetry', stop: () => telemetry.shutdown() },
   ],
 })

@@ -12,6 +12,7 @@ export interface RefreshDependencies {
   families: Pick<RefreshFamilies, 'rotate'>
   refreshTokens: RefreshTokens
   logger: Logger
+  onReuse: (reuse: ReuseClass) => void
   /** What ends when a token is used again: all the user's sessions, or that session. */
   reuseScope: 'user' | 'session'
 }
@@ -20,9 +21,10 @@ export interface RefreshDependencies {
 export type Refresh = (refreshToken: string) => Promise<IssuedTokens>
 
 export function createRefresh(dependencies: RefreshDependencies): Refresh {
-  const { sessions, rows, families, refreshTokens, logger, reuseScope } = dependencies
+  const { sessions, rows, families, refreshTokens, logger, onReuse, reuseScope } = dependencies
 
   async function endAfterReuse(userId: string, sessionId: string, reuse: ReuseClass): Promise<void> {
+    onReuse(reuse)
     logger.warn({ userId, sessionId, reuse, scope: reuseScope }, 'a refresh token was used again')
     if (reuseScope === 'user') await sessions.endAll(userId, 'reuse')
     else await sessions.end(sessionId, 'reuse')

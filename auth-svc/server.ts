@@ -19,6 +19,7 @@ import { ensureFirstAdministrator } from './first-administrator.ts'
 import { startJobWorker } from './job-worker.ts'
 import { createLogin } from './login.ts'
 import { createLogout } from './logout.ts'
+import type { AuthMetrics } from './metrics.ts'
 import { createPasswordHasher } from './password-hasher.ts'
 import { createPasswordStrength } from './password-strength.ts'
 import { startPeriodic } from './periodic.ts'
@@ -43,6 +44,7 @@ export type AuthSettings = Settings<typeof settings>
 export interface AuthServerOptions {
   contract: FileRegistry
   logger: Logger
+  metrics: AuthMetrics
   database: Database<Tables>
   redis: Redis
   users: AccountServiceClient
@@ -60,7 +62,7 @@ export interface AuthServer {
 
 /** auth-svc, not yet listening. It serves what it can while user-svc is away: all but signing up and in. */
 export async function createAuthServer(options: AuthServerOptions): Promise<AuthServer> {
-  const { contract, logger, database, redis, settings } = options
+  const { contract, logger, metrics, database, redis, settings } = options
   const { db, prepare, ping } = database
   const tokenTtlMs = settings.ACCESS_TOKEN_TTL_S * 1000
 
@@ -75,12 +77,15 @@ export async function createAuthServer(options: AuthServerOptions): Promise<Auth
   const tokens = createTokenIssuer({ keys, issuer, audience, accessTtlS: settings.ACCESS_TOKEN_TTL_S })
   const users = createUserDirectory({ client: options.users, token: () => tokens.serviceToken() })
   const cores = availableParallelism()
+  const queue = createBoundedQueue({ concurrency: cores, maxWaiting: settings.PASSWORD_QUEUE_LIMIT ?? cores * 32 })
   const hasher = await createPasswordHasher({
     pepper: settings.PASSWORD_PEPPER,
     cost: settings.BCRYPT_COST,
     threads: createBcryptThreads(),
-    queue: createBoundedQueue({ concurrency: cores, maxWaiting: settings.PASSWORD_QUEUE_LIMIT ?? cores * 32 }),
+    queue,
   })
+  metrics.watch.passwordQueue(() => queue)
+  metrics.watch.pool(database.poolState)
   const strength = createPasswordStrength()
 
   const accounts = createAccountRepository(db)
@@ -103,6 +108,7 @@ export async function createAuthServer(options: AuthServerOptions): Promise<Auth
     contract,
     logger,
     verifier: createTokenVerifier({ keys, issuer, audience }),
+    calls: metrics.rpc,
     dependencies: { postgres: ping, redis: () => redis.ping() },
     mapError: toStatusError,
   })
@@ -118,6 +124,7 @@ export async function createAuthServer(options: AuthServerOptions): Promise<Auth
         families,
         refreshTokens,
         logger,
+        onReuse: metrics.reuse,
         reuseScope: settings.REUSE_SCOPE,
       }),
       logout: createLogout({ rows, refreshTokens, sessions }),

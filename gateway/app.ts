@@ -17,11 +17,13 @@ import type { Logger } from '#runtime/logger.ts'
 import { createBrokenRequestHandler } from './broken-request.ts'
 import type { Route } from './contract/route-table.ts'
 import { registerDrain } from './drain.ts'
+import { createAccessLog } from './edge/access-log.ts'
 import { type AuthenticationOptions, createAuthentication } from './edge/authentication.ts'
 import { type RateLimitOptions, registerRateLimits } from './edge/limits/rate-limits.ts'
-import { beginRequestTrace, endRequestTrace, registerRequestTrace } from './edge/request-trace.ts'
+import { createRequestRecords } from './edge/request-records.ts'
 import { registerSecurityHeaders } from './edge/security-headers.ts'
 import { type HealthCheck, registerHealth } from './health.ts'
+import type { GatewayMetrics } from './metrics.ts'
 import { allowedMethods, verbStrategy } from './routing.ts'
 import { HttpProblem, toProblem } from './transcoding/problem.ts'
 import { type RoutesOptions, registerRoutes, splitTarget } from './transcoding/routes.ts'
@@ -31,6 +33,7 @@ const REQUEST_TIMEOUT_MS = 30_000
 
 export interface AppOptions {
   readonly logger: Logger
+  readonly metrics: GatewayMetrics
   readonly routes: readonly Route[]
   readonly transcoding: Pick<RoutesOptions, 'codecFor' | 'transportOf' | 'defaultTimeoutOf'>
   readonly authentication: AuthenticationOptions
@@ -49,7 +52,13 @@ export interface AppOptions {
 }
 
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
-  const { logger, routes, authentication, publicUrl, corsOrigins } = options
+  const { logger, metrics, routes, authentication, publicUrl, corsOrigins } = options
+  const records = createRequestRecords({
+    sampleRatio: options.sampleRatio,
+    accessLog: createAccessLog(logger),
+    metrics: metrics.http,
+  })
+  metrics.watch.requestsInFlight(records.inFlight)
   const app: FastifyInstance = Fastify({
     loggerInstance: logger as FastifyBaseLogger,
     // A child logger for each request would only add an id that the trace already has.
@@ -62,18 +71,17 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     forceCloseConnections: 'idle',
     requestTimeout: REQUEST_TIMEOUT_MS,
     routerOptions: { maxParamLength: 1024, constraints: { verb: verbStrategy } },
-    clientErrorHandler: createBrokenRequestHandler(logger),
-    // What the router refuses is seen by no hook: its trace and its log line are made here.
+    clientErrorHandler: createBrokenRequestHandler(logger, records.refused),
+    // What the router refuses is seen by no hook: its records begin here.
     frameworkErrors: (error, refused, answer) => {
       const [request, reply] = [refused as FastifyRequest, answer as FastifyReply]
-      beginRequestTrace(request, reply, options.sampleRatio)
+      records.begin(request, reply)
       answerError(error, request, reply)
-      endRequestTrace(request, reply)
     },
   })
 
   registerDrain(app, options.isStopping)
-  registerRequestTrace(app, { sampleRatio: options.sampleRatio })
+  records.register(app)
   app.setErrorHandler<FastifyError>(answerError)
   app.setNotFoundHandler(request => {
     const { path } = splitTarget(request.raw)
@@ -122,6 +130,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     ...options.transcoding,
     limitsOf,
     authenticate: createAuthentication(authentication),
+    rpcMetrics: metrics.rpc,
     revoke: revocation => authentication.revocations.add(revocation),
     trustedOrigins: new Set([publicUrl, ...corsOrigins]),
   })

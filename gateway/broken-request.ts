@@ -13,7 +13,10 @@ const CODES: Record<string, HttpProblemCode> = {
  * Answers what Node's HTTP parser refuses: no request was made of it, so no hook or route sees it. The connection is
  * closed, since nobody can tell where the next request would begin (RFC 9112 section 6.3).
  */
-export function createBrokenRequestHandler(logger: Logger): (error: NodeJS.ErrnoException, socket: Socket) => void {
+export function createBrokenRequestHandler(
+  logger: Logger,
+  onRefused: (status: number) => void,
+): (error: NodeJS.ErrnoException, socket: Socket) => void {
   return (error, socket) => {
     if (error.code === 'ECONNRESET' || !socket.writable) {
       socket.destroy()
@@ -22,6 +25,7 @@ export function createBrokenRequestHandler(logger: Logger): (error: NodeJS.Errno
     const { context: traceContext, spanContext } = acceptTrace(undefined, undefined, 0)
     const { traceId } = spanContext
     const { problem } = toProblem(new HttpProblem(CODES[error.code ?? ''] ?? 'bad_request'), { path: '', traceId })
+    onRefused(problem.status)
     context.with(traceContext, () => logger.info({ status: problem.status, reason: error.code }, 'broken request'))
     const body = JSON.stringify(problem)
     socket.write(

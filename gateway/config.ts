@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
-import { listenSettings, logLevel, port, telemetrySettings, tokenSettings } from '#runtime/env.ts'
+import { listenSettings, logLevel, metricsPort, port, telemetrySettings, tokenSettings } from '#runtime/env.ts'
 
 const list = () =>
   z
@@ -21,6 +21,7 @@ export const settings = {
     .positive()
     .optional()
     .describe('Processes that serve the port, kept alive and rolled on SIGHUP; unset: this one alone'),
+  GATEWAY_METRICS_PORT: metricsPort(9464),
   PUBLIC_URL: z
     .url({ protocol: /^https?$/, error: 'takes a URL such as https://api.example' })
     .default('http://127.0.0.1:3000')

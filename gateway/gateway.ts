@@ -4,8 +4,7 @@ import { AuthServiceClient } from '#proto/auth/v1/auth.ts'
 import { RevocationServiceClient } from '#proto/auth/v1/revocations.ts'
 import type { Settings } from '#runtime/env.ts'
 import { callUnary, createClient } from '#runtime/grpc-client.ts'
-import type { Stage } from '#runtime/lifecycle.ts'
-import type { Logger } from '#runtime/logger.ts'
+import type { Logger, Stage } from '#runtime/logger.ts'
 import { createRemoteKeySet } from '#runtime/principal.ts'
 import { createRedis } from '#runtime/redis.ts'
 import { startTelemetry } from '#runtime/telemetry.ts'
@@ -20,6 +19,7 @@ import { listRevocations } from './edge/revocation-snapshot.ts'
 import { createRevocationSet } from './edge/revocations.ts'
 import { readGatewayFile } from './gateway-file.ts'
 import { type HealthCheck, isHealthy } from './health.ts'
+import { createGatewayMetrics, type GatewayMetrics } from './metrics.ts'
 import { createCompiledCodec } from './transcoding/compiled/compiled-codec.ts'
 import { openUpstream } from './upstream/upstreams.ts'
 
@@ -30,6 +30,7 @@ export interface Gateway {
   ready(timeoutMs: number): Promise<void>
   /** Drains without a word to balancers: others serve on the same port. */
   hideStop(): void
+  readonly metrics: GatewayMetrics
   /** In the order in which they are to be stopped. */
   readonly stages: readonly Stage[]
 }
@@ -41,6 +42,9 @@ export async function createGateway(
   logger: Logger,
 ): Promise<Gateway> {
   const telemetry = startTelemetry({ service: 'gateway', endpoint: settings.OTEL_EXPORTER_OTLP_ENDPOINT })
+
+  const metrics = createGatewayMetrics()
+  metrics.watch.droppedSpans(telemetry.droppedSpans)
 
   const file = readGatewayFile(settings.GATEWAY_CONFIG, env)
   const upstreams = file.upstreams.map(config => openUpstream(config, logger))
@@ -69,7 +73,10 @@ export async function createGateway(
     logger,
   })
 
+  metrics.watch.revocationEntries(() => revocations.size)
+  metrics.watch.revocationLag(() => follower.blindFor() / 1000)
   const buckets = createSharedBuckets({ redisUrl: settings.REDIS_URL, logger })
+  metrics.watch.rateLimitFallback(() => buckets.isLocal)
 
   const healthChecks: HealthCheck[] = [
     {
@@ -93,6 +100,7 @@ export async function createGateway(
   let isStopHidden = false
   const app = await buildApp({
     logger,
+    metrics,
     routes,
     transcoding: {
       codecFor: route => {
@@ -111,7 +119,7 @@ export async function createGateway(
       revocations,
       isBlind: follower.isBlind,
     },
-    limits: { settings: file.limits, buckets },
+    limits: { settings: file.limits, buckets, onDecision: metrics.rateLimited },
     publicUrl: settings.PUBLIC_URL,
     corsOrigins: settings.CORS_ORIGINS,
     trustedProxies: settings.TRUSTED_PROXIES,
@@ -127,6 +135,7 @@ export async function createGateway(
   })
 
   return {
+    metrics,
     async listen() {
       await app.listen({ host: settings.LISTEN_HOST, port: settings.GATEWAY_PORT })
       logger.info({ routes: routes.length }, 'the gateway is listening')

@@ -1,7 +1,7 @@
 import cluster from 'node:cluster'
 import { readSettings } from '#runtime/env.ts'
-import { manageLifecycle } from '#runtime/lifecycle.ts'
-import { createLogger } from '#runtime/logger.ts'
+import { createLogger, manageLifecycle } from '#runtime/logger.ts'
+import { serveMetrics } from '#runtime/metrics.ts'
 import { settings as shape } from './config.ts'
 import { createGateway } from './gateway.ts'
 import { ORDERS, superviseWorkers } from './workers.ts'
@@ -14,6 +14,8 @@ const WORKER_READY_MS = 10_000
 const settings = readSettings(shape)
 const logger = createLogger({ service: 'gateway', level: settings.LOG_LEVEL })
 
+const metricsAddress = { host: settings.LISTEN_HOST, port: settings.GATEWAY_METRICS_PORT }
+
 if (cluster.isWorker) await work()
 else if (settings.GATEWAY_WORKERS === undefined) await serve()
 else await supervise(settings.GATEWAY_WORKERS)
@@ -21,7 +23,8 @@ else await supervise(settings.GATEWAY_WORKERS)
 /** A gateway without workers. */
 async function serve(): Promise<void> {
   const gateway = await createGateway(settings, process.env, logger)
-  manageLifecycle({ logger, stages: gateway.stages })
+  const metricsServer = await serveMetrics({ ...metricsAddress, snapshot: gateway.metrics.snapshot, logger })
+  manageLifecycle({ logger, stages: [...gateway.stages, { name: 'metrics', stop: () => metricsServer?.close() }] })
   process.on('SIGHUP', () => logger.warn('there is nothing to roll: it takes GATEWAY_WORKERS'))
   await gateway.listen()
 }

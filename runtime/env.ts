@@ -29,6 +29,13 @@ export function readSettings<S extends SettingsShape>(shape: S, env: NodeJS.Proc
 
 export const port = () => z.coerce.number('takes a port number').int().min(0).max(65_535)
 
+/** undefined for `off`. */
+export const metricsPort = (fallback: number) =>
+  z
+    .union([z.literal('off').transform(() => undefined), port()], 'takes a port number or off')
+    .default(fallback)
+    .describe('Port of /metrics, on the same address; 0: any that is free, as the log says; off: none')
+
 export const duration = (unit: 'ms' | 's', fallback: number) =>
   z.coerce.number(`takes a number of ${unit}`).positive().default(fallback)
 

@@ -17,7 +17,8 @@ import {
 import { context, SpanKind } from '@opentelemetry/api'
 import { HealthImplementation } from 'grpc-health-check'
 import { AccessLevel, methodName, type Policy, requirePolicy, serviceOf } from './contract.ts'
-import type { Logger } from './logger.ts'
+import { type Logger, requestLine } from './logger.ts'
+import type { CallMetrics, CallRecorder } from './metrics.ts'
 import {
   bearerToken,
   CLIENT_ADDRESS,
@@ -53,6 +54,8 @@ export interface GrpcServerOptions {
   contract: FileRegistry
   logger: Logger
   verifier: TokenVerifier
+  /** By method. */
+  calls: CallMetrics
   /** What the service cannot work without; checked every second for the health service. */
   dependencies: Record<string, () => Promise<unknown>>
   /** What an error of a dependency means to the caller, such as postgres.ts's `toStatusError`. INTERNAL unless mapped. */
@@ -75,10 +78,12 @@ interface Method {
   readonly name: string
   readonly policy: Policy
   readonly validate: MessageValidator
+  readonly calls: CallRecorder
 }
 
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
-  const { contract, logger, verifier, dependencies, mapError = error => error } = options
+  const { contract, logger, verifier, calls, dependencies, mapError = error => error } = options
+  const logCall = requestLine(logger, 'call')
   const server = new Server({
     'grpc.max_receive_message_length': 4 * 1024 * 1024,
     // Counts calls for a service that nobody asks here.
@@ -112,7 +117,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     add(typeName, definition, handlers) {
       const implementation: Record<string, unknown> = {}
       for (const descriptor of serviceOf(contract, typeName).methods) {
-        const method = describe(descriptor)
+        const method = describe(descriptor, calls)
         const handler = (handlers as Record<string, unknown>)[descriptor.localName]
         implementation[descriptor.localName] =
           descriptor.methodKind === 'server_streaming'
@@ -196,9 +201,15 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
           logger.error({ err: error, method: method.name }, 'call failed')
         throw error
       } finally {
-        const ms = Math.round((performance.now() - requestTrace.startedAt) * 100) / 100
-        logger.info({ method: method.name, code: status[code], ms }, 'call')
-        if (isSampled(requestTrace.spanContext)) recordCall(method, grpc, requestTrace, code)
+        const ms = performance.now() - requestTrace.startedAt
+        const { spanContext } = requestTrace
+        const isRecorded = isSampled(spanContext)
+        logCall(
+          `,"trace_id":"${spanContext.traceId}","span_id":"${spanContext.spanId}","method":"${method.name}",` +
+            `"code":"${status[code]}","ms":${Math.round(ms * 100) / 100}`,
+        )
+        method.calls.record(code, ms / 1000, isRecorded ? spanContext : undefined)
+        if (isRecorded) recordCall(method, grpc, requestTrace, code)
       }
     })
   }
@@ -302,8 +313,14 @@ function addHealth(server: Server): Health {
   }
 }
 
-function describe(descriptor: DescMethod): Method {
-  return { name: methodName(descriptor), policy: requirePolicy(descriptor), validate: compileRules(descriptor.input) }
+function describe(descriptor: DescMethod, calls: CallMetrics): Method {
+  const name = methodName(descriptor)
+  return {
+    name,
+    policy: requirePolicy(descriptor),
+    validate: compileRules(descriptor.input),
+    calls: calls.of(name),
+  }
 }
 
 function authorize(policy: Policy, principal: Principal | undefined): void {

@@ -1,3 +1,6 @@
+/**
+ * A process of ours: its log, and its orderly end, in which nothing that was logged is lost.
+ */
 import { context, trace } from '@opentelemetry/api'
 import { type Logger, pino } from 'pino'
 
@@ -5,16 +8,189 @@ export type { Logger }
 
 /** One JSON line an event on standard output, each with the trace it belongs to. */
 export function createLogger(options: { service: string; level: string }): Logger {
-  return pino({
-    level: options.level,
-    base: { service: options.service, pid: process.pid },
-    formatters: { level: label => ({ level: label }) },
-    timestamp: () => `,"time":"${new Date().toISOString()}"`,
-    mixin: traceIds,
-  })
+  const log = openLog(1)
+  process.on('exit', () => log.flushSync())
+  return pino(
+    {
+      level: options.level,
+      base: { service: options.service, pid: process.pid },
+      formatters: { level: label => ({ level: label }) },
+      timestamp: isoTime,
+      mixin: traceIds,
+    },
+    log,
+  )
+}
+
+let timeAt = 0
+let time = ''
+
+/** Made once a millisecond at most: to write a date takes 0.4 us. */
+function isoTime(): string {
+  const now = Date.now()
+  if (now !== timeAt) {
+    timeAt = now
+    time = `,"time":"${new Date(now).toISOString()}"`
+  }
+  return time
 }
 
 function traceIds(): object {
   const span = trace.getSpanContext(context.active())
   return span === undefined ? {} : { trace_id: span.traceId, span_id: span.spanId }
+}
+
+/** What Linux writes to a pipe as a whole (PIPE_BUF): lines of workers that share it do not mix. */
+const CHUNK_BYTES = 4096
+const FLUSH_MS = 100
+
+interface Log {
+  /** Writes at once, after what waits. */
+  write(line: string): void
+  /** Writes with others, within 100 ms. */
+  writeSoon(line: string): void
+  flushSync(): void
+}
+
+/**
+ * Lines of requests are written several at a time: one write each measured 2 to 3 us. An event is written at once, and
+ * so is all that waits when the process exits, by itself or by an exception; what a kill -9 loses is at most 100 ms.
+ */
+export function openLog(fd: number): Log {
+  const out = pino.destination({ dest: fd, sync: true })
+  let waiting = ''
+  let bytes = 0
+  let isFlushDue = false
+
+  function flushSync(): void {
+    if (waiting === '') return
+    const text = waiting
+    waiting = ''
+    bytes = 0
+    out.write(text)
+  }
+
+  function flushInTime(): void {
+    isFlushDue = false
+    flushSync()
+  }
+
+  return {
+    write(line) {
+      flushSync()
+      out.write(line)
+    },
+    writeSoon(line) {
+      if (!isFlushDue) setTimeout(flushInTime, FLUSH_MS).unref()
+      isFlushDue = true
+      const length = Buffer.byteLength(line)
+      if (bytes + length > CHUNK_BYTES) flushSync()
+      waiting += line
+      bytes += length
+    },
+    flushSync,
+  }
+}
+
+const INFO = 30
+
+/**
+ * A line of level info that each request leaves. It is the line that `logger.info` would write, put together from parts:
+ * 0.3 us instead of the 1.7 us that pino takes, 2.7 us with the trace from the context.
+ * @returns what logs it. Its argument holds the fields as JSON members, each with a comma before it.
+ */
+export function requestLine(logger: Logger, message: string): (members: string) => void {
+  const parts = logger as unknown as Record<symbol, unknown>
+  const { lsCacheSym, chindingsSym, timeSym, streamSym } = pino.symbols
+  const level = (parts[lsCacheSym] as Record<number, string>)[INFO]
+  const bindings = parts[chindingsSym] as string
+  const timestamp = parts[timeSym] as () => string
+  const stream = parts[streamSym] as Pick<Log, 'write'> & Partial<Log>
+  const end = `,"msg":${JSON.stringify(message)}}\n`
+  const write = (stream.writeSoon ?? stream.write).bind(stream)
+  return members => {
+    if (logger.isLevelEnabled('info')) write(level + timestamp() + bindings + members + end)
+  }
+}
+
+const PLAIN = /^[\w.:-]*$/
+
+/** A value of a member. Most are plain, and to see that takes half as long as to stringify them. */
+export function jsonText(text: string): string {
+  return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text)
+}
+
+export interface Stage {
+  /** As the log names it. */
+  name: string
+  stop(): Promise<unknown> | unknown
+}
+
+export interface LifecycleOptions {
+  logger: Logger
+  /** In order: first what lets nothing new in, last what everything else needs. */
+  stages: readonly Stage[]
+  /** Past this many milliseconds the process exits with 1 whatever is left. */
+  hardStopMs?: number
+  /** What asks it to end; unless given SIGTERM and SIGINT. */
+  signals?: readonly NodeJS.Signals[]
+}
+
+export interface Lifecycle {
+  /** Ends the process as a signal does. Asked again it is still the first stop that counts. */
+  stop(reason: string): void
+}
+
+/**
+ * Ends the process in an orderly way on SIGTERM or SIGINT: each stage in turn, then exit 0. A second signal, a stage
+ * that fails, or a stop that takes too long exits with 1. An unhandled rejection drains too, since other requests are
+ * sound; an uncaught exception leaves the process in an unknown state and exits at once.
+ */
+export function manageLifecycle(options: LifecycleOptions): Lifecycle {
+  const { logger, stages, hardStopMs = 30_000, signals = ['SIGTERM', 'SIGINT'] } = options
+  let stopping = false
+  let failed = false
+
+  async function stop(reason: string): Promise<void> {
+    stopping = true
+    logger.info({ reason }, 'stopping')
+    setTimeout(() => {
+      logger.error({ hardStopMs }, 'not stopped in time')
+      process.exit(1)
+    }, hardStopMs).unref()
+    for (const stage of stages) {
+      try {
+        await stage.stop()
+        logger.debug({ stage: stage.name }, 'stopped')
+      } catch (error) {
+        failed = true
+        logger.error({ err: error, stage: stage.name }, 'did not stop cleanly')
+      }
+    }
+    logger.info('stopped')
+    process.exit(failed ? 1 : 0)
+  }
+
+  function onSignal(signal: string): void {
+    if (!stopping) return void stop(signal)
+    logger.error({ reason: signal }, 'stopped at once, without waiting for the rest')
+    process.exit(1)
+  }
+
+  for (const signal of signals) process.on(signal, onSignal)
+  process.on('unhandledRejection', error => {
+    logger.fatal({ err: error }, 'unhandled rejection')
+    failed = true
+    if (!stopping) void stop('unhandled rejection')
+  })
+  process.on('uncaughtException', error => {
+    logger.fatal({ err: error }, 'uncaught exception')
+    process.exit(1)
+  })
+
+  return {
+    stop: reason => {
+      if (!stopping) void stop(reason)
+    },
+  }
 }

@@ -18,6 +18,7 @@ import {
 import { FileMigrationProvider, Migrator } from 'kysely/migration'
 import pg from 'pg'
 import type { Logger } from './logger.ts'
+import type { PoolState } from './metrics.ts'
 import { Code, StatusError, unavailable } from './status.ts'
 import { activeSpanContext, childOf, isSampled, recordSpan } from './telemetry.ts'
 
@@ -50,6 +51,8 @@ export interface Database<Tables> {
   readonly prepare: Prepare
   /** Resolves when a statement went through and back. */
   ping(): Promise<void>
+  /** Of its connections. */
+  poolState(): PoolState
   close(): Promise<void>
 }
 
@@ -85,6 +88,12 @@ export function openDatabase<Tables>(options: DatabaseOptions): Database<Tables>
     ping: async () => {
       await sql`select 1`.execute(db)
     },
+    poolState: () => ({
+      total: pool.totalCount,
+      idle: pool.idleCount,
+      waiting: pool.waitingCount,
+      pipelined: pipelines.reduce((sum, { underWay }) => sum + underWay, 0),
+    }),
     close: async () => {
       await Promise.all([...pipelines.map(pipeline => pipeline.close()), db.destroy()])
     },

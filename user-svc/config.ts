@@ -1,5 +1,13 @@
 import { z } from 'zod'
-import { databaseSettings, listenSettings, port, secret, telemetrySettings, tokenSettings } from '#runtime/env.ts'
+import {
+  databaseSettings,
+  listenSettings,
+  metricsPort,
+  port,
+  secret,
+  telemetrySettings,
+  tokenSettings,
+} from '#runtime/env.ts'
 
 /** What main.ts reads. */
 export const settings = {
@@ -7,6 +15,7 @@ export const settings = {
   ...listenSettings,
   ...tokenSettings,
   USER_SVC_PORT: port().default(50052).describe('Port of user-svc (gRPC)'),
+  USER_SVC_METRICS_PORT: metricsPort(9466),
   AUTH_SVC_ADDRESS: z.string().default('127.0.0.1:50051').describe('Address of auth-svc, for the keys of tokens'),
   PAGE_TOKEN_SECRET: secret().describe('Signs page tokens: 32 bytes in base64, the same for every replica'),
   OTEL_EXPORTER_OTLP_ENDPOINT: telemetrySettings.OTEL_EXPORTER_OTLP_ENDPOINT,

@@ -1,19 +1,22 @@
 import { setTimeout } from 'node:timers/promises'
 import { readContract } from '#runtime/contract.ts'
 import { readSettings } from '#runtime/env.ts'
-import { manageLifecycle } from '#runtime/lifecycle.ts'
-import { createLogger } from '#runtime/logger.ts'
+import { createLogger, manageLifecycle } from '#runtime/logger.ts'
+import { type MetricsServer, serveMetrics } from '#runtime/metrics.ts'
 import { openDatabase } from '#runtime/postgres.ts'
 import { createTokenVerifier } from '#runtime/principal.ts'
 import { startTelemetry } from '#runtime/telemetry.ts'
 import { settings as shape } from './config.ts'
 import { openKeySet } from './key-set.ts'
+import { createUserMetrics } from './metrics.ts'
 import { createUserServer } from './server.ts'
 import { SCHEMA, type Tables } from './tables.ts'
 
 const settings = readSettings(shape)
 const logger = createLogger({ service: 'user-svc', level: settings.LOG_LEVEL })
 const telemetry = startTelemetry({ service: 'user-svc', endpoint: settings.OTEL_EXPORTER_OTLP_ENDPOINT })
+const metrics = createUserMetrics()
+metrics.watch.droppedSpans(telemetry.droppedSpans)
 const database = openDatabase<Tables>({
   url: settings.DATABASE_URL,
   schema: SCHEMA,
@@ -25,6 +28,7 @@ const keySet = openKeySet(settings.AUTH_SVC_ADDRESS, logger)
 const server = createUserServer({
   contract: readContract(new URL('../proto/gen/contract.binpb', import.meta.url)),
   logger,
+  metrics,
   verifier: createTokenVerifier({
     keys: keySet.keys,
     issuer: settings.TOKEN_ISSUER,
@@ -35,6 +39,8 @@ const server = createUserServer({
   pageTokenSecret: settings.PAGE_TOKEN_SECRET,
 })
 
+let metricsServer: MetricsServer | undefined
+
 manageLifecycle({
   logger,
   stages: [
@@ -43,15 +49,25 @@ manageLifecycle({
     { name: 'server', stop: () => server.stop() },
     { name: 'key set', stop: () => keySet.close() },
     { name: 'database', stop: () => database.close() },
+    { name: 'metrics', stop: () => metricsServer?.close() },
     { name: 'telemetry', stop: () => telemetry.shutdown() },
   ],
 })
 
 const address = `${settings.LISTEN_HOST}:${settings.USER_SVC_PORT}`
 try {
+  metricsServer = await serveMetrics({
+    host: settings.LISTEN_HOST,
+    port: settings.USER_SVC_METRICS_PORT,
+    snapshot: metrics.snapshot,
+    logger,
+  })
   const port = await server.listen(address)
   logger.info({ host: settings.LISTEN_HOST, port }, 'listening')
 } catch (error) {
-  logger.fatal({ err: error }, `cannot listen on ${address}; LISTEN_HOST and USER_SVC_PORT say where`)
+  logger.fatal(
+    { err: error },
+    `cannot listen on ${address}; LISTEN_HOST, USER_SVC_PORT and USER_SVC_METRICS_PORT say where`,
+  )
   process.exit(1)
 }

@@ -8,6 +8,7 @@ import type { TokenVerifier } from '#runtime/principal.ts'
 import { createAccountAccess } from './account-access.ts'
 import { createAccountChanges } from './account-changes.ts'
 import { createAccountHandlers } from './account-handlers.ts'
+import type { UserMetrics } from './metrics.ts'
 import { createPageTokens } from './page-token.ts'
 import type { Tables } from './tables.ts'
 import { createUserHandlers } from './user-handlers.ts'
@@ -16,6 +17,7 @@ import { createUserRepository } from './user-repository.ts'
 export interface UserServerOptions {
   contract: FileRegistry
   logger: Logger
+  metrics: UserMetrics
   /** Of access tokens and service tokens. */
   verifier: TokenVerifier
   database: Database<Tables>
@@ -24,13 +26,15 @@ export interface UserServerOptions {
 
 /** user-svc, not yet listening. The database is all that it cannot be ready without. */
 export function createUserServer(options: UserServerOptions): GrpcServer {
-  const { contract, logger, verifier, database } = options
+  const { contract, logger, metrics, verifier, database } = options
   const { db, prepare, ping } = database
   const users = createUserRepository(db, prepare)
+  metrics.watch.pool(database.poolState)
   const server = createGrpcServer({
     contract,
     logger,
     verifier,
+    calls: metrics.rpc,
     dependencies: { postgres: ping },
     mapError: toStatusError,
   })

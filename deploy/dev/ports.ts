@@ -2,13 +2,17 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { SetupError } from './setup-error.ts'
 
-/** @throws with every port that is in use, by the name of its setting. */
-export async function assertPortsFree(ports: Record<string, number>): Promise<void> {
+/**
+ * @param ports by the names of their settings; 0 and undefined are nobody's.
+ * @throws with every port that is in use.
+ */
+export async function assertPortsFree(ports: Record<string, number | undefined>): Promise<void> {
   const taken: string[] = []
-  for (const [setting, port] of Object.entries(ports)) {
+  const fixed = Object.entries(ports).filter(([, port]) => port !== undefined && port !== 0) as [string, number][]
+  for (const [setting, port] of fixed) {
     if (!(await isFree(port))) taken.push(`Port ${port} is in use: choose another with ${setting}`)
   }
-  const twice = Object.entries(ports).filter(([, port], index, all) => all.findIndex(([, p]) => p === port) !== index)
+  const twice = fixed.filter(([, port], index, all) => all.findIndex(([, p]) => p === port) !== index)
   for (const [setting, port] of twice) taken.push(`${setting}: port ${port} is given twice`)
   if (taken.length > 0) throw new SetupError(taken.join('\n'))
 }

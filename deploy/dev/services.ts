@@ -23,6 +23,9 @@ export type ServiceName = 'gateway' | 'auth-svc' | 'user-svc'
 
 export type ServiceEnvironments = Record<ServiceName, Record<string, string>>
 
+/** Of processes beside others of their kind, such as a test's: /metrics stands on any port that is free. */
+export const ANY_METRICS_PORTS = { GATEWAY_METRICS_PORT: '0', AUTH_SVC_METRICS_PORT: '0', USER_SVC_METRICS_PORT: '0' }
+
 export function composeEnvironments(around: Surroundings): ServiceEnvironments {
   const { ports, publicUrl, secrets, administrator } = around
   const all = {

@@ -1,6 +1,6 @@
 import path from 'node:path'
 import { z } from 'zod'
-import { port } from '#runtime/env.ts'
+import { metricsPort, port } from '#runtime/env.ts'
 import { ROOT } from './migrate.ts'
 
 /** What `make up` reads besides the settings of the processes, which it passes on. */
@@ -13,6 +13,9 @@ export const devSettings = {
   GATEWAY_PORT: port().default(3000).describe('Port of the REST API'),
   AUTH_SVC_PORT: port().default(50051).describe('Port of auth-svc (gRPC)'),
   USER_SVC_PORT: port().default(50052).describe('Port of user-svc (gRPC)'),
+  GATEWAY_METRICS_PORT: metricsPort(9464),
+  AUTH_SVC_METRICS_PORT: metricsPort(9465),
+  USER_SVC_METRICS_PORT: metricsPort(9466),
   // Not the usual ones, on which a developer's own servers may run.
   POSTGRES_PORT: port().default(55432).describe('Port of the PostgreSQL that `make up` runs'),
   REDIS_PORT: port().default(56379).describe('Port of the Redis that `make up` runs'),

@@ -55,10 +55,14 @@ async function claim(dataDir: string): Promise<void> {
 async function runSystem(settings: Settings<typeof devSettings>): Promise<number> {
   const { DATA_DIR: dataDir, GATEWAY_PORT, AUTH_SVC_PORT, USER_SVC_PORT, POSTGRES_PORT, REDIS_PORT } = settings
   const hasOwnRedis = settings.REDIS_URL === undefined
+  const { GATEWAY_METRICS_PORT, AUTH_SVC_METRICS_PORT, USER_SVC_METRICS_PORT } = settings
   await assertPortsFree({
     GATEWAY_PORT,
     AUTH_SVC_PORT,
     USER_SVC_PORT,
+    GATEWAY_METRICS_PORT,
+    AUTH_SVC_METRICS_PORT,
+    USER_SVC_METRICS_PORT,
     POSTGRES_PORT,
     ...(hasOwnRedis && { REDIS_PORT }),
   })

@@ -1,6 +1,6 @@
-/** The trace of a request: W3C Trace Context in, the ids in each log line and in the answer, a server span if sampled. */
-import { type Attributes, context, SpanKind } from '@opentelemetry/api'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+/** The trace of a request: W3C Trace Context in, the ids in the answer, a server span if sampled. */
+import { type Attributes, SpanKind } from '@opentelemetry/api'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { acceptTrace, isSampled, type RequestTrace, recordSpan } from '#runtime/telemetry.ts'
 
 declare module 'fastify' {
@@ -27,43 +27,16 @@ export function beginRequestTrace(request: FastifyRequest, reply: FastifyReply, 
   reply.header('traceresponse', request.trace.traceparent)
 }
 
-/** Must be registered before any other hook, so that everything happens within the trace. */
-export function registerRequestTrace(app: FastifyInstance, { sampleRatio }: { sampleRatio: number }): void {
-  app.decorateRequest('trace')
-
-  app.addHook('onRequest', (request, reply, done) => {
-    beginRequestTrace(request, reply, sampleRatio)
-    context.with(request.trace.context, done)
-  })
-
-  app.addHook('onResponse', (request, reply, done) => {
-    endRequestTrace(request, reply)
-    done()
-  })
+/** Records the request's span, if it is sampled. @returns whether it is. */
+export function endRequestTrace(request: FastifyRequest, route: string | undefined, status: number): boolean {
+  if (!isSampled(request.trace.spanContext)) return false
+  recordServerSpan(request, route, status)
+  return true
 }
 
-/** The line of a request in the access log and, if it is sampled, its span. */
-export function endRequestTrace(request: FastifyRequest, reply: FastifyReply): void {
-  const route = routeOf(request)
-  context.with(request.trace.context, () => {
-    request.log.info(
-      {
-        request_id: request.id,
-        method: request.method,
-        route: route ?? 'unmatched',
-        status: reply.statusCode,
-        ms: Math.round(reply.elapsedTime * 100) / 100,
-        ...(request.principal && { user_id: request.principal.userId }),
-      },
-      'request',
-    )
-  })
-  if (isSampled(request.trace.spanContext)) recordServerSpan(request, reply, route)
-}
-
-function recordServerSpan(request: FastifyRequest, reply: FastifyReply, route: string | undefined): void {
+function recordServerSpan(request: FastifyRequest, route: string | undefined, status: number): void {
   const { spanContext, parent, startedAt } = request.trace
-  const attributes = serverAttributes(request, reply.statusCode, route)
+  const attributes = serverAttributes(request, status, route)
   const method = attributes['http.request.method'] === '_OTHER' ? 'HTTP' : request.method
   recordSpan({
     name: route === undefined ? method : `${method} ${route}`,
@@ -72,12 +45,22 @@ function recordServerSpan(request: FastifyRequest, reply: FastifyReply, route: s
     parent,
     startedAt,
     attributes,
-    errorType: reply.statusCode >= 500 ? String(reply.statusCode) : undefined,
+    errorType: status >= 500 ? String(status) : undefined,
   })
 }
 
 // RFC 9110 section 9 and RFC 5789; others could be any in number.
-const KNOWN_METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH'])
+export const KNOWN_METHODS: ReadonlySet<string> = new Set([
+  'GET',
+  'HEAD',
+  'POST',
+  'PUT',
+  'DELETE',
+  'CONNECT',
+  'OPTIONS',
+  'TRACE',
+  'PATCH',
+])
 
 /** Semantic conventions for HTTP spans, "HTTP server". Values of the query are left out: they may be anybody's secret. */
 function serverAttributes(request: FastifyRequest, status: number, route: string | undefined): Attributes {
@@ -101,12 +84,6 @@ function serverAttributes(request: FastifyRequest, status: number, route: string
     'network.protocol.version': raw.httpVersion,
     'user_agent.original': headers['user-agent'],
   }
-}
-
-function routeOf(request: FastifyRequest): string | undefined {
-  // What the router refuses has options without a configuration.
-  const { config, url } = request.routeOptions
-  return config?.template ?? url
 }
 
 /** A header that must stand once: given twice it says nothing reliable. */

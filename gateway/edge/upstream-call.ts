@@ -1,5 +1,6 @@
-import { type Attributes, SpanKind } from '@opentelemetry/api'
+import { type Attributes, type SpanContext, SpanKind } from '@opentelemetry/api'
 import type { FastifyRequest } from 'fastify'
+import type { CallMetrics } from '#runtime/metrics.ts'
 import { Code, StatusError } from '#runtime/status.ts'
 import { childOf, isSampled, recordSpan, type SpanEvent, serverOf, traceHeaders } from '#runtime/telemetry.ts'
 import type { Route } from '../contract/route-table.ts'
@@ -15,11 +16,14 @@ export type UpstreamCall = (
   cancellation: Cancellation,
 ) => Promise<Uint8Array>
 
+/** @param metrics by upstream and method. */
 export function createUpstreamCall(
   transport: Pick<Transport, 'unary' | 'address'>,
-  { name, rpcPath }: Pick<Route, 'name' | 'rpcPath'>,
+  { name, rpcPath, upstream }: Pick<Route, 'name' | 'rpcPath' | 'upstream'>,
+  metrics: CallMetrics,
 ): UpstreamCall {
   const server = serverOf(transport.address)
+  const calls = metrics.of(upstream, name)
 
   async function callInSpan(
     ...[request, message, deadline, cancellation]: Parameters<UpstreamCall>
@@ -30,13 +34,15 @@ export function createUpstreamCall(
     const { traceparent } = traceHeaders(spanContext)
     const metadata = callMetadata(request, traceparent)
     const attempts = new Attempts()
-    let code = Code.OK
     try {
-      return await transport.unary(rpcPath, message, metadata, deadline, cancellation, attempts)
+      const response = await transport.unary(rpcPath, message, metadata, deadline, cancellation, attempts)
+      note(request, Code.OK, startedAt, spanContext)
+      return response
     } catch (error) {
-      code = error instanceof StatusError ? error.code : Code.UNKNOWN
+      note(request, codeOf(error), startedAt, spanContext)
       throw error
     } finally {
+      const code = request.rpcCode ?? Code.UNKNOWN
       recordSpan({
         name,
         kind: SpanKind.CLIENT,
@@ -56,10 +62,28 @@ export function createUpstreamCall(
     }
   }
 
-  return (request, message, deadline, cancellation) =>
-    isSampled(request.trace.spanContext)
-      ? callInSpan(request, message, deadline, cancellation)
-      : transport.unary(rpcPath, message, callMetadata(request, request.trace.traceparent), deadline, cancellation)
+  function note(request: FastifyRequest, code: Code, startedAt: number, recorded?: SpanContext): void {
+    request.rpcCode = code
+    calls.record(code, (performance.now() - startedAt) / 1000, recorded)
+  }
+
+  return async (request, message, deadline, cancellation) => {
+    if (isSampled(request.trace.spanContext)) return callInSpan(request, message, deadline, cancellation)
+    const startedAt = performance.now()
+    const metadata = callMetadata(request, request.trace.traceparent)
+    try {
+      const response = await transport.unary(rpcPath, message, metadata, deadline, cancellation)
+      note(request, Code.OK, startedAt)
+      return response
+    } catch (error) {
+      note(request, codeOf(error), startedAt)
+      throw error
+    }
+  }
+}
+
+function codeOf(error: unknown): Code {
+  return error instanceof StatusError ? error.code : Code.UNKNOWN
 }
 
 /** The tries of a call: of the last one the server, of each that failed an event. */

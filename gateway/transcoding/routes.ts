@@ -7,6 +7,7 @@ import type {} from '@fastify/cookie'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import type { Revocation } from '#proto/edge/v1/revocation.ts'
 import { cookieOf, SameSite } from '#runtime/contract.ts'
+import type { CallMetrics } from '#runtime/metrics.ts'
 import type { UserPrincipal } from '#runtime/principal.ts'
 import type { PathTemplate } from '../contract/path-template.ts'
 import type { Route } from '../contract/route-table.ts'
@@ -33,6 +34,7 @@ export interface RoutesOptions {
   readonly transportOf: (upstream: string) => Transport
   /** Milliseconds for a method without a timeout of its own. */
   readonly defaultTimeoutOf: (upstream: string) => number
+  readonly rpcMetrics: CallMetrics
   readonly limitsOf: (route: Route) => RouteLimits
   readonly authenticate: AuthenticateByPolicy
   /** What an answer revokes, to be known here at once. */
@@ -49,7 +51,7 @@ function registerRoute(app: FastifyInstance, route: Route, options: RoutesOption
   const { policy, template } = route
   const limits = options.limitsOf(route)
   const codec = options.codecFor(route)
-  const call = createUpstreamCall(options.transportOf(route.upstream), route)
+  const call = createUpstreamCall(options.transportOf(route.upstream), route, options.rpcMetrics)
   const timeoutMs = policy.timeout ? durationMs(policy.timeout) : options.defaultTimeoutOf(route.upstream)
   const authenticate = options.authenticate(policy)
   const successStatus = policy.successStatus || 200

@@ -21,6 +21,7 @@ import {
 import { createRedis } from '#runtime/redis.ts'
 import { fromGrpcError } from '#runtime/status.ts'
 import { settings as shape } from '../../auth-svc/config.ts'
+import { createAuthMetrics } from '../../auth-svc/metrics.ts'
 import { type AuthServer, type AuthSettings, createAuthServer } from '../../auth-svc/server.ts'
 import { SCHEMA, type Tables } from '../../auth-svc/tables.ts'
 import { openTestDatabase } from '../support/test-database.ts'
@@ -84,7 +85,15 @@ export async function startAuthSystem(t: Test, options: AuthSystemOptions = {}):
   const redis = createRedis(redisUrl, silent)
   const userSvc = await startUserSvcPeer(t, { issuer: settings.TOKEN_ISSUER })
   const users = createClient(AccountServiceClient, userSvc.address)
-  const server = await createAuthServer({ contract, logger, database, redis, users, settings })
+  const server = await createAuthServer({
+    contract,
+    logger,
+    metrics: createAuthMetrics(),
+    database,
+    redis,
+    users,
+    settings,
+  })
   const address = `127.0.0.1:${await server.grpc.listen('127.0.0.1:0')}`
   userSvc.trust(address)
   const background = options.background ? await server.startBackground() : undefined

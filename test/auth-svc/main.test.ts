@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { createRedis } from '#runtime/redis.ts'
 import { type Child, startChild } from '../../deploy/dev/child.ts'
-import { serviceCommand } from '../../deploy/dev/services.ts'
+import { ANY_METRICS_PORTS, serviceCommand } from '../../deploy/dev/services.ts'
 import { openTestDatabase } from '../support/test-database.ts'
 import { openTestPort } from '../support/test-port.ts'
 import { startTestRedis } from '../support/test-redis.ts'
@@ -19,6 +19,7 @@ const secrets = { PASSWORD_PEPPER: secret(), REFRESH_TOKEN_SECRET: secret(), SIG
 async function start(t: Test, changes: Record<string, string> = {}): Promise<Child> {
   const env = {
     ...process.env,
+    ...ANY_METRICS_PORTS,
     DATABASE_URL: authUrl,
     REDIS_URL: server.url,
     AUTH_SVC_PORT: String(await openTestPort()),

@@ -7,6 +7,7 @@ import type { User } from '#proto/user/v1/user.ts'
 import { readContract } from '#runtime/contract.ts'
 import { callUnary, createClient } from '#runtime/grpc-client.ts'
 import { createGrpcServer, type GrpcServer } from '#runtime/grpc-server.ts'
+import { createMetrics, watchRpc } from '#runtime/metrics.ts'
 import { createRemoteKeySet, createTokenVerifier } from '#runtime/principal.ts'
 import { Code, notFound, StatusError } from '#runtime/status.ts'
 import { logger } from './silent-logger.ts'
@@ -45,6 +46,7 @@ export async function startUserSvcPeer(t: Test, { issuer }: { issuer: string }):
       contract,
       logger,
       verifier: createTokenVerifier({ keys, issuer, audience: 'none', acceptService: true }),
+      calls: watchRpc(createMetrics()),
       dependencies: {},
     })
     server.add<AccountServiceServer>('user.v1.AccountService', AccountServiceService, {

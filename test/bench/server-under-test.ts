@@ -3,7 +3,7 @@ import { truncateSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import getPort from 'get-port'
 import { waitUntilReady } from '../../deploy/dev/readiness.ts'
-import { serviceCommand } from '../../deploy/dev/services.ts'
+import { ANY_METRICS_PORTS, serviceCommand } from '../../deploy/dev/services.ts'
 import { until } from '../support/until.ts'
 import { BENCH_DIRECTORY } from './directory.ts'
 import { writeBenchGatewayFile } from './gateway-file.ts'
@@ -42,6 +42,7 @@ export async function startGateway(name: string, options: GatewayOptions): Promi
       args: [...(options.nodeArgs ?? []), ...args],
       env: {
         ...options.env,
+        ...ANY_METRICS_PORTS,
         GATEWAY_PORT: String(port),
         GATEWAY_CONFIG: config,
         AUTH_SVC_ADDRESS: options.authSvcAddress,

@@ -8,7 +8,7 @@ import path from 'node:path'
 import getPort from 'get-port'
 import { LoginRequest, LoginResponse, SignUpRequest, Tokens } from '#proto/auth/v1/auth.ts'
 import { grantDatabase, withClient } from '../../deploy/dev/provision.ts'
-import { composeEnvironments, serviceCommand, waitForService } from '../../deploy/dev/services.ts'
+import { ANY_METRICS_PORTS, composeEnvironments, serviceCommand, waitForService } from '../../deploy/dev/services.ts'
 import { createHttp2Transport } from '../../gateway/upstream/http2/transport.ts'
 import type { Transport } from '../../gateway/upstream/transport.ts'
 import { startStores, TEMPLATE_DATABASE, urlsOf } from '../support/stores.ts'
@@ -73,7 +73,7 @@ export async function startServiceSystem(options: ServiceSystemOptions): Promise
 
   /** Its log goes to a file: it costs what a log costs, and this process nothing. */
   async function start(name: 'auth-svc' | 'user-svc') {
-    const env = { ...process.env, ...marks, ...environments[name], ...options.env }
+    const env = { ...process.env, ...marks, ...ANY_METRICS_PORTS, ...environments[name], ...options.env }
     const { command, args } = serviceCommand(name)
     const log = await open(path.join(stores.directory, `${name}.log`), 'a')
     // A session of its own, as under any supervisor: Linux shares the processor out by sessions first.

@@ -107,7 +107,7 @@ t.test('the system starts, keeps its data, and leaves nothing behind', async t =
     const pids = await installation.pids()
     process.kill(pids['user-svc'] ?? 0, 'SIGKILL')
     t.equal(await up.exitCode, 1)
-    t.match(up.output, /user-svc ended unexpectedly with SIGKILL\. Its last lines:\n {2}.*listening/)
+    t.match(up.output, /user-svc ended unexpectedly with SIGKILL\. Its last lines:\n(?: {2}.*\n)*? {2}.*listening/)
     t.strictSame(await leftovers(installation, pids), [])
   })
 

@@ -10,6 +10,7 @@ import { buildApp } from '../../gateway/app.ts'
 import { buildRouteTable } from '../../gateway/contract/route-table.ts'
 import { createLocalBuckets } from '../../gateway/edge/limits/local-buckets.ts'
 import { createRevocationSet } from '../../gateway/edge/revocations.ts'
+import { createGatewayMetrics } from '../../gateway/metrics.ts'
 import { createHttp2Transport } from '../../gateway/upstream/http2/transport.ts'
 import { buildContract } from '../support/contract.ts'
 import { type Answerer, startUpstream } from '../support/echo-upstream.ts'
@@ -100,6 +101,7 @@ async function startGateway(t: Test, answer: Answerer = echo) {
   const logger = pino({ level: 'info' }, { write: (line: string) => void state.lines.push(JSON.parse(line)) })
   const app = await buildApp({
     logger,
+    metrics: createGatewayMetrics(),
     routes: buildRouteTable([{ service, upstream: 'shop' }]),
     transcoding: {
       codecFor: route => createAgreeingCodec(route, contract as FileRegistry),

@@ -5,12 +5,14 @@ import { AccountServiceClient, type AccountServiceServer, AccountServiceService 
 import { readContract } from '#runtime/contract.ts'
 import { callServerStream, callUnary, createClient } from '#runtime/grpc-client.ts'
 import { createGrpcServer } from '#runtime/grpc-server.ts'
+import { createMetrics, watchRpc } from '#runtime/metrics.ts'
 import { Code, notFound } from '#runtime/status.ts'
 
 const server = createGrpcServer({
   contract: readContract(new URL('../../proto/gen/contract.binpb', import.meta.url)),
   logger: pino({ level: 'silent' }),
   verifier: { verify: async () => ({ kind: 'service', service: 'test' }) },
+  calls: watchRpc(createMetrics()),
   dependencies: {},
 })
 server.add<AccountServiceServer>('user.v1.AccountService', AccountServiceService, {

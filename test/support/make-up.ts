@@ -4,6 +4,7 @@ import path from 'node:path'
 import { execaNode } from 'execa'
 import type { Test } from 'tap'
 import { ROOT } from '../../deploy/dev/migrate.ts'
+import { ANY_METRICS_PORTS } from '../../deploy/dev/services.ts'
 import { runStores } from './run-stores.ts'
 import { openTestPort } from './test-port.ts'
 
@@ -32,7 +33,7 @@ export async function createInstallation(t: Test): Promise<Installation> {
   const names = ['GATEWAY_PORT', 'AUTH_SVC_PORT', 'USER_SVC_PORT', 'POSTGRES_PORT', 'REDIS_PORT']
   const ports: Record<string, string> = {}
   for (const name of names) ports[name] = String(await openTestPort())
-  const env = { DATA_DIR: dataDir, DRAIN_DELAY_MS: '50', ...ports }
+  const env = { DATA_DIR: dataDir, DRAIN_DELAY_MS: '50', ...ANY_METRICS_PORTS, ...ports }
 
   return {
     dataDir,

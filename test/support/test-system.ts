@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import type { Test } from 'tap'
 import { parse, stringify } from 'yaml'
-import { composeEnvironments, type ServiceName } from '../../deploy/dev/services.ts'
+import { ANY_METRICS_PORTS, composeEnvironments, type ServiceName } from '../../deploy/dev/services.ts'
 import type { DatabaseUrls } from './stores.ts'
 import { openTestDatabase } from './test-database.ts'
 import { openTestPort } from './test-port.ts'
@@ -78,7 +78,7 @@ export async function startSystem(t: Test, options: TestSystemOptions = {}): Pro
   const gatewayConfig = options.limits === undefined && { GATEWAY_CONFIG: await writeRoomyConfig(t) }
   const processes: TestProcess[] = []
   async function start(name: ServiceName, changes: Record<string, string> = {}): Promise<TestProcess> {
-    const defaults = { LOG_LEVEL: 'info', BCRYPT_COST: '10', DRAIN_DELAY_MS: '50' }
+    const defaults = { LOG_LEVEL: 'info', BCRYPT_COST: '10', DRAIN_DELAY_MS: '50', ...ANY_METRICS_PORTS }
     const process = await startTestProcess(name, {
       ...defaults,
       ...environments[name],

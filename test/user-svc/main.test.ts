@@ -25,7 +25,12 @@ async function startProcess(t: Test, settings: Record<string, string>) {
     name: 'user-svc',
     command: process.execPath,
     args: [MAIN],
-    env: { TOKEN_ISSUER: issuer, PAGE_TOKEN_SECRET: randomBytes(32).toString('base64'), ...settings },
+    env: {
+      TOKEN_ISSUER: issuer,
+      PAGE_TOKEN_SECRET: randomBytes(32).toString('base64'),
+      USER_SVC_METRICS_PORT: '0',
+      ...settings,
+    },
   })
   t.teardown(() => child.stop())
   return child

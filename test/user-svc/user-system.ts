@@ -8,6 +8,7 @@ import { readContract } from '#runtime/contract.ts'
 import { callUnary, createClient } from '#runtime/grpc-client.ts'
 import { type Database, openDatabase } from '#runtime/postgres.ts'
 import { createTokenVerifier, type Role } from '#runtime/principal.ts'
+import { createUserMetrics } from '../../user-svc/metrics.ts'
 import { createUserServer } from '../../user-svc/server.ts'
 import { SCHEMA, type Tables } from '../../user-svc/tables.ts'
 import { openTestDatabase } from '../support/test-database.ts'
@@ -36,7 +37,14 @@ export async function startUserSystem(t: Test, { poolSize = 10 } = {}): Promise<
   const database = await openUserDatabase(t, { poolSize })
   const mint = createTokenMint({ issuer, audience })
   const verifier = createTokenVerifier({ keys: mint.keys, issuer, audience, acceptService: true })
-  const server = createUserServer({ contract, logger, verifier, database, pageTokenSecret: randomBytes(32) })
+  const server = createUserServer({
+    contract,
+    logger,
+    metrics: createUserMetrics(),
+    verifier,
+    database,
+    pageTokenSecret: randomBytes(32),
+  })
   const address = `127.0.0.1:${await server.listen('127.0.0.1:0')}`
   const users = createClient(UserServiceClient, address)
   const accounts = createClient(AccountServiceClient, address)

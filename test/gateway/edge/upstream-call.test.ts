@@ -3,6 +3,7 @@ import t from 'tap'
 import { Code, StatusError, unavailable } from '#runtime/status.ts'
 import { acceptTrace, startTelemetry } from '#runtime/telemetry.ts'
 import { createUpstreamCall } from '../../../gateway/edge/upstream-call.ts'
+import { createGatewayMetrics } from '../../../gateway/metrics.ts'
 import type { Transport } from '../../../gateway/upstream/transport.ts'
 import { startOtlpReceiver } from '../../support/otlp-receiver.ts'
 
@@ -10,6 +11,7 @@ const receiver = await startOtlpReceiver(t)
 const telemetry = startTelemetry({ service: 'test', endpoint: receiver.url, exportDelayMs: 10 })
 t.teardown(() => telemetry.shutdown())
 
+const metrics = createGatewayMetrics()
 const route = { name: 'x.v1.S/M', rpcPath: '/x.v1.S/M', upstream: 'x' }
 
 function requestOf(sampleRatio: number) {
@@ -27,9 +29,12 @@ async function call(request: FastifyRequest, unary: Transport['unary']) {
       return unary(...args)
     },
   }
-  await createUpstreamCall(transport, route)(request, new Uint8Array(), Date.now() + 1000, undefined as never).catch(
-    () => {},
-  )
+  await createUpstreamCall(transport, route, metrics.rpc)(
+    request,
+    new Uint8Array(),
+    Date.now() + 1000,
+    undefined as never,
+  ).catch(() => {})
   return sent
 }
 

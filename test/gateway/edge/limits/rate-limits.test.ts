@@ -11,6 +11,7 @@ import { buildRouteTable } from '../../../../gateway/contract/route-table.ts'
 import { limitsSchema } from '../../../../gateway/edge/limits/limit-classes.ts'
 import { createLocalBuckets } from '../../../../gateway/edge/limits/local-buckets.ts'
 import { createRevocationSet } from '../../../../gateway/edge/revocations.ts'
+import { createGatewayMetrics } from '../../../../gateway/metrics.ts'
 import { createReferenceCodec } from '../../../../gateway/transcoding/reference-codec.ts'
 import { createGrpcJsTransport } from '../../../../gateway/upstream/grpc-js-transport.ts'
 import { buildContract } from '../../../support/contract.ts'
@@ -69,6 +70,7 @@ async function startGateway(t: Test, { trustedProxies = [] }: { trustedProxies?:
   const clock = { us: 0 }
   const decisions: string[] = []
   const app = await buildApp({
+    metrics: createGatewayMetrics(),
     logger: pino({ level: 'silent' }),
     routes: buildRouteTable([{ service, upstream: 'x' }]),
     transcoding: {

@@ -1,0 +1,105 @@
+/**
+ * The metrics of the gateway, each by its name and what it says. Whoever has something to tell gets a handle of here,
+ * and knows nothing of a registry. docs/metrics.md lists them all.
+ */
+import { type CallMetrics, codeText, createMetrics, type Snapshot, watchDroppedSpans } from '#runtime/metrics.ts'
+
+export interface GatewayMetrics {
+  /** By method and route. */
+  readonly http: CallMetrics
+  /** Calls to upstreams, by upstream and method. */
+  readonly rpc: CallMetrics
+  /**
+   * Counts a decision of a rate limit.
+   * @param outcome such as `admitted`; each has a series of its own.
+   */
+  readonly rateLimited: (limitClass: string, outcome: string) => void
+  readonly tokenCache: TokenCacheMetrics
+  /** Counts requests that were turned away to keep the others served. */
+  readonly shed: (reason: string) => void
+  /** What is asked at each scrape. To be given once each, at boot. */
+  readonly watch: {
+    readonly requestsInFlight: (read: () => number) => void
+    /** Seconds; may be infinite. */
+    readonly revocationLag: (read: () => number) => void
+    readonly revocationEntries: (read: () => number) => void
+    readonly tokenCacheEntries: (read: () => number) => void
+    /** Whether limits are kept by this process alone, because Redis is away. */
+    readonly rateLimitFallback: (read: () => boolean) => void
+    readonly droppedSpans: (read: () => number) => void
+  }
+  snapshot(): Promise<Snapshot>
+}
+
+export interface TokenCacheMetrics {
+  hit(): void
+  miss(): void
+}
+
+export function createGatewayMetrics(): GatewayMetrics {
+  const metrics = createMetrics()
+  const decisions = metrics.counter({
+    name: 'rate_limit_decisions_total',
+    help: 'Requests that a rate limit let pass or turned away, by its class',
+    labels: ['class', 'outcome'],
+  })
+  const lookups = metrics.counter({
+    name: 'token_cache_lookups_total',
+    help: 'Access tokens looked for among the verified ones: hit, or miss and verified by their signature',
+    labels: ['result'],
+  })
+  const sheds = metrics.counter({
+    name: 'http_requests_shed_total',
+    help: 'Requests turned away to keep the others served, by the reason',
+    labels: ['reason'],
+  })
+  const [hits, misses] = [lookups.of('hit'), lookups.of('miss')]
+
+  return {
+    http: metrics.calls({
+      counter: { name: 'http_requests_total', help: 'Requests answered' },
+      histogram: {
+        name: 'http_request_duration_seconds',
+        help: 'Time from the head of a request to the end of its answer',
+      },
+      labels: ['method', 'route'],
+      resultLabel: 'status_code',
+      resultText: String,
+    }),
+    rpc: metrics.calls({
+      counter: { name: 'rpc_client_requests_total', help: 'Calls to upstreams' },
+      histogram: { name: 'rpc_client_request_duration_seconds', help: 'Time that a call to an upstream took' },
+      labels: ['upstream', 'method'],
+      resultLabel: 'code',
+      resultText: codeText,
+    }),
+    rateLimited: (limitClass, outcome) => decisions.of(limitClass, outcome).inc(),
+    tokenCache: { hit: () => hits.inc(), miss: () => misses.inc() },
+    shed: reason => sheds.of(reason).inc(),
+    watch: {
+      requestsInFlight: read =>
+        metrics.gauge({ name: 'http_requests_in_flight', help: 'Requests that are not answered yet' }, read),
+      revocationLag: read =>
+        metrics.gauge(
+          {
+            name: 'revocation_lag_seconds',
+            help: 'Time since the revocations were last known to be complete; past 30 s tokens are refused',
+            aggregator: 'max',
+          },
+          // Not known at all yet is as old as the process.
+          () => Math.min(read(), performance.now() / 1000),
+        ),
+      revocationEntries: read =>
+        metrics.gauge({ name: 'revocation_entries', help: 'Revocations in memory', aggregator: 'max' }, read),
+      tokenCacheEntries: read =>
+        metrics.gauge({ name: 'token_cache_entries', help: 'Verified access tokens in memory' }, read),
+      rateLimitFallback: read =>
+        metrics.gauge(
+          { name: 'rate_limit_fallback', help: 'Processes that keep limits by themselves, because Redis is away' },
+          () => Number(read()),
+        ),
+      droppedSpans: read => watchDroppedSpans(metrics, read),
+    },
+    snapshot: () => metrics.snapshot(),
+  }
+}
