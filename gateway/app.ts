@@ -19,6 +19,7 @@ import type { Route } from './contract/route-table.ts'
 import { registerDrain } from './drain.ts'
 import { createAccessLog } from './edge/access-log.ts'
 import { type AuthenticationOptions, createAuthentication } from './edge/authentication.ts'
+import { createErrorSampler } from './edge/error-sampling.ts'
 import { type RateLimitOptions, registerRateLimits } from './edge/limits/rate-limits.ts'
 import { createRequestRecords } from './edge/request-records.ts'
 import { registerSecurityHeaders } from './edge/security-headers.ts'
@@ -43,6 +44,7 @@ export interface AppOptions {
   readonly trustedProxies: readonly string[]
   readonly bodyLimit: number
   readonly sampleRatio: number
+  readonly errorSampleRatio: number
   readonly healthChecks: readonly HealthCheck[]
   readonly isStopping: () => boolean
   /** False tells balancers to turn elsewhere. */
@@ -55,6 +57,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { logger, metrics, routes, authentication, publicUrl, corsOrigins } = options
   const records = createRequestRecords({
     sampleRatio: options.sampleRatio,
+    sampleError: createErrorSampler(options.errorSampleRatio),
     accessLog: createAccessLog(logger),
     metrics: metrics.http,
   })

@@ -125,6 +125,7 @@ export async function createGateway(
     trustedProxies: settings.TRUSTED_PROXIES,
     bodyLimit: settings.BODY_LIMIT,
     sampleRatio: settings.TRACE_SAMPLE_RATIO,
+    errorSampleRatio: settings.TRACE_ERROR_SAMPLE_RATIO,
     healthChecks,
     isStopping: () => isStopping,
     isReady: () => !isStopping || isStopHidden,

@@ -103,4 +103,12 @@ export const telemetrySettings = {
     .max(1)
     .default(0.01)
     .describe('Share of requests whose spans are recorded, decided at the edge'),
+  TRACE_ERROR_SAMPLE_RATIO: z.coerce
+    .number()
+    .min(0)
+    .max(1)
+    .default(1)
+    .describe(
+      'Share of the other requests that have a span at the gateway after all when they end with 5xx; ten a second at most',
+    ),
 }

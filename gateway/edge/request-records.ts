@@ -34,6 +34,8 @@ interface RouteRecord {
 
 export interface RequestRecordsOptions {
   readonly sampleRatio: number
+  /** Whether a failed request that is not sampled has a span after all. */
+  readonly sampleError: () => boolean
   readonly accessLog: AccessLog
   /** By method and route. */
   readonly metrics: CallMetrics
@@ -59,7 +61,8 @@ type Answer = ServerResponse & { [REPLY]?: FastifyReply }
 
 const CLIENT_CLOSED_REQUEST = 499
 
-export function createRequestRecords({ sampleRatio, accessLog, metrics }: RequestRecordsOptions): RequestRecords {
+export function createRequestRecords(options: RequestRecordsOptions): RequestRecords {
+  const { sampleRatio, sampleError, accessLog, metrics } = options
   let inFlight = 0
 
   function recordOf(route: string | undefined, methods: Iterable<string>): RouteRecord {
@@ -87,7 +90,7 @@ export function createRequestRecords({ sampleRatio, accessLog, metrics }: Reques
     const record = request.routeOptions.config?.record ?? unmatched
     const status = this.headersSent ? reply.statusCode : CLIENT_CLOSED_REQUEST
     accessLog(request, reply, record.json, status, this.writableFinished)
-    const isRecorded = endRequestTrace(request, record.route, status)
+    const isRecorded = endRequestTrace(request, record.route, status, sampleError)
     const calls = record.calls.get(request.method) ?? other
     calls.record(status, reply.elapsedTime / 1000, isRecorded ? request.trace.spanContext : undefined)
   }

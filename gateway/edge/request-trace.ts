@@ -1,7 +1,8 @@
 /** The trace of a request: W3C Trace Context in, the ids in the answer, a server span if sampled. */
 import { type Attributes, SpanKind } from '@opentelemetry/api'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { acceptTrace, isSampled, type RequestTrace, recordSpan } from '#runtime/telemetry.ts'
+import { Code } from '#runtime/status.ts'
+import { acceptTrace, isSampled, type RequestTrace, recordSpan, type SpanEvent } from '#runtime/telemetry.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -27,11 +28,19 @@ export function beginRequestTrace(request: FastifyRequest, reply: FastifyReply, 
   reply.header('traceresponse', request.trace.traceparent)
 }
 
-/** Records the request's span, if it is sampled. @returns whether it is. */
-export function endRequestTrace(request: FastifyRequest, route: string | undefined, status: number): boolean {
-  if (!isSampled(request.trace.spanContext)) return false
-  recordServerSpan(request, route, status)
-  return true
+/**
+ * Records the request's span, if it is sampled or failed and is chosen for that.
+ * @returns whether it was recorded.
+ */
+export function endRequestTrace(
+  request: FastifyRequest,
+  route: string | undefined,
+  status: number,
+  sampleError: () => boolean,
+): boolean {
+  const isRecorded = isSampled(request.trace.spanContext) || (status >= 500 && sampleError())
+  if (isRecorded) recordServerSpan(request, route, status)
+  return isRecorded
 }
 
 function recordServerSpan(request: FastifyRequest, route: string | undefined, status: number): void {
@@ -46,7 +55,14 @@ function recordServerSpan(request: FastifyRequest, route: string | undefined, st
     startedAt,
     attributes,
     errorType: status >= 500 ? String(status) : undefined,
+    events: status >= 500 ? upstreamFailure(request) : [],
   })
+}
+
+/** The call's own span tells more, where there is one. */
+function upstreamFailure({ rpcCode }: FastifyRequest): SpanEvent[] {
+  if (rpcCode === undefined || rpcCode === Code.OK) return []
+  return [{ name: 'upstream failed', at: performance.now(), attributes: { 'rpc.status_code': Code[rpcCode] } }]
 }
 
 // RFC 9110 section 9 and RFC 5789; others could be any in number.

@@ -13,7 +13,8 @@ const headers = { traceparent: `00-${client.traceId}-${client.spanId}-00`, trace
 /** Some requests, each of another kind, and what a collector got of them when all processes had ended. */
 async function trace(sampleRatio: string) {
   const receiver = await startOtlpReceiver(t)
-  const env = { TRACE_SAMPLE_RATIO: sampleRatio, OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url }
+  const ratios = { TRACE_SAMPLE_RATIO: sampleRatio, TRACE_ERROR_SAMPLE_RATIO: sampleRatio }
+  const env = { ...ratios, OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url }
   const system = await startSystem(t, { env })
   const body = { email: someEmail(), password: PASSWORD, name: 'Ada', tokenDelivery: 'body' }
   const signUp = await request('POST', `${system.url}/v1/auth/signup`, { body, headers })

@@ -124,6 +124,7 @@ async function startGateway(t: Test, answer: Answerer = echo) {
     trustedProxies: [],
     bodyLimit: 10_000,
     sampleRatio: 0,
+    errorSampleRatio: 0,
     healthChecks: [],
     isStopping: () => false,
     isReady: () => true,

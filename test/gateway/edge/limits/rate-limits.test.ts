@@ -95,6 +95,7 @@ async function startGateway(t: Test, { trustedProxies = [] }: { trustedProxies?:
     trustedProxies,
     bodyLimit: 10_000,
     sampleRatio: 0,
+    errorSampleRatio: 0,
     healthChecks: [],
     isStopping: () => false,
     isReady: () => true,
