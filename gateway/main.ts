@@ -4,6 +4,7 @@ import { createLogger, manageLifecycle } from '#runtime/logger.ts'
 import { serveMetrics } from '#runtime/metrics.ts'
 import { settings as shape } from './config.ts'
 import { createGateway } from './gateway.ts'
+import { answerMetrics, collectFromWorkers, QUESTION } from './worker-metrics.ts'
 import { ORDERS, superviseWorkers } from './workers.ts'
 
 /** Milliseconds in which a worker's own 30 s are over. */
@@ -34,8 +35,18 @@ async function work(): Promise<void> {
   // A terminal sends SIGINT and SIGHUP to each process; what they mean here is the primary's to say.
   process.on('SIGINT', () => {})
   process.on('SIGHUP', () => {})
-  const lifecycle = manageLifecycle({ logger, stages: gateway.stages, signals: ['SIGTERM'] })
+  async function tellMetrics(question: unknown): Promise<void> {
+    const answer = await answerMetrics(question, gateway.metrics.snapshot)
+    if (answer !== undefined && process.connected) process.send?.(answer)
+  }
+  const lifecycle = manageLifecycle({
+    logger,
+    // What it has counted since the primary last asked.
+    stages: [...gateway.stages, { name: 'metrics', stop: () => tellMetrics(QUESTION) }],
+    signals: ['SIGTERM'],
+  })
   process.on('message', order => {
+    void tellMetrics(order)
     if (order === ORDERS.stop) lifecycle.stop('the gateway stops')
     if (order === ORDERS.leave) {
       gateway.hideStop()
@@ -49,9 +60,14 @@ async function work(): Promise<void> {
 async function supervise(count: number): Promise<void> {
   cluster.setupPrimary({ exec: import.meta.filename })
   const workers = superviseWorkers({ count, fork: () => cluster.fork(), logger })
+  const snapshot = collectFromWorkers(watch => cluster.on('fork', watch))
+  const metricsServer = await serveMetrics({ ...metricsAddress, snapshot, logger })
   manageLifecycle({
     logger,
-    stages: [{ name: 'workers', stop: () => workers.stop() }],
+    stages: [
+      { name: 'workers', stop: () => workers.stop() },
+      { name: 'metrics', stop: () => metricsServer?.close() },
+    ],
     hardStopMs: WORKERS_HARD_STOP_MS,
   })
   process.on('SIGHUP', () => workers.roll().catch(error => logger.error({ err: error }, 'the roll was given up')))

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { request, signUp, whoAmI } from '../support/rest-client.ts'
+import { samplesOf, scrape } from '../support/scrape.ts'
 import type { LogEntry, TestProcess } from '../support/test-process.ts'
 import { startSystem } from '../support/test-system.ts'
 import { until } from '../support/until.ts'
@@ -85,6 +86,21 @@ t.test('a worker that dies is replaced', async t => {
     count => count === 5,
   )
   t.equal((await whoAmI(system.url, accessToken)).status, 200)
+})
+
+t.test('the metrics are those of all workers, and what one counted stays counted when it goes', async t => {
+  const counted = async () =>
+    samplesOf(await scrape(gateway), 'http_requests_total', { route: '/v1/users/me', status_code: '200' })
+  const sum = async () => (await counted()).reduce((all, { value }) => all + value, 0)
+  const before = await sum()
+  t.equal((await counted()).length, 1, 'one series for all workers')
+  for (let request = 0; request < 10; request++) await whoAmI(system.url, accessToken)
+  await until(sum, all => all === before + 10)
+  const now = new Date().toISOString()
+  const rolled = gateway.entry(({ msg, time }) => msg === 'rolled the workers' && String(time) > now)
+  gateway.signal('SIGHUP')
+  await rolled
+  t.equal(await sum(), before + 10)
 })
 
 t.test('told to stop it answers what is in flight, and ends all its workers', async t => {
