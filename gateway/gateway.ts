@@ -71,10 +71,12 @@ export async function createGateway(
     maxSilentMs: settings.REVOCATION_SILENCE_LIMIT_S * 1000,
     set: revocations,
     logger,
+    onApplied: metrics.revocationApplied,
   })
 
   metrics.watch.revocationEntries(() => revocations.size)
   metrics.watch.revocationLag(() => follower.blindFor() / 1000)
+  metrics.watch.revocationSilence(() => follower.silentFor() / 1000)
   const buckets = createSharedBuckets({ redisUrl: settings.REDIS_URL, logger })
   metrics.watch.rateLimitFallback(() => buckets.isLocal)
 

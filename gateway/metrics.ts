@@ -14,6 +14,8 @@ export interface GatewayMetrics {
    * @param outcome such as `admitted`; each has a series of its own.
    */
   readonly rateLimited: (limitClass: string, outcome: string) => void
+  /** Takes note of a revocation from the stream: milliseconds from its writing until it held here. */
+  readonly revocationApplied: (lagMs: number) => void
   readonly tokenCache: TokenCacheMetrics
   /** Counts requests that were turned away to keep the others served. */
   readonly shed: (reason: string) => void
@@ -22,6 +24,8 @@ export interface GatewayMetrics {
     readonly requestsInFlight: (read: () => number) => void
     /** Seconds; may be infinite. */
     readonly revocationLag: (read: () => number) => void
+    /** Seconds; may be infinite. */
+    readonly revocationSilence: (read: () => number) => void
     readonly revocationEntries: (read: () => number) => void
     readonly tokenCacheEntries: (read: () => number) => void
     /** Whether limits are kept by this process alone, because Redis is away. */
@@ -53,6 +57,15 @@ export function createGatewayMetrics(): GatewayMetrics {
     help: 'Requests turned away to keep the others served, by the reason',
     labels: ['reason'],
   })
+  let appliedLagMs = 0
+  metrics.gauge(
+    {
+      name: 'revocation_applied_lag_seconds',
+      help: 'Time from the writing of the latest revocation until it held here',
+      aggregator: 'max',
+    },
+    () => appliedLagMs / 1000,
+  )
   const [hits, misses] = [lookups.of('hit'), lookups.of('miss')]
 
   return {
@@ -74,6 +87,9 @@ export function createGatewayMetrics(): GatewayMetrics {
       resultText: codeText,
     }),
     rateLimited: (limitClass, outcome) => decisions.of(limitClass, outcome).inc(),
+    revocationApplied(lagMs) {
+      appliedLagMs = lagMs
+    },
     tokenCache: { hit: () => hits.inc(), miss: () => misses.inc() },
     shed: reason => sheds.of(reason).inc(),
     watch: {
@@ -83,10 +99,19 @@ export function createGatewayMetrics(): GatewayMetrics {
         metrics.gauge(
           {
             name: 'revocation_lag_seconds',
-            help: 'Time since the revocations were last known to be complete; past 30 s tokens are refused',
+            help: 'Time since all revocations of the stream were last known; past 30 s tokens are refused',
             aggregator: 'max',
           },
           // Not known at all yet is as old as the process.
+          () => Math.min(read(), performance.now() / 1000),
+        ),
+      revocationSilence: read =>
+        metrics.gauge(
+          {
+            name: 'revocation_silence_seconds',
+            help: 'Time since auth-svc last vouched that every revocation was sent; normally below 2 s',
+            aggregator: 'max',
+          },
           () => Math.min(read(), performance.now() / 1000),
         ),
       revocationEntries: read =>

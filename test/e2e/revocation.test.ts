@@ -1,5 +1,6 @@
 import t from 'tap'
 import { request, type SignedIn, signIn, signUp, whoAmI } from '../support/rest-client.ts'
+import { scrape } from '../support/scrape.ts'
 import { startSystem } from '../support/test-system.ts'
 import { until } from '../support/until.ts'
 
@@ -66,4 +67,21 @@ t.test('a user who is demoted can do no more than before, at any gateway', async
     ({ status }) => status === 401 || status === 403,
   )
   t.comment(`refused at the other gateway ${ms.toFixed(0)} ms after the answer of the demotion (promised: 1000)`)
+})
+
+t.test('how far behind a gateway is stands in its metrics', async t => {
+  const figures = async () => {
+    const { samples } = await scrape(other)
+    const value = (name: string) => samples.find(sample => sample.name === name)?.value ?? Number.NaN
+    return {
+      entries: value('revocation_entries'),
+      lag: value('revocation_lag_seconds'),
+      silence: value('revocation_silence_seconds'),
+      applied: value('revocation_applied_lag_seconds'),
+    }
+  }
+  await until(figures, ({ lag, silence }) => lag < 2 && silence < 5)
+  const { entries, applied } = await figures()
+  t.ok(entries > 0)
+  t.ok(applied > 0)
 })
