@@ -16,9 +16,6 @@ export interface GatewayMetrics {
   readonly rateLimited: (limitClass: string, outcome: string) => void
   /** Takes note of a revocation from the stream: milliseconds from its writing until it held here. */
   readonly revocationApplied: (lagMs: number) => void
-  readonly tokenCache: TokenCacheMetrics
-  /** Counts requests that were turned away to keep the others served. */
-  readonly shed: (reason: string) => void
   /** What is asked at each scrape. To be given once each, at boot. */
   readonly watch: {
     readonly requestsInFlight: (read: () => number) => void
@@ -27,17 +24,11 @@ export interface GatewayMetrics {
     /** Seconds; may be infinite. */
     readonly revocationSilence: (read: () => number) => void
     readonly revocationEntries: (read: () => number) => void
-    readonly tokenCacheEntries: (read: () => number) => void
     /** Whether limits are kept by this process alone, because Redis is away. */
     readonly rateLimitFallback: (read: () => boolean) => void
     readonly droppedSpans: (read: () => number) => void
   }
   snapshot(): Promise<Snapshot>
-}
-
-export interface TokenCacheMetrics {
-  hit(): void
-  miss(): void
 }
 
 export function createGatewayMetrics(): GatewayMetrics {
@@ -46,16 +37,6 @@ export function createGatewayMetrics(): GatewayMetrics {
     name: 'rate_limit_decisions_total',
     help: 'Requests that a rate limit let pass or turned away, by its class',
     labels: ['class', 'outcome'],
-  })
-  const lookups = metrics.counter({
-    name: 'token_cache_lookups_total',
-    help: 'Access tokens looked for among the verified ones: hit, or miss and verified by their signature',
-    labels: ['result'],
-  })
-  const sheds = metrics.counter({
-    name: 'http_requests_shed_total',
-    help: 'Requests turned away to keep the others served, by the reason',
-    labels: ['reason'],
   })
   let appliedLagMs = 0
   metrics.gauge(
@@ -66,7 +47,6 @@ export function createGatewayMetrics(): GatewayMetrics {
     },
     () => appliedLagMs / 1000,
   )
-  const [hits, misses] = [lookups.of('hit'), lookups.of('miss')]
 
   return {
     http: metrics.calls({
@@ -90,8 +70,6 @@ export function createGatewayMetrics(): GatewayMetrics {
     revocationApplied(lagMs) {
       appliedLagMs = lagMs
     },
-    tokenCache: { hit: () => hits.inc(), miss: () => misses.inc() },
-    shed: reason => sheds.of(reason).inc(),
     watch: {
       requestsInFlight: read =>
         metrics.gauge({ name: 'http_requests_in_flight', help: 'Requests that are not answered yet' }, read),
@@ -116,8 +94,6 @@ export function createGatewayMetrics(): GatewayMetrics {
         ),
       revocationEntries: read =>
         metrics.gauge({ name: 'revocation_entries', help: 'Revocations in memory', aggregator: 'max' }, read),
-      tokenCacheEntries: read =>
-        metrics.gauge({ name: 'token_cache_entries', help: 'Verified access tokens in memory' }, read),
       rateLimitFallback: read =>
         metrics.gauge(
           { name: 'rate_limit_fallback', help: 'Processes that keep limits by themselves, because Redis is away' },

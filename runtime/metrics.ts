@@ -3,7 +3,7 @@
  *
  * What is counted on each request is counted here, in numbers that belong to one set of labels and are found at boot:
  * prom-client makes a key of the labels each time, which measured 0.6 us for a counter and a histogram, 0.9 us for a
- * histogram with an exemplar; ours 0.02 and 0.2. A counter and a histogram of the same calls share one record.
+ * histogram with an exemplar; ours 0.02 and 0.35. A counter and a histogram of the same calls share one record.
  */
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'

@@ -436,7 +436,7 @@ t.test('an error of the upstream becomes a problem, with its details and nothing
 t.test('a call takes no longer than its timeout, and a client that leaves takes it along', async t => {
   const aborted = Promise.withResolvers<void>()
   const started = Promise.withResolvers<void>()
-  const { call, port } = await startGateway(t, async ({ method, signal }) => {
+  const { call, port, state } = await startGateway(t, async ({ method, signal }) => {
     if (method !== 'Slow') {
       signal.addEventListener('abort', () => aborted.resolve())
       started.resolve()
@@ -452,6 +452,8 @@ t.test('a call takes no longer than its timeout, and a client that leaves takes 
   request.destroy()
   await aborted.promise
   t.pass('the RPC was cancelled')
+  const line = state.lines.find(({ route }) => route === '/v1/items/{id}')
+  t.match(line, { msg: 'request', status: 499, aborted: true }, 'and the request has left its line')
 })
 
 t.test('an upstream that is away is 503 without its address', async t => {
