@@ -71,10 +71,9 @@ export function parsePathTemplate(source: string): PathTemplate {
       const parts = withoutVerb.slice(1).split('/')
       if (parts.includes('')) return undefined
       return variables.map(({ start, end, isMultiple }) => {
+        if (!isMultiple) return decode(parts[start] ?? '')
         const last = segments[end - 1]?.kind === 'rest' ? parts.length : end
-        return isMultiple
-          ? parts.slice(start, last).map(decodeKeepingSlashes).join('/')
-          : decodeURIComponent(parts[start] ?? '')
+        return parts.slice(start, last).map(decodeKeepingSlashes).join('/')
       })
     },
   }
@@ -87,6 +86,11 @@ function shapeOf(segment: Segment): string {
 
 function stripVerb(path: string, verb: string): string | undefined {
   return path.endsWith(`:${verb}`) ? path.slice(0, -verb.length - 1) : undefined
+}
+
+/** Nearly always there is nothing to decode, and to see that takes a tenth of the time. */
+function decode(part: string): string {
+  return part.includes('%') ? decodeURIComponent(part) : part
 }
 
 /** google/api/http.proto: in a variable of several segments all is decoded but `%2F`. */
