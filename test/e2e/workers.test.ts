@@ -6,7 +6,8 @@ import type { LogEntry, TestProcess } from '../support/test-process.ts'
 import { startSystem } from '../support/test-system.ts'
 import { until } from '../support/until.ts'
 
-const system = await startSystem(t, { env: { GATEWAY_WORKERS: '2', DRAIN_DELAY_MS: '300' } })
+// Long enough for each connection to be used, and told to close, before those that are idle are closed.
+const system = await startSystem(t, { env: { GATEWAY_WORKERS: '2', DRAIN_DELAY_MS: '1000' } })
 const { gateway } = system
 await gateway.entry(({ msg }) => msg === 'the workers are listening')
 const { accessToken } = await signUp(system.url)
