@@ -1,6 +1,7 @@
 import cluster from 'node:cluster'
 import { readSettings } from '#runtime/env.ts'
-import { createLogger, manageLifecycle } from '#runtime/logger.ts'
+import { manageLifecycle } from '#runtime/lifecycle.ts'
+import { createLogger } from '#runtime/logger.ts'
 import { serveMetrics } from '#runtime/metrics.ts'
 import { settings as shape } from './config.ts'
 import { createGateway } from './gateway.ts'

@@ -23,6 +23,18 @@ export function mix(reads: number, scenarioOf: (perMinute: number) => object): R
   return Object.fromEntries(entries)
 }
 
+/** Requests come at a steady rate, whether those before were answered or not. @param duration as k6 writes it: `5m`. */
+export function steadyMix(reads: number, duration: string): Record<string, Scenario> {
+  return mix(reads, perMinute => ({
+    executor: 'constant-arrival-rate',
+    rate: perMinute,
+    timeUnit: '1m',
+    duration,
+    preAllocatedVUs: Math.max(2, Math.ceil(perMinute / 300)),
+    maxVUs: Math.max(10, Math.ceil(perMinute / 30)),
+  }))
+}
+
 /** For a load that the system is meant for. */
 export function promisedThresholds(): Record<string, string[]> {
   const latencies = Object.entries(LATENCIES).map(([name, { p95, p99 }]) => [

@@ -27,7 +27,8 @@ const GATEWAY_ERRORS = 'gateway/transcoding/problem.ts'
 
 const ENVIRONMENT_READERS = [/^runtime\/env\.ts$/, /\/main\.ts$/, /^deploy\/dev\//, /^test\//]
 
-const MOST_RUNTIME_FILES = 12
+// Sixteen, since with fewer a file would hold two concepts: the log and the process's end, tokens and their keys.
+const MOST_RUNTIME_FILES = 16
 
 /** From the outside in. A file may import those of its own layer and of later ones. */
 const LAYERS = [/\/main\.ts$/, /^gateway\/gateway\.ts$/, /\/(app|server)\.ts$/, /-handlers\.ts$/, /-repository\.ts$/]

@@ -1,6 +1,6 @@
 /** A process under `manageLifecycle`, for its test: says what happens, line by line; its argument says what goes wrong. */
 import { pino } from 'pino'
-import { manageLifecycle } from '#runtime/logger.ts'
+import { manageLifecycle } from '#runtime/lifecycle.ts'
 
 const [fault] = process.argv.slice(2)
 const never = new Promise(() => {})

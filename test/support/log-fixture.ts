@@ -1,5 +1,6 @@
 /** A process that logs a request's lines and ends, as its argument says. */
-import { createLogger, manageLifecycle, requestLine } from '#runtime/logger.ts'
+import { manageLifecycle } from '#runtime/lifecycle.ts'
+import { createLogger, requestLine } from '#runtime/logger.ts'
 
 const [end] = process.argv.slice(2)
 const logger = createLogger({ service: 'fixture', level: 'info' })
