@@ -6,7 +6,7 @@
  */
 import { createHash, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import type { Kysely } from 'kysely'
-import { type Jwk, type KeySource, toVerificationKey, type VerificationKey } from '#runtime/principal.ts'
+import { type Jwk, type KeySource, toVerificationKey, type VerificationKey } from '#runtime/key-set.ts'
 import { asKeyLeader, createSigningKeyRepository, type SigningKeyRepository } from './signing-key-repository.ts'
 import type { SigningKeySeal } from './signing-key-seal.ts'
 import type { Tables } from './tables.ts'

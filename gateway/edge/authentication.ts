@@ -6,15 +6,14 @@
 import fastifyJwt from '@fastify/jwt'
 import Fastify, { type FastifyRequest } from 'fastify'
 import { AccessLevel, type Policy } from '#runtime/contract.ts'
+import type { KeySource, VerificationKey } from '#runtime/key-set.ts'
 import {
   bearerToken,
   createTokenVerifier,
   type ExpectedToken,
-  type KeySource,
   type Principal,
   type ReadClaims,
   type UserPrincipal,
-  type VerificationKey,
 } from '#runtime/principal.ts'
 import { Code, StatusError, unauthenticated, unavailable } from '#runtime/status.ts'
 import type { RevocationSet } from './revocations.ts'

@@ -9,15 +9,10 @@ import { AccountServiceClient } from '#proto/user/v1/account.ts'
 import { readContract } from '#runtime/contract.ts'
 import { readSettings } from '#runtime/env.ts'
 import { callUnary, createClient } from '#runtime/grpc-client.ts'
+import { createRemoteKeySet } from '#runtime/key-set.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { type Database, openDatabase } from '#runtime/postgres.ts'
-import {
-  CLIENT_ADDRESS,
-  CLIENT_USER_AGENT,
-  createRemoteKeySet,
-  createTokenVerifier,
-  type UserPrincipal,
-} from '#runtime/principal.ts'
+import { CLIENT_ADDRESS, CLIENT_USER_AGENT, createTokenVerifier, type UserPrincipal } from '#runtime/principal.ts'
 import { createRedis } from '#runtime/redis.ts'
 import { fromGrpcError } from '#runtime/status.ts'
 import { settings as shape } from '../../auth-svc/config.ts'

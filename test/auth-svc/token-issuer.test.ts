@@ -1,6 +1,7 @@
 import { createHmac, generateKeyPairSync, randomUUID, sign } from 'node:crypto'
 import t from 'tap'
-import { createTokenVerifier, type KeySource, SERVICE_AUDIENCE, type VerificationKey } from '#runtime/principal.ts'
+import type { KeySource, VerificationKey } from '#runtime/key-set.ts'
+import { createTokenVerifier, SERVICE_AUDIENCE } from '#runtime/principal.ts'
 import { Code } from '#runtime/status.ts'
 import { type AccessTokenSubject, createTokenIssuer } from '../../auth-svc/token-issuer.ts'
 

@@ -1,7 +1,8 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { createVerifier } from 'fast-jwt'
 import t from 'tap'
-import { createRemoteKeySet, createTokenVerifier, type Jwk } from '#runtime/principal.ts'
+import { createRemoteKeySet, type Jwk } from '#runtime/key-set.ts'
+import { createTokenVerifier } from '#runtime/principal.ts'
 import { Code } from '#runtime/status.ts'
 import { createTokenMint } from '../support/token-mint.ts'
 

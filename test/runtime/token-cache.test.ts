@@ -1,6 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { createTokenCache, type UserPrincipal, type VerificationKey } from '#runtime/principal.ts'
+import type { VerificationKey } from '#runtime/key-set.ts'
+import type { UserPrincipal } from '#runtime/principal.ts'
+import { createTokenCache } from '#runtime/token-cache.ts'
 
 const rest = { kind: 'user', sessionId: 's', tokenId: 'j', role: 'user', email: 'e' } as const
 
