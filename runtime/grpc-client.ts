@@ -14,7 +14,8 @@ import {
 } from '@grpc/grpc-js'
 import { type SpanContext, SpanKind } from '@opentelemetry/api'
 import { Code, fromGrpcError } from './status.ts'
-import { activeSpanContext, childOf, isSampled, recordSpan, serverOf, traceHeaders } from './telemetry.ts'
+import { activeSpanContext, childOf, isSampled, recordSpan, serverOf } from './telemetry.ts'
+import { traceHeaders } from './trace-context.ts'
 
 export interface CallSettings {
   /** Milliseconds; 2000 unless given. */

@@ -2,7 +2,8 @@ import { type Attributes, type SpanContext, SpanKind } from '@opentelemetry/api'
 import type { FastifyRequest } from 'fastify'
 import type { CallMetrics } from '#runtime/metrics.ts'
 import { Code, StatusError } from '#runtime/status.ts'
-import { childOf, isSampled, recordSpan, type SpanEvent, serverOf, traceHeaders } from '#runtime/telemetry.ts'
+import { childOf, isSampled, recordSpan, type SpanEvent, serverOf } from '#runtime/telemetry.ts'
+import { traceparentOf } from '#runtime/trace-context.ts'
 import type { Route } from '../contract/route-table.ts'
 import type { Cancellation } from '../upstream/cancellation.ts'
 import type { CallObserver, Transport } from '../upstream/transport.ts'
@@ -31,7 +32,7 @@ export function createUpstreamCall(
     const startedAt = performance.now()
     const parent = request.trace.spanContext
     const spanContext = childOf(parent)
-    const { traceparent } = traceHeaders(spanContext)
+    const traceparent = traceparentOf(spanContext)
     const metadata = callMetadata(request, traceparent)
     const attempts = new Attempts()
     try {

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { acceptTrace, continueTrace, parseTraceContext, parseTracestate, traceHeaders } from '#runtime/telemetry.ts'
+import { acceptTrace, continueTrace } from '#runtime/telemetry.ts'
+import { parseTraceContext, parseTracestate, traceHeaders } from '#runtime/trace-context.ts'
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c'
 const SPAN = 'b7ad6b7169203331'
