@@ -12,9 +12,9 @@ import {
   Metadata,
   type ServiceError,
 } from '@grpc/grpc-js'
-import { type SpanContext, SpanKind } from '@opentelemetry/api'
+import type { SpanContext } from '@opentelemetry/api'
 import { Code, fromGrpcError } from './status.ts'
-import { activeSpanContext, childOf, isSampled, recordSpan, serverOf } from './telemetry.ts'
+import { activeSpanContext, childOf, isSampled, recordCall, serverOf } from './telemetry.ts'
 import { traceHeaders } from './trace-context.ts'
 
 export interface CallSettings {
@@ -127,19 +127,13 @@ function beginCall(client: GrpcClient, method: Method): CallSpan {
   return {
     spanContext,
     end: (code = Code.OK) =>
-      recordSpan({
+      recordCall({
         name,
-        kind: SpanKind.CLIENT,
+        code: Code[code],
         spanContext,
         parent,
         startedAt,
-        attributes: {
-          'rpc.system.name': 'grpc',
-          'rpc.method': name,
-          'rpc.status_code': Code[code],
-          ...serverOf(client.getChannel().getTarget()),
-        },
-        errorType: code === Code.OK ? undefined : Code[code],
+        attributes: serverOf(client.getChannel().getTarget()),
       }),
   }
 }

@@ -216,6 +216,22 @@ function epochOfClock(): number {
   return epoch
 }
 
+/** A call of another process, which ends now with this gRPC code by its name. */
+export function recordCall(call: Omit<EndedSpan, 'kind' | 'errorType'> & { readonly code: string }): void {
+  const { code, ...ended } = call
+  recordSpan({
+    ...ended,
+    kind: SpanKind.CLIENT,
+    attributes: {
+      'rpc.system.name': 'grpc',
+      'rpc.method': ended.name,
+      'rpc.status_code': code,
+      ...ended.attributes,
+    },
+    errorType: code === 'OK' ? undefined : code,
+  })
+}
+
 const TARGET = /^(?:(?:dns|ipv4|ipv6|unix|passthrough):(?:\/\/[^/]*\/)?)?(.+?)(?::(\d+))?$/
 
 /** The attributes of a server by its authority or by its gRPC target, such as `dns:///auth-svc:50051`. */

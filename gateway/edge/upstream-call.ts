@@ -1,8 +1,8 @@
-import { type Attributes, type SpanContext, SpanKind } from '@opentelemetry/api'
+import type { Attributes, SpanContext } from '@opentelemetry/api'
 import type { FastifyRequest } from 'fastify'
 import type { CallMetrics } from '#runtime/metrics.ts'
 import { Code, StatusError } from '#runtime/status.ts'
-import { childOf, isSampled, recordSpan, type SpanEvent, serverOf } from '#runtime/telemetry.ts'
+import { childOf, isSampled, recordCall, type SpanEvent, serverOf } from '#runtime/telemetry.ts'
 import { traceparentOf } from '#runtime/trace-context.ts'
 import type { Route } from '../contract/route-table.ts'
 import type { Cancellation } from '../upstream/cancellation.ts'
@@ -43,21 +43,13 @@ export function createUpstreamCall(
       note(request, codeOf(error), startedAt, spanContext)
       throw error
     } finally {
-      const code = request.rpcCode ?? Code.UNKNOWN
-      recordSpan({
+      recordCall({
         name,
-        kind: SpanKind.CLIENT,
+        code: Code[request.rpcCode ?? Code.UNKNOWN],
         spanContext,
         parent,
         startedAt,
-        attributes: {
-          'rpc.system.name': 'grpc',
-          'rpc.method': name,
-          'rpc.status_code': Code[code],
-          ...server,
-          ...attempts.peer(),
-        },
-        errorType: code === Code.OK ? undefined : Code[code],
+        attributes: { ...server, ...attempts.peer() },
         events: attempts.failures,
       })
     }
