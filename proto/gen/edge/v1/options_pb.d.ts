@@ -352,6 +352,21 @@ export declare const rules: GenExtension<FieldOptions, Rules>;
 export declare const cookie: GenExtension<FieldOptions, Cookie>;
 
 /**
+ * In a request, for a repeated string: the entity tags of If-Match (RFC 9110 section 13.1.1) without their quotes, or
+ * the one entry `*`; it is then part of neither the JSON body nor the query.
+ *
+ * @generated from extension: bool if_match = 51003;
+ */
+export declare const if_match: GenExtension<FieldOptions, boolean>;
+
+/**
+ * In a response, for a string: sent as ETag too (RFC 9110 section 8.8.3), in the quotes that belong to it there.
+ *
+ * @generated from extension: bool etag = 51004;
+ */
+export declare const etag: GenExtension<FieldOptions, boolean>;
+
+/**
  * The JSON of whichever member is set stands in the place of the whole message. Only for the single oneof of a
  * response whose members are messages.
  *
