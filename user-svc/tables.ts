@@ -9,7 +9,16 @@ export interface Tables {
   users: UsersView
   users_all: UsersTable
   account_changes: AccountChangesTable
+  /** View of what is not deleted and whose owner is not closed. */
+  documents: DocumentsView
+  documents_all: DocumentsTable
+  /** View of what is not deleted, on documents that are there, by authors who are not closed. */
+  comments: CommentsView
+  comments_all: CommentsTable
+  document_grants: DocumentGrantsTable
 }
+
+export type Visibility = 'private' | 'department' | 'public'
 
 export interface UsersView {
   id: string
@@ -21,6 +30,8 @@ export interface UsersView {
   created_at: GeneratedAlways<Date>
   /** Kept by a trigger. */
   updated_at: GeneratedAlways<Date>
+  /** Documents that are not deleted. Kept by triggers. */
+  doc_count: GeneratedAlways<number>
 }
 
 export interface UsersTable extends UsersView {
@@ -34,4 +45,48 @@ export interface AccountChangesTable {
   role: Role
   closed: boolean
   changed_at: GeneratedAlways<Date>
+}
+
+export interface DocumentsView {
+  id: Generated<string>
+  owner_id: string
+  title: string
+  body: Generated<string>
+  tags: Generated<string[]>
+  visibility: Generated<Visibility>
+  department: Generated<string>
+  /** One more with each change. Kept by a trigger, as is `updated_at`. */
+  version: GeneratedAlways<number>
+  created_at: GeneratedAlways<Date>
+  updated_at: GeneratedAlways<Date>
+  /** tsvector of title (weight A) and body (B). */
+  search: GeneratedAlways<string>
+}
+
+export interface DocumentsTable extends DocumentsView {
+  deleted_at: Date | null
+  deleted_by: string | null
+}
+
+export interface CommentsView {
+  id: Generated<string>
+  document_id: string
+  author_id: string
+  body: string
+  /** From -1 to 1. */
+  sentiment: number | null
+  created_at: GeneratedAlways<Date>
+}
+
+export interface CommentsTable extends CommentsView {
+  deleted_at: Date | null
+  deleted_by: string | null
+}
+
+export interface DocumentGrantsTable {
+  document_id: string
+  user_id: string
+  access: 'read' | 'write'
+  granted_by: string
+  created_at: GeneratedAlways<Date>
 }

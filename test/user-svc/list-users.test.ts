@@ -30,7 +30,7 @@ async function walk(pageSize: number, between: () => Promise<unknown> = async ()
 
 /** Users created at the microseconds given. */
 async function fill(micros: readonly number[]): Promise<void> {
-  await sql`truncate users_all`.execute(db)
+  await sql`truncate users_all cascade`.execute(db)
   for (const offset of micros) await add(offset)
 }
 
