@@ -6,7 +6,7 @@ import { createClient } from '#runtime/grpc-client.ts'
 import { manageLifecycle } from '#runtime/lifecycle.ts'
 import { createLogger } from '#runtime/logger.ts'
 import { type MetricsServer, serveMetrics } from '#runtime/metrics.ts'
-import { openDatabase } from '#runtime/postgres.ts'
+import { databaseOptionsOf, openDatabase } from '#runtime/postgres.ts'
 import { createRedis } from '#runtime/redis.ts'
 import { startTelemetry } from '#runtime/telemetry.ts'
 import { settings as shape } from './config.ts'
@@ -25,10 +25,8 @@ const telemetry = startTelemetry({ service: 'auth-svc', endpoint: settings.OTEL_
 const metrics = createAuthMetrics()
 metrics.watch.droppedSpans(telemetry.droppedSpans)
 const database = openDatabase<Tables>({
-  url: settings.DATABASE_URL,
+  ...databaseOptionsOf(settings),
   schema: SCHEMA,
-  poolSize: settings.DATABASE_POOL_SIZE,
-  preparedStatements: settings.DATABASE_PREPARED === 'on',
   logger,
 })
 const redis = createRedis(settings.REDIS_URL, logger)

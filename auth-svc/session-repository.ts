@@ -1,5 +1,5 @@
 import { CompiledQuery, type Kysely, sql } from 'kysely'
-import { type Prepare, prepareIn } from '#runtime/postgres.ts'
+import { type Prepare, prepareIn } from '#runtime/prepared-statements.ts'
 import type { Role } from '#runtime/principal.ts'
 import type { EndReason, Tables } from './tables.ts'
 

@@ -71,10 +71,19 @@ export const databaseSettings = {
     .positive()
     .optional()
     .describe('Connections to PostgreSQL at most; unset: twice the cores and one'),
+  DATABASE_ACQUIRE_TIMEOUT_MS: duration('ms', 2000).describe(
+    'Time that work waits for a connection to PostgreSQL; past it, 503 with the code database_busy',
+  ),
+  DATABASE_STATEMENT_TIMEOUT_MS: duration('ms', 2500).describe('Time that one statement may take; past it, 504'),
   DATABASE_PREPARED: z
     .enum(['on', 'off'])
     .default('on')
     .describe('Prepared statements; off behind a pooler in transaction mode, such as PgBouncer before 1.21'),
+  DATABASE_SLOW_MS: duration('ms', 250).describe('Time from which on a statement is logged, without its values'),
+  DATABASE_SLOW_PLANS: z
+    .enum(['on', 'off'])
+    .default('off')
+    .describe('Whether the plan of a slow statement is logged too: one at a time, each once a minute at most'),
 }
 
 /** The settings by which a token is known as ours. */

@@ -4,7 +4,7 @@ import { readSettings } from '#runtime/env.ts'
 import { manageLifecycle } from '#runtime/lifecycle.ts'
 import { createLogger } from '#runtime/logger.ts'
 import { type MetricsServer, serveMetrics } from '#runtime/metrics.ts'
-import { openDatabase } from '#runtime/postgres.ts'
+import { databaseOptionsOf, openDatabase } from '#runtime/postgres.ts'
 import { createTokenVerifier } from '#runtime/principal.ts'
 import { startTelemetry } from '#runtime/telemetry.ts'
 import { settings as shape } from './config.ts'
@@ -19,10 +19,8 @@ const telemetry = startTelemetry({ service: 'user-svc', endpoint: settings.OTEL_
 const metrics = createUserMetrics()
 metrics.watch.droppedSpans(telemetry.droppedSpans)
 const database = openDatabase<Tables>({
-  url: settings.DATABASE_URL,
+  ...databaseOptionsOf(settings),
   schema: SCHEMA,
-  poolSize: settings.DATABASE_POOL_SIZE,
-  preparedStatements: settings.DATABASE_PREPARED === 'on',
   logger,
 })
 const keySet = openKeySet(settings.AUTH_SVC_ADDRESS, logger)

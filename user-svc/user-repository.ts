@@ -1,5 +1,5 @@
 import { type Kysely, type Selectable, sql } from 'kysely'
-import { type Prepare, prepareIn } from '#runtime/postgres.ts'
+import { type Prepare, prepareIn } from '#runtime/prepared-statements.ts'
 import type { Role } from '#runtime/principal.ts'
 import type { Position } from './page-token.ts'
 import type { Tables, UsersView } from './tables.ts'

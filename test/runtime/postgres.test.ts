@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import path from 'node:path'
 import getPort from 'get-port'
 import { type Kysely, sql } from 'kysely'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
-import { migrate, openDatabase, toStatusError } from '#runtime/postgres.ts'
+import { migrate, openDatabase } from '#runtime/postgres.ts'
+import { toStatusError } from '#runtime/postgres-errors.ts'
 import { Code, notFound } from '#runtime/status.ts'
 import { openTestDatabase } from '../support/test-database.ts'
 
@@ -72,10 +74,24 @@ t.test('a connection that breaks between two statements of a transaction ends ne
   for (let round = 0; round < 5; round++) await ping()
 })
 
-t.test('a pool without a free connection is UNAVAILABLE', async t => {
-  const { db, ping } = open(t, { poolSize: 1 })
-  await db.connection().execute(async () => t.match(await statusOf(ping()), UNAVAILABLE))
+t.test('who waits in vain for a connection is told to come again, and nobody waits for ever', async t => {
+  const { db, ping, poolState } = open(t, { poolSize: 1, acquireTimeoutMs: 50 })
+  const BUSY = { code: Code.UNAVAILABLE, reason: 'database_busy', retryAfterMs: 1000 }
+  await db.connection().execute(async () => {
+    const waiting = statusOf(ping())
+    t.equal(poolState().waiting, 1)
+    t.match(await waiting, BUSY)
+    t.match(poolState(), { total: 1, idle: 0, waiting: 0 })
+  })
   await ping()
+  t.match(poolState(), { total: 1, idle: 1, waiting: 0 })
+})
+
+t.test('a pool has twice the cores and one connection, unless it is told otherwise', async t => {
+  const { db, poolState } = open(t, { poolSize: undefined, preparedStatements: false })
+  const most = availableParallelism() * 2 + 1
+  await Promise.all(Array.from({ length: most + 3 }, () => sql`select pg_sleep(0.05)`.execute(db)))
+  t.equal(poolState().total, most)
 })
 
 t.test('a server that is not there is UNAVAILABLE', async t => {

@@ -1,7 +1,8 @@
 import { CompiledQuery, sql } from 'kysely'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
-import { openDatabase, toStatusError } from '#runtime/postgres.ts'
+import { openDatabase } from '#runtime/postgres.ts'
+import { toStatusError } from '#runtime/postgres-errors.ts'
 import { Code } from '#runtime/status.ts'
 import { openTestDatabase } from '../support/test-database.ts'
 

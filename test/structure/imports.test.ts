@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { glob } from 'node:fs/promises'
 import path from 'node:path'
 import t from 'tap'
-import { findBreaches } from './rules.ts'
+import { findBreaches, MOST_RUNTIME_FILES } from './rules.ts'
 import { readSourceFile } from './source-file.ts'
 
 const root = path.resolve(import.meta.dirname, '../..')
@@ -133,11 +133,11 @@ for (const { what, path, text, says } of breaches) {
   })
 }
 
-t.test('a breach is found: a seventeenth file in runtime', async t => {
-  const files = Array.from({ length: 17 }, (_, index) =>
+t.test('a breach is found: one file too many in runtime', async t => {
+  const files = Array.from({ length: MOST_RUNTIME_FILES + 1 }, (_, index) =>
     readSourceFile(`runtime/part-${index}.ts`, 'export const a = 1'),
   )
-  t.match(findBreaches(files), [/runtime\/ has 17 files/])
+  t.match(findBreaches(files), [/^runtime\/ has \d+ files/])
   t.strictSame(findBreaches(files.slice(1)), [])
 })
 
