@@ -10,6 +10,8 @@ export interface JobWorkerOptions {
   tasks: TaskList
   /** Milliseconds between two looks for jobs whose time has come. */
   pollMs?: number
+  /** False behind a pooler in transaction mode, through which no news of jobs comes either: they wait for a look. */
+  preparedStatements?: boolean
 }
 
 export interface JobWorker {
@@ -24,7 +26,7 @@ const RESTART_MS = 1000
  * just then; another one then takes its place.
  */
 export async function startJobWorker(options: JobWorkerOptions): Promise<JobWorker> {
-  const { databaseUrl, logger, tasks, pollMs = 1000 } = options
+  const { databaseUrl, logger, tasks, pollMs = 1000, preparedStatements = true } = options
   const stopping = new AbortController()
   const { signal } = stopping
 
@@ -39,6 +41,7 @@ export async function startJobWorker(options: JobWorkerOptions): Promise<JobWork
       maxPoolSize: 3,
       concurrency: 2,
       pollInterval: pollMs,
+      noPreparedStatements: !preparedStatements,
       noHandleSignals: true,
       logger: toWorkerLogger(logger),
     })

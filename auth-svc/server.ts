@@ -150,6 +150,7 @@ export async function createAuthServer(options: AuthServerOptions): Promise<Auth
     async startBackground() {
       const worker = await startJobWorker({
         databaseUrl: settings.DATABASE_URL,
+        preparedStatements: settings.DATABASE_PREPARED === 'on',
         logger,
         tasks: { [COMPLETE_SIGN_UP]: payload => signUp.resume((payload as CompleteSignUp).userId) },
       })

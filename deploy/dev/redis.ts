@@ -3,47 +3,21 @@
  * Debian's package, where that can be installed.
  */
 import { mkdir } from 'node:fs/promises'
-import { execa } from 'execa'
 import { type Child, startChild } from './child.ts'
+import { findCommand } from './debian-command.ts'
 import { SetupError } from './setup-error.ts'
 
-const SERVERS = ['redis-server', 'valkey-server']
-
 /**
+ * Where services run, Debian's package starts one on 6379. It is not ours and does not meet ours, which has another port.
  * @param tell says what is done when that takes a while.
  * @throws with the one command to run when there is no server and none can be installed.
  */
 export async function findRedisServer(tell: (text: string) => void): Promise<string> {
-  const found = await which(SERVERS)
+  const found = await findCommand({ names: ['redis-server', 'valkey-server'], package: 'redis-server', tell })
   if (found !== undefined) return found
-  if (process.getuid?.() === 0 && (await which(['apt-get'])) !== undefined) {
-    tell('No redis-server on the PATH: installing the package redis-server')
-    const installed = await install()
-    if (installed !== undefined) return installed
-  }
   throw new SetupError(
     'There is no Redis: run `apt-get install redis-server` (or what your system has for it), or set REDIS_URL',
   )
-}
-
-async function install(): Promise<string | undefined> {
-  // Where services run, the package starts one on 6379. It is not ours and does not meet ours, which has another port.
-  const env = { DEBIAN_FRONTEND: 'noninteractive' }
-  await execa('apt-get', ['update', '-qq'], { env, stdin: 'ignore', reject: false })
-  await execa('apt-get', ['install', '-y', '-qq', '--no-install-recommends', 'redis-server'], {
-    env,
-    stdin: 'ignore',
-    reject: false,
-  })
-  return which(SERVERS)
-}
-
-async function which(names: readonly string[]): Promise<string | undefined> {
-  for (const name of names) {
-    const { exitCode, stdout } = await execa('sh', ['-c', 'command -v "$1"', 'sh', name], { reject: false })
-    if (exitCode === 0) return stdout
-  }
-  return undefined
 }
 
 export interface RedisOptions {

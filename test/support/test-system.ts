@@ -17,6 +17,8 @@ export interface TestSystemOptions {
   env?: Record<string, string>
   /** Another than a logical database of the run's, such as `startTestRedis(t)`. */
   redisUrl?: string
+  /** Another way to a database than the straight one to the test's own. */
+  databases?: DatabaseUrls
   /** Those of gateway.yaml; else roomy ones, since all requests of a test come from one address. */
   limits?: 'as shipped'
 }
@@ -54,7 +56,7 @@ async function writeRoomyConfig(t: Test): Promise<string> {
 /** Resolves when all are ready; ends them with the test. */
 export async function startSystem(t: Test, options: TestSystemOptions = {}): Promise<TestSystem> {
   const [databases, redisUrl] = await Promise.all([
-    openTestDatabase(t),
+    options.databases ?? openTestDatabase(t),
     options.redisUrl ?? openTestRedis(t).then(({ url }) => url),
   ])
   const ports = { gateway: await openTestPort(), authSvc: await openTestPort(), userSvc: await openTestPort() }
