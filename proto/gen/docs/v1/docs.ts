@@ -54,6 +54,8 @@ export interface DocumentSummary {
   createdAt: Date | undefined;
   updatedAt: Date | undefined;
   etag: string;
+  /** Empty when the owner has none. */
+  ownerName: string;
 }
 
 export interface Comment {
@@ -63,7 +65,11 @@ export interface Comment {
   body: string;
   /** From -1, against, to 1, in favour; unset when the author did not say. */
   sentiment?: number | undefined;
-  createdAt: Date | undefined;
+  createdAt:
+    | Date
+    | undefined;
+  /** Empty when the author has none. */
+  authorName: string;
 }
 
 export interface Grant {
@@ -378,6 +384,7 @@ function createBaseDocumentSummary(): DocumentSummary {
     createdAt: undefined,
     updatedAt: undefined,
     etag: "",
+    ownerName: "",
   };
 }
 
@@ -409,6 +416,9 @@ export const DocumentSummary: MessageFns<DocumentSummary> = {
     }
     if (message.etag !== "") {
       writer.uint32(74).string(message.etag);
+    }
+    if (message.ownerName !== "") {
+      writer.uint32(82).string(message.ownerName);
     }
     return writer;
   },
@@ -498,6 +508,14 @@ export const DocumentSummary: MessageFns<DocumentSummary> = {
             message.etag = reader.string();
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.ownerName = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -524,12 +542,13 @@ export const DocumentSummary: MessageFns<DocumentSummary> = {
     message.createdAt = object.createdAt ?? undefined;
     message.updatedAt = object.updatedAt ?? undefined;
     message.etag = object.etag ?? "";
+    message.ownerName = object.ownerName ?? "";
     return message;
   },
 };
 
 function createBaseComment(): Comment {
-  return { id: "", documentId: "", authorId: "", body: "", sentiment: undefined, createdAt: undefined };
+  return { id: "", documentId: "", authorId: "", body: "", sentiment: undefined, createdAt: undefined, authorName: "" };
 }
 
 export const Comment: MessageFns<Comment> = {
@@ -551,6 +570,9 @@ export const Comment: MessageFns<Comment> = {
     }
     if (message.createdAt !== undefined) {
       Timestamp.encode(toTimestamp(message.createdAt), writer.uint32(50).fork()).join();
+    }
+    if (message.authorName !== "") {
+      writer.uint32(58).string(message.authorName);
     }
     return writer;
   },
@@ -616,6 +638,14 @@ export const Comment: MessageFns<Comment> = {
             message.createdAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.authorName = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -639,6 +669,7 @@ export const Comment: MessageFns<Comment> = {
     message.body = object.body ?? "";
     message.sentiment = object.sentiment ?? undefined;
     message.createdAt = object.createdAt ?? undefined;
+    message.authorName = object.authorName ?? "";
     return message;
   },
 };
@@ -2100,7 +2131,7 @@ export const DocumentServiceService = {
   },
   /**
    * Changes what `updateMask` names; without one, the fields that the body has. A field that is named and not given is
-   * emptied. With If-Match the change is made only while the document has that `etag`, else it is 412.
+   * emptied. Visibility and department are for who may share the document. With If-Match the change is made only while the document has that `etag`, else it is 412.
    */
   updateDocument: {
     path: "/docs.v1.DocumentService/UpdateDocument" as const,
@@ -2195,7 +2226,7 @@ export interface DocumentServiceServer extends UntypedServiceImplementation {
   listDocuments: handleUnaryCall<ListDocumentsRequest, ListDocumentsResponse>;
   /**
    * Changes what `updateMask` names; without one, the fields that the body has. A field that is named and not given is
-   * emptied. With If-Match the change is made only while the document has that `etag`, else it is 412.
+   * emptied. Visibility and department are for who may share the document. With If-Match the change is made only while the document has that `etag`, else it is 412.
    */
   updateDocument: handleUnaryCall<UpdateDocumentRequest, Document>;
   /** Deletes a document, its comments with it. With If-Match only while it has that `etag`. */
@@ -2263,7 +2294,7 @@ export interface DocumentServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Changes what `updateMask` names; without one, the fields that the body has. A field that is named and not given is
-   * emptied. With If-Match the change is made only while the document has that `etag`, else it is 412.
+   * emptied. Visibility and department are for who may share the document. With If-Match the change is made only while the document has that `etag`, else it is 412.
    */
   updateDocument(
     request: UpdateDocumentRequest,

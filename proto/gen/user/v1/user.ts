@@ -53,6 +53,14 @@ export interface GetUserRequest {
   id: string;
 }
 
+export interface BatchGetUsersRequest {
+  ids: string[];
+}
+
+export interface BatchGetUsersResponse {
+  users: User[];
+}
+
 export interface ListUsersRequest {
   /** 50 unless given. */
   pageSize: number;
@@ -448,6 +456,116 @@ export const GetUserRequest: MessageFns<GetUserRequest> = {
   },
 };
 
+function createBaseBatchGetUsersRequest(): BatchGetUsersRequest {
+  return { ids: [] };
+}
+
+export const BatchGetUsersRequest: MessageFns<BatchGetUsersRequest> = {
+  encode(message: BatchGetUsersRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.ids) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BatchGetUsersRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBatchGetUsersRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.ids.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<BatchGetUsersRequest>, I>>(base?: I): BatchGetUsersRequest {
+    return BatchGetUsersRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<BatchGetUsersRequest>, I>>(object: I): BatchGetUsersRequest {
+    const message = createBaseBatchGetUsersRequest();
+    message.ids = object.ids?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseBatchGetUsersResponse(): BatchGetUsersResponse {
+  return { users: [] };
+}
+
+export const BatchGetUsersResponse: MessageFns<BatchGetUsersResponse> = {
+  encode(message: BatchGetUsersResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.users) {
+      User.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BatchGetUsersResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBatchGetUsersResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.users.push(User.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<BatchGetUsersResponse>, I>>(base?: I): BatchGetUsersResponse {
+    return BatchGetUsersResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<BatchGetUsersResponse>, I>>(object: I): BatchGetUsersResponse {
+    const message = createBaseBatchGetUsersResponse();
+    message.users = object.users?.map((e) => User.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 function createBaseListUsersRequest(): ListUsersRequest {
   return { pageSize: 0, pageToken: "" };
 }
@@ -805,6 +923,17 @@ export const UserServiceService = {
     responseSerialize: (value: User): Buffer => Buffer.from(User.encode(value).finish()),
     responseDeserialize: (value: Buffer): User => User.decode(value),
   },
+  /** Several users, as GetUser shows them, in the order of `ids`. Who is not there is left out. */
+  batchGetUsers: {
+    path: "/user.v1.UserService/BatchGetUsers" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: BatchGetUsersRequest): Buffer => Buffer.from(BatchGetUsersRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): BatchGetUsersRequest => BatchGetUsersRequest.decode(value),
+    responseSerialize: (value: BatchGetUsersResponse): Buffer =>
+      Buffer.from(BatchGetUsersResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): BatchGetUsersResponse => BatchGetUsersResponse.decode(value),
+  },
   /** Users in the order of their creation, the newest first. */
   listUsers: {
     path: "/user.v1.UserService/ListUsers" as const,
@@ -853,6 +982,8 @@ export interface UserServiceServer extends UntypedServiceImplementation {
    * administrators see the rest.
    */
   getUser: handleUnaryCall<GetUserRequest, User>;
+  /** Several users, as GetUser shows them, in the order of `ids`. Who is not there is left out. */
+  batchGetUsers: handleUnaryCall<BatchGetUsersRequest, BatchGetUsersResponse>;
   /** Users in the order of their creation, the newest first. */
   listUsers: handleUnaryCall<ListUsersRequest, ListUsersResponse>;
   /** Closes a user's account. The last administrator's cannot be closed. */
@@ -922,6 +1053,22 @@ export interface UserServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: User) => void,
+  ): ClientUnaryCall;
+  /** Several users, as GetUser shows them, in the order of `ids`. Who is not there is left out. */
+  batchGetUsers(
+    request: BatchGetUsersRequest,
+    callback: (error: ServiceError | null, response: BatchGetUsersResponse) => void,
+  ): ClientUnaryCall;
+  batchGetUsers(
+    request: BatchGetUsersRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: BatchGetUsersResponse) => void,
+  ): ClientUnaryCall;
+  batchGetUsers(
+    request: BatchGetUsersRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: BatchGetUsersResponse) => void,
   ): ClientUnaryCall;
   /** Users in the order of their creation, the newest first. */
   listUsers(
