@@ -5,16 +5,12 @@
  */
 import { type Expression, type ExpressionBuilder, type SqlBool, sql } from 'kysely'
 import type { Role } from '#runtime/principal.ts'
+import type { Caller } from './caller.ts'
 import type { Tables } from './tables.ts'
-
-/** Who asks; undefined is nobody, who has not signed in. The role is the token's, the department the database's. */
-export interface Caller {
-  readonly userId: string
-  readonly role: Role
-}
 
 export type DocumentAction = 'read' | 'comment' | 'update' | 'delete' | 'share' | 'moderate'
 
+/** `caller` is undefined for nobody. */
 export interface Relation {
   /** Whether it can hold at all: a condition that cannot is left out of the statement. */
   readonly isOpenTo: (caller: Caller | undefined) => boolean

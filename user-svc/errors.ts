@@ -1,5 +1,5 @@
 /** The errors of user-svc. Each reason is explained in docs/errors.md. */
-import { Code, invalidArgument, notFound, StatusError } from '#runtime/status.ts'
+import { Code, invalidArgument, notFound, permissionDenied, StatusError } from '#runtime/status.ts'
 
 export const userNotFound = () => notFound('user')
 
@@ -13,6 +13,24 @@ export const lastAdministrator = () =>
   new StatusError(Code.FAILED_PRECONDITION, 'The last administrator cannot be demoted or closed', {
     reason: 'last_administrator',
   })
+
+export const documentNotFound = () => notFound('document')
+
+export const commentNotFound = () => notFound('comment')
+
+export const grantNotFound = () => notFound('grant')
+
+export const documentForbidden = () => permissionDenied('You may read this document, but not do that with it')
+
+export const commentForbidden = () => permissionDenied('You may read this comment, but not delete it')
+
+export const etagMismatch = () =>
+  new StatusError(Code.ABORTED, 'The document was changed: it no longer has an etag of If-Match', {
+    reason: 'etag_mismatch',
+  })
+
+export const changedMeanwhile = () =>
+  new StatusError(Code.ABORTED, 'Another change came in between', { reason: 'aborted' })
 
 export const invalidPageToken = () =>
   invalidArgument([{ field: 'pageToken', description: 'is not the nextPageToken of this list' }])

@@ -1,4 +1,5 @@
 import type { FileRegistry } from '@bufbuild/protobuf'
+import { type DocumentServiceServer, DocumentServiceService } from '#proto/docs/v1/docs.ts'
 import { type AccountServiceServer, AccountServiceService } from '#proto/user/v1/account.ts'
 import { type UserServiceServer, UserServiceService } from '#proto/user/v1/user.ts'
 import { createGrpcServer, type GrpcServer } from '#runtime/grpc-server.ts'
@@ -9,6 +10,14 @@ import type { TokenVerifier } from '#runtime/principal.ts'
 import { createAccountAccess } from './account-access.ts'
 import { createAccountChanges } from './account-changes.ts'
 import { createAccountHandlers } from './account-handlers.ts'
+import { createCommentHandlers } from './comment-handlers.ts'
+import { createCommentRepository } from './comment-repository.ts'
+import { createDocumentHandlers } from './document-handlers.ts'
+import { createDocumentListRepository } from './document-list-repository.ts'
+import { createDocumentRepository } from './document-repository.ts'
+import { createDocuments } from './documents.ts'
+import { createGrantHandlers } from './grant-handlers.ts'
+import { createGrantRepository } from './grant-repository.ts'
 import type { UserMetrics } from './metrics.ts'
 import { createPageTokens } from './page-token.ts'
 import type { Tables } from './tables.ts'
@@ -30,6 +39,7 @@ export function createUserServer(options: UserServerOptions): GrpcServer {
   const { contract, logger, metrics, verifier, database } = options
   const { db, prepare, ping } = database
   const users = createUserRepository(db, prepare)
+  const pageTokens = createPageTokens(options.pageTokenSecret)
   metrics.watch.pool(database.poolState)
   const server = createGrpcServer({
     contract,
@@ -45,7 +55,20 @@ export function createUserServer(options: UserServerOptions): GrpcServer {
     createUserHandlers({
       users,
       access: createAccountAccess(db),
-      pageTokens: createPageTokens(options.pageTokenSecret),
+      pageTokens,
+    }),
+  )
+  const documents = createDocuments({ db, documents: createDocumentRepository(db), users })
+  server.add<DocumentServiceServer>(
+    'docs.v1.DocumentService',
+    DocumentServiceService,
+    createDocumentHandlers({
+      documents,
+      lists: createDocumentListRepository(db),
+      users,
+      pageTokens,
+      comments: createCommentHandlers({ db, comments: createCommentRepository(db), documents, users, pageTokens }),
+      grants: createGrantHandlers({ grants: createGrantRepository(db), documents, users, pageTokens }),
     }),
   )
   server.add<AccountServiceServer>(

@@ -4,11 +4,12 @@ import type { Role } from '#runtime/principal.ts'
 import type { AccountAccess } from './account-access.ts'
 import { userNotFound } from './errors.ts'
 import type { PageTokens } from './page-token.ts'
+import { createUserLoader } from './user-loader.ts'
 import { toUser, toVisibleUser } from './user-message.ts'
 import type { UserRepository, UserRow } from './user-repository.ts'
 
 export interface UserHandlersDependencies {
-  users: Pick<UserRepository, 'find' | 'update' | 'page'>
+  users: Pick<UserRepository, 'find' | 'findAll' | 'update' | 'page'>
   access: AccountAccess
   pageTokens: PageTokens
 }
@@ -33,6 +34,12 @@ export function createUserHandlers(dependencies: UserHandlersDependencies): Hand
     },
     async getUser({ id }, call) {
       return toVisibleUser(found(await users.find(id)), userOf(call))
+    },
+    async batchGetUsers({ ids }, call) {
+      const viewer = userOf(call)
+      const loader = createUserLoader(users)
+      const found = await Promise.all([...new Set(ids.map(id => id.toLowerCase()))].map(id => loader.load(id)))
+      return { users: found.filter(user => user !== undefined).map(user => toVisibleUser(user, viewer)) }
     },
     async listUsers({ pageSize, pageToken }) {
       const after = pageToken === '' ? undefined : pageTokens.decode(LIST, pageToken)

@@ -4,7 +4,7 @@ import type { Role } from '#runtime/principal.ts'
 import type { Position } from './page-token.ts'
 import type { Tables, UsersView } from './tables.ts'
 
-export type UserRow = Selectable<UsersView>
+export type UserRow = Omit<Selectable<UsersView>, 'doc_count'>
 
 export interface NewUser {
   id: string
@@ -28,6 +28,8 @@ export interface UserPage {
 /** Users who have not been closed, but where a method says so. */
 export interface UserRepository {
   find(id: string): Promise<UserRow | undefined>
+  /** In no order; who is not there is left out. */
+  findAll(ids: readonly string[]): Promise<UserRow[]>
   /** @returns undefined if the id was ever used or the e-mail address is taken. */
   insert(user: NewUser): Promise<UserRow | undefined>
   /** Whether the id was ever used, closed accounts included. */
@@ -51,6 +53,12 @@ export function createUserRepository(db: Kysely<Tables>, prepare: Prepare = prep
 
   return {
     find,
+    findAll: ids =>
+      db
+        .selectFrom('users')
+        .select(COLUMNS)
+        .where('id', '=', sql<string>`any(${[...ids]}::uuid[])`)
+        .execute(),
     insert: user =>
       db
         .insertInto('users')

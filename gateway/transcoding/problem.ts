@@ -39,10 +39,11 @@ const HTTP_STATUS: Record<Code, number> = {
   [Code.UNAUTHENTICATED]: 401,
 }
 
-/** Where the gateway's own reason, rather than the code, says what happened. */
+/** Where the reason, rather than the code, says what happened. */
 const STATUS_OF_REASON: ReadonlyMap<string | undefined, number> = new Map([
   ['upstream_answer_too_large', 502],
   ['headers_too_large', 431],
+  ['etag_mismatch', 412],
 ])
 
 const TITLES: Record<number, string> = {

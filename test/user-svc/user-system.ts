@@ -2,6 +2,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { pino } from 'pino'
 import type { Test } from 'tap'
+import { DocumentServiceClient } from '#proto/docs/v1/docs.ts'
 import { AccountServiceClient } from '#proto/user/v1/account.ts'
 import { type User, UserServiceClient } from '#proto/user/v1/user.ts'
 import { readContract } from '#runtime/contract.ts'
@@ -25,10 +26,11 @@ export interface UserSystem {
   address: string
   users: UserServiceClient
   accounts: AccountServiceClient
+  docs: DocumentServiceClient
   mint: TokenMint
   stop(): Promise<void>
   /** A user as sign-up leaves it. */
-  createUser(given?: { email?: string; name?: string; role?: Role }): Promise<User>
+  createUser(given?: { email?: string; name?: string; role?: Role; department?: string }): Promise<User>
   /** An access token of the user, with the role given or its own. */
   tokenOf(user: Pick<User, 'id' | 'role'>, role?: Role): string
 }
@@ -48,6 +50,7 @@ export async function startUserSystem(t: Test, { poolSize = 10 } = {}): Promise<
   const address = `127.0.0.1:${await server.listen('127.0.0.1:0')}`
   const users = createClient(UserServiceClient, address)
   const accounts = createClient(AccountServiceClient, address)
+  const docs = createClient(DocumentServiceClient, address)
   let stopped: Promise<void> | undefined
   const stop = () => {
     stopped ??= server.stop()
@@ -56,6 +59,7 @@ export async function startUserSystem(t: Test, { poolSize = 10 } = {}): Promise<
   t.teardown(async () => {
     users.close()
     accounts.close()
+    docs.close()
     await stop()
   })
 
@@ -64,15 +68,16 @@ export async function startUserSystem(t: Test, { poolSize = 10 } = {}): Promise<
     address,
     users,
     accounts,
+    docs,
     mint,
     stop,
-    async createUser({ email, name = 'Ada', role = 'user' } = {}) {
+    async createUser({ email, name = 'Ada', role = 'user', department = '' } = {}) {
       const id = randomUUID()
       const account = { id, email: email ?? `${id}@example.com`, name, role: role === 'admin' ? role : 'user' }
       const user = await callUnary(accounts, accounts.createAccount, account, { token: mint.service() })
-      if (role === user.role) return user
-      await database.db.updateTable('users').set({ role }).where('id', '=', id).execute()
-      return { ...user, role }
+      if (role === user.role && department === '') return user
+      await database.db.updateTable('users').set({ role, department }).where('id', '=', id).execute()
+      return { ...user, role, department }
     },
     tokenOf: (user, role = user.role as Role) => mint.access({ sub: user.id, role }),
   }

@@ -58,11 +58,14 @@ async function createDocuments(db: Kysely<unknown>): Promise<void> {
       updated_at timestamptz not null default clock_timestamp(),
       deleted_at timestamptz,
       deleted_by uuid,
+      constraint documents_department_named check (visibility <> 'department' or department <> ''),
       search tsvector not null generated always as (
         setweight(to_tsvector('english', title), 'A') || setweight(to_tsvector('english', body), 'B')
       ) stored
     )`.execute(db)
   // One pair of orders for each way in which a document may be read; see access-rules.ts.
+  await sql`create index documents_newest on documents_all (updated_at, id) where deleted_at is null`.execute(db)
+  await sql`create index documents_newest_by_age on documents_all (created_at, id) where deleted_at is null`.execute(db)
   await sql`create index documents_of_owner on documents_all (owner_id, updated_at, id)`.execute(db)
   await sql`create index documents_of_owner_by_age on documents_all (owner_id, created_at, id)`.execute(db)
   await sql`
