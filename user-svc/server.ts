@@ -1,5 +1,6 @@
 import type { FileRegistry } from '@bufbuild/protobuf'
 import { type DocumentServiceServer, DocumentServiceService } from '#proto/docs/v1/docs.ts'
+import { type SearchServiceServer, SearchServiceService } from '#proto/search/v1/search.ts'
 import { type AccountServiceServer, AccountServiceService } from '#proto/user/v1/account.ts'
 import { type UserServiceServer, UserServiceService } from '#proto/user/v1/user.ts'
 import { createGrpcServer, type GrpcServer } from '#runtime/grpc-server.ts'
@@ -20,6 +21,8 @@ import { createGrantHandlers } from './grant-handlers.ts'
 import { createGrantRepository } from './grant-repository.ts'
 import type { UserMetrics } from './metrics.ts'
 import { createPageTokens } from './page-token.ts'
+import { createSearchHandlers } from './search-handlers.ts'
+import { createSearchRepository } from './search-repository.ts'
 import type { Tables } from './tables.ts'
 import { createUserHandlers } from './user-handlers.ts'
 import { createUserRepository } from './user-repository.ts'
@@ -70,6 +73,11 @@ export function createUserServer(options: UserServerOptions): GrpcServer {
       comments: createCommentHandlers({ db, comments: createCommentRepository(db), documents, users, pageTokens }),
       grants: createGrantHandlers({ grants: createGrantRepository(db), documents, users, pageTokens }),
     }),
+  )
+  server.add<SearchServiceServer>(
+    'search.v1.SearchService',
+    SearchServiceService,
+    createSearchHandlers({ documents: createSearchRepository(db), pageTokens }),
   )
   server.add<AccountServiceServer>(
     'user.v1.AccountService',

@@ -36,6 +36,12 @@ t.test('a document is written, shared, discussed, changed and deleted over REST'
     body: { documents: [{ id, ownerName: 'Ada' }] },
   })
 
+  t.match(await request('GET', `${url}/v1/search?q=${encodeURIComponent('"all things" pl*')}`), {
+    status: 200,
+    body: { results: [{ documentId: id, title: [{ text: 'Plan', isMatch: true }] }] },
+  })
+  t.match(await request('GET', `${url}/v1/search?q=-plan`), { status: 400, body: { errors: [{ field: 'q' }] } })
+
   t.match(await request('DELETE', at, { token: grace.accessToken }), { status: 403 })
   t.match(await request('DELETE', at, { token: ada.accessToken }), { status: 204 })
   t.match(await request('GET', at, { token: ada.accessToken }), { status: 404 })

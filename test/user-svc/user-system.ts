@@ -3,6 +3,7 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { pino } from 'pino'
 import type { Test } from 'tap'
 import { DocumentServiceClient } from '#proto/docs/v1/docs.ts'
+import { SearchServiceClient } from '#proto/search/v1/search.ts'
 import { AccountServiceClient } from '#proto/user/v1/account.ts'
 import { type User, UserServiceClient } from '#proto/user/v1/user.ts'
 import { readContract } from '#runtime/contract.ts'
@@ -27,6 +28,7 @@ export interface UserSystem {
   users: UserServiceClient
   accounts: AccountServiceClient
   docs: DocumentServiceClient
+  search: SearchServiceClient
   mint: TokenMint
   stop(): Promise<void>
   /** A user as sign-up leaves it. */
@@ -51,6 +53,7 @@ export async function startUserSystem(t: Test, { poolSize = 10 } = {}): Promise<
   const users = createClient(UserServiceClient, address)
   const accounts = createClient(AccountServiceClient, address)
   const docs = createClient(DocumentServiceClient, address)
+  const search = createClient(SearchServiceClient, address)
   let stopped: Promise<void> | undefined
   const stop = () => {
     stopped ??= server.stop()
@@ -60,6 +63,7 @@ export async function startUserSystem(t: Test, { poolSize = 10 } = {}): Promise<
     users.close()
     accounts.close()
     docs.close()
+    search.close()
     await stop()
   })
 
@@ -69,6 +73,7 @@ export async function startUserSystem(t: Test, { poolSize = 10 } = {}): Promise<
     users,
     accounts,
     docs,
+    search,
     mint,
     stop,
     async createUser({ email, name = 'Ada', role = 'user', department = '' } = {}) {
