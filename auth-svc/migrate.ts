@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { runMigrations } from 'graphile-worker'
 import { migrationSettings, readSettings } from '#runtime/env.ts'
 import { createLogger } from '#runtime/logger.ts'
-import { migrate } from '#runtime/postgres.ts'
+import { migrate } from '#runtime/migrations.ts'
 import { toWorkerLogger } from './job-worker.ts'
 import { JOBS_SCHEMA, SCHEMA } from './tables.ts'
 

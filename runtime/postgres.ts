@@ -1,9 +1,6 @@
 /** A service's PostgreSQL: a pool for transactions and what Kysely writes, connections beside it for prepared statements. */
-import { promises as fs } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import path from 'node:path'
 import { Kysely, type LogEvent, PostgresDialect, sql } from 'kysely'
-import { FileMigrationProvider, Migrator } from 'kysely/migration'
 import pg from 'pg'
 import type { Logger } from './logger.ts'
 import type { PoolState } from './metrics.ts'
@@ -121,30 +118,5 @@ function explainBy(pool: pg.Pool): (statement: string) => Promise<string[]> {
   return async statement => {
     const { rows } = await pool.query<[string]>({ text: `explain (generic_plan) ${statement}`, rowMode: 'array' })
     return rows.map(([line]) => line)
-  }
-}
-
-/**
- * Brings the schema up to date with the files of `folder`. Safe to run from several processes at once: Kysely holds a
- * lock, and each run is one transaction.
- * @throws the error of the migration that failed, naming it.
- */
-export async function migrate(options: { url: string; schema: string; folder: string; logger: Logger }): Promise<void> {
-  const { db, close } = openDatabase<unknown>({ ...options, poolSize: 1, statementTimeoutMs: 60_000 })
-  try {
-    const migrator = new Migrator({
-      db,
-      migrationTableSchema: options.schema,
-      provider: new FileMigrationProvider({ fs, path, migrationFolder: options.folder }),
-    })
-    const { error, results = [] } = await migrator.migrateToLatest()
-    for (const { migrationName, status } of results)
-      options.logger.info({ migration: migrationName, status }, 'migrated')
-    if (error !== undefined) {
-      const failed = results.find(result => result.status === 'Error')
-      throw new Error(`Migration ${failed?.migrationName ?? 'set-up'} of ${options.schema} failed`, { cause: error })
-    }
-  } finally {
-    await close()
   }
 }

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { migrationSettings, readSettings } from '#runtime/env.ts'
 import { createLogger } from '#runtime/logger.ts'
-import { migrate } from '#runtime/postgres.ts'
+import { migrate } from '#runtime/migrations.ts'
 import { SCHEMA } from './tables.ts'
 
 const { DATABASE_URL, LOG_LEVEL } = readSettings(migrationSettings)

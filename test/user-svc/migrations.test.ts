@@ -4,7 +4,7 @@ import { Kysely, PostgresDialect, sql } from 'kysely'
 import { FileMigrationProvider, Migrator } from 'kysely/migration'
 import pg from 'pg'
 import t from 'tap'
-import { migrate } from '#runtime/postgres.ts'
+import { migrate } from '#runtime/migrations.ts'
 import { openTestDatabase } from '../support/test-database.ts'
 import { logger } from './user-system.ts'
 
