@@ -56,8 +56,8 @@ const markable = (column: 'title' | 'body') =>
 export function createSearchRepository(db: Kysely<Tables>): SearchRepository {
   return {
     async search(search, caller, size, after) {
-      const { wanted, query } = conditionOf(search)
-      const { terms, tags, excludedTags } = search
+      const { query, holds } = conditionOf(search)
+      const { tags, excludedTags } = search
       const [afterRank, afterId, horizon] = after ?? []
 
       const rows = await db
@@ -66,9 +66,7 @@ export function createSearchRepository(db: Kysely<Tables>): SearchRepository {
             .selectFrom('documents')
             .select(['id', 'search'])
             .where(mayDo('read', caller))
-            .$if(terms.length > 0, matching =>
-              matching.where(sql<boolean>`numnode(${wanted}) > 0`).where(sql<boolean>`search @@ ${query}`),
-            )
+            .where(holds)
             .$if(tags.length > 0, matching => matching.where(sql<boolean>`tags @> ${[...tags]}::text[]`))
             .$if(excludedTags.length > 0, matching =>
               matching.where(sql<boolean>`not tags && ${[...excludedTags]}::text[]`),

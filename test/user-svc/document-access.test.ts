@@ -1,8 +1,11 @@
 /**
  * The rules as a table: for every way to stand to a document and every visibility, what is allowed, worked out here from
- * RELATIONS and from what each relation means, in plain code. The list, the single read and each action must agree.
+ * RELATIONS and from what each relation means, in plain code. The list, the search, the single
+ * read and each action must agree.
  */
+import { randomUUID } from 'node:crypto'
 import t from 'tap'
+import { SearchRequest } from '#proto/search/v1/search.ts'
 import type { User } from '#proto/user/v1/user.ts'
 import { callUnary } from '#runtime/grpc-client.ts'
 import type { Role } from '#runtime/principal.ts'
@@ -12,7 +15,7 @@ import { createDocumentClient } from './document-client.ts'
 import { startUserSystem } from './user-system.ts'
 
 const system = await startUserSystem(t)
-const { users, database, createUser, tokenOf } = system
+const { users, search, database, createUser, tokenOf } = system
 const docs = createDocumentClient(system.docs)
 
 type Access = 'none' | 'read' | 'write'
@@ -88,7 +91,8 @@ for (const situation of situations()) {
   t.test(`${visibility}: ${who}`, async t => {
     const caller = role === 'nobody' ? undefined : await userOf(role, isColleague ? 'sales' : 'law')
     const owner = isOwner && caller !== undefined ? caller : await userOf('user', 'sales, owner')
-    const request = { title: 'Plan', visibility, department: 'sales' }
+    const tag = randomUUID()
+    const request = { title: 'Plan', tags: [tag], visibility, department: 'sales' }
     // By an administrator's right to name any department, given to the owner for this one call.
     const { id } = await docs.create(request, tokenOf(owner, 'admin'))
     const token = caller && tokenOf(caller)
@@ -97,6 +101,14 @@ for (const situation of situations()) {
     const isReadable = isAllowed('read', situation)
     const list = await docs.list({ owner: owner.id, pageSize: 1 }, token)
     t.equal(list.documents[0]?.id === id, isReadable, 'the list has it if it can be read')
+    for (const q of [`plan tag:${tag}`, `tag:${tag}`]) {
+      const found = await callUnary(search, search.search, SearchRequest.create({ q }), token ? { token } : {})
+      t.same(
+        found.results.map(({ documentId }) => documentId),
+        isReadable ? [id] : [],
+        'a search finds it if it can be read',
+      )
+    }
     const read = docs.get(id, token)
     if (isReadable) t.match(await read, { id })
     else await t.rejects(read, { code: Code.NOT_FOUND })

@@ -42,6 +42,19 @@ t.test('all words must be there, in any order and form, in title or body', async
   t.same(await titles('wheat -run'), ['Windmills'])
   t.same(await titles('wheat -wind*'), ['Running a mill', 'Wheat'])
   t.same(await titles('the of'), [], 'stop words look for nothing')
+  t.same(
+    await titles('the wheat -of'),
+    ['Running a mill', 'Wheat', 'Windmills'],
+    'and beside others they are passed over',
+  )
+})
+
+t.test('a prefix is of the word as it is written as well as of its stem', async t => {
+  await empty()
+  await docs.create({ title: 'Theories of running', visibility: 'public' }, token)
+  for (const q of ['the*', 'theories*', 'theo*', 'running*', 'run*'])
+    t.same(await titles(q), ['Theories of running'], q)
+  t.same(await titles('runs* -theory*'), [])
 })
 
 t.test('a match in the title is before one in the body, and before nothing else is it cut off', async t => {
@@ -63,6 +76,9 @@ t.test('tags narrow a search, and are one by themselves', async t => {
   t.same(await titles('tag:red'), ['One wheat', 'Two wheat'])
   t.same(await titles('wheat tag:"dark blue" tag:red'), ['One wheat'])
   t.same(await titles('wheat -tag:"dark blue"'), ['Two wheat'])
+  t.same(await titles('tag:red -one'), ['Two wheat'])
+  t.same(await titles('tag:red the'), ['One wheat', 'Two wheat'])
+  t.same(await titles('tag:red -the'), ['One wheat', 'Two wheat'])
 })
 
 t.test('a search that only leaves out is refused, and any other text is answered', async t => {
