@@ -14,6 +14,8 @@ export const lastAdministrator = () =>
     reason: 'last_administrator',
   })
 
+export const noAdministrator = () => permissionDenied('You are no administrator any more')
+
 export const documentNotFound = () => notFound('document')
 
 export const commentNotFound = () => notFound('comment')

@@ -23,6 +23,16 @@ const database = openDatabase<Tables>({
   schema: SCHEMA,
   logger,
 })
+/** Just below the 30 s that the contract gives to what administrators do with many users. */
+const PATIENCE_MS = 28_000
+const patientDatabase = openDatabase<Tables>({
+  ...databaseOptionsOf(settings),
+  schema: SCHEMA,
+  logger,
+  poolSize: 2,
+  statementTimeoutMs: PATIENCE_MS,
+  preparedStatements: false,
+})
 const keySet = openKeySet(settings.AUTH_SVC_ADDRESS, logger)
 const server = createUserServer({
   contract: readContract(new URL('../proto/gen/contract.binpb', import.meta.url)),
@@ -35,6 +45,7 @@ const server = createUserServer({
     acceptService: true,
   }),
   database,
+  patientDatabase,
   pageTokenSecret: settings.PAGE_TOKEN_SECRET,
 })
 
@@ -47,7 +58,7 @@ manageLifecycle({
     { name: 'drain delay', stop: () => setTimeout(settings.DRAIN_DELAY_MS) },
     { name: 'server', stop: () => server.stop() },
     { name: 'key set', stop: () => keySet.close() },
-    { name: 'database', stop: () => database.close() },
+    { name: 'database', stop: () => Promise.all([database.close(), patientDatabase.close()]) },
     { name: 'metrics', stop: () => metricsServer?.close() },
     { name: 'telemetry', stop: () => telemetry.shutdown() },
   ],

@@ -16,7 +16,9 @@ export async function plansOf<Tables>(
   try {
     await work(db)
     const plans: string[] = []
-    for (const { sql, parameters } of queries.filter(query => /^(with|select|insert|update|delete)/i.test(query.sql))) {
+    for (const { sql, parameters } of queries.filter(query =>
+      /^\s*(with|select|insert|update|delete)/i.test(query.sql),
+    )) {
       const { rows } = await pool.query({ text: `explain ${sql}`, values: [...parameters], rowMode: 'array' })
       plans.push(rows.map(([line]) => line).join('\n'))
     }

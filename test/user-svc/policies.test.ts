@@ -1,11 +1,24 @@
 import { randomUUID } from 'node:crypto'
-import { type Client, Metadata, type ServiceError, status } from '@grpc/grpc-js'
+import { type Client, Metadata, type ServiceDefinition, type ServiceError, status } from '@grpc/grpc-js'
 import t from 'tap'
+import { AdminServiceService } from '#proto/admin/v1/admin.ts'
+import { DocumentServiceService } from '#proto/docs/v1/docs.ts'
+import { SearchServiceService } from '#proto/search/v1/search.ts'
+import { AccountServiceService } from '#proto/user/v1/account.ts'
+import { UserServiceService } from '#proto/user/v1/user.ts'
 import { serviceOf } from '#runtime/contract.ts'
 import type { Role } from '#runtime/principal.ts'
 import { contract, startUserSystem } from './user-system.ts'
 
-const { users, accounts, mint } = await startUserSystem(t)
+const { users, accounts, docs, search, admin, mint } = await startUserSystem(t)
+
+const SERVICES: Record<string, { client: Client; definition: ServiceDefinition }> = {
+  'user.v1.UserService': { client: users, definition: UserServiceService },
+  'user.v1.AccountService': { client: accounts, definition: AccountServiceService },
+  'docs.v1.DocumentService': { client: docs, definition: DocumentServiceService },
+  'search.v1.SearchService': { client: search, definition: SearchServiceService },
+  'admin.v1.AdminService': { client: admin, definition: AdminServiceService },
+}
 
 const ROLES: Role[] = ['user', 'editor', 'moderator', 'admin']
 const TOKENS: Record<string, string | undefined> = {
@@ -20,18 +33,44 @@ const ADMITTED: Record<string, string[]> = {
   'UserService/UpdateMe': ROLES,
   'UserService/DeleteMe': ROLES,
   'UserService/GetUser': ROLES,
+  'UserService/BatchGetUsers': ROLES,
   'UserService/ListUsers': ['moderator', 'admin'],
   'UserService/DeleteUser': ['admin'],
   'UserService/UpdateUserAccess': ['admin'],
   'AccountService/CreateAccount': ['service'],
   'AccountService/GetAccount': ['service'],
   'AccountService/WatchAccountChanges': ['service'],
+  'DocumentService/CreateDocument': ROLES,
+  'DocumentService/GetDocument': ['nobody', ...ROLES],
+  'DocumentService/ListDocuments': ['nobody', ...ROLES],
+  'DocumentService/UpdateDocument': ROLES,
+  'DocumentService/DeleteDocument': ROLES,
+  'DocumentService/CreateComment': ROLES,
+  'DocumentService/ListComments': ['nobody', ...ROLES],
+  'DocumentService/DeleteComment': ROLES,
+  'DocumentService/PutGrant': ROLES,
+  'DocumentService/DeleteGrant': ROLES,
+  'DocumentService/ListGrants': ROLES,
+  'SearchService/Search': ['nobody', ...ROLES],
+  'AdminService/ListUsers': ['admin'],
+  'AdminService/RestoreUser': ['admin'],
+  'AdminService/BulkUpdateRole': ['admin'],
+  'AdminService/BulkDeleteUsers': ['admin'],
+  'AdminService/GetUserTree': ['admin'],
+  'AdminService/ReportSignups': ['admin'],
+  'AdminService/ReportUsers': ['admin'],
 }
 
-// Bound to fail after admission, with another code than the two of a refusal: nothing is there, or the rules say no.
+// Bound to fail after admission, with another code than the two of a refusal: nothing is there, or the rules say no. An
+// empty request does, unless it is a good one.
 const REQUESTS: Record<string, object> = {
-  'UserService/ListUsers': { pageToken: 'never given', pageSize: 0 },
+  'UserService/ListUsers': { pageToken: 'never given' },
   'AccountService/WatchAccountChanges': { afterSequence: -1n },
+  'DocumentService/ListDocuments': { pageToken: 'never given' },
+  'AdminService/ListUsers': { pageToken: 'never given' },
+  'AdminService/GetUserTree': { pageToken: 'never given' },
+  'AdminService/ReportSignups': { days: -1 },
+  'AdminService/ReportUsers': { minDocs: -1 },
 }
 
 const metadataOf = (token: string | undefined) => {
@@ -52,13 +91,14 @@ function codeOf(client: Client, name: string, kind: string, request: object, tok
   })
 }
 
-for (const [service, client] of Object.entries({ UserService: users, AccountService: accounts })) {
-  for (const { name, localName, methodKind } of serviceOf(contract, `user.v1.${service}`).methods) {
-    const method = `${service}/${name}`
+for (const [service, { client, definition }] of Object.entries(SERVICES)) {
+  for (const { name, localName, methodKind } of serviceOf(contract, service).methods) {
+    const method = `${service.split('.').at(-1)}/${name}`
     t.test(`${method} lets in who may call it, and nobody else`, async t => {
       const admitted = ADMITTED[method]
       if (admitted === undefined) throw new Error(`Who may call ${method} is not written in this test`)
-      const request = REQUESTS[method] ?? { id: '', email: '' }
+      const empty = definition[localName]?.requestDeserialize(Buffer.alloc(0))
+      const request = { ...empty, ...REQUESTS[method] }
       for (const [caller, token] of Object.entries(TOKENS)) {
         const code = await codeOf(client, localName, methodKind, request, token)
         if (admitted.includes(caller)) {

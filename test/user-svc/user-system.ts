@@ -2,6 +2,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { pino } from 'pino'
 import type { Test } from 'tap'
+import { AdminServiceClient } from '#proto/admin/v1/admin.ts'
 import { DocumentServiceClient } from '#proto/docs/v1/docs.ts'
 import { SearchServiceClient } from '#proto/search/v1/search.ts'
 import { AccountServiceClient } from '#proto/user/v1/account.ts'
@@ -29,6 +30,7 @@ export interface UserSystem {
   accounts: AccountServiceClient
   docs: DocumentServiceClient
   search: SearchServiceClient
+  admin: AdminServiceClient
   mint: TokenMint
   stop(): Promise<void>
   /** A user as sign-up leaves it. */
@@ -38,7 +40,10 @@ export interface UserSystem {
 }
 
 export async function startUserSystem(t: Test, { poolSize = 10 } = {}): Promise<UserSystem> {
-  const database = await openUserDatabase(t, { poolSize })
+  const { userUrl: url } = await openTestDatabase(t)
+  const database = openDatabase<Tables>({ url, schema: SCHEMA, logger, poolSize })
+  const patientDatabase = openDatabase<Tables>({ url, schema: SCHEMA, logger, poolSize: 2, statementTimeoutMs: 28_000 })
+  t.teardown(() => Promise.all([database.close(), patientDatabase.close()]))
   const mint = createTokenMint({ issuer, audience })
   const verifier = createTokenVerifier({ keys: mint.keys, issuer, audience, acceptService: true })
   const server = createUserServer({
@@ -47,6 +52,7 @@ export async function startUserSystem(t: Test, { poolSize = 10 } = {}): Promise<
     metrics: createUserMetrics(),
     verifier,
     database,
+    patientDatabase,
     pageTokenSecret: randomBytes(32),
   })
   const address = `127.0.0.1:${await server.listen('127.0.0.1:0')}`
@@ -54,6 +60,7 @@ export async function startUserSystem(t: Test, { poolSize = 10 } = {}): Promise<
   const accounts = createClient(AccountServiceClient, address)
   const docs = createClient(DocumentServiceClient, address)
   const search = createClient(SearchServiceClient, address)
+  const admin = createClient(AdminServiceClient, address)
   let stopped: Promise<void> | undefined
   const stop = () => {
     stopped ??= server.stop()
@@ -64,6 +71,7 @@ export async function startUserSystem(t: Test, { poolSize = 10 } = {}): Promise<
     accounts.close()
     docs.close()
     search.close()
+    admin.close()
     await stop()
   })
 
@@ -74,6 +82,7 @@ export async function startUserSystem(t: Test, { poolSize = 10 } = {}): Promise<
     accounts,
     docs,
     search,
+    admin,
     mint,
     stop,
     async createUser({ email, name = 'Ada', role = 'user', department = '' } = {}) {

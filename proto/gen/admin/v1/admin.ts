@@ -71,35 +71,6 @@ export interface RestoreUserRequest {
   id: string;
 }
 
-export interface EraseUserRequest {
-  id: string;
-}
-
-export interface GetErasureRequest {
-  id: string;
-}
-
-/** What was erased of a user, and when. It outlives the user and names nobody but by id. */
-export interface ErasureReceipt {
-  id: string;
-  userId: string;
-  requestedBy: string;
-  requestedAt:
-    | Date
-    | undefined;
-  /** Name, address, documents' and comments' text are gone from user-svc. */
-  anonymisedAt:
-    | Date
-    | undefined;
-  /** Address, password and sessions are gone from auth-svc. Unset until it has said so. */
-  identityErasedAt:
-    | Date
-    | undefined;
-  /** When the rows that are left will be deleted. */
-  purgeDueAt: Date | undefined;
-  purgedAt: Date | undefined;
-}
-
 /** Living users who meet all that is set. At least one of them must be set. */
 export interface UserFilter {
   role: string;
@@ -129,7 +100,7 @@ export interface BulkDeleteUsersRequest {
 }
 
 export interface BulkResponse {
-  /** Users whom the filter found. */
+  /** Users whom the filter found, the caller not among them. */
   matched: number;
   /** Users who were changed, or would be: who has the role already is not. */
   changed: number;
@@ -660,264 +631,6 @@ export const RestoreUserRequest: MessageFns<RestoreUserRequest> = {
   fromPartial<I extends Exact<DeepPartial<RestoreUserRequest>, I>>(object: I): RestoreUserRequest {
     const message = createBaseRestoreUserRequest();
     message.id = object.id ?? "";
-    return message;
-  },
-};
-
-function createBaseEraseUserRequest(): EraseUserRequest {
-  return { id: "" };
-}
-
-export const EraseUserRequest: MessageFns<EraseUserRequest> = {
-  encode(message: EraseUserRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.id !== "") {
-      writer.uint32(10).string(message.id);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): EraseUserRequest {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseEraseUserRequest();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.id = reader.string();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create<I extends Exact<DeepPartial<EraseUserRequest>, I>>(base?: I): EraseUserRequest {
-    return EraseUserRequest.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<EraseUserRequest>, I>>(object: I): EraseUserRequest {
-    const message = createBaseEraseUserRequest();
-    message.id = object.id ?? "";
-    return message;
-  },
-};
-
-function createBaseGetErasureRequest(): GetErasureRequest {
-  return { id: "" };
-}
-
-export const GetErasureRequest: MessageFns<GetErasureRequest> = {
-  encode(message: GetErasureRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.id !== "") {
-      writer.uint32(10).string(message.id);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): GetErasureRequest {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseGetErasureRequest();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.id = reader.string();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create<I extends Exact<DeepPartial<GetErasureRequest>, I>>(base?: I): GetErasureRequest {
-    return GetErasureRequest.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<GetErasureRequest>, I>>(object: I): GetErasureRequest {
-    const message = createBaseGetErasureRequest();
-    message.id = object.id ?? "";
-    return message;
-  },
-};
-
-function createBaseErasureReceipt(): ErasureReceipt {
-  return {
-    id: "",
-    userId: "",
-    requestedBy: "",
-    requestedAt: undefined,
-    anonymisedAt: undefined,
-    identityErasedAt: undefined,
-    purgeDueAt: undefined,
-    purgedAt: undefined,
-  };
-}
-
-export const ErasureReceipt: MessageFns<ErasureReceipt> = {
-  encode(message: ErasureReceipt, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.id !== "") {
-      writer.uint32(10).string(message.id);
-    }
-    if (message.userId !== "") {
-      writer.uint32(18).string(message.userId);
-    }
-    if (message.requestedBy !== "") {
-      writer.uint32(26).string(message.requestedBy);
-    }
-    if (message.requestedAt !== undefined) {
-      Timestamp.encode(toTimestamp(message.requestedAt), writer.uint32(34).fork()).join();
-    }
-    if (message.anonymisedAt !== undefined) {
-      Timestamp.encode(toTimestamp(message.anonymisedAt), writer.uint32(42).fork()).join();
-    }
-    if (message.identityErasedAt !== undefined) {
-      Timestamp.encode(toTimestamp(message.identityErasedAt), writer.uint32(50).fork()).join();
-    }
-    if (message.purgeDueAt !== undefined) {
-      Timestamp.encode(toTimestamp(message.purgeDueAt), writer.uint32(58).fork()).join();
-    }
-    if (message.purgedAt !== undefined) {
-      Timestamp.encode(toTimestamp(message.purgedAt), writer.uint32(66).fork()).join();
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): ErasureReceipt {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseErasureReceipt();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.id = reader.string();
-            continue;
-          }
-          case 2: {
-            if (tag !== 18) {
-              break;
-            }
-
-            message.userId = reader.string();
-            continue;
-          }
-          case 3: {
-            if (tag !== 26) {
-              break;
-            }
-
-            message.requestedBy = reader.string();
-            continue;
-          }
-          case 4: {
-            if (tag !== 34) {
-              break;
-            }
-
-            message.requestedAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
-            continue;
-          }
-          case 5: {
-            if (tag !== 42) {
-              break;
-            }
-
-            message.anonymisedAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
-            continue;
-          }
-          case 6: {
-            if (tag !== 50) {
-              break;
-            }
-
-            message.identityErasedAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
-            continue;
-          }
-          case 7: {
-            if (tag !== 58) {
-              break;
-            }
-
-            message.purgeDueAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
-            continue;
-          }
-          case 8: {
-            if (tag !== 66) {
-              break;
-            }
-
-            message.purgedAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create<I extends Exact<DeepPartial<ErasureReceipt>, I>>(base?: I): ErasureReceipt {
-    return ErasureReceipt.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<ErasureReceipt>, I>>(object: I): ErasureReceipt {
-    const message = createBaseErasureReceipt();
-    message.id = object.id ?? "";
-    message.userId = object.userId ?? "";
-    message.requestedBy = object.requestedBy ?? "";
-    message.requestedAt = object.requestedAt ?? undefined;
-    message.anonymisedAt = object.anonymisedAt ?? undefined;
-    message.identityErasedAt = object.identityErasedAt ?? undefined;
-    message.purgeDueAt = object.purgeDueAt ?? undefined;
-    message.purgedAt = object.purgedAt ?? undefined;
     return message;
   },
 };
@@ -2179,7 +1892,7 @@ export const AdminServiceService = {
     responseSerialize: (value: ListUsersResponse): Buffer => Buffer.from(ListUsersResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListUsersResponse => ListUsersResponse.decode(value),
   },
-  /** Opens a closed account again, with everything that vanished with it. */
+  /** Opens a closed account again, with everything that vanished with it. One that is open answers itself. */
   restoreUser: {
     path: "/admin.v1.AdminService/RestoreUser" as const,
     requestStream: false as const,
@@ -2189,30 +1902,7 @@ export const AdminServiceService = {
     responseSerialize: (value: AdminUser): Buffer => Buffer.from(AdminUser.encode(value).finish()),
     responseDeserialize: (value: Buffer): AdminUser => AdminUser.decode(value),
   },
-  /**
-   * Closes the account and erases who it was, here and in auth-svc, at once and for ever; what is left is deleted when
-   * the retention has passed. To ask again answers the receipt of the first time.
-   */
-  eraseUser: {
-    path: "/admin.v1.AdminService/EraseUser" as const,
-    requestStream: false as const,
-    responseStream: false as const,
-    requestSerialize: (value: EraseUserRequest): Buffer => Buffer.from(EraseUserRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): EraseUserRequest => EraseUserRequest.decode(value),
-    responseSerialize: (value: ErasureReceipt): Buffer => Buffer.from(ErasureReceipt.encode(value).finish()),
-    responseDeserialize: (value: Buffer): ErasureReceipt => ErasureReceipt.decode(value),
-  },
-  /** How far an erasure has come. */
-  getErasure: {
-    path: "/admin.v1.AdminService/GetErasure" as const,
-    requestStream: false as const,
-    responseStream: false as const,
-    requestSerialize: (value: GetErasureRequest): Buffer => Buffer.from(GetErasureRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): GetErasureRequest => GetErasureRequest.decode(value),
-    responseSerialize: (value: ErasureReceipt): Buffer => Buffer.from(ErasureReceipt.encode(value).finish()),
-    responseDeserialize: (value: Buffer): ErasureReceipt => ErasureReceipt.decode(value),
-  },
-  /** Gives every living user whom the filter finds the role. At least one administrator remains. */
+  /** Gives every living user whom the filter finds the role, but for the caller, by whom one administrator remains. */
   bulkUpdateRole: {
     path: "/admin.v1.AdminService/BulkUpdateRole" as const,
     requestStream: false as const,
@@ -2223,7 +1913,7 @@ export const AdminServiceService = {
     responseSerialize: (value: BulkResponse): Buffer => Buffer.from(BulkResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): BulkResponse => BulkResponse.decode(value),
   },
-  /** Closes the account of every living user whom the filter finds. At least one administrator remains. */
+  /** Closes the account of every living user whom the filter finds, but for the caller, by whom one administrator remains. */
   bulkDeleteUsers: {
     path: "/admin.v1.AdminService/BulkDeleteUsers" as const,
     requestStream: false as const,
@@ -2269,18 +1959,11 @@ export const AdminServiceService = {
 export interface AdminServiceServer extends UntypedServiceImplementation {
   /** Users in the order of their creation, the newest first; closed ones too, where `state` says so. */
   listUsers: handleUnaryCall<ListUsersRequest, ListUsersResponse>;
-  /** Opens a closed account again, with everything that vanished with it. */
+  /** Opens a closed account again, with everything that vanished with it. One that is open answers itself. */
   restoreUser: handleUnaryCall<RestoreUserRequest, AdminUser>;
-  /**
-   * Closes the account and erases who it was, here and in auth-svc, at once and for ever; what is left is deleted when
-   * the retention has passed. To ask again answers the receipt of the first time.
-   */
-  eraseUser: handleUnaryCall<EraseUserRequest, ErasureReceipt>;
-  /** How far an erasure has come. */
-  getErasure: handleUnaryCall<GetErasureRequest, ErasureReceipt>;
-  /** Gives every living user whom the filter finds the role. At least one administrator remains. */
+  /** Gives every living user whom the filter finds the role, but for the caller, by whom one administrator remains. */
   bulkUpdateRole: handleUnaryCall<BulkUpdateRoleRequest, BulkResponse>;
-  /** Closes the account of every living user whom the filter finds. At least one administrator remains. */
+  /** Closes the account of every living user whom the filter finds, but for the caller, by whom one administrator remains. */
   bulkDeleteUsers: handleUnaryCall<BulkDeleteUsersRequest, BulkResponse>;
   /** Users, the newest first, each with the latest of its documents, each with the latest of its comments. */
   getUserTree: handleUnaryCall<GetUserTreeRequest, UserTree>;
@@ -2307,7 +1990,7 @@ export interface AdminServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListUsersResponse) => void,
   ): ClientUnaryCall;
-  /** Opens a closed account again, with everything that vanished with it. */
+  /** Opens a closed account again, with everything that vanished with it. One that is open answers itself. */
   restoreUser(
     request: RestoreUserRequest,
     callback: (error: ServiceError | null, response: AdminUser) => void,
@@ -2323,42 +2006,7 @@ export interface AdminServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: AdminUser) => void,
   ): ClientUnaryCall;
-  /**
-   * Closes the account and erases who it was, here and in auth-svc, at once and for ever; what is left is deleted when
-   * the retention has passed. To ask again answers the receipt of the first time.
-   */
-  eraseUser(
-    request: EraseUserRequest,
-    callback: (error: ServiceError | null, response: ErasureReceipt) => void,
-  ): ClientUnaryCall;
-  eraseUser(
-    request: EraseUserRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: ErasureReceipt) => void,
-  ): ClientUnaryCall;
-  eraseUser(
-    request: EraseUserRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: ErasureReceipt) => void,
-  ): ClientUnaryCall;
-  /** How far an erasure has come. */
-  getErasure(
-    request: GetErasureRequest,
-    callback: (error: ServiceError | null, response: ErasureReceipt) => void,
-  ): ClientUnaryCall;
-  getErasure(
-    request: GetErasureRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: ErasureReceipt) => void,
-  ): ClientUnaryCall;
-  getErasure(
-    request: GetErasureRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: ErasureReceipt) => void,
-  ): ClientUnaryCall;
-  /** Gives every living user whom the filter finds the role. At least one administrator remains. */
+  /** Gives every living user whom the filter finds the role, but for the caller, by whom one administrator remains. */
   bulkUpdateRole(
     request: BulkUpdateRoleRequest,
     callback: (error: ServiceError | null, response: BulkResponse) => void,
@@ -2374,7 +2022,7 @@ export interface AdminServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: BulkResponse) => void,
   ): ClientUnaryCall;
-  /** Closes the account of every living user whom the filter finds. At least one administrator remains. */
+  /** Closes the account of every living user whom the filter finds, but for the caller, by whom one administrator remains. */
   bulkDeleteUsers(
     request: BulkDeleteUsersRequest,
     callback: (error: ServiceError | null, response: BulkResponse) => void,

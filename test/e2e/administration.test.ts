@@ -1,0 +1,54 @@
+import t from 'tap'
+import { request, signIn, signUp, whoAmI } from '../support/rest-client.ts'
+import { startSystem } from '../support/test-system.ts'
+import { until } from '../support/until.ts'
+
+const { url, administrator } = await startSystem(t)
+const root = (await signIn(url, administrator.email, administrator.password)).accessToken
+const post = (path: string, body: unknown) => request('POST', `${url}${path}`, { token: root, body })
+
+t.test('a role takes effect at the edge within a second, a department at once', async t => {
+  const [ada, grace] = [await signUp(url), await signUp(url)]
+  const at = (id: string) => `${url}/v1/admin/users/${id}`
+  for (const { user } of [ada, grace])
+    t.match(await request('PATCH', at(user.id), { token: root, body: { department: 'sales' } }), { status: 200 })
+  const document = { title: 'Plan', visibility: 'department' }
+  const { body } = await request('POST', `${url}/v1/docs`, { token: ada.accessToken, body: document })
+  const read = () => request('GET', `${url}/v1/docs/${(body as { id: string }).id}`, { token: grace.accessToken })
+  t.match(await read(), { status: 200 })
+  await request('PATCH', at(grace.user.id), { token: root, body: { department: 'law' } })
+  t.match(await read(), { status: 404 })
+
+  t.match(await post('/v1/admin/users:updateRole', { filter: { department: 'sales' }, role: 'editor' }), {
+    status: 200,
+    body: { matched: 1, changed: 1 },
+  })
+  const tookMs = await until(
+    () => whoAmI(url, ada.accessToken),
+    answer => answer.status === 401,
+    { everyMs: 20 },
+  )
+  t.comment(`the old token was refused after ${Math.round(tookMs)} ms`)
+  t.match(await signIn(url, ada.user.email), { user: { role: 'editor' } })
+})
+
+t.test('lists, trees and reports are there for administrators, and for nobody else', async t => {
+  const { accessToken } = await signUp(url)
+  for (const path of [
+    'users',
+    'users:tree',
+    'reports/signups?days=3&timeZone=Europe/Zurich',
+    'reports/users?minDocs=0',
+  ]) {
+    t.match(await request('GET', `${url}/v1/admin/${path}`, { token: root }), { status: 200 }, path)
+    t.match(await request('GET', `${url}/v1/admin/${path}`, { token: accessToken }), { status: 403 }, path)
+  }
+  t.match(await request('GET', `${url}/v1/admin/reports/signups?timeZone=Moon/Base`, { token: root }), {
+    status: 400,
+    body: { errors: [{ field: 'timeZone' }] },
+  })
+  t.match(await post('/v1/admin/users:delete', { filter: {} }), {
+    status: 400,
+    body: { errors: [{ field: 'filter' }] },
+  })
+})
