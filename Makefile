@@ -17,6 +17,9 @@ INSTALLED := node_modules/.package-lock.json
 
 DATA_DIR ?= .data
 
+# Whose migrations.
+SERVICE ?= user-svc
+
 .PHONY: help
 help: ## lists the targets
 	@printf 'make TARGET\n\n'
@@ -90,7 +93,19 @@ release-contract: $(INSTALLED) ## promises the contract as it is: from now on `m
 
 .PHONY: migrate
 migrate: $(INSTALLED) ## brings the database up to date, of a running system too
-	@node deploy/dev/migrate-main.ts
+	@node deploy/dev/migrate-main.ts up
+
+.PHONY: migrate-status
+migrate-status: $(INSTALLED) ## which migrations are applied, pending, or not as they were
+	@node deploy/dev/migrate-main.ts status
+
+.PHONY: migrate-down
+migrate-down: $(INSTALLED) ## takes the last one back: make migrate-down SERVICE=user-svc
+	@node deploy/dev/migrate-main.ts down $(SERVICE)
+
+.PHONY: migration
+migration: $(INSTALLED) ## begins a new one: make migration NAME=add-something SERVICE=user-svc
+	@node deploy/dev/new-migration.ts '$(NAME)' '$(SERVICE)'
 
 .PHONY: fmt
 fmt: $(INSTALLED) ## formats, and mends what lint can

@@ -26,16 +26,21 @@ export async function startDatabase(
 
 /** Makes roles, database and schemas where they are not there, and runs the migrations that have not run. */
 export async function prepareDatabase(port: number, secrets: Secrets): Promise<DatabaseUrls> {
+  const urls = await provisionDatabase(port, secrets)
+  await migrateAll(urls)
+  return urls
+}
+
+/** Makes roles, database and schemas where they are not there. */
+export async function provisionDatabase(port: number, secrets: Secrets): Promise<DatabaseUrls> {
   const url = (user: string, password: string, database = DATABASE) => postgresUrl({ port, user, password, database })
   await provision(url('postgres', secrets.POSTGRES_PASSWORD, 'postgres'), DATABASE, {
     auth_svc: secrets.AUTH_SVC_PASSWORD,
     user_svc: secrets.USER_SVC_PASSWORD,
   })
-  const urls = {
+  return {
     adminUrl: url('postgres', secrets.POSTGRES_PASSWORD),
     authUrl: url('auth_svc', secrets.AUTH_SVC_PASSWORD),
     userUrl: url('user_svc', secrets.USER_SVC_PASSWORD),
   }
-  await migrateAll(urls)
-  return urls
 }

@@ -1,12 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import path from 'node:path'
 import getPort from 'get-port'
 import { type Kysely, sql } from 'kysely'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
-import { migrate } from '#runtime/migrations.ts'
 import { openDatabase } from '#runtime/postgres.ts'
 import { toStatusError } from '#runtime/postgres-errors.ts'
 import { Code, notFound } from '#runtime/status.ts'
@@ -143,23 +140,4 @@ t.test('a bigint keeps its digits', async t => {
   const { db } = open(t)
   const { rows } = await sql`select 9007199254740993::bigint as n`.execute(db)
   t.same(rows, [{ n: 9007199254740993n }])
-})
-
-t.test('a migration that fails is named, and leaves nothing behind', async t => {
-  const { userUrl } = await openTestDatabase(t)
-  const folder = await mkdtemp(path.join(import.meta.dirname, '.migrations-'))
-  t.teardown(() => rm(folder, { recursive: true }))
-  await writeFile(
-    path.join(folder, '99999999999999-broken.ts'),
-    `import { type Kysely, sql } from 'kysely'
-     export async function up(db) {
-       await sql\`create table left_behind ()\`.execute(db)
-       await sql\`select nonsense\`.execute(db)
-     }`,
-  )
-  const { db } = open(t, { url: userUrl })
-  await sql`drop table kysely_migration`.execute(db)
-  await t.rejects(migrate({ url: userUrl, schema, folder, logger }), { message: /99999999999999-broken/ })
-  const { rows } = await sql`select to_regclass('left_behind') as found`.execute(db)
-  t.same(rows, [{ found: null }])
 })
