@@ -36,7 +36,10 @@ export interface AppOptions {
   readonly logger: Logger
   readonly metrics: GatewayMetrics
   readonly routes: readonly Route[]
-  readonly transcoding: Pick<RoutesOptions, 'codecFor' | 'transportOf' | 'defaultTimeoutOf'>
+  readonly transcoding: Pick<
+    RoutesOptions,
+    'codecFor' | 'transportOf' | 'streamsOf' | 'openStreams' | 'defaultTimeoutOf'
+  >
   readonly authentication: AuthenticationOptions
   readonly limits: RateLimitOptions
   readonly publicUrl: string

@@ -22,7 +22,11 @@ import { readGatewayFile } from './gateway-file.ts'
 import { type HealthCheck, isHealthy } from './health.ts'
 import { createGatewayMetrics, type GatewayMetrics } from './metrics.ts'
 import { createCompiledCodec } from './transcoding/compiled/compiled-codec.ts'
+import { createOpenStreams } from './transcoding/open-streams.ts'
 import { openUpstream } from './upstream/upstreams.ts'
+
+/** Of the 30 s that a stop may take, those in which streams may come to their end. */
+const STREAM_GRACE_MS = 10_000
 
 export interface Gateway {
   /** Resolves when requests are taken. */
@@ -99,6 +103,9 @@ export async function createGateway(
     })),
   ]
 
+  const openStreams = createOpenStreams()
+  metrics.watch.openStreams(() => upstreams.reduce((sum, { streams }) => sum + streams.size, 0))
+
   let isStopping = false
   let isStopHidden = false
   const app = await buildApp({
@@ -113,6 +120,8 @@ export async function createGateway(
         return codec
       },
       transportOf: name => upstreamOf(name).transport,
+      streamsOf: name => upstreamOf(name).streams,
+      openStreams,
       defaultTimeoutOf: name => upstreamOf(name).config.timeoutMs,
     },
     authentication: {
@@ -159,6 +168,7 @@ export async function createGateway(
           return delay(settings.DRAIN_DELAY_MS)
         },
       },
+      { name: 'streams', stop: () => openStreams.end(STREAM_GRACE_MS) },
       { name: 'http', stop: () => app.close() },
       { name: 'revocations', stop: () => follower.stop() },
       { name: 'limits', stop: () => buckets.close() },
@@ -167,6 +177,7 @@ export async function createGateway(
         stop: () => {
           auth.close()
           revocationService.close()
+          for (const { streams } of upstreams) streams.close()
           return Promise.all(upstreams.map(({ transport }) => transport.close()))
         },
       },

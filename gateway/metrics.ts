@@ -26,6 +26,8 @@ export interface GatewayMetrics {
   /** What is asked at each scrape. To be given once each, at boot. */
   readonly watch: {
     readonly requestsInFlight: (read: () => number) => void
+    /** Streams of upstreams. */
+    readonly openStreams: (read: () => number) => void
     /** Seconds; may be infinite. */
     readonly revocationLag: (read: () => number) => void
     /** Seconds; may be infinite. */
@@ -90,6 +92,8 @@ export function createGatewayMetrics(): GatewayMetrics {
     watch: {
       requestsInFlight: read =>
         metrics.gauge({ name: 'http_requests_in_flight', help: 'Requests that are not answered yet' }, read),
+      openStreams: read =>
+        metrics.gauge({ name: 'upstream_streams_open', help: 'Streams of upstreams that have not ended' }, read),
       revocationLag: read =>
         metrics.gauge(
           {

@@ -17,6 +17,11 @@ function answerMessages(message: DescMessage): readonly DescMessage[] {
   return oneof === undefined ? [message] : oneof.fields.flatMap(field => field.message ?? [])
 }
 
+/** The fields that an answer may show at its top. */
+export function answerFields(message: DescMessage): readonly DescField[] {
+  return answerMessages(message).flatMap(({ fields }) => fields)
+}
+
 export function isRevocation(field: DescField): boolean {
   return field.message?.typeName === 'edge.v1.Revocation'
 }

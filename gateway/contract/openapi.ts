@@ -5,7 +5,7 @@ import { commentOf } from './comments.ts'
 import { createDocumentSchemas, type DocumentSchemas, visibleFields } from './document-schema.ts'
 import type { JsonSchema } from './json-schema.ts'
 import type { Variable } from './path-template.ts'
-import type { Route } from './route-table.ts'
+import { isStream, type Route } from './route-table.ts'
 
 export interface ApiInfo {
   title: string
@@ -202,9 +202,14 @@ function responses(route: Route, schemas: DocumentSchemas): object {
   }
 }
 
-function success({ descriptor, responseField }: Route, status: number, schemas: DocumentSchemas): object {
+function success(route: Route, status: number, schemas: DocumentSchemas): object {
   if (status === 204) return { description: 'Done' }
+  const { descriptor, responseField } = route
   const schema = responseField === undefined ? schemas.refTo(descriptor.output) : schemas.ofField(responseField)
+  if (isStream(route)) {
+    const description = 'One after the other: a line each, or an event each; an error, if it ends in one, is the last'
+    return { description, content: { 'application/x-ndjson': { schema }, 'text/event-stream': { schema } } }
+  }
   return { description: 'Done', content: { 'application/json': { schema } } }
 }
 

@@ -13,7 +13,7 @@ import {
   type Policy,
   requirePolicy,
 } from '#runtime/contract.ts'
-import { assertEdgeFields } from './edge-fields.ts'
+import { answerFields, assertEdgeFields, isRevocation } from './edge-fields.ts'
 import { type PathTemplate, parsePathTemplate } from './path-template.ts'
 
 /** Where the HTTP body goes: nowhere, into the whole message, or into one of its fields. */
@@ -76,8 +76,10 @@ function routesOf(descriptor: DescMethod, upstream: string): Route[] {
   if (policy.access === AccessLevel.INTERNAL || policy.access === AccessLevel.SERVICE) {
     throw new ContractError('a method for services has no HTTP rule')
   }
-  if (descriptor.methodKind !== 'unary') throw new ContractError('a streaming method has no HTTP rule')
+  if (descriptor.methodKind !== 'unary' && descriptor.methodKind !== 'server_streaming')
+    throw new ContractError('a method that takes a stream has no HTTP rule')
   assertEdgeFields(descriptor)
+  if (isStream({ descriptor })) assertStreamed(descriptor, policy)
   return [rule, ...rule.additionalBindings].map(binding => {
     const { httpMethod, path } = patternOf(binding)
     const template = parsePathTemplate(path)
@@ -98,6 +100,22 @@ function routesOf(descriptor: DescMethod, upstream: string): Route[] {
       upstream,
     }
   })
+}
+
+/** Whether the answer is a stream of messages. */
+export function isStream({ descriptor }: Pick<Route, 'descriptor'>): boolean {
+  return descriptor.methodKind === 'server_streaming'
+}
+
+/** What the edge takes out of an answer it cannot take out of a body that has begun; `error` is what ends one. */
+function assertStreamed({ output }: DescMethod, { successStatus }: Policy): void {
+  if (successStatus === 204) throw new ContractError('success_status 204 leaves no room for a stream')
+  for (const field of answerFields(output)) {
+    if (cookieOf(field) !== undefined || isRevocation(field))
+      throw new ContractError(`${output.typeName}.${field.name}: a stream sets no cookie and revokes nothing`)
+    if (field.jsonName === 'error')
+      throw new ContractError(`${output.typeName}.${field.name}: in a stream, "error" is how it ends`)
+  }
 }
 
 function checkedPolicy(descriptor: DescMethod): Policy {

@@ -3,23 +3,29 @@
  * limits by principal -> bind -> call -> map.
  */
 import type { IncomingMessage } from 'node:http'
+import { Readable } from 'node:stream'
 import type {} from '@fastify/cookie'
-import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Revocation } from '#proto/edge/v1/revocation.ts'
 import { cookieOf, SameSite } from '#runtime/contract.ts'
 import type { CallMetrics } from '#runtime/metrics.ts'
 import type { UserPrincipal } from '#runtime/principal.ts'
 import type { PathTemplate } from '../contract/path-template.ts'
-import type { Route } from '../contract/route-table.ts'
+import { isStream, type Route } from '../contract/route-table.ts'
 import type { AuthenticateByPolicy } from '../edge/authentication.ts'
 import { authorize } from '../edge/authorization.ts'
 import { assertSameSite } from '../edge/cross-site.ts'
 import type { RouteLimits } from '../edge/limits/rate-limits.ts'
 import { createUpstreamCall } from '../edge/upstream-call.ts'
+import { createUpstreamStream } from '../edge/upstream-stream.ts'
 import { Cancellation } from '../upstream/cancellation.ts'
+import type { StreamTransport } from '../upstream/stream-transport.ts'
 import type { Transport } from '../upstream/transport.ts'
-import type { Codec, CookieChange } from './codec.ts'
-import { HttpProblem } from './problem.ts'
+import type { Codec, CookieChange, RequestInput } from './codec.ts'
+import type { OpenStreams } from './open-streams.ts'
+import { HttpProblem, toProblem } from './problem.ts'
+import { beginStream } from './stream-answer.ts'
+import { streamFormatOf } from './stream-format.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -32,6 +38,9 @@ export interface RoutesOptions {
   readonly routes: readonly Route[]
   readonly codecFor: (route: Route) => Codec
   readonly transportOf: (upstream: string) => Transport
+  /** Of server streams. */
+  readonly streamsOf: (upstream: string) => StreamTransport
+  readonly openStreams: OpenStreams
   /** Milliseconds for a method without a timeout of its own. */
   readonly defaultTimeoutOf: (upstream: string) => number
   readonly rpcMetrics: CallMetrics
@@ -50,11 +59,7 @@ export function registerRoutes(app: FastifyInstance, options: RoutesOptions): vo
 function registerRoute(app: FastifyInstance, route: Route, options: RoutesOptions): void {
   const { policy, template } = route
   const limits = options.limitsOf(route)
-  const codec = options.codecFor(route)
-  const call = createUpstreamCall(options.transportOf(route.upstream), route, options.rpcMetrics)
-  const timeoutMs = policy.timeout ? durationMs(policy.timeout) : options.defaultTimeoutOf(route.upstream)
   const authenticate = options.authenticate(policy)
-  const successStatus = policy.successStatus || 200
   const cookieNames = route.descriptor.input.fields.flatMap(field => cookieOf(field)?.name ?? [])
 
   app.route({
@@ -77,22 +82,83 @@ function registerRoute(app: FastifyInstance, route: Route, options: RoutesOption
       }
     },
     ...(limits.onResponse && { onResponse: limits.onResponse }),
-    handler: async (request, reply) => {
-      const { path, query } = splitTarget(request.raw)
-      const pathValues = template.extract(path)
-      if (pathValues === undefined) throw new HttpProblem('route_not_found')
-      const body = request.body instanceof Uint8Array ? request.body : undefined
-      const message = codec.encode({ pathValues, query, body, cookies: request.cookies })
-      const response = await call(request, message, Date.now() + timeoutMs, whenClientLeaves(reply))
-      const answer = codec.decode(response)
-      for (const revocation of answer.revocations) options.revoke(revocation)
-      for (const change of answer.cookies) writeCookie(reply, change)
-      // Answers are personal, tokens among them (RFC 6749 section 5.1).
-      reply.status(successStatus).header('cache-control', 'no-store')
-      if (successStatus === 204) return reply.send()
-      return reply.header('content-type', 'application/json; charset=utf-8').send(answer.body)
-    },
+    handler: isStream(route) ? streamHandler(route, options) : unaryHandler(route, options),
   })
+}
+
+type Handler = (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>
+
+function unaryHandler(route: Route, options: RoutesOptions): Handler {
+  const { policy, template } = route
+  const codec = options.codecFor(route)
+  const call = createUpstreamCall(options.transportOf(route.upstream), route, options.rpcMetrics)
+  const timeoutMs = policy.timeout ? durationMs(policy.timeout) : options.defaultTimeoutOf(route.upstream)
+  const successStatus = policy.successStatus || 200
+
+  return async (request, reply) => {
+    const message = codec.encode(requestInput(template, request))
+    const response = await call(request, message, Date.now() + timeoutMs, whenClientLeaves(reply))
+    const answer = codec.decode(response)
+    for (const revocation of answer.revocations) options.revoke(revocation)
+    for (const change of answer.cookies) writeCookie(reply, change)
+    // Answers are personal, tokens among them (RFC 6749 section 5.1).
+    reply.status(successStatus).header('cache-control', 'no-store')
+    if (successStatus === 204) return reply.send()
+    return reply.header('content-type', 'application/json; charset=utf-8').send(answer.body)
+  }
+}
+
+/**
+ * A stream lasts as long as both sides want it to, but without a timeout of its own an hour at most: what nobody reads any
+ * more, and never said so, does not stay for ever.
+ */
+const STREAM_TIMEOUT_MS = 3_600_000
+
+function streamHandler(route: Route, options: RoutesOptions): Handler {
+  const { policy, template } = route
+  const { openStreams } = options
+  const codec = options.codecFor(route)
+  const open = createUpstreamStream(options.streamsOf(route.upstream), route, options.rpcMetrics)
+  const timeoutMs = policy.timeout ? durationMs(policy.timeout) : STREAM_TIMEOUT_MS
+  const successStatus = policy.successStatus || 200
+
+  return async (request, reply) => {
+    const message = codec.encode(requestInput(template, request))
+    const format = streamFormatOf(request.headers.accept)
+    const { path } = splitTarget(request.raw)
+    const { traceId } = request.trace.spanContext
+    reply.status(successStatus).header('cache-control', 'no-store').header('content-type', format.contentType)
+    // To open a stream only to throw it away would be work for nothing.
+    if (request.method === 'HEAD') return reply.send()
+
+    const cancellation = whenClientLeaves(reply)
+    const ended = openStreams.add(cancellation)
+    const messages = open(request, message, Date.now() + timeoutMs, cancellation)
+    reply.raw.once('close', () => {
+      ended()
+      // Also where nobody has begun to read the body.
+      messages.return().catch(() => {})
+    })
+    const body = await beginStream({
+      messages,
+      format,
+      toJson: bytes => codec.decode(bytes).body,
+      toError(error) {
+        const { problem, isInternal } = toProblem(openStreams.reason ?? error, { path, traceId })
+        if (isInternal) request.log.error({ err: error }, 'stream failed')
+        return format.error(problem)
+      },
+    })
+    return reply.send(Readable.from(body))
+  }
+}
+
+function requestInput(template: PathTemplate, request: FastifyRequest): RequestInput {
+  const { path, query } = splitTarget(request.raw)
+  const pathValues = template.extract(path)
+  if (pathValues === undefined) throw new HttpProblem('route_not_found')
+  const body = request.body instanceof Uint8Array ? request.body : undefined
+  return { pathValues, query, body, cookies: request.cookies }
 }
 
 /**

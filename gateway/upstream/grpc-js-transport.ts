@@ -1,49 +1,14 @@
-import {
-  type ChannelCredentials,
-  Client,
-  connectivityState,
-  credentials,
-  Metadata,
-  type ServiceError,
-} from '@grpc/grpc-js'
+import { connectivityState, type ServiceError } from '@grpc/grpc-js'
 import { Code, fromGrpcError, StatusError } from '#runtime/status.ts'
 import type { Cancellation } from './cancellation.ts'
+import { GRPC_JS_EXTRA, type GrpcJsOptions, openGrpcJsClient, toBuffer, toMetadata } from './grpc-js-client.ts'
 import { askHealth } from './health.ts'
-import type { TlsCredentials } from './tls-credentials.ts'
-import {
-  answerTooLarge,
-  type CallMetadata,
-  KEEPALIVE_DEFAULTS,
-  type KeepaliveOptions,
-  type Transport,
-  type TransportObserver,
-} from './transport.ts'
+import { answerTooLarge, type Transport } from './transport.ts'
 
-export interface GrpcJsOptions {
-  /** As gRPC names it: `dns:///auth-svc:50051`, `127.0.0.1:50051`. */
-  address: string
-  /** Bytes of one response at most. */
-  maxMessageLength: number
-  /** Absent: plain text. */
-  tls?: TlsCredentials | undefined
-  keepalive?: KeepaliveOptions
-  observer?: TransportObserver | undefined
-}
-
-/** The transport over @grpc/grpc-js: bytes go through as they are, without a definition of the service. */
+/** The transport over @grpc/grpc-js. */
 export function createGrpcJsTransport(options: GrpcJsOptions): Transport {
-  const { address, maxMessageLength, tls, keepalive = KEEPALIVE_DEFAULTS, observer } = options
-  const client = new Client(address, channelCredentials(tls), {
-    'grpc.service_config': JSON.stringify({ loadBalancingConfig: [{ round_robin: {} }] }),
-    'grpc.max_receive_message_length': maxMessageLength + GRPC_JS_EXTRA,
-    // A service that was restarted is found again within a second.
-    'grpc.initial_reconnect_backoff_ms': 100,
-    'grpc.max_reconnect_backoff_ms': 1000,
-    'grpc.keepalive_time_ms': keepalive.intervalMs,
-    'grpc.keepalive_timeout_ms': keepalive.timeoutMs,
-    'grpc.keepalive_permit_without_calls': keepalive.withoutCalls ? 1 : 0,
-    ...(tls?.serverName !== undefined && { 'grpc.ssl_target_name_override': tls.serverName }),
-  })
+  const { address, maxMessageLength, observer } = options
+  const client = openGrpcJsClient(options)
   let calls = 0
   const transport: Transport = {
     address,
@@ -90,12 +55,6 @@ export function createGrpcJsTransport(options: GrpcJsOptions): Transport {
   return transport
 }
 
-/**
- * grpc-js tells its own limit from the server's RESOURCE_EXHAUSTED by its text only, and servers of grpc-js use the same
- * text for requests. With a limit of an odd octet more the number in it is nobody else's.
- */
-const GRPC_JS_EXTRA = 1
-
 function isOwnLimit(details: string, maxMessageLength: number): boolean {
   const limit = maxMessageLength + GRPC_JS_EXTRA
   return (
@@ -127,23 +86,4 @@ function endedBy(
   const isLate = Date.now() + CLOCK_TOLERANCE_MS >= deadline
   if (error.code !== Code.CANCELLED || cancellation?.isRequested || !isLate) return fromGrpcError(error)
   return new StatusError(Code.DEADLINE_EXCEEDED, 'The deadline has passed', { cause: error })
-}
-
-function channelCredentials(tls: TlsCredentials | undefined): ChannelCredentials {
-  if (tls === undefined) return credentials.createInsecure()
-  return credentials.createSsl(tls.ca ?? null, tls.key ?? null, tls.cert ?? null)
-}
-
-/** The same bytes as grpc-js wants to see them. */
-function toBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-}
-
-function toMetadata(entries: CallMetadata): Metadata {
-  const metadata = new Metadata()
-  for (const [key, value] of Object.entries(entries)) {
-    // grpc-js encodes these itself.
-    metadata.set(key, key.endsWith('-bin') ? Buffer.from(value, 'base64') : value)
-  }
-  return metadata
 }

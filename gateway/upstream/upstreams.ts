@@ -10,6 +10,7 @@ import type { ExposedService } from '../contract/route-table.ts'
 import { createGrpcJsTransport } from './grpc-js-transport.ts'
 import { MAX_SERVICE_LENGTH } from './health.ts'
 import { createHttp2Transport } from './http2/transport.ts'
+import { createStreamTransport, type StreamTransport } from './stream-transport.ts'
 import { readTlsCredentials, resolveTlsFiles, tlsSchema } from './tls-credentials.ts'
 import type { Transport, TransportObserver } from './transport.ts'
 
@@ -59,6 +60,8 @@ export interface Upstream {
   readonly registry: FileRegistry
   readonly exposed: readonly ExposedService[]
   readonly transport: Transport
+  /** Of server streams. */
+  readonly streams: StreamTransport
 }
 
 /** @param folder of the file that names them. */
@@ -79,5 +82,5 @@ export function openUpstream(config: UpstreamConfig, logger: Logger, observer?: 
     config.transport === 'http2'
       ? createHttp2Transport({ ...options, healthService, logger })
       : createGrpcJsTransport(options)
-  return { config, registry, exposed, transport }
+  return { config, registry, exposed, transport, streams: createStreamTransport(options) }
 }

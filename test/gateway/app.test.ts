@@ -1,21 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import http from 'node:http'
-import { type AddressInfo, connect } from 'node:net'
-import { create, type DescMessage, type FileRegistry, type Message } from '@bufbuild/protobuf'
-import { pino } from 'pino'
+import { connect } from 'node:net'
+import { create, type DescMessage, type Message } from '@bufbuild/protobuf'
 import t, { type Test } from 'tap'
 import { serviceOf } from '#runtime/contract.ts'
 import { Code, StatusError } from '#runtime/status.ts'
-import { buildApp } from '../../gateway/app.ts'
 import { buildRouteTable } from '../../gateway/contract/route-table.ts'
-import { createLocalBuckets } from '../../gateway/edge/limits/local-buckets.ts'
-import { createRevocationSet } from '../../gateway/edge/revocations.ts'
-import { createGatewayMetrics } from '../../gateway/metrics.ts'
-import { createHttp2Transport } from '../../gateway/upstream/http2/transport.ts'
 import { buildContract } from '../support/contract.ts'
-import { type Answerer, startUpstream } from '../support/echo-upstream.ts'
-import { createTokenMint } from '../support/token-mint.ts'
-import { createAgreeingCodec } from './transcoding/compiled/agreeing-codec.ts'
+import type { Answerer } from '../support/echo-upstream.ts'
+import { startTestGateway } from '../support/test-gateway.ts'
 
 const contract = buildContract({
   'shop/v1/shop.proto': `
@@ -91,61 +84,8 @@ const Item = contract.getMessage('shop.v1.Item') as DescMessage
 const Cookied = contract.getMessage('shop.v1.Cookied') as DescMessage
 const echo: Answerer = ({ message }) => message
 
-async function startGateway(t: Test, answer: Answerer = echo) {
-  const service = serviceOf(contract, 'shop.v1.ShopService')
-  const upstream = await startUpstream([service], answer)
-  const transport = createHttp2Transport({ address: upstream.address, maxMessageLength: 1_000_000 })
-  const mint = createTokenMint({ issuer: 'https://issuer.example', audience: 'shop' })
-  const revocations = createRevocationSet()
-  const state = { isBlind: false, lines: [] as Record<string, unknown>[] }
-  const logger = pino({ level: 'info' }, { write: (line: string) => void state.lines.push(JSON.parse(line)) })
-  const app = await buildApp({
-    logger,
-    metrics: createGatewayMetrics(),
-    routes: buildRouteTable([{ service, upstream: 'shop' }]),
-    transcoding: {
-      codecFor: route => createAgreeingCodec(route, contract as FileRegistry),
-      transportOf: () => transport,
-      defaultTimeoutOf: () => 2000,
-    },
-    authentication: {
-      keys: mint.keys,
-      issuer: 'https://issuer.example',
-      audience: 'shop',
-      revocations,
-      isBlind: () => state.isBlind,
-    },
-    limits: {
-      settings: { classes: { user: 'unlimited', anonymous: 'unlimited' }, methods: {} },
-      buckets: createLocalBuckets(),
-    },
-    publicUrl: 'https://shop.example',
-    corsOrigins: ['https://app.example'],
-    trustedProxies: [],
-    bodyLimit: 10_000,
-    sampleRatio: 0,
-    errorSampleRatio: 0,
-    healthChecks: [],
-    isStopping: () => false,
-    isReady: () => true,
-    registerDocs: async () => {},
-  })
-  await app.listen({ host: '127.0.0.1', port: 0 })
-  t.teardown(async () => {
-    await app.close()
-    await transport.close()
-    upstream.close()
-  })
-  const { port } = app.server.address() as AddressInfo
-  const call = (path: string, init: RequestInit = {}) => fetch(`http://127.0.0.1:${port}${path}`, init)
-  const send = (method: string, path: string, body: unknown, headers: Record<string, string> = {}) =>
-    call(path, {
-      method,
-      headers: { 'content-type': 'application/json', ...headers },
-      body: typeof body === 'string' ? body : JSON.stringify(body),
-    })
-  return { app, call, send, port, upstream, mint, revocations, state }
-}
+const startGateway = (t: Test, answer: Answerer = echo) =>
+  startTestGateway(t, { contract, service: 'shop.v1.ShopService', answer })
 
 async function problemOf(response: Response): Promise<Record<string, unknown>> {
   return (await response.json()) as Record<string, unknown>

@@ -1,15 +1,19 @@
 /**
- * A real gRPC server for any contract: each unary method answers what the test says, given the request as a message of
+ * A real gRPC server for any contract: each method answers what the test says, given the request as a message of
  * @bufbuild/protobuf. It speaks in bytes, so no generated code is needed.
  */
+import { once } from 'node:events'
 import { type DescService, fromBinary, type Message, toBinary } from '@bufbuild/protobuf'
 import {
+  type handleServerStreamingCall,
+  type handleUnaryCall,
   Metadata,
   type MethodDefinition,
   Server,
   ServerCredentials,
   type ServerUnaryCall,
-  type sendUnaryData,
+  type ServerWritableStream,
+  type UntypedHandleCall,
 } from '@grpc/grpc-js'
 import { toGrpcError } from '#runtime/status.ts'
 
@@ -19,7 +23,8 @@ export interface Received {
   metadata: Record<string, string>
 }
 
-export type Answerer = (call: Received & { signal: AbortSignal }) => Message | Promise<Message>
+/** Of a stream the messages as they are wanted. */
+export type Answerer = (call: Received & { signal: AbortSignal }) => Message | Promise<Message> | AsyncIterable<Message>
 
 export interface EchoUpstream {
   readonly address: string
@@ -32,34 +37,50 @@ export async function startUpstream(services: readonly DescService[], answer: An
   const server = new Server()
   for (const service of services) {
     const definition: Record<string, MethodDefinition<Buffer, Buffer>> = {}
-    const handlers: Record<string, (call: ServerUnaryCall<Buffer, Buffer>, callback: sendUnaryData<Buffer>) => void> =
-      {}
+    const handlers: Record<string, UntypedHandleCall> = {}
     for (const method of service.methods) {
       definition[method.name] = {
         path: `/${service.typeName}/${method.name}`,
         requestStream: false,
-        responseStream: false,
+        responseStream: method.methodKind === 'server_streaming',
         requestSerialize: bytes => bytes,
         requestDeserialize: bytes => bytes,
         responseSerialize: bytes => bytes,
         responseDeserialize: bytes => bytes,
       }
-      handlers[method.name] = (call, callback) => {
+      const begin = (call: ServerUnaryCall<Buffer, Buffer> | ServerWritableStream<Buffer, Buffer>) => {
         const controller = new AbortController()
-        call.on('cancelled', () => controller.abort())
+
+        ;(call as ServerUnaryCall<Buffer, Buffer>).on('cancelled', () => controller.abort())
         const one: Received = {
           method: method.name,
           message: fromBinary(method.input, call.request),
           metadata: call.metadata.getMap() as Record<string, string>,
         }
         received.push(one)
-        Promise.resolve()
-          .then(() => answer({ ...one, signal: controller.signal }))
-          .then(
-            message => callback(null, Buffer.from(toBinary(method.output, message)), trailers()),
-            error => callback(toGrpcError(error)),
-          )
+        return { ...one, signal: controller.signal }
       }
+      const bytesOf = (message: Message) => Buffer.from(toBinary(method.output, message))
+      const unary: handleUnaryCall<Buffer, Buffer> = async (call, callback) => {
+        try {
+          callback(null, bytesOf((await answer(begin(call))) as Message), trailers())
+        } catch (error) {
+          callback(toGrpcError(error))
+        }
+      }
+      const stream: handleServerStreamingCall<Buffer, Buffer> = async call => {
+        const of = begin(call)
+        try {
+          for await (const message of answer(of) as AsyncIterable<Message>) {
+            if (of.signal.aborted) return
+            if (!call.write(bytesOf(message))) await once(call, 'drain', { signal: of.signal })
+          }
+          call.end(trailers())
+        } catch (error) {
+          call.emit('error', toGrpcError(error))
+        }
+      }
+      handlers[method.name] = method.methodKind === 'server_streaming' ? stream : unary
     }
     server.addService(definition, handlers)
   }

@@ -128,9 +128,9 @@ const FAULTS: { what: string; methods: string; messages?: string; because: strin
     because: 'a method for services has no HTTP rule',
   },
   {
-    what: 'a stream with a path',
-    methods: method('get: "/v1"').replace('returns (', 'returns (stream '),
-    because: 'a streaming method has no HTTP rule',
+    what: 'a method that takes a stream with a path',
+    methods: method('get: "/v1"').replace('(', '(stream '),
+    because: 'a method that takes a stream has no HTTP rule',
   },
   { what: 'a rule without a pattern', methods: method('body: "*"'), because: 'the HTTP rule has no pattern' },
   {

@@ -1,22 +1,12 @@
 /** The limits of a whole gateway, from a request to what the client is told. */
 import http from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { create, type DescMessage, type FileRegistry } from '@bufbuild/protobuf'
-import { pino } from 'pino'
+import { create, type DescMessage } from '@bufbuild/protobuf'
 import t, { type Test } from 'tap'
-import { serviceOf } from '#runtime/contract.ts'
 import { unauthenticated } from '#runtime/status.ts'
-import { buildApp } from '../../../../gateway/app.ts'
-import { buildRouteTable } from '../../../../gateway/contract/route-table.ts'
 import { limitsSchema } from '../../../../gateway/edge/limits/limit-classes.ts'
 import { createLocalBuckets } from '../../../../gateway/edge/limits/local-buckets.ts'
-import { createRevocationSet } from '../../../../gateway/edge/revocations.ts'
-import { createGatewayMetrics } from '../../../../gateway/metrics.ts'
-import { createReferenceCodec } from '../../../../gateway/transcoding/reference-codec.ts'
-import { createGrpcJsTransport } from '../../../../gateway/upstream/grpc-js-transport.ts'
 import { buildContract } from '../../../support/contract.ts'
-import { startUpstream } from '../../../support/echo-upstream.ts'
-import { createTokenMint } from '../../../support/token-mint.ts'
+import { startTestGateway } from '../../../support/test-gateway.ts'
 
 const METHODS: Record<string, string> = {
   open: 'access: ACCESS_PUBLIC',
@@ -59,55 +49,23 @@ const settings = limitsSchema.parse({
 })
 
 async function startGateway(t: Test, { trustedProxies = [] }: { trustedProxies?: string[] } = {}) {
-  const service = serviceOf(contract, 'x.v1.Service')
   const Message = contract.getMessage('x.v1.Message') as DescMessage
-  const upstream = await startUpstream([service], ({ message }) => {
-    if ((message as { fail?: boolean }).fail) throw unauthenticated('invalid_credentials', 'Wrong')
-    return create(Message)
-  })
-  const transport = createGrpcJsTransport({ address: upstream.address, maxMessageLength: 1_000_000 })
-  const mint = createTokenMint({ issuer: 'https://issuer.example', audience: 'x' })
   const clock = { us: 0 }
   const decisions: string[] = []
-  const app = await buildApp({
-    metrics: createGatewayMetrics(),
-    logger: pino({ level: 'silent' }),
-    routes: buildRouteTable([{ service, upstream: 'x' }]),
-    transcoding: {
-      codecFor: route => createReferenceCodec(route, contract as FileRegistry),
-      transportOf: () => transport,
-      defaultTimeoutOf: () => 2000,
-    },
-    authentication: {
-      keys: mint.keys,
-      issuer: 'https://issuer.example',
-      audience: 'x',
-      revocations: createRevocationSet(),
-      isBlind: () => false,
+  const { port, mint, upstream } = await startTestGateway(t, {
+    contract,
+    service: 'x.v1.Service',
+    answer: ({ message }) => {
+      if ((message as { fail?: boolean }).fail) throw unauthenticated('invalid_credentials', 'Wrong')
+      return create(Message)
     },
     limits: {
       settings,
       buckets: createLocalBuckets({ nowUs: () => clock.us }),
       onDecision: (limitClass, decision) => decisions.push(`${limitClass} ${decision}`),
     },
-    publicUrl: 'https://x.example',
-    corsOrigins: ['https://app.example'],
     trustedProxies,
-    bodyLimit: 10_000,
-    sampleRatio: 0,
-    errorSampleRatio: 0,
-    healthChecks: [],
-    isStopping: () => false,
-    isReady: () => true,
-    registerDocs: async () => {},
   })
-  await app.listen({ host: '127.0.0.1', port: 0 })
-  t.teardown(async () => {
-    await app.close()
-    await transport.close()
-    upstream.close()
-  })
-  const { port } = app.server.address() as AddressInfo
 
   /** @param from another of the machine's own addresses, 127.0.0.0/8. */
   function get(path: string, headers: Record<string, string> = {}, from = '127.0.0.1') {

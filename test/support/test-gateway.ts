@@ -1,0 +1,89 @@
+/** A gateway in this process, in front of an upstream that answers what the test says, on a contract of the test's own. */
+import type { AddressInfo } from 'node:net'
+import type { FileRegistry } from '@bufbuild/protobuf'
+import { pino } from 'pino'
+import type { Test } from 'tap'
+import { serviceOf } from '#runtime/contract.ts'
+import { type AppOptions, buildApp } from '../../gateway/app.ts'
+import { buildRouteTable } from '../../gateway/contract/route-table.ts'
+import { createLocalBuckets } from '../../gateway/edge/limits/local-buckets.ts'
+import { createRevocationSet } from '../../gateway/edge/revocations.ts'
+import { createGatewayMetrics } from '../../gateway/metrics.ts'
+import { createOpenStreams } from '../../gateway/transcoding/open-streams.ts'
+import { createHttp2Transport } from '../../gateway/upstream/http2/transport.ts'
+import { createStreamTransport } from '../../gateway/upstream/stream-transport.ts'
+import { createAgreeingCodec } from '../gateway/transcoding/compiled/agreeing-codec.ts'
+import { type Answerer, startUpstream } from './echo-upstream.ts'
+import { createTokenMint } from './token-mint.ts'
+
+export interface TestGatewayOptions extends Partial<Pick<AppOptions, 'limits' | 'trustedProxies'>> {
+  contract: FileRegistry
+  /** Its service, such as `shop.v1.ShopService`. */
+  service: string
+  answer: Answerer
+}
+
+export async function startTestGateway(t: Test, options: TestGatewayOptions) {
+  const { contract, trustedProxies = [] } = options
+  const service = serviceOf(contract, options.service)
+  const upstream = await startUpstream([service], options.answer)
+  const target = { address: upstream.address, maxMessageLength: 1_000_000 }
+  const transport = createHttp2Transport(target)
+  const streams = createStreamTransport(target)
+  const openStreams = createOpenStreams()
+  const mint = createTokenMint({ issuer: 'https://issuer.example', audience: 'shop' })
+  const revocations = createRevocationSet()
+  const metrics = createGatewayMetrics()
+  metrics.watch.openStreams(() => streams.size)
+  const state = { isBlind: false, lines: [] as Record<string, unknown>[] }
+  const app = await buildApp({
+    logger: pino({ level: 'info' }, { write: (line: string) => void state.lines.push(JSON.parse(line)) }),
+    metrics,
+    routes: buildRouteTable([{ service, upstream: 'shop' }]),
+    transcoding: {
+      codecFor: route => createAgreeingCodec(route, contract),
+      transportOf: () => transport,
+      streamsOf: () => streams,
+      openStreams,
+      defaultTimeoutOf: () => 2000,
+    },
+    authentication: {
+      keys: mint.keys,
+      issuer: 'https://issuer.example',
+      audience: 'shop',
+      revocations,
+      isBlind: () => state.isBlind,
+    },
+    limits: options.limits ?? {
+      settings: { classes: { user: 'unlimited', anonymous: 'unlimited' }, methods: {} },
+      buckets: createLocalBuckets(),
+    },
+    publicUrl: 'https://shop.example',
+    corsOrigins: ['https://app.example'],
+    trustedProxies,
+    bodyLimit: 10_000,
+    sampleRatio: 0,
+    errorSampleRatio: 0,
+    healthChecks: [],
+    isStopping: () => false,
+    isReady: () => true,
+    registerDocs: async () => {},
+  })
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  t.teardown(async () => {
+    await openStreams.end(0)
+    await app.close()
+    await transport.close()
+    streams.close()
+    upstream.close()
+  })
+  const { port } = app.server.address() as AddressInfo
+  const call = (path: string, init: RequestInit = {}) => fetch(`http://127.0.0.1:${port}${path}`, init)
+  const send = (method: string, path: string, body: unknown, headers: Record<string, string> = {}) =>
+    call(path, {
+      method,
+      headers: { 'content-type': 'application/json', ...headers },
+      body: typeof body === 'string' ? body : JSON.stringify(body),
+    })
+  return { app, call, send, port, upstream, mint, revocations, state, metrics, streams, openStreams }
+}
