@@ -7,8 +7,10 @@ type TsQuery = RawBuilder<string>
 export interface SearchCondition {
   /** For ranks and marks. Empty when no term has a lexeme. */
   readonly query: TsQuery
-  /** On a row of `documents`. */
-  readonly holds: RawBuilder<boolean>
+  /** What the index of words tells by itself: every word is there, wherever. On a row of `documents`. */
+  readonly hasWords: RawBuilder<boolean>
+  /** What only the document tells: that phrases stand together, and that nothing excluded is there. */
+  readonly holds: RawBuilder<boolean> | undefined
 }
 
 /**
@@ -16,14 +18,22 @@ export interface SearchCondition {
  * everything; tags are wanted too. PostgreSQL works all of this out when it plans: the functions are immutable, given
  * the name of their configuration.
  */
-export function conditionOf({ terms, tags }: SearchQuery): SearchCondition {
-  const wanted = all(terms.filter(term => !term.isExcluded).map(toTsQuery))
-  const query = terms.filter(term => term.isExcluded).reduce((so, term) => sql`(${so} && !!${toTsQuery(term)})`, wanted)
-  const holds =
-    tags.length > 0
-      ? sql<boolean>`(numnode(${query}) = 0 or search @@ ${query})`
-      : sql<boolean>`(numnode(${wanted}) > 0 and search @@ ${query})`
-  return { query, holds }
+export function conditionOf({ terms, tags, excludedTags }: SearchQuery): SearchCondition {
+  const wanted = terms.filter(term => !term.isExcluded)
+  const excluded = terms.filter(term => term.isExcluded)
+  const words = all(wanted.map(term => toTsQuery(term.kind === 'phrase' ? { ...term, kind: 'words' } : term)))
+  const query = excluded.reduce((so, term) => sql`(${so} && !!${toTsQuery(term)})`, all(wanted.map(toTsQuery)))
+  const isExact = excluded.length === 0 && excludedTags.length === 0 && wanted.every(({ kind }) => kind !== 'phrase')
+  return {
+    query,
+    hasWords:
+      tags.length > 0
+        ? sql`(tags @> ${[...tags]}::text[] and (numnode(${words}) = 0 or search @@ ${words}))`
+        : sql`(numnode(${words}) > 0 and search @@ ${words})`,
+    holds: isExact
+      ? undefined
+      : sql`(not tags && ${[...excludedTags]}::text[] and (numnode(${query}) = 0 or search @@ ${query}))`,
+  }
 }
 
 // The empty query leaves whatever it is joined with as it is.

@@ -121,6 +121,15 @@ t.test('what matched is marked, and the rest is as it was written, whatever that
   )
 })
 
+t.test('a body that is long is looked through for an excerpt up to a bound, and for a match to its end', async t => {
+  await empty()
+  const body = `Once upon a time. ${'other words '.repeat(2000)}`
+  await docs.create({ title: 'Deep', body: `${body} wheat`, visibility: 'public' }, token)
+  const { results } = await search({ q: 'wheat' })
+  t.match(results[0]?.excerpt, [{ text: /^Once upon a time/, isMatch: false }])
+  t.equal(results[0]?.excerpt.length, 1)
+})
+
 t.test('the pieces of a title are the title', async () => {
   await fc.assert(
     fc.asyncProperty(fc.string({ unit: 'grapheme', maxLength: 60 }), async text => {
@@ -194,7 +203,7 @@ t.test('a search is one statement, however many hits it has', async t => {
   }
 })
 
-t.test('a rare word is found by the index of words', async t => {
+t.test('a rare word is found by the index of words, a frequent one from the newest document backwards', async t => {
   const { userUrl: url } = await openTestDatabase(t)
   const { db, close } = openDatabase<Tables>({ url, schema: SCHEMA, logger, statementTimeoutMs: 60_000 })
   t.teardown(close)
@@ -212,5 +221,12 @@ t.test('a rare word is found by the index of words', async t => {
         createSearchRepository(db).search(parseSearchQuery(q), caller, 20, undefined),
       )
       t.match(plan, /Bitmap Index Scan on documents_search/, `${q}, ${caller?.role ?? 'nobody'}`)
+    }
+  for (const q of ['common', 'common words'])
+    for (const caller of [undefined, { userId: ada.id, role: 'user' } as const]) {
+      const [plan] = await plansOf<Tables>({ url, schema: SCHEMA }, db =>
+        createSearchRepository(db).search(parseSearchQuery(q), caller, 20, undefined),
+      )
+      t.match(plan, /Index Scan Backward using documents_public_by_age/, `${q}, ${caller?.role ?? 'nobody'}`)
     }
 })

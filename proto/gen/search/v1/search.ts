@@ -43,7 +43,10 @@ export interface SearchResult {
   ownerId: string;
   /** The whole title, in pieces. */
   title: Piece[];
-  /** Passages of the body around what matched, in pieces; its beginning when only the title did. */
+  /**
+   * Passages of the body around what matched, in pieces; its beginning when only the title did. Of a long body only the
+   * first 20,000 characters are looked at.
+   */
   excerpt: Piece[];
   tags: string[];
   visibility: string;
