@@ -107,6 +107,10 @@ migrate-down: $(INSTALLED) ## takes the last one back: make migrate-down SERVICE
 migration: $(INSTALLED) ## begins a new one: make migration NAME=add-something SERVICE=user-svc
 	@node deploy/dev/new-migration.ts '$(NAME)' '$(SERVICE)'
 
+.PHONY: schema
+schema: $(INSTALLED) ## writes down what the migrations make: schema.sql and schema.ts of each service
+	@node deploy/dev/schema.ts
+
 .PHONY: fmt
 fmt: $(INSTALLED) ## formats, and mends what lint can
 	biome check --write .

@@ -2,6 +2,9 @@
 import { type Kysely, sql } from 'kysely'
 import type { MigrationFile } from './migration-files.ts'
 
+/** The tables in which a schema's migrations are recorded, the lock table that Kysely makes included. */
+export const LEDGER_TABLES = ['kysely_migration', 'kysely_migration_lock', 'migration_checksums'] as const
+
 /**
  * `edited`: not as it was when it was applied. `missing`: applied, and its file is gone. `late`: not applied, though one
  * that comes after it is.

@@ -90,6 +90,12 @@ const breaches: { what: string; path: string; text: string; says: RegExp }[] = [
     says: /imports point from main/,
   },
   {
+    what: 'a migration imports what may change',
+    path: 'user-svc/migrations/20261231235959-do.ts',
+    text: "import { SCHEMA } from '../tables.ts'",
+    says: /checksum would not show/,
+  },
+  {
     what: 'a setting is read inside',
     path: 'gateway/edge/cache.ts',
     text: 'const size = process.env.CACHE_SIZE',

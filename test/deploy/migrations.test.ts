@@ -1,0 +1,43 @@
+import path from 'node:path'
+import { pino } from 'pino'
+import t from 'tap'
+import { migrate, migrateDown, migrationStatus } from '#runtime/migrations.ts'
+import { ROOT, SERVICES } from '../../deploy/dev/migrate.ts'
+import { withClient } from '../../deploy/dev/provision.ts'
+import { dumpSchema } from '../../deploy/dev/schema-dump.ts'
+import { openTestDatabase } from '../support/test-database.ts'
+
+const logger = pino({ level: 'silent' })
+const schemas = { 'auth-svc': 'auth', 'user-svc': 'users' } as const
+
+for (const service of SERVICES) {
+  const schema = schemas[service]
+  const folder = path.join(ROOT, service, 'migrations')
+
+  t.test(
+    `${service}: each migration taken back and applied again gives the same schema; all taken back, none`,
+    async t => {
+      const { authUrl, userUrl, adminUrl } = await openTestDatabase(t)
+      const options = { url: service === 'auth-svc' ? authUrl : userUrl, schema, folder, logger }
+      const dump = () => withClient(adminUrl, client => dumpSchema(client, schema))
+      const empty = await withClient(adminUrl, async client => {
+        await client.query('create schema empty')
+        return dumpSchema(client, 'empty')
+      })
+      const whole = await dump()
+      // The schema before each migration, the last one first.
+      const before: string[] = []
+      for (const _ of await migrationStatus(options)) {
+        await migrateDown(options)
+        before.push(await dump())
+      }
+      t.equal(before.at(-1), empty)
+      await migrate(options)
+      t.equal(await dump(), whole)
+      for (const expected of before) {
+        await migrateDown(options)
+        t.equal(await dump(), expected)
+      }
+    },
+  )
+}

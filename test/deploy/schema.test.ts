@@ -1,0 +1,51 @@
+import { readFile } from 'node:fs/promises'
+import path from 'node:path'
+import type { Generated, GeneratedAlways } from 'kysely'
+import t from 'tap'
+import type { Schema as AuthSchema } from '../../auth-svc/schema.ts'
+import type { Tables as AuthTables } from '../../auth-svc/tables.ts'
+import { ROOT } from '../../deploy/dev/migrate.ts'
+import { withClient } from '../../deploy/dev/provision.ts'
+import { describeSchemas } from '../../deploy/dev/schema-files.ts'
+import type { Schema as UserSchema } from '../../user-svc/schema.ts'
+import type { Tables as UserTables } from '../../user-svc/tables.ts'
+import type { Disagreements } from '../support/table-agreement.ts'
+import { openTestDatabase } from '../support/test-database.ts'
+
+t.test('schema.sql and schema.ts are what the migrations make', async t => {
+  const { adminUrl } = await openTestDatabase(t)
+  for (const [file, made] of await withClient(adminUrl, describeSchemas)) {
+    t.equal(
+      await readFile(path.join(ROOT, file), 'utf8'),
+      made,
+      `${file}: if the migrations are right, run make schema`,
+    )
+  }
+})
+
+// By the compiler, in `make check`: its message says what is wrong in tables.ts.
+export const inAuth = (line: Disagreements<AuthTables, AuthSchema>): never => line
+export const inUsers = (line: Disagreements<UserTables, UserSchema>): never => line
+
+interface Database {
+  one: { id: Generated<string>; of: GeneratedAlways<number>; kind: 'a' | 'b'; text: string; gone: Date | null }
+}
+type Table = Database['one']
+
+export const agreed = [
+  (line: Disagreements<Database, Database>): never => line,
+  (line: Disagreements<{ one: Omit<Table, 'text'> & { text: 'x' | 'y' } }, Database>): never => line,
+  (line: Disagreements<{ one: Omit<Table, 'id'> & { id: GeneratedAlways<string> } }, Database>): never => line,
+]
+'one is not in tables.ts' satisfies Disagreements<object, Database>
+'two is not in the database' satisfies Disagreements<Database & { two: Table }, Database>
+'one.kind is not in tables.ts' satisfies Disagreements<{ one: Omit<Table, 'kind'> }, Database>
+'one.more is not in the database' satisfies Disagreements<{ one: Table & { more: string } }, Database>
+'one.kind is of another type' satisfies Disagreements<{ one: Omit<Table, 'kind'> & { kind: 'a' } }, Database>
+'one.kind is of another type' satisfies Disagreements<{ one: Omit<Table, 'kind'> & { kind: string } }, Database>
+'one.gone may be null, or not' satisfies Disagreements<{ one: Omit<Table, 'gone'> & { gone: Date } }, Database>
+'one.text is inserted otherwise' satisfies Disagreements<
+  { one: Omit<Table, 'text'> & { text: Generated<string> } },
+  Database
+>
+'one.of is updated otherwise' satisfies Disagreements<{ one: Omit<Table, 'of'> & { of: number } }, Database>
