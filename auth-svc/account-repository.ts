@@ -41,8 +41,14 @@ export interface AccountRepository {
   lock(userId: string): Promise<void>
   /** @returns whether it was another role. */
   changeRole(userId: string, role: Role): Promise<boolean>
-  /** Leaves the id only. @returns whether it was open. */
+  /** @returns whether it was open. */
   close(userId: string): Promise<boolean>
+  /** @returns whether it was closed, and kept what it signs in with. @throws on an address that is another's by now. */
+  reopen(userId: string, role: Role): Promise<boolean>
+  /** The open account that has the address of a closed one. */
+  findSuccessor(userId: string): Promise<Account | undefined>
+  /** Leaves the id only. */
+  erase(userId: string): Promise<void>
 }
 
 export function createAccountRepository(db: Kysely<Tables>): AccountRepository {
@@ -114,18 +120,46 @@ export function createAccountRepository(db: Kysely<Tables>): AccountRepository {
     async close(userId) {
       const { numUpdatedRows } = await db
         .updateTable('accounts')
+        .set({ status: 'closed', sign_up_name: null, closed_at: sql`now()` })
+        .where('user_id', '=', userId)
+        .where('status', '!=', 'closed')
+        .executeTakeFirst()
+      return numUpdatedRows === 1n
+    },
+    async reopen(userId, role) {
+      const { numUpdatedRows } = await db
+        .updateTable('accounts')
+        .set({ status: 'active', role, closed_at: null })
+        .where('user_id', '=', userId)
+        .where('status', '=', 'closed')
+        .where('email', 'is not', null)
+        .executeTakeFirst()
+      return numUpdatedRows === 1n
+    },
+    findSuccessor: async userId =>
+      toAccount(
+        await open
+          .where('email', '=', row =>
+            row.selectFrom('accounts as closed').select('closed.email').where('closed.user_id', '=', userId),
+          )
+          .where('user_id', '!=', userId)
+          .executeTakeFirst(),
+      ),
+    async erase(userId) {
+      await db
+        .updateTable('accounts')
         .set({
           status: 'closed',
           email: null,
           password_hash: null,
           password_scheme: null,
           sign_up_name: null,
-          closed_at: sql`now()`,
+          closed_at: sql`coalesce(closed_at, now())`,
+          erased_at: sql`now()`,
         })
         .where('user_id', '=', userId)
-        .where('status', '!=', 'closed')
-        .executeTakeFirst()
-      return numUpdatedRows === 1n
+        .where('erased_at', 'is', null)
+        .execute()
     },
   }
 }

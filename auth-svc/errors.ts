@@ -7,6 +7,8 @@ export const invalidCredentials = () => unauthenticated('invalid_credentials', '
 export const emailTaken = () =>
   new StatusError(Code.ALREADY_EXISTS, 'Another account has this e-mail address', { reason: 'email_taken' })
 
+export const isEmailTaken = (error: unknown): boolean => error instanceof StatusError && error.reason === 'email_taken'
+
 export const badEmail = () => invalidArgument([{ field: 'email', description: 'is not an e-mail address' }])
 
 /** @param complaint what makes the password easy to guess, as a sentence. */

@@ -15,6 +15,7 @@ export interface Schema {
     sign_up_name: string | null
     created_at: Generated<Date>
     closed_at: Date | null
+    erased_at: Date | null
   }
   revocations: {
     id: GeneratedAlways<bigint>

@@ -155,7 +155,7 @@ export async function createAuthServer(options: AuthServerOptions): Promise<Auth
         tasks: { [COMPLETE_SIGN_UP]: payload => signUp.resume((payload as CompleteSignUp).userId) },
       })
       const running = [
-        followAccountChanges({ db, users, revocations, logger }),
+        followAccountChanges({ db, users, signUp, revocations, logger }),
         startPeriodic({ name: 'revocation sweep', everyMs: 1000, logger, run: () => revocations.sweep() }),
         startPeriodic({ name: 'key rotation', everyMs: 10_000, logger, run: () => keys.rotate() }),
         startPeriodic({ name: 'clean-up', everyMs: 60_000, logger, run: cleanUp }),

@@ -43,6 +43,8 @@ export interface SessionRepository {
   /** @param userId whose session it must be, where that matters. @returns whether there was one to end. */
   end(sessionId: string, reason: EndReason, userId?: string): Promise<boolean>
   endAll(userId: string, reason: EndReason): Promise<void>
+  /** Forgets from where and with what the sessions were begun. */
+  erase(userId: string): Promise<void>
   /** Forgets sessions that would have expired by now. */
   deleteExpired(): Promise<void>
 }
@@ -129,6 +131,9 @@ export function createSessionRepository(db: Kysely<Tables>, prepare: Prepare = p
         .where('user_id', '=', userId)
         .where('ended_at', 'is', null)
         .execute()
+    },
+    async erase(userId) {
+      await db.updateTable('sessions').set({ user_agent: '', address: '' }).where('user_id', '=', userId).execute()
     },
     async deleteExpired() {
       await db.deleteFrom('sessions').where('expires_at', '<', sql<Date>`now() - interval '1 day'`).execute()

@@ -15,7 +15,7 @@ export interface Tables {
   account_change_cursor: AccountChangeCursorTable
 }
 
-/** `pending`: user-svc has yet to be told. `closed`: nothing is left but the id. */
+/** `pending`: user-svc has yet to be told. `closed`: cannot sign in, until user-svc opens it again. */
 export type AccountStatus = 'pending' | 'active' | 'closed'
 
 export interface AccountsTable {
@@ -31,6 +31,8 @@ export interface AccountsTable {
   sign_up_name: string | null
   created_at: Generated<Date>
   closed_at: Date | null
+  /** Since when nothing is left but the id. */
+  erased_at: Date | null
 }
 
 export type EndReason = 'logout' | 'ended' | 'reuse' | 'closed'

@@ -16,6 +16,8 @@ export interface UserDirectory {
   find(userId: string): Promise<User | undefined>
   /** Changes after `sequence`, and then those that come, until the signal. */
   changes(sequence: bigint, signal: AbortSignal): AsyncIterable<AccountChange>
+  /** Does nothing when user-svc knows of no erasure, as after a backup was played back. @throws StatusError UNAVAILABLE. */
+  confirmErasure(userId: string): Promise<void>
 }
 
 export interface UserDirectoryOptions {
@@ -45,6 +47,13 @@ export function createUserDirectory({ client, token }: UserDirectoryOptions): Us
     },
     changes: (afterSequence, signal) =>
       callServerStream(client, client.watchAccountChanges, { afterSequence }, { token: token(), signal }),
+    async confirmErasure(userId) {
+      try {
+        await callUnary(client, client.confirmErasure, { userId }, { token: token() })
+      } catch (error) {
+        if (!isAnswer(error, Code.NOT_FOUND)) throw usersUnavailable(error)
+      }
+    },
   }
 }
 

@@ -45,7 +45,8 @@ export function createAccountAccess(db: Kysely<Tables>): AccountAccess {
   }
 }
 
-async function assertNotLastAdministrator(users: UserRepository, id: string): Promise<void> {
+/** To be called under the lock. @throws StatusError FAILED_PRECONDITION `last_administrator`. */
+export async function assertNotLastAdministrator(users: UserRepository, id: string): Promise<void> {
   const user = await users.find(id)
   if (user?.role === 'admin' && !(await users.hasOtherAdministrator(id))) throw lastAdministrator()
 }

@@ -2,6 +2,7 @@ import type { AccountServiceServer } from '#proto/user/v1/account.ts'
 import type { Handlers } from '#runtime/grpc-server.ts'
 import type { Role } from '#runtime/principal.ts'
 import type { AccountChanges } from './account-changes.ts'
+import type { Erasure } from './erasure.ts'
 import { accountClosed, emailTaken, userNotFound } from './errors.ts'
 import { toUser } from './user-message.ts'
 import type { UserRepository } from './user-repository.ts'
@@ -9,10 +10,11 @@ import type { UserRepository } from './user-repository.ts'
 export interface AccountHandlersDependencies {
   users: Pick<UserRepository, 'find' | 'insert' | 'isKnown'>
   changes: AccountChanges
+  erasure: Pick<Erasure, 'confirm'>
 }
 
 export function createAccountHandlers(dependencies: AccountHandlersDependencies): Handlers<AccountServiceServer> {
-  const { users, changes } = dependencies
+  const { users, changes, erasure } = dependencies
 
   return {
     async createAccount({ id, email, name, role }) {
@@ -29,9 +31,13 @@ export function createAccountHandlers(dependencies: AccountHandlersDependencies)
     },
     async *watchAccountChanges({ afterSequence }, { signal }) {
       for await (const change of changes.follow(afterSequence, signal)) {
-        const { sequence, user_id: userId, role, closed, changed_at: changedAt } = change
-        yield { sequence, userId, role, closed, changedAt }
+        const { sequence, user_id: userId, role, closed, erased, changed_at: changedAt } = change
+        yield { sequence, userId, role, closed, erased, changedAt }
       }
+    },
+    async confirmErasure({ userId }) {
+      await erasure.confirm(userId)
+      return {}
     },
   }
 }

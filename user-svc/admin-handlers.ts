@@ -1,9 +1,10 @@
 import type { AdminServiceServer } from '#proto/admin/v1/admin.ts'
 import { type Handlers, userOf } from '#runtime/grpc-server.ts'
 import type { Role } from '#runtime/principal.ts'
-import { filterOf, roleOf, toAdminUser, toUserNode } from './admin-message.ts'
+import { filterOf, roleOf, toAdminUser, toErasure, toUserNode } from './admin-message.ts'
 import type { Administration } from './administration.ts'
 import type { AdministrationRepository, UserState } from './administration-repository.ts'
+import type { Erasure } from './erasure.ts'
 import type { PageTokens } from './page-token.ts'
 import type { ReportHandlers } from './report-handlers.ts'
 import type { UserFilter } from './user-filter.ts'
@@ -11,6 +12,7 @@ import type { UserTreeRepository } from './user-tree-repository.ts'
 
 export interface AdminHandlersDependencies {
   administration: Administration
+  erasure: Pick<Erasure, 'erase' | 'find'>
   users: Pick<AdministrationRepository, 'page'>
   trees: UserTreeRepository
   reports: ReportHandlers
@@ -21,7 +23,7 @@ const DEFAULT_PAGE_SIZE = 50
 const DEFAULT_TREE = { users: 20, documents: 5, comments: 3 }
 
 export function createAdminHandlers(dependencies: AdminHandlersDependencies): Handlers<AdminServiceServer> {
-  const { administration, users, trees, reports, pageTokens } = dependencies
+  const { administration, erasure, users, trees, reports, pageTokens } = dependencies
 
   return {
     async listUsers({ pageSize, pageToken, ...given }) {
@@ -44,6 +46,12 @@ export function createAdminHandlers(dependencies: AdminHandlersDependencies): Ha
     },
     async restoreUser({ id }) {
       return toAdminUser(await administration.restore(id))
+    },
+    async eraseUser({ id }, call) {
+      return toErasure(await erasure.erase(id, userOf(call).userId))
+    },
+    async getErasure({ id }) {
+      return toErasure(await erasure.find(id))
     },
     async bulkUpdateRole({ filter, role, dryRun }, call) {
       const counts = await administration.setRole(filterOf(filter), role as Role, userOf(call).userId, dryRun)

@@ -1,6 +1,7 @@
-import type { AdminUser, UserFilter as GivenFilter, UserFigures, UserNode } from '#proto/admin/v1/admin.ts'
+import type { AdminUser, Erasure, UserFilter as GivenFilter, UserFigures, UserNode } from '#proto/admin/v1/admin.ts'
 import type { Role } from '#runtime/principal.ts'
 import type { AdminUserRow } from './administration-repository.ts'
+import type { ErasureRow } from './erasure-repository.ts'
 import type { UserFiguresRow } from './report-repository.ts'
 import type { UserFilter } from './user-filter.ts'
 import type { UserRoot } from './user-tree-repository.ts'
@@ -18,6 +19,20 @@ export function toAdminUser(row: AdminUserRow): AdminUser {
     updatedAt: row.updated_at,
     deletedAt: row.deleted_at ?? undefined,
     deletedBy: row.deleted_by ?? '',
+  }
+}
+
+export function toErasure(row: ErasureRow): Erasure {
+  const { documents, comments, grants } = row
+  return {
+    userId: row.user_id,
+    requestedBy: row.requested_by ?? '',
+    erasedAt: row.requested_at,
+    documents,
+    comments,
+    grants,
+    identityErasedAt: row.identity_erased_at ?? undefined,
+    purgedAt: row.purged_at ?? undefined,
   }
 }
 

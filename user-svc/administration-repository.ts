@@ -47,6 +47,7 @@ export const ADMIN_USER_COLUMNS = [
   'updated_at',
   'deleted_at',
   'deleted_by',
+  'erased_at',
 ] as const
 
 /** @param db the database or a transaction. */
@@ -83,6 +84,7 @@ export function createAdministrationRepository(db: Kysely<Tables>): Administrati
         .set({ deleted_at: null, deleted_by: null })
         .where('id', '=', id)
         .where('deleted_at', 'is not', null)
+        .where('erased_at', 'is', null)
         .returning(ADMIN_USER_COLUMNS)
         .executeTakeFirst(),
     setRole: (filter, role, caller) =>

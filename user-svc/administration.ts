@@ -12,12 +12,12 @@ import {
   type BulkCounts,
   createAdministrationRepository,
 } from './administration-repository.ts'
-import { emailTaken, noAdministrator, userNotFound } from './errors.ts'
+import { accountErased, emailTaken, noAdministrator, userNotFound } from './errors.ts'
 import type { Tables } from './tables.ts'
 import { isEmptyFilter, type UserFilter } from './user-filter.ts'
 
 export interface Administration {
-  /** @throws StatusError NOT_FOUND, ALREADY_EXISTS `email_taken`. */
+  /** @throws StatusError NOT_FOUND, ALREADY_EXISTS `email_taken`, FAILED_PRECONDITION `account_erased`. */
   restore(id: string): Promise<AdminUserRow>
   /** @throws StatusError INVALID_ARGUMENT for a filter that is empty, PERMISSION_DENIED. */
   setRole(filter: UserFilter, role: Role, caller: string, isDryRun: boolean): Promise<BulkCounts>
@@ -45,6 +45,7 @@ export function createAdministration(db: Kysely<Tables>): Administration {
       try {
         const user = (await users.restore(id)) ?? (await users.find(id))
         if (user === undefined) throw userNotFound()
+        if (user.erased_at !== null) throw accountErased()
         return user
       } catch (error) {
         throw (error as { constraint?: string }).constraint === 'users_email' ? emailTaken() : error

@@ -9,8 +9,15 @@ export const emailTaken = () =>
 export const accountClosed = () =>
   new StatusError(Code.FAILED_PRECONDITION, 'The account was closed', { reason: 'account_closed' })
 
+export const accountErased = () =>
+  new StatusError(Code.FAILED_PRECONDITION, 'The account was erased, and nothing of it is left to be opened', {
+    reason: 'account_erased',
+  })
+
+export const erasureNotFound = () => notFound('erasure')
+
 export const lastAdministrator = () =>
-  new StatusError(Code.FAILED_PRECONDITION, 'The last administrator cannot be demoted or closed', {
+  new StatusError(Code.FAILED_PRECONDITION, 'The last administrator cannot be demoted, closed or erased', {
     reason: 'last_administrator',
   })
 

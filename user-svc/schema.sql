@@ -6,6 +6,7 @@ create table account_changes (
   role text not null,
   closed boolean not null,
   changed_at timestamp with time zone not null default clock_timestamp(),
+  erased boolean not null default false,
   constraint account_changes_pkey PRIMARY KEY (sequence)
 );
 
@@ -56,6 +57,18 @@ create table documents_all (
   constraint documents_all_pkey PRIMARY KEY (id)
 );
 
+create table erasures (
+  user_id uuid not null,
+  requested_by uuid,
+  requested_at timestamp with time zone not null default clock_timestamp(),
+  documents integer not null default 0,
+  comments integer not null default 0,
+  grants integer not null default 0,
+  identity_erased_at timestamp with time zone,
+  purged_at timestamp with time zone,
+  constraint erasures_pkey PRIMARY KEY (user_id)
+);
+
 create table users_all (
   id uuid not null,
   email text not null,
@@ -67,13 +80,15 @@ create table users_all (
   deleted_at timestamp with time zone,
   deleted_by uuid,
   doc_count integer not null default 0,
+  erased_at timestamp with time zone,
   constraint users_all_role_check CHECK ((role = ANY (ARRAY['user'::text, 'editor'::text, 'moderator'::text, 'admin'::text]))),
+  constraint users_erased_stay_closed CHECK (((erased_at IS NULL) OR (deleted_at IS NOT NULL))),
   constraint users_all_pkey PRIMARY KEY (id)
 );
 
 CREATE INDEX comments_deleted ON users.comments_all USING btree (deleted_at) WHERE (deleted_at IS NOT NULL);
 
-CREATE INDEX comments_of_author ON users.comments_all USING btree (author_id);
+CREATE INDEX comments_of_author ON users.comments_all USING btree (author_id, created_at, id);
 
 CREATE INDEX comments_of_document ON users.comments_all USING btree (document_id, created_at, id);
 
@@ -101,6 +116,8 @@ CREATE INDEX documents_search ON users.documents_all USING gin (search) WHERE (d
 
 CREATE INDEX documents_tags ON users.documents_all USING gin (tags) WHERE (deleted_at IS NULL);
 
+CREATE INDEX erasures_to_purge ON users.erasures USING btree (requested_at) WHERE (purged_at IS NULL);
+
 CREATE INDEX users_administrators ON users.users_all USING btree (id) WHERE ((role = 'admin'::text) AND (deleted_at IS NULL));
 
 CREATE INDEX users_by_age ON users.users_all USING btree (created_at, id);
@@ -114,6 +131,8 @@ CREATE INDEX users_email_prefix ON users.users_all USING btree (email text_patte
 CREATE INDEX users_newest ON users.users_all USING btree (created_at, id) WHERE (deleted_at IS NULL);
 
 CREATE INDEX users_of_department ON users.users_all USING btree (department, created_at, id) WHERE (deleted_at IS NULL);
+
+CREATE INDEX users_to_erase ON users.users_all USING btree (deleted_at) WHERE ((deleted_at IS NOT NULL) AND (erased_at IS NULL));
 
 create view comments as
  SELECT id,
@@ -261,7 +280,8 @@ CREATE OR REPLACE FUNCTION users.record_account_change()
  SET search_path TO 'users'
 AS $function$
     begin
-      insert into account_changes (user_id, role, closed) values (new.id, new.role, new.deleted_at is not null);
+      insert into account_changes (user_id, role, closed, erased)
+      values (new.id, new.role, new.deleted_at is not null, new.erased_at is not null);
       return null;
     end $function$;
 
@@ -300,8 +320,8 @@ CREATE TRIGGER touch BEFORE UPDATE ON users.documents_all FOR EACH ROW WHEN ((((
 
 CREATE TRIGGER close INSTEAD OF DELETE ON users.users FOR EACH ROW EXECUTE FUNCTION close_user();
 
-CREATE TRIGGER lock_account_changes BEFORE UPDATE OF role, deleted_at ON users.users_all FOR EACH STATEMENT EXECUTE FUNCTION before_account_change();
+CREATE TRIGGER lock_account_changes BEFORE UPDATE OF role, deleted_at, erased_at ON users.users_all FOR EACH STATEMENT EXECUTE FUNCTION before_account_change();
 
-CREATE TRIGGER record_account_change AFTER UPDATE OF role, deleted_at ON users.users_all FOR EACH ROW WHEN (((old.role IS DISTINCT FROM new.role) OR (old.deleted_at IS DISTINCT FROM new.deleted_at))) EXECUTE FUNCTION record_account_change();
+CREATE TRIGGER record_account_change AFTER UPDATE OF role, deleted_at, erased_at ON users.users_all FOR EACH ROW WHEN ((((old.role IS DISTINCT FROM new.role) OR (old.deleted_at IS DISTINCT FROM new.deleted_at)) OR (old.erased_at IS DISTINCT FROM new.erased_at))) EXECUTE FUNCTION record_account_change();
 
 CREATE TRIGGER touch BEFORE UPDATE ON users.users_all FOR EACH ROW WHEN ((((((old.email IS DISTINCT FROM new.email) OR (old.name IS DISTINCT FROM new.name)) OR (old.role IS DISTINCT FROM new.role)) OR (old.department IS DISTINCT FROM new.department)) OR (old.deleted_at IS DISTINCT FROM new.deleted_at))) EXECUTE FUNCTION touch_user();

@@ -8,6 +8,7 @@ export interface Schema {
     role: string
     closed: boolean
     changed_at: Generated<Date>
+    erased: Generated<boolean>
   }
   comments: {
     id: Generated<string>
@@ -62,6 +63,16 @@ export interface Schema {
     deleted_by: string | null
     search: GeneratedAlways<string>
   }
+  erasures: {
+    user_id: string
+    requested_by: string | null
+    requested_at: Generated<Date>
+    documents: Generated<number>
+    comments: Generated<number>
+    grants: Generated<number>
+    identity_erased_at: Date | null
+    purged_at: Date | null
+  }
   users: {
     id: string
     email: string
@@ -83,5 +94,6 @@ export interface Schema {
     deleted_at: Date | null
     deleted_by: string | null
     doc_count: Generated<number>
+    erased_at: Date | null
   }
 }

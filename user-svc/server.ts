@@ -22,6 +22,7 @@ import { createDocumentHandlers } from './document-handlers.ts'
 import { createDocumentListRepository } from './document-list-repository.ts'
 import { createDocumentRepository } from './document-repository.ts'
 import { createDocuments } from './documents.ts'
+import { createErasure } from './erasure.ts'
 import { createGrantHandlers } from './grant-handlers.ts'
 import { createGrantRepository } from './grant-repository.ts'
 import type { UserMetrics } from './metrics.ts'
@@ -92,11 +93,13 @@ export function createUserServer(options: UserServerOptions): GrpcServer {
     SearchServiceService,
     createSearchHandlers({ documents: createSearchRepository(db), pageTokens }),
   )
+  const erasure = createErasure(patient.db)
   server.add<AdminServiceServer>(
     'admin.v1.AdminService',
     AdminServiceService,
     createAdminHandlers({
       administration: createAdministration(patient.db),
+      erasure,
       users: createAdministrationRepository(patient.db),
       trees: createUserTreeRepository(patient.db),
       reports: createReportHandlers(createReportRepository(patient.db)),
@@ -106,7 +109,7 @@ export function createUserServer(options: UserServerOptions): GrpcServer {
   server.add<AccountServiceServer>(
     'user.v1.AccountService',
     AccountServiceService,
-    createAccountHandlers({ users, changes: createAccountChanges(db) }),
+    createAccountHandlers({ users, changes: createAccountChanges(db), erasure }),
   )
   return server
 }

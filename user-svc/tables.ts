@@ -9,6 +9,7 @@ export interface Tables {
   users: UsersView
   users_all: UsersTable
   account_changes: AccountChangesTable
+  erasures: ErasuresTable
   /** View of what is not deleted and whose owner is not closed. */
   documents: DocumentsView
   documents_all: DocumentsTable
@@ -37,6 +38,8 @@ export interface UsersView {
 export interface UsersTable extends UsersView {
   deleted_at: Date | null
   deleted_by: string | null
+  /** Since when nothing is left but the id. Never without `deleted_at`. */
+  erased_at: Date | null
 }
 
 export interface AccountChangesTable {
@@ -44,7 +47,23 @@ export interface AccountChangesTable {
   user_id: string
   role: Role
   closed: boolean
+  erased: Generated<boolean>
   changed_at: GeneratedAlways<Date>
+}
+
+/** Receipts: they outlive what they are about, and hold nothing personal. */
+export interface ErasuresTable {
+  user_id: string
+  /** Null: the retention was over. */
+  requested_by: string | null
+  requested_at: GeneratedAlways<Date>
+  documents: Generated<number>
+  comments: Generated<number>
+  grants: Generated<number>
+  /** When auth-svc had erased what it held. */
+  identity_erased_at: Date | null
+  /** When the emptied rows were gone, too. */
+  purged_at: Date | null
 }
 
 export interface DocumentsView {

@@ -1,7 +1,9 @@
+import { randomUUID } from 'node:crypto'
 import t from 'tap'
 import { callUnary } from '#runtime/grpc-client.ts'
 import { Code } from '#runtime/status.ts'
 import { followAccountChanges } from '../../auth-svc/account-changes.ts'
+import { createAccountRepository } from '../../auth-svc/account-repository.ts'
 import { createRevocationStream } from '../../auth-svc/revocation-stream.ts'
 import { createRevocations } from '../../auth-svc/revocations.ts'
 import { until } from '../support/until.ts'
@@ -19,6 +21,19 @@ const revokedOf = async (userId: string | undefined) =>
   (await callUnary(revocations, revocations.listRevocations, { pageSize: 0, pageToken: '' })).revocations.filter(
     ({ target }) => target?.value === userId,
   )
+
+async function statusOf(userId: string): Promise<string | undefined> {
+  const query = db.selectFrom('accounts').select('status').where('user_id', '=', userId)
+  return (await query.executeTakeFirst())?.status
+}
+
+/** A sign-up that has yet to reach user-svc. */
+async function insertPending(email: string): Promise<string> {
+  const userId = randomUUID()
+  const password = { hash: 'x', scheme: 'x' }
+  await createAccountRepository(db).insertPending({ userId, email, password, role: 'user', name: '' })
+  return userId
+}
 
 t.test('a role change reaches the account, and revokes the tokens that say otherwise', async t => {
   const tokens = await signUp()
@@ -49,9 +64,94 @@ t.test('a closed account is out at once, and its address is free', async t => {
   await t.rejects(refresh(tokens.refreshToken), { code: Code.UNAUTHENTICATED, reason: 'session_ended' })
   await t.rejects(login({ email }), { code: Code.UNAUTHENTICATED, reason: 'invalid_credentials' })
   const row = await db.selectFrom('accounts').selectAll().where('user_id', '=', userId).executeTakeFirst()
-  t.match(row, { status: 'closed', email: null, password_hash: null, sign_up_name: null }, 'nothing is left but the id')
+  t.match(row, { status: 'closed', email, password_hash: String }, 'which it keeps for the day when it is opened again')
   const successor = await signUp({ email, password: PASSWORD })
   t.not(successor.user?.id, userId)
+})
+
+t.test(
+  'an account that is open again signs in as before, with the role of now; its old sessions stay ended',
+  async t => {
+    const tokens = await signUp()
+    const userId = tokens.user?.id ?? ''
+    const email = tokens.user?.email ?? ''
+    await applied(userSvc.change({ userId, closed: true }))
+    await applied(userSvc.change({ userId, role: 'editor' }))
+    t.match(await principalOf(await login({ email })), { userId, role: 'editor' })
+    await t.rejects(refresh(tokens.refreshToken), { code: Code.UNAUTHENTICATED, reason: 'session_ended' })
+  },
+)
+
+t.test('an account that was closed without keeping its address passes, and stays closed', async t => {
+  const { user } = await signUp()
+  const userId = user?.id ?? ''
+  await applied(userSvc.change({ userId, closed: true }))
+  const nothing = { email: null, password_hash: null, password_scheme: null }
+  await db.updateTable('accounts').set(nothing).where('user_id', '=', userId).execute()
+  await applied(userSvc.change({ userId }))
+  t.equal(await statusOf(userId), 'closed')
+})
+
+t.test('a sign-up that holds the address of an account that is open again loses it', async t => {
+  const { user } = await signUp()
+  const userId = user?.id ?? ''
+  const email = user?.email ?? ''
+  await applied(userSvc.change({ userId, closed: true }))
+  const rival = await insertPending(email)
+  await applied(userSvc.change({ userId }))
+  t.equal(await statusOf(rival), undefined)
+  t.match((await login({ email })).user, { id: userId })
+})
+
+t.test('a sign-up whose user was closed meanwhile does not keep the address either', async t => {
+  const { user } = await signUp()
+  const userId = user?.id ?? ''
+  const email = user?.email ?? ''
+  await applied(userSvc.change({ userId, closed: true }))
+  const rival = await insertPending(email)
+  userSvc.closed.add(rival)
+  await applied(userSvc.change({ userId }))
+  t.equal(await statusOf(rival), 'closed')
+  t.match((await login({ email })).user, { id: userId })
+})
+
+t.test('an address that has become another user’s since is left to them, and the changes go on', async t => {
+  const { user } = await signUp()
+  const userId = user?.id ?? ''
+  const email = user?.email ?? ''
+  await applied(userSvc.change({ userId, closed: true }))
+  const rival = await insertPending(email)
+  // Opened and closed again; auth-svc learns of the first when the sign-up is complete at user-svc already.
+  userSvc.change({ userId })
+  await applied(userSvc.change({ userId, closed: true }))
+  t.equal(await statusOf(userId), 'closed')
+  t.equal(await statusOf(rival), 'active')
+})
+
+t.test('an erased account keeps nothing but its id, its sessions neither, and user-svc learns of it', async t => {
+  const tokens = await signUp()
+  const userId = tokens.user?.id ?? ''
+  const email = tokens.user?.email ?? ''
+  await applied(userSvc.change({ userId, closed: true, erased: true }))
+  const row = await db.selectFrom('accounts').selectAll().where('user_id', '=', userId).executeTakeFirstOrThrow()
+  t.match(row, { status: 'closed', email: null, password_hash: null, password_scheme: null, erased_at: Date })
+  const sessions = await db.selectFrom('sessions').selectAll().where('user_id', '=', userId).execute()
+  t.match(sessions, [{ user_agent: '', address: '', end_reason: 'closed' }])
+  t.same(userSvc.confirmed, [userId])
+  t.equal((await revokedOf(userId)).length, 1)
+  t.not((await signUp({ email })).user?.id, userId, 'its address is free')
+
+  await applied(userSvc.change({ userId }))
+  t.equal(await statusOf(userId), 'closed', 'and nothing opens it')
+})
+
+t.test('an erasure that could not be confirmed is confirmed later, and only then passed', async t => {
+  const { user } = await signUp()
+  const userId = user?.id ?? ''
+  userSvc.failing.confirmations = 1
+  await applied(userSvc.change({ userId, closed: true, erased: true }))
+  t.equal(userSvc.failing.confirmations, 0)
+  t.ok(userSvc.confirmed.includes(userId))
 })
 
 t.test('a change of somebody unknown passes', async t => {
@@ -74,7 +174,8 @@ t.test('of several replicas one applies each change', async t => {
   const replicas = Array.from({ length: 3 }, () =>
     followAccountChanges({
       db,
-      users: { changes: (sequence, signal) => replay(sequence, signal) },
+      users: { changes: (sequence, signal) => replay(sequence, signal), confirmErasure: async () => {} },
+      signUp: { complete: async () => undefined },
       revocations: createRevocations({ db, stream, logger, tokenTtlMs: 1000 }),
       logger,
     }),

@@ -17,12 +17,16 @@ export interface UserSvcPeer {
   readonly address: string
   /** By id. */
   readonly users: Map<string, User>
-  /** Ids of closed accounts: each answers as closed ever after. */
+  /** Ids of closed accounts: each answers as closed until a change opens it again. */
   readonly closed: Set<string>
   /** The keys that it verifies with are asked from there. */
   trust(authAddress: string): void
   /** Tells those who watch. */
-  change(change: { userId: string; role?: string; closed?: boolean }): AccountChange
+  change(change: { userId: string; role?: string; closed?: boolean; erased?: boolean }): AccountChange
+  /** Ids of those whose erasure was confirmed, each as often as it was. */
+  readonly confirmed: string[]
+  /** How many confirmations are yet to fail. */
+  readonly failing: { confirmations: number }
   /** The service goes away, and comes back at the same address. */
   stop(): Promise<void>
   restart(): Promise<void>
@@ -32,7 +36,10 @@ export async function startUserSvcPeer(t: Test, { issuer }: { issuer: string }):
   const contract = readContract(new URL('../../proto/gen/contract.binpb', import.meta.url))
   const users = new Map<string, User>()
   const closed = new Set<string>()
+  const gone = new Map<string, User>()
   const changes: AccountChange[] = []
+  const confirmed: string[] = []
+  const failing = { confirmations: 0 }
   let auth: AuthServiceClient | undefined
   const keys = createRemoteKeySet({
     fetch: async () => {
@@ -68,6 +75,14 @@ export async function startUserSvcPeer(t: Test, { issuer }: { issuer: string }):
         if (user === undefined) throw notFound('user')
         return user
       },
+      async confirmErasure({ userId }) {
+        if (failing.confirmations > 0) {
+          failing.confirmations -= 1
+          throw new StatusError(Code.UNAVAILABLE, 'Away', { reason: 'unavailable' })
+        }
+        confirmed.push(userId)
+        return {}
+      },
       async *watchAccountChanges({ afterSequence }, { signal }) {
         let next = Number(afterSequence)
         while (!signal.aborted) {
@@ -93,17 +108,23 @@ export async function startUserSvcPeer(t: Test, { issuer }: { issuer: string }):
     address: `127.0.0.1:${port}`,
     users,
     closed,
+    confirmed,
+    failing,
     trust(authAddress) {
       auth = createClient(AuthServiceClient, authAddress)
     },
-    change({ userId, role = 'user', closed: isClosed = false }) {
-      const user = users.get(userId)
+    change({ userId, role = 'user', closed: isClosed = false, erased = false }) {
+      const user = users.get(userId) ?? gone.get(userId)
+      if (user !== undefined) (isClosed ? gone : users).set(userId, { ...user, role })
       if (isClosed) {
         users.delete(userId)
         closed.add(userId)
+      } else {
+        gone.delete(userId)
+        closed.delete(userId)
       }
-      if (user !== undefined && !isClosed) users.set(userId, { ...user, role })
-      const change = { sequence: BigInt(changes.length + 1), userId, role, closed: isClosed, changedAt: new Date() }
+      const sequence = BigInt(changes.length + 1)
+      const change = { sequence, userId, role, closed: isClosed, erased, changedAt: new Date() }
       changes.push(change)
       return change
     },

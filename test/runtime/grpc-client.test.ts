@@ -20,8 +20,9 @@ server.add<AccountServiceServer>('user.v1.AccountService', AccountServiceService
   async getAccount() {
     throw notFound('user')
   },
+  confirmErasure: async () => ({}),
   async *watchAccountChanges(_, { signal }) {
-    yield { sequence: 1n, userId: '', role: 'user', closed: false, changedAt: undefined }
+    yield { sequence: 1n, userId: '', role: 'user', closed: false, erased: false, changedAt: undefined }
     await new Promise(resolve => signal.addEventListener('abort', resolve))
   },
 })

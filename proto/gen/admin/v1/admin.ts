@@ -71,6 +71,35 @@ export interface RestoreUserRequest {
   id: string;
 }
 
+export interface EraseUserRequest {
+  id: string;
+}
+
+export interface GetErasureRequest {
+  id: string;
+}
+
+/** The receipt of an erasure. It is complete when all three times are set. */
+export interface Erasure {
+  userId: string;
+  /** The administrator; empty when the account had been closed for as long as the retention. */
+  requestedBy: string;
+  /** When what the user was, wrote and was granted was emptied. */
+  erasedAt:
+    | Date
+    | undefined;
+  /** Documents and comments that were emptied, and grants that were taken. */
+  documents: number;
+  comments: number;
+  grants: number;
+  /** When address, password and the sessions' traces were gone. */
+  identityErasedAt:
+    | Date
+    | undefined;
+  /** When the emptied rows were gone. */
+  purgedAt: Date | undefined;
+}
+
 /** Living users who meet all that is set. At least one of them must be set. */
 export interface UserFilter {
   role: string;
@@ -631,6 +660,264 @@ export const RestoreUserRequest: MessageFns<RestoreUserRequest> = {
   fromPartial<I extends Exact<DeepPartial<RestoreUserRequest>, I>>(object: I): RestoreUserRequest {
     const message = createBaseRestoreUserRequest();
     message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseEraseUserRequest(): EraseUserRequest {
+  return { id: "" };
+}
+
+export const EraseUserRequest: MessageFns<EraseUserRequest> = {
+  encode(message: EraseUserRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EraseUserRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEraseUserRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<EraseUserRequest>, I>>(base?: I): EraseUserRequest {
+    return EraseUserRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<EraseUserRequest>, I>>(object: I): EraseUserRequest {
+    const message = createBaseEraseUserRequest();
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseGetErasureRequest(): GetErasureRequest {
+  return { id: "" };
+}
+
+export const GetErasureRequest: MessageFns<GetErasureRequest> = {
+  encode(message: GetErasureRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetErasureRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetErasureRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<GetErasureRequest>, I>>(base?: I): GetErasureRequest {
+    return GetErasureRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GetErasureRequest>, I>>(object: I): GetErasureRequest {
+    const message = createBaseGetErasureRequest();
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseErasure(): Erasure {
+  return {
+    userId: "",
+    requestedBy: "",
+    erasedAt: undefined,
+    documents: 0,
+    comments: 0,
+    grants: 0,
+    identityErasedAt: undefined,
+    purgedAt: undefined,
+  };
+}
+
+export const Erasure: MessageFns<Erasure> = {
+  encode(message: Erasure, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.userId !== "") {
+      writer.uint32(10).string(message.userId);
+    }
+    if (message.requestedBy !== "") {
+      writer.uint32(18).string(message.requestedBy);
+    }
+    if (message.erasedAt !== undefined) {
+      Timestamp.encode(toTimestamp(message.erasedAt), writer.uint32(26).fork()).join();
+    }
+    if (message.documents !== 0) {
+      writer.uint32(32).int32(message.documents);
+    }
+    if (message.comments !== 0) {
+      writer.uint32(40).int32(message.comments);
+    }
+    if (message.grants !== 0) {
+      writer.uint32(48).int32(message.grants);
+    }
+    if (message.identityErasedAt !== undefined) {
+      Timestamp.encode(toTimestamp(message.identityErasedAt), writer.uint32(58).fork()).join();
+    }
+    if (message.purgedAt !== undefined) {
+      Timestamp.encode(toTimestamp(message.purgedAt), writer.uint32(66).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Erasure {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseErasure();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.userId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.requestedBy = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.erasedAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.documents = reader.int32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.comments = reader.int32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.grants = reader.int32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.identityErasedAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.purgedAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Erasure>, I>>(base?: I): Erasure {
+    return Erasure.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Erasure>, I>>(object: I): Erasure {
+    const message = createBaseErasure();
+    message.userId = object.userId ?? "";
+    message.requestedBy = object.requestedBy ?? "";
+    message.erasedAt = object.erasedAt ?? undefined;
+    message.documents = object.documents ?? 0;
+    message.comments = object.comments ?? 0;
+    message.grants = object.grants ?? 0;
+    message.identityErasedAt = object.identityErasedAt ?? undefined;
+    message.purgedAt = object.purgedAt ?? undefined;
     return message;
   },
 };
@@ -1902,6 +2189,29 @@ export const AdminServiceService = {
     responseSerialize: (value: AdminUser): Buffer => Buffer.from(AdminUser.encode(value).finish()),
     responseDeserialize: (value: Buffer): AdminUser => AdminUser.decode(value),
   },
+  /**
+   * Takes all that is personal of a user, for good: at once what the user is and wrote, what signs in within seconds, and
+   * the emptied rows when the retention is over. Again, it answers the receipt that is there.
+   */
+  eraseUser: {
+    path: "/admin.v1.AdminService/EraseUser" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: EraseUserRequest): Buffer => Buffer.from(EraseUserRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): EraseUserRequest => EraseUserRequest.decode(value),
+    responseSerialize: (value: Erasure): Buffer => Buffer.from(Erasure.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Erasure => Erasure.decode(value),
+  },
+  /** The receipt, which stays when the user is gone. */
+  getErasure: {
+    path: "/admin.v1.AdminService/GetErasure" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetErasureRequest): Buffer => Buffer.from(GetErasureRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetErasureRequest => GetErasureRequest.decode(value),
+    responseSerialize: (value: Erasure): Buffer => Buffer.from(Erasure.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Erasure => Erasure.decode(value),
+  },
   /** Gives every living user whom the filter finds the role, but for the caller, by whom one administrator remains. */
   bulkUpdateRole: {
     path: "/admin.v1.AdminService/BulkUpdateRole" as const,
@@ -1961,6 +2271,13 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   listUsers: handleUnaryCall<ListUsersRequest, ListUsersResponse>;
   /** Opens a closed account again, with everything that vanished with it. One that is open answers itself. */
   restoreUser: handleUnaryCall<RestoreUserRequest, AdminUser>;
+  /**
+   * Takes all that is personal of a user, for good: at once what the user is and wrote, what signs in within seconds, and
+   * the emptied rows when the retention is over. Again, it answers the receipt that is there.
+   */
+  eraseUser: handleUnaryCall<EraseUserRequest, Erasure>;
+  /** The receipt, which stays when the user is gone. */
+  getErasure: handleUnaryCall<GetErasureRequest, Erasure>;
   /** Gives every living user whom the filter finds the role, but for the caller, by whom one administrator remains. */
   bulkUpdateRole: handleUnaryCall<BulkUpdateRoleRequest, BulkResponse>;
   /** Closes the account of every living user whom the filter finds, but for the caller, by whom one administrator remains. */
@@ -2005,6 +2322,41 @@ export interface AdminServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: AdminUser) => void,
+  ): ClientUnaryCall;
+  /**
+   * Takes all that is personal of a user, for good: at once what the user is and wrote, what signs in within seconds, and
+   * the emptied rows when the retention is over. Again, it answers the receipt that is there.
+   */
+  eraseUser(
+    request: EraseUserRequest,
+    callback: (error: ServiceError | null, response: Erasure) => void,
+  ): ClientUnaryCall;
+  eraseUser(
+    request: EraseUserRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Erasure) => void,
+  ): ClientUnaryCall;
+  eraseUser(
+    request: EraseUserRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Erasure) => void,
+  ): ClientUnaryCall;
+  /** The receipt, which stays when the user is gone. */
+  getErasure(
+    request: GetErasureRequest,
+    callback: (error: ServiceError | null, response: Erasure) => void,
+  ): ClientUnaryCall;
+  getErasure(
+    request: GetErasureRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Erasure) => void,
+  ): ClientUnaryCall;
+  getErasure(
+    request: GetErasureRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Erasure) => void,
   ): ClientUnaryCall;
   /** Gives every living user whom the filter finds the role, but for the caller, by whom one administrator remains. */
   bulkUpdateRole(

@@ -50,9 +50,20 @@ export interface AccountChange {
   userId: string;
   /** The role after the change. */
   role: string;
-  /** The account was closed. */
+  /** Whether the account is closed after the change; one that was may be open again. */
   closed: boolean;
-  changedAt: Date | undefined;
+  changedAt:
+    | Date
+    | undefined;
+  /** Nothing of the user may be kept, but the id. To be confirmed, and final. */
+  erased: boolean;
+}
+
+export interface ConfirmErasureRequest {
+  userId: string;
+}
+
+export interface ConfirmErasureResponse {
 }
 
 function createBaseCreateAccountRequest(): CreateAccountRequest {
@@ -262,7 +273,7 @@ export const WatchAccountChangesRequest: MessageFns<WatchAccountChangesRequest> 
 };
 
 function createBaseAccountChange(): AccountChange {
-  return { sequence: 0n, userId: "", role: "", closed: false, changedAt: undefined };
+  return { sequence: 0n, userId: "", role: "", closed: false, changedAt: undefined, erased: false };
 }
 
 export const AccountChange: MessageFns<AccountChange> = {
@@ -284,6 +295,9 @@ export const AccountChange: MessageFns<AccountChange> = {
     }
     if (message.changedAt !== undefined) {
       Timestamp.encode(toTimestamp(message.changedAt), writer.uint32(42).fork()).join();
+    }
+    if (message.erased !== false) {
+      writer.uint32(48).bool(message.erased);
     }
     return writer;
   },
@@ -341,6 +355,14 @@ export const AccountChange: MessageFns<AccountChange> = {
             message.changedAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.erased = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -363,6 +385,105 @@ export const AccountChange: MessageFns<AccountChange> = {
     message.role = object.role ?? "";
     message.closed = object.closed ?? false;
     message.changedAt = object.changedAt ?? undefined;
+    message.erased = object.erased ?? false;
+    return message;
+  },
+};
+
+function createBaseConfirmErasureRequest(): ConfirmErasureRequest {
+  return { userId: "" };
+}
+
+export const ConfirmErasureRequest: MessageFns<ConfirmErasureRequest> = {
+  encode(message: ConfirmErasureRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.userId !== "") {
+      writer.uint32(10).string(message.userId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ConfirmErasureRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConfirmErasureRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.userId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ConfirmErasureRequest>, I>>(base?: I): ConfirmErasureRequest {
+    return ConfirmErasureRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ConfirmErasureRequest>, I>>(object: I): ConfirmErasureRequest {
+    const message = createBaseConfirmErasureRequest();
+    message.userId = object.userId ?? "";
+    return message;
+  },
+};
+
+function createBaseConfirmErasureResponse(): ConfirmErasureResponse {
+  return {};
+}
+
+export const ConfirmErasureResponse: MessageFns<ConfirmErasureResponse> = {
+  encode(_: ConfirmErasureResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ConfirmErasureResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConfirmErasureResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ConfirmErasureResponse>, I>>(base?: I): ConfirmErasureResponse {
+    return ConfirmErasureResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ConfirmErasureResponse>, I>>(_: I): ConfirmErasureResponse {
+    const message = createBaseConfirmErasureResponse();
     return message;
   },
 };
@@ -404,6 +525,18 @@ export const AccountServiceService = {
     responseSerialize: (value: AccountChange): Buffer => Buffer.from(AccountChange.encode(value).finish()),
     responseDeserialize: (value: Buffer): AccountChange => AccountChange.decode(value),
   },
+  /** Says that nothing is left of the identity of a user who was erased. Idempotent. */
+  confirmErasure: {
+    path: "/user.v1.AccountService/ConfirmErasure" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ConfirmErasureRequest): Buffer =>
+      Buffer.from(ConfirmErasureRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ConfirmErasureRequest => ConfirmErasureRequest.decode(value),
+    responseSerialize: (value: ConfirmErasureResponse): Buffer =>
+      Buffer.from(ConfirmErasureResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ConfirmErasureResponse => ConfirmErasureResponse.decode(value),
+  },
 } as const;
 
 export interface AccountServiceServer extends UntypedServiceImplementation {
@@ -416,6 +549,8 @@ export interface AccountServiceServer extends UntypedServiceImplementation {
    * The stream stays open and goes on with changes as they happen.
    */
   watchAccountChanges: handleServerStreamingCall<WatchAccountChangesRequest, AccountChange>;
+  /** Says that nothing is left of the identity of a user who was erased. Idempotent. */
+  confirmErasure: handleUnaryCall<ConfirmErasureRequest, ConfirmErasureResponse>;
 }
 
 export interface AccountServiceClient extends Client {
@@ -464,6 +599,22 @@ export interface AccountServiceClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<AccountChange>;
+  /** Says that nothing is left of the identity of a user who was erased. Idempotent. */
+  confirmErasure(
+    request: ConfirmErasureRequest,
+    callback: (error: ServiceError | null, response: ConfirmErasureResponse) => void,
+  ): ClientUnaryCall;
+  confirmErasure(
+    request: ConfirmErasureRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ConfirmErasureResponse) => void,
+  ): ClientUnaryCall;
+  confirmErasure(
+    request: ConfirmErasureRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ConfirmErasureResponse) => void,
+  ): ClientUnaryCall;
 }
 
 export const AccountServiceClient = makeGenericClientConstructor(
