@@ -107,6 +107,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
       strictPreflight: false,
       methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
       exposedHeaders: [
+        'etag',
         'x-request-id',
         'traceresponse',
         'retry-after',
@@ -145,7 +146,11 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
     const { path } = splitTarget(request.raw)
     const { traceId } = request.trace.spanContext
-    const { problem, headers, isInternal } = toProblem(error, { path, traceId })
+    const { problem, headers, isInternal } = toProblem(error, {
+      path,
+      traceId,
+      isConditional: request.headers['if-match'] !== undefined,
+    })
     const cause = error instanceof Error ? error.cause : undefined
     if (isInternal) request.log.error({ err: error }, 'request failed')
     else if (cause !== undefined && problem.status >= 500) request.log.warn({ err: cause }, problem.code)

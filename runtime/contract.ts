@@ -18,7 +18,9 @@ import {
   Access as AccessLevel,
   type Cookie,
   cookie,
+  etag,
   Format,
+  if_match,
   inline,
   type Policy,
   policy,
@@ -87,6 +89,21 @@ export function rulesOf(field: DescField): Rules | undefined {
 
 export function cookieOf(field: DescField): Cookie | undefined {
   return hasOption(field, cookie) ? getOption(field, cookie) : undefined
+}
+
+/** Whether the field of a request is If-Match. */
+export function isIfMatch(field: DescField): boolean {
+  return hasOption(field, if_match) && getOption(field, if_match)
+}
+
+/** Whether the field of a request comes by a header of its own, and so by neither body, path nor query. */
+export function isCarried(field: DescField): boolean {
+  return cookieOf(field) !== undefined || isIfMatch(field)
+}
+
+/** Whether the field of a response is its ETag. */
+export function isEtag(field: DescField): boolean {
+  return hasOption(field, etag) && getOption(field, etag)
 }
 
 export function isInline(oneof: DescOneof): boolean {

@@ -6,7 +6,7 @@
  * Each schema but the value of anything has a `description` that reads well after "must be".
  */
 import type { DescEnum, DescField, DescMessage, DescOneof } from '@bufbuild/protobuf'
-import { cookieOf } from '#runtime/contract.ts'
+import { isCarried } from '#runtime/contract.ts'
 import { type JsonSchema, kindOf, messageKind, type PlainKind, scalarKind } from './json-schema.ts'
 
 /** Our one keyword beside the standard's: of each group of names, an object has one at most. */
@@ -39,7 +39,7 @@ function messagesWithin(message: DescMessage, found = new Set<DescMessage>()): S
 
 /** A field that a cookie carries is not part of the JSON. */
 function givenFields(message: DescMessage): DescField[] {
-  return message.fields.filter(field => cookieOf(field) === undefined)
+  return message.fields.filter(field => !isCarried(field))
 }
 
 function objectSchema(message: DescMessage): JsonSchema {
@@ -68,7 +68,7 @@ function* twoNames(fields: readonly DescField[]): Iterable<NameGroup> {
 }
 
 function oneMember(oneof: DescOneof): NameGroup[] {
-  const members = oneof.fields.filter(field => cookieOf(field) === undefined)
+  const members = oneof.fields.filter(field => !isCarried(field))
   if (members.length < 2) return []
   const spellings = (fields: readonly DescField[]) => [
     ...new Set(fields.flatMap(field => [field.jsonName, field.name])),

@@ -3,7 +3,7 @@
  * travels by cookie and what the edge consumes is not in it.
  */
 import type { DescField, DescMessage } from '@bufbuild/protobuf'
-import { cookieOf, type Rules, rulesOf } from '#runtime/contract.ts'
+import { isCarried, type Rules, rulesOf } from '#runtime/contract.ts'
 import { FORMATS } from '#runtime/rules.ts'
 import { commentOf } from './comments.ts'
 import { inlineOneof, isRevocation } from './edge-fields.ts'
@@ -99,7 +99,7 @@ export function createDocumentSchemas(): DocumentSchemas {
 
 /** Without what travels by cookie and what the edge consumes. */
 export function visibleFields(message: DescMessage): DescField[] {
-  return message.fields.filter(field => cookieOf(field) === undefined && !isRevocation(field))
+  return message.fields.filter(field => !isCarried(field) && !isRevocation(field))
 }
 
 function keywordsOf(rules: Rules, kind: JsonKind): JsonSchema {

@@ -1,10 +1,10 @@
 /**
- * Fields that the edge takes out of a response or puts into a request: cookies and revocations. It looks for them in the
+ * Fields that the edge takes out of a response or puts into a request: cookies, entity tags and revocations. It looks for them in the
  * message itself, and in the members of an inline oneof. One that stood deeper would leave as JSON, a secret with it, so
  * such a contract is refused.
  */
 import { type DescField, type DescMessage, type DescMethod, type DescOneof, ScalarType } from '@bufbuild/protobuf'
-import { ContractError, type Cookie, cookieOf, isInline } from '#runtime/contract.ts'
+import { ContractError, type Cookie, cookieOf, isEtag, isIfMatch, isInline } from '#runtime/contract.ts'
 
 /** The oneof whose member's JSON stands in the place of the message's. */
 export function inlineOneof(message: DescMessage): DescOneof | undefined {
@@ -31,11 +31,13 @@ export function assertEdgeFields({ input, output }: DescMethod): void {
   for (const field of input.fields) {
     const cookie = cookieOf(field)
     if (cookie !== undefined) assertCookie(field, cookie)
+    if (isIfMatch(field) && !isStrings(field)) throw fault(field, 'if_match is a list of strings')
   }
   assertNoneBelow(input)
   assertInline(output)
   for (const message of answerMessages(output)) {
     for (const field of message.fields) {
+      if (isEtag(field) && field.scalar !== ScalarType.STRING) throw fault(field, 'an etag is a string')
       const cookie = cookieOf(field)
       if (cookie === undefined) continue
       assertCookie(field, cookie)
@@ -63,6 +65,10 @@ function hasPresence(field: DescField): boolean {
   return field.presence !== IMPLICIT_PRESENCE
 }
 
+function isStrings(field: DescField): boolean {
+  return field.fieldKind === 'list' && field.scalar === ScalarType.STRING
+}
+
 function assertInline(output: DescMessage): void {
   const oneof = inlineOneof(output)
   if (oneof === undefined) return
@@ -78,6 +84,7 @@ function assertNoneBelow(message: DescMessage, seen = new Set<DescMessage>()): v
     seen.add(below)
     for (const field of below.fields) {
       if (cookieOf(field) !== undefined) throw fault(field, 'a cookie is a field of the request or response itself')
+      if (isIfMatch(field)) throw fault(field, 'if_match is a field of the request itself')
       if (isRevocation(field)) throw fault(field, 'a revocation is a field of the response itself')
     }
     assertNoneBelow(below, seen)

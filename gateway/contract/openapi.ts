@@ -1,6 +1,6 @@
 /** The API document, OpenAPI 3.1, made from the routes: what the gateway serves and this document cannot drift apart. */
 import type { DescField, DescMessage } from '@bufbuild/protobuf'
-import { AccessLevel, cookieOf } from '#runtime/contract.ts'
+import { AccessLevel, cookieOf, isEtag, isIfMatch } from '#runtime/contract.ts'
 import { commentOf } from './comments.ts'
 import { createDocumentSchemas, type DocumentSchemas, visibleFields } from './document-schema.ts'
 import type { JsonSchema } from './json-schema.ts'
@@ -44,6 +44,7 @@ const REASONS: Record<number, string> = {
   403: 'Signed in, but not allowed',
   404: 'There is no such thing',
   409: 'It contradicts what is there',
+  412: 'What is there has none of the tags of `If-Match`',
   429: 'More requests than are allowed; `Retry-After` says when to come again',
   503: 'A part of the system is away; `Retry-After` says when to come again',
 }
@@ -84,7 +85,7 @@ function operation(route: Route, routes: readonly Route[], schemas: DocumentSche
     summary: summaryOf(comment),
     description: comment + roles,
     ...(policy.roles.length > 0 && { 'x-roles': policy.roles }),
-    parameters: [...pathParameters(route, schemas), ...queryParameters(route, schemas)],
+    parameters: [...pathParameters(route, schemas), ...queryParameters(route, schemas), ...conditions(route)],
     ...requestBody(route, schemas),
     responses: responses(route, schemas),
     security: security(route),
@@ -163,6 +164,18 @@ function queryParameters(route: Route, schemas: DocumentSchemas): object[] {
     })
 }
 
+function conditions({ descriptor, httpMethod }: Route): object[] {
+  const schema = { type: 'string' }
+  const ifMatch = descriptor.input.fields.find(isIfMatch)
+  const description = 'The tags, in quotes, of which what is there must have one; `*` is any'
+  return [
+    ...(ifMatch === undefined ? [] : [{ name: 'If-Match', in: 'header', schema, description }]),
+    ...(httpMethod === 'GET' && descriptor.output.fields.some(isEtag)
+      ? [{ name: 'If-None-Match', in: 'header', schema, description: 'The tags of what the client has already' }]
+      : []),
+  ]
+}
+
 /** The fields that neither the path nor a body of its own gives. */
 function unbound({ descriptor, template, body }: Route): DescField[] {
   const inPath = new Set(template.variables.map(({ fieldPath }) => fieldPath[0]))
@@ -191,12 +204,15 @@ function responses(route: Route, schemas: DocumentSchemas): object {
     ...(policy.access === AccessLevel.ROLES ? [403] : []),
     ...(template.variables.length > 0 ? [404] : []),
     ...(route.httpMethod === 'POST' ? [409] : []),
+    ...(descriptor.input.fields.some(isIfMatch) ? [412] : []),
     429,
     503,
   ]
   const problem = { content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } } }
   return {
     [status]: success(route, status, schemas),
+    ...(route.httpMethod === 'GET' &&
+      descriptor.output.fields.some(isEtag) && { 304: { description: 'The client has it already' } }),
     ...Object.fromEntries(problems.map(code => [code, { description: REASONS[code], ...problem }])),
     default: { description: 'Any other error', ...problem },
   }
@@ -210,7 +226,9 @@ function success(route: Route, status: number, schemas: DocumentSchemas): object
     const description = 'One after the other: a line each, or an event each; an error, if it ends in one, is the last'
     return { description, content: { 'application/x-ndjson': { schema }, 'text/event-stream': { schema } } }
   }
-  return { description: 'Done', content: { 'application/json': { schema } } }
+  const headers = { ETag: { description: 'For If-Match and If-None-Match', schema: { type: 'string' } } }
+  const hasTag = descriptor.output.fields.some(isEtag)
+  return { description: 'Done', ...(hasTag && { headers }), content: { 'application/json': { schema } } }
 }
 
 function security({ policy, descriptor }: Route): object[] {

@@ -9,6 +9,7 @@ import {
   cookieOf,
   type HttpRule,
   httpRuleOf,
+  isIfMatch,
   methodName,
   type Policy,
   requirePolicy,
@@ -150,6 +151,7 @@ function fieldOf(message: DescMessage, name: string): DescField {
   const field = message.fields.find(candidate => candidate.name === name)
   if (field === undefined) throw new ContractError(`${message.typeName} has no field ${name}`)
   if (cookieOf(field) !== undefined) throw new ContractError(`${message.typeName}.${name} goes by cookie`)
+  if (isIfMatch(field)) throw new ContractError(`${message.typeName}.${name} goes by If-Match`)
   return field
 }
 

@@ -14,6 +14,8 @@ export interface RequestInput {
   /** The JSON text; undefined without a body. */
   readonly body: Uint8Array | undefined
   readonly cookies: Readonly<Record<string, string | undefined>>
+  /** The header, as it came. */
+  readonly ifMatch?: string | undefined
 }
 
 export interface CookieChange {
@@ -30,6 +32,8 @@ export interface Answer {
   readonly body: string
   readonly cookies: readonly CookieChange[]
   readonly revocations: readonly Revocation[]
+  /** The entity tag, without quotes. */
+  readonly etag: string | undefined
 }
 
 export interface Codec {

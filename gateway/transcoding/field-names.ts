@@ -1,6 +1,6 @@
-/** How clients name the fields of a message: as its JSON does or as its proto does, and never those that a cookie carries. */
+/** How clients name the fields of a message: as its JSON does or as its proto does, and never those that a header carries. */
 import type { DescField, DescMessage } from '@bufbuild/protobuf'
-import { cookieOf } from '#runtime/contract.ts'
+import { isCarried } from '#runtime/contract.ts'
 
 const known = new WeakMap<DescMessage, ReadonlyMap<string, DescField>>()
 
@@ -8,7 +8,7 @@ const known = new WeakMap<DescMessage, ReadonlyMap<string, DescField>>()
 export function fieldNames(message: DescMessage): ReadonlyMap<string, DescField> {
   let names = known.get(message)
   if (names === undefined) {
-    const fields = message.fields.filter(field => cookieOf(field) === undefined)
+    const fields = message.fields.filter(field => !isCarried(field))
     // The JSON names come last: where one equals another field's proto name, ProtoJSON prefers it.
     names = new Map([
       ...fields.map(field => [field.name, field] as const),

@@ -39,11 +39,13 @@ const HTTP_STATUS: Record<Code, number> = {
   [Code.UNAUTHENTICATED]: 401,
 }
 
-/** Where the reason, rather than the code, says what happened. */
+/** What an upstream says when a condition of the client's did not hold. */
+const FAILED_CONDITIONS: readonly Code[] = [Code.FAILED_PRECONDITION, Code.ABORTED]
+
+/** Where the gateway's own reason, rather than the code, says what happened. */
 const STATUS_OF_REASON: ReadonlyMap<string | undefined, number> = new Map([
   ['upstream_answer_too_large', 502],
   ['headers_too_large', 431],
-  ['etag_mismatch', 412],
 ])
 
 const TITLES: Record<number, string> = {
@@ -116,8 +118,12 @@ export interface ProblemAnswer {
   readonly isInternal: boolean
 }
 
-export function toProblem(error: unknown, request: { path: string; traceId: string }): ProblemAnswer {
-  const { status, code, detail, violations, headers, isInternal } = describe(error)
+/** @param request `isConditional` when it had an If-Match: what then came in between is that the condition failed. */
+export function toProblem(
+  error: unknown,
+  request: { path: string; traceId: string; isConditional?: boolean },
+): ProblemAnswer {
+  const { status, code, detail, violations, headers, isInternal } = describe(error, request.isConditional ?? false)
   const problem: Problem = {
     type: 'about:blank',
     title: TITLES[status] ?? 'Error',
@@ -140,8 +146,8 @@ interface Description {
   isInternal: boolean
 }
 
-function describe(error: unknown): Description {
-  if (error instanceof StatusError) return describeStatus(error)
+function describe(error: unknown, isConditional: boolean): Description {
+  if (error instanceof StatusError) return describeStatus(error, isConditional)
   const own = error instanceof HttpProblem ? error : fromFastify(error)
   if (own !== undefined) {
     const { status, detail } = HTTP_PROBLEMS[own.code]
@@ -158,8 +164,9 @@ const INTERNAL = {
   headers: {},
 }
 
-function describeStatus(error: StatusError): Description {
-  const status = STATUS_OF_REASON.get(error.reason) ?? HTTP_STATUS[error.code] ?? 500
+function describeStatus(error: StatusError, isConditional: boolean): Description {
+  const isFailedCondition = isConditional && FAILED_CONDITIONS.includes(error.code)
+  const status = isFailedCondition ? 412 : (STATUS_OF_REASON.get(error.reason) ?? HTTP_STATUS[error.code] ?? 500)
   // What an upstream says of a fault of its own may name hosts, tables or code.
   if (status === 500) return { ...INTERNAL, isInternal: true }
   const headers: Record<string, string> = {}

@@ -16,12 +16,13 @@ import {
 } from '@bufbuild/protobuf'
 import { reflect } from '@bufbuild/protobuf/reflect'
 import { Revocation } from '#proto/edge/v1/revocation.ts'
-import { type Cookie, cookieOf } from '#runtime/contract.ts'
+import { type Cookie, cookieOf, isEtag, isIfMatch } from '#runtime/contract.ts'
 import { compileRules } from '#runtime/rules.ts'
 import { invalidArgument } from '#runtime/status.ts'
 import { inlineOneof, isRevocation } from '../contract/edge-fields.ts'
 import type { Route } from '../contract/route-table.ts'
 import type { Answer, Codec, CookieChange } from './codec.ts'
+import { parseIfMatch } from './entity-tag.ts'
 import { compileBinding } from './request-binding.ts'
 import { compileStructure } from './structure.ts'
 import { valueFaults } from './value-faults.ts'
@@ -37,6 +38,7 @@ function compileEncode(route: Route, registry: FileRegistry): Codec['encode'] {
   const structure = compileStructure(input)
   const rules = compileRules(input)
   const cookies = cookieFields(input)
+  const ifMatch = input.fields.find(isIfMatch)
 
   return request => {
     const json = bind(request)
@@ -46,6 +48,8 @@ function compileEncode(route: Route, registry: FileRegistry): Codec['encode'] {
       const value = request.cookies[cookie.name]
       if (value !== undefined) (json as JsonObject)[field.jsonName] = value
     }
+    if (ifMatch !== undefined && request.ifMatch !== undefined)
+      (json as JsonObject)[ifMatch.jsonName] = parseIfMatch(request.ifMatch)
     const message = read(input, json, registry)
     const violations = rules(message)
     if (violations.length > 0) throw invalidArgument(violations)
@@ -90,6 +94,7 @@ function compileAnswer(
 ): (message: Message, responseField?: DescField) => Answer {
   const cookies = cookieFields(schema)
   const revocations = schema.fields.filter(isRevocation)
+  const tag = schema.fields.find(isEtag)
 
   return (message, responseField) => {
     const content = reflect(schema, message)
@@ -108,9 +113,10 @@ function compileAnswer(
       }
       content.clear(field)
     }
+    const etag = tag && (content.get(tag) as string)
     const json = toJson(schema, message, { registry, alwaysEmitImplicit: true }) as JsonObject
     const body = responseField === undefined ? json : (own(json, responseField.jsonName) ?? null)
-    return { body: JSON.stringify(strip(body)), cookies: changes, revocations: revoked }
+    return { body: JSON.stringify(strip(body)), cookies: changes, revocations: revoked, etag: etag || undefined }
   }
 
   function strip(body: JsonValue): JsonValue {

@@ -10,6 +10,7 @@ import { assertExact } from './exact-numbers.ts'
 import { fieldNames } from './field-names.ts'
 import { type ChangedNumbers, parseJson } from './json-text.ts'
 import { isTextMessage, scalarFromText } from './text-values.ts'
+import { compileUpdateMask } from './update-mask.ts'
 
 export interface BindingInput {
   readonly pathValues: readonly string[]
@@ -23,6 +24,7 @@ export function compileBinding(route: Route): (input: BindingInput) => JsonValue
   const variables = route.template.variables.map(variable => resolve(input, variable.fieldPath))
   const bodyField = route.body.kind === 'field' ? route.body.field : undefined
   const fromPath = new Set(variables.map(pathOf))
+  const addMask = compileUpdateMask(route)
 
   return ({ pathValues, query, body }) => {
     const violations: Violation[] = []
@@ -51,6 +53,7 @@ export function compileBinding(route: Route): (input: BindingInput) => JsonValue
       }
     }
     if (violations.length > 0) throw invalidArgument(violations)
+    addMask?.(tree)
     return tree
   }
 }

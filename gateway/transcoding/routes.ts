@@ -7,9 +7,10 @@ import { Readable } from 'node:stream'
 import type {} from '@fastify/cookie'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Revocation } from '#proto/edge/v1/revocation.ts'
-import { cookieOf, SameSite } from '#runtime/contract.ts'
+import { cookieOf, isIfMatch, SameSite } from '#runtime/contract.ts'
 import type { CallMetrics } from '#runtime/metrics.ts'
 import type { UserPrincipal } from '#runtime/principal.ts'
+import { invalidArgument } from '#runtime/status.ts'
 import type { PathTemplate } from '../contract/path-template.ts'
 import { isStream, type Route } from '../contract/route-table.ts'
 import type { AuthenticateByPolicy } from '../edge/authentication.ts'
@@ -22,6 +23,7 @@ import { Cancellation } from '../upstream/cancellation.ts'
 import type { StreamTransport } from '../upstream/stream-transport.ts'
 import type { Transport } from '../upstream/transport.ts'
 import type { Codec, CookieChange, RequestInput } from './codec.ts'
+import { hasTag, quoteTag } from './entity-tag.ts'
 import type { OpenStreams } from './open-streams.ts'
 import { HttpProblem, toProblem } from './problem.ts'
 import { beginStream } from './stream-answer.ts'
@@ -94,8 +96,11 @@ function unaryHandler(route: Route, options: RoutesOptions): Handler {
   const call = createUpstreamCall(options.transportOf(route.upstream), route, options.rpcMetrics)
   const timeoutMs = policy.timeout ? durationMs(policy.timeout) : options.defaultTimeoutOf(route.upstream)
   const successStatus = policy.successStatus || 200
+  const isRead = route.httpMethod === 'GET'
+  const takesIfMatch = route.descriptor.input.fields.some(isIfMatch)
 
   return async (request, reply) => {
+    if (!takesIfMatch && !isRead && request.headers['if-match'] !== undefined) throw NO_IF_MATCH
     const message = codec.encode(requestInput(template, request))
     const response = await call(request, message, Date.now() + timeoutMs, whenClientLeaves(reply))
     const answer = codec.decode(response)
@@ -104,9 +109,18 @@ function unaryHandler(route: Route, options: RoutesOptions): Handler {
     // Answers are personal, tokens among them (RFC 6749 section 5.1).
     reply.status(successStatus).header('cache-control', 'no-store')
     if (successStatus === 204) return reply.send()
+    const tag = answer.etag === undefined ? undefined : quoteTag(answer.etag)
+    if (tag !== undefined) {
+      reply.header('etag', tag)
+      const known = isRead ? request.headers['if-none-match'] : undefined
+      if (known !== undefined && hasTag(known, answer.etag as string)) return reply.status(304).send()
+    }
     return reply.header('content-type', 'application/json; charset=utf-8').send(answer.body)
   }
 }
+
+/** To go on without looking at a condition would be to do what the client wanted not to be done. */
+const NO_IF_MATCH = invalidArgument([{ field: 'If-Match', description: 'is not looked at by this method' }])
 
 /**
  * A stream lasts as long as both sides want it to, but without a timeout of its own an hour at most: what nobody reads any
@@ -158,7 +172,7 @@ function requestInput(template: PathTemplate, request: FastifyRequest): RequestI
   const pathValues = template.extract(path)
   if (pathValues === undefined) throw new HttpProblem('route_not_found')
   const body = request.body instanceof Uint8Array ? request.body : undefined
-  return { pathValues, query, body, cookies: request.cookies }
+  return { pathValues, query, body, cookies: request.cookies, ifMatch: request.headers['if-match'] }
 }
 
 /**

@@ -12,14 +12,14 @@ export interface StreamFormat {
   readonly heartbeat: string | undefined
 }
 
-export const NDJSON: StreamFormat = {
+const NDJSON: StreamFormat = {
   contentType: 'application/x-ndjson; charset=utf-8',
   message: json => `${json}\n`,
   error: problem => `${JSON.stringify({ error: problem })}\n`,
   heartbeat: undefined,
 }
 
-export const EVENT_STREAM: StreamFormat = {
+const EVENT_STREAM: StreamFormat = {
   contentType: 'text/event-stream; charset=utf-8',
   // JSON text has no line break of its own.
   message: json => `data: ${json}\n\n`,

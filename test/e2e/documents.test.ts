@@ -42,6 +42,15 @@ t.test('a document is written, shared, discussed, changed and deleted over REST'
   })
   t.match(await request('GET', `${url}/v1/search?q=-plan`), { status: 400, body: { errors: [{ field: 'q' }] } })
 
+  const stale = (await request('GET', at)).headers.get('etag') ?? ''
+  const emptied = { token: ada.accessToken, body: { tags: [], title: 'Plan B' } }
+  t.match(await request('PATCH', at, emptied), { status: 200, body: { tags: [], title: 'Plan B' } })
+  t.match(await request('PATCH', at, { ...emptied, headers: { 'if-match': stale } }), {
+    status: 412,
+    body: { code: 'etag_mismatch' },
+  })
+  t.match(await request('DELETE', at, { token: ada.accessToken, headers: { 'if-match': stale } }), { status: 412 })
+
   t.match(await request('DELETE', at, { token: grace.accessToken }), { status: 403 })
   t.match(await request('DELETE', at, { token: ada.accessToken }), { status: 204 })
   t.match(await request('GET', at, { token: ada.accessToken }), { status: 404 })

@@ -1,6 +1,6 @@
 /** A response's message on the wire to its answer: what the edge consumes is taken out, the rest is JSON text. */
 import type { DescField, DescMessage, FileRegistry } from '@bufbuild/protobuf'
-import { type Cookie, cookieOf } from '#runtime/contract.ts'
+import { type Cookie, cookieOf, isEtag } from '#runtime/contract.ts'
 import { inlineOneof, isRevocation } from '../../contract/edge-fields.ts'
 import type { Route } from '../../contract/route-table.ts'
 import type { Answer, CookieChange } from '../codec.ts'
@@ -54,19 +54,21 @@ function messageAnswer(
 ): AnswerText | undefined {
   const cookies = cookieFields(schema)
   const revocations = schema.fields.filter(isRevocation)
-  if (cookies.length + revocations.length === 0 && responseField === undefined) {
+  const tag = schema.fields.find(isEtag)
+  if (cookies.length + revocations.length === 0 && tag === undefined && responseField === undefined) {
     const write = messageText(registry, schema)
     return (source, start, end, depth) => ({
       body: write(source, start, end, depth),
       cookies: NONE,
       revocations: NONE,
+      etag: undefined,
     })
   }
-  const textOf = (nested: DescMessage) => messageText(registry, nested)
-  const isOrdinary = canBeCompiled(schema, registry) && wellKnownText(schema, textOf) === undefined
+  const writerOf = (nested: DescMessage) => messageText(registry, nested)
+  const isOrdinary = canBeCompiled(schema, registry) && wellKnownText(schema, writerOf) === undefined
   if (!isOrdinary || (responseField && revocations.length > 0)) return undefined
 
-  const { fields, read, write, writeField } = compileObject(schema, textOf, new Set(revocations))
+  const { fields, read, write, writeField } = compileObject(schema, writerOf, new Set(revocations))
   const placeOf = (field: DescField) => fields.indexOf(field)
   const cookiePlaces = cookies.map(({ field, cookie, maxAge }) => ({
     place: placeOf(field),
@@ -75,6 +77,7 @@ function messageAnswer(
     maxAgeDefault: maxAge?.getDefaultValue() ?? 0,
   }))
   const revocationPlaces = revocations.map(placeOf)
+  const tagPlace = tag && placeOf(tag)
   const responsePlace = responseField && placeOf(responseField)
 
   return (source, start, end, depth) => {
@@ -86,12 +89,18 @@ function messageAnswer(
       const value = slots[place] as string | undefined
       if (value === undefined) continue
       const maxAge = maxAgePlace === undefined ? undefined : Number(slots[maxAgePlace] ?? maxAgeDefault)
-      changes.push({ cookie, value: JSON.parse(`"${value}"`), maxAge })
+      changes.push({ cookie, value: textOf(value) ?? '', maxAge })
       slots[place] = undefined
     }
+    const etag = tagPlace === undefined ? undefined : textOf(slots[tagPlace])
     const body = responsePlace === undefined ? write(slots) : (writeField(slots, responsePlace) ?? 'null')
-    return { body, cookies: changes, revocations: NONE }
+    return { body, cookies: changes, revocations: NONE, etag }
   }
+}
+
+/** @param slot a string as JSON has it, between its quotes. */
+function textOf(slot: unknown): string | undefined {
+  return slot === undefined ? undefined : JSON.parse(`"${slot}"`)
 }
 
 interface CookieField {

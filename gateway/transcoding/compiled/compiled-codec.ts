@@ -14,9 +14,10 @@
  *   decode ListUsers with 50 users   38     243
  */
 import type { DescField, FileRegistry, JsonValue } from '@bufbuild/protobuf'
-import { cookieOf } from '#runtime/contract.ts'
+import { cookieOf, isIfMatch } from '#runtime/contract.ts'
 import type { Route } from '../../contract/route-table.ts'
 import type { Codec } from '../codec.ts'
+import { parseIfMatch } from '../entity-tag.ts'
 import { createReferenceCodec } from '../reference-codec.ts'
 import { compileBinding } from '../request-binding.ts'
 import { compileAnswer } from './answer-text.ts'
@@ -78,16 +79,20 @@ function compileEncode(route: Route, registry: FileRegistry): Codec['encode'] | 
     return cookie === undefined ? [] : [{ field, name: cookie.name }]
   })
 
+  const ifMatch = input.fields.find(isIfMatch)
+
   return request => {
     const json = bind(request)
-    for (const { field, name } of cookies) takeCookie(json, field, request.cookies[name])
+    for (const { field, name } of cookies) take(json, field, request.cookies[name])
+    if (ifMatch !== undefined && request.ifMatch !== undefined) take(json, ifMatch, parseIfMatch(request.ifMatch))
     sink.reset()
     write(sink, json, 1)
     return sink.take()
   }
 }
 
-function takeCookie(json: JsonValue, { name, jsonName }: DescField, value: string | undefined): void {
+/** What a header carries stands in the JSON under no other name. */
+function take(json: JsonValue, { name, jsonName }: DescField, value: string | string[] | undefined): void {
   const isObject = typeof json === 'object' && json !== null && !Array.isArray(json)
   if (!isObject || Object.hasOwn(json, name) || Object.hasOwn(json, jsonName)) unsure()
   if (value !== undefined) json[jsonName] = value

@@ -3,7 +3,7 @@
  * reference's too, and each is checked by the rules of its field on the way.
  */
 import type { DescMessage, JsonValue } from '@bufbuild/protobuf'
-import { cookieOf } from '#runtime/contract.ts'
+import { isCarried } from '#runtime/contract.ts'
 import { compileFieldBytes } from './field-bytes.ts'
 import { unsure } from './unsure.ts'
 import type { WireSink } from './wire-sink.ts'
@@ -19,10 +19,10 @@ export type BytesOf = (schema: DescMessage) => MessageBytes
 // Far from the reference's limit of 100, and beyond what a body can nest: only the name of a parameter gets there.
 const MAX_DEPTH = 80
 
-/** @param takesCookies whether the fields that cookies carry are in the JSON too. */
-export function compileObjectBytes(schema: DescMessage, bytesOf: BytesOf, takesCookies: boolean): MessageBytes {
+/** @param takesCarried whether the fields that headers carry are in the JSON too. */
+export function compileObjectBytes(schema: DescMessage, bytesOf: BytesOf, takesCarried: boolean): MessageBytes {
   const fields = schema.fields
-    .filter(field => takesCookies || cookieOf(field) === undefined)
+    .filter(field => takesCarried || !isCarried(field))
     .toSorted((a, b) => a.number - b.number)
   const places = new Map<string, number>()
   for (const [index, { name, jsonName }] of fields.entries()) places.set(name, index).set(jsonName, index)
