@@ -2,7 +2,7 @@ import path from 'node:path'
 import { pino } from 'pino'
 import t from 'tap'
 import { migrate, migrateDown, migrationStatus } from '#runtime/migrations.ts'
-import { ROOT, SERVICES } from '../../deploy/dev/migrate.ts'
+import { ROOT, runMigrate, SERVICES } from '../../deploy/dev/migrate.ts'
 import { withClient } from '../../deploy/dev/provision.ts'
 import { dumpSchema } from '../../deploy/dev/schema-dump.ts'
 import { openTestDatabase } from '../support/test-database.ts'
@@ -41,3 +41,13 @@ for (const service of SERVICES) {
     },
   )
 }
+
+t.test('the program says what is applied, takes back one at a time, and refuses when nothing is left', async t => {
+  const { userUrl } = await openTestDatabase(t)
+  const run = (command: 'down' | 'status') => runMigrate('user-svc', command, userUrl)
+  const count = (await run('status')).split('\n').length
+  t.match(await run('status'), /^users +applied +\d{4}-.* 20261124120000-users\n/)
+  for (let step = 0; step < count; step += 1) t.match(await run('down'), /"taken back"/)
+  t.match(await run('status'), /^users +pending +20261124120000-users\n/)
+  await t.rejects(run('down'), { message: /No migration of users is applied: there is nothing to take back/ })
+})
