@@ -3,6 +3,7 @@ import { type AdminServiceServer, AdminServiceService } from '#proto/admin/v1/ad
 import { type DocumentServiceServer, DocumentServiceService } from '#proto/docs/v1/docs.ts'
 import { type SearchServiceServer, SearchServiceService } from '#proto/search/v1/search.ts'
 import { type AccountServiceServer, AccountServiceService } from '#proto/user/v1/account.ts'
+import { type ExportServiceServer, ExportServiceService } from '#proto/user/v1/export.ts'
 import { type UserServiceServer, UserServiceService } from '#proto/user/v1/user.ts'
 import { createGrpcServer, type GrpcServer } from '#runtime/grpc-server.ts'
 import type { Logger } from '#runtime/logger.ts'
@@ -23,6 +24,8 @@ import { createDocumentListRepository } from './document-list-repository.ts'
 import { createDocumentRepository } from './document-repository.ts'
 import { createDocuments } from './documents.ts'
 import { createErasure } from './erasure.ts'
+import { createExportHandlers } from './export-handlers.ts'
+import { createExportRepository } from './export-repository.ts'
 import { createGrantHandlers } from './grant-handlers.ts'
 import { createGrantRepository } from './grant-repository.ts'
 import type { UserMetrics } from './metrics.ts'
@@ -105,6 +108,11 @@ export function createUserServer(options: UserServerOptions): GrpcServer {
       reports: createReportHandlers(createReportRepository(patient.db)),
       pageTokens,
     }),
+  )
+  server.add<ExportServiceServer>(
+    'user.v1.ExportService',
+    ExportServiceService,
+    createExportHandlers(createExportRepository(db)),
   )
   server.add<AccountServiceServer>(
     'user.v1.AccountService',

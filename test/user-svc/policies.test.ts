@@ -5,12 +5,13 @@ import { AdminServiceService } from '#proto/admin/v1/admin.ts'
 import { DocumentServiceService } from '#proto/docs/v1/docs.ts'
 import { SearchServiceService } from '#proto/search/v1/search.ts'
 import { AccountServiceService } from '#proto/user/v1/account.ts'
+import { ExportServiceService } from '#proto/user/v1/export.ts'
 import { UserServiceService } from '#proto/user/v1/user.ts'
 import { serviceOf } from '#runtime/contract.ts'
 import type { Role } from '#runtime/principal.ts'
 import { contract, startUserSystem } from './user-system.ts'
 
-const { users, accounts, docs, search, admin, mint } = await startUserSystem(t)
+const { users, accounts, docs, search, admin, exports, mint } = await startUserSystem(t)
 
 const SERVICES: Record<string, { client: Client; definition: ServiceDefinition }> = {
   'user.v1.UserService': { client: users, definition: UserServiceService },
@@ -18,6 +19,7 @@ const SERVICES: Record<string, { client: Client; definition: ServiceDefinition }
   'docs.v1.DocumentService': { client: docs, definition: DocumentServiceService },
   'search.v1.SearchService': { client: search, definition: SearchServiceService },
   'admin.v1.AdminService': { client: admin, definition: AdminServiceService },
+  'user.v1.ExportService': { client: exports, definition: ExportServiceService },
 }
 
 const ROLES: Role[] = ['user', 'editor', 'moderator', 'admin']
@@ -62,6 +64,8 @@ const ADMITTED: Record<string, string[]> = {
   'AdminService/GetUserTree': ['admin'],
   'AdminService/ReportSignups': ['admin'],
   'AdminService/ReportUsers': ['admin'],
+  'ExportService/ExportMe': ROLES,
+  'ExportService/ExportUser': ['admin'],
 }
 
 // Bound to fail after admission, with another code than the two of a refusal: nothing is there, or the rules say no. An

@@ -6,6 +6,7 @@ import { AdminServiceClient } from '#proto/admin/v1/admin.ts'
 import { DocumentServiceClient } from '#proto/docs/v1/docs.ts'
 import { SearchServiceClient } from '#proto/search/v1/search.ts'
 import { AccountServiceClient } from '#proto/user/v1/account.ts'
+import { ExportServiceClient } from '#proto/user/v1/export.ts'
 import { type User, UserServiceClient } from '#proto/user/v1/user.ts'
 import { readContract } from '#runtime/contract.ts'
 import { callUnary, createClient } from '#runtime/grpc-client.ts'
@@ -31,6 +32,7 @@ export interface UserSystem {
   docs: DocumentServiceClient
   search: SearchServiceClient
   admin: AdminServiceClient
+  exports: ExportServiceClient
   mint: TokenMint
   stop(): Promise<void>
   /** A user as sign-up leaves it. */
@@ -61,6 +63,7 @@ export async function startUserSystem(t: Test, { poolSize = 10 } = {}): Promise<
   const docs = createClient(DocumentServiceClient, address)
   const search = createClient(SearchServiceClient, address)
   const admin = createClient(AdminServiceClient, address)
+  const exports = createClient(ExportServiceClient, address)
   let stopped: Promise<void> | undefined
   const stop = () => {
     stopped ??= server.stop()
@@ -72,6 +75,7 @@ export async function startUserSystem(t: Test, { poolSize = 10 } = {}): Promise<
     docs.close()
     search.close()
     admin.close()
+    exports.close()
     await stop()
   })
 
@@ -83,6 +87,7 @@ export async function startUserSystem(t: Test, { poolSize = 10 } = {}): Promise<
     docs,
     search,
     admin,
+    exports,
     mint,
     stop,
     async createUser({ email, name = 'Ada', role = 'user', department = '' } = {}) {

@@ -18,6 +18,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Comment, Document, Grant } from "../../docs/v1/docs.ts";
+import { Timestamp } from "../../google/protobuf/timestamp.ts";
 import { User } from "./user.ts";
 
 export const protobufPackage = "user.v1";
@@ -31,7 +32,10 @@ export interface ExportUserRequest {
   id: string;
 }
 
-/** The user first, then documents, then comments, then what others granted to the user. */
+/**
+ * The user first, then documents and comments as they were written, then what others granted to the user. What changes
+ * while the stream goes on is in it as it was or as it became; nothing that stays is left out, and nothing comes twice.
+ */
 export interface ExportRecord {
   record:
     | { $case: "user"; value: User }
@@ -39,6 +43,8 @@ export interface ExportRecord {
     | { $case: "comment"; value: Comment }
     | { $case: "grant"; value: Grant }
     | undefined;
+  /** Set for a closed account, and for a document or a comment that was deleted by itself. */
+  deletedAt: Date | undefined;
 }
 
 function createBaseExportMeRequest(): ExportMeRequest {
@@ -140,7 +146,7 @@ export const ExportUserRequest: MessageFns<ExportUserRequest> = {
 };
 
 function createBaseExportRecord(): ExportRecord {
-  return { record: undefined };
+  return { record: undefined, deletedAt: undefined };
 }
 
 export const ExportRecord: MessageFns<ExportRecord> = {
@@ -158,6 +164,9 @@ export const ExportRecord: MessageFns<ExportRecord> = {
       case "grant":
         Grant.encode(message.record.value, writer.uint32(34).fork()).join();
         break;
+    }
+    if (message.deletedAt !== undefined) {
+      Timestamp.encode(toTimestamp(message.deletedAt), writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -207,6 +216,14 @@ export const ExportRecord: MessageFns<ExportRecord> = {
             message.record = { $case: "grant", value: Grant.decode(reader, reader.uint32()) };
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.deletedAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -250,11 +267,12 @@ export const ExportRecord: MessageFns<ExportRecord> = {
         break;
       }
     }
+    message.deletedAt = object.deletedAt ?? undefined;
     return message;
   },
 };
 
-/** Everything that is held of a user, as a stream. */
+/** Everything that is held of a user, as a stream: what was deleted, too, for as long as it is kept. */
 export type ExportServiceService = typeof ExportServiceService;
 export const ExportServiceService = {
   /** The caller's own data, one thing a line. */
@@ -324,6 +342,18 @@ export type DeepPartial<T> = T extends bigint ? string | number | bigint
 type KeysOfUnion<T> = T extends T ? keyof T : never;
 export type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
+
+function toTimestamp(date: Date): Timestamp {
+  const seconds = BigInt(Math.trunc(date.getTime() / 1_000));
+  const nanos = (date.getTime() % 1_000) * 1_000_000;
+  return { seconds, nanos };
+}
+
+function fromTimestamp(t: Timestamp): Date {
+  let millis = (globalThis.Number(t.seconds.toString()) || 0) * 1_000;
+  millis += (t.nanos || 0) / 1_000_000;
+  return new globalThis.Date(millis);
+}
 
 export interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
