@@ -6,6 +6,7 @@ import { type RevocationServiceServer, RevocationServiceService } from '#proto/a
 import type { AccountServiceClient } from '#proto/user/v1/account.ts'
 import type { Settings } from '#runtime/env.ts'
 import { createGrpcServer, type GrpcServer } from '#runtime/grpc-server.ts'
+import { startJobWorker } from '#runtime/job-worker.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Database } from '#runtime/postgres.ts'
 import { toStatusError } from '#runtime/postgres-errors.ts'
@@ -17,7 +18,6 @@ import { createBcryptThreads } from './bcrypt-threads.ts'
 import { createBoundedQueue } from './bounded-queue.ts'
 import type { settings } from './config.ts'
 import { ensureFirstAdministrator } from './first-administrator.ts'
-import { startJobWorker } from './job-worker.ts'
 import { createLogin } from './login.ts'
 import { createLogout } from './logout.ts'
 import type { AuthMetrics } from './metrics.ts'
@@ -36,7 +36,7 @@ import { createSignUp } from './sign-up.ts'
 import { COMPLETE_SIGN_UP, type CompleteSignUp } from './sign-up-jobs.ts'
 import { createSigningKeySeal } from './signing-key-seal.ts'
 import { openSigningKeys } from './signing-keys.ts'
-import type { Tables } from './tables.ts'
+import { JOBS_SCHEMA, type Tables } from './tables.ts'
 import { createTokenIssuer } from './token-issuer.ts'
 import { createUserDirectory } from './user-directory.ts'
 
@@ -150,6 +150,7 @@ export async function createAuthServer(options: AuthServerOptions): Promise<Auth
     async startBackground() {
       const worker = await startJobWorker({
         databaseUrl: settings.DATABASE_URL,
+        schema: JOBS_SCHEMA,
         preparedStatements: settings.DATABASE_PREPARED === 'on',
         logger,
         tasks: { [COMPLETE_SIGN_UP]: payload => signUp.resume((payload as CompleteSignUp).userId) },

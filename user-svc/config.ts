@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import {
+  count,
   databaseSettings,
   listenSettings,
   metricsPort,
@@ -18,5 +19,8 @@ export const settings = {
   USER_SVC_METRICS_PORT: metricsPort(9466),
   AUTH_SVC_ADDRESS: z.string().default('127.0.0.1:50051').describe('Address of auth-svc, for the keys of tokens'),
   PAGE_TOKEN_SECRET: secret().describe('Signs page tokens: 32 bytes in base64, the same for every replica'),
+  RETENTION_DAYS: count(30).describe(
+    'Days after which what was deleted is gone for good, and a closed account is erased',
+  ),
   OTEL_EXPORTER_OTLP_ENDPOINT: telemetrySettings.OTEL_EXPORTER_OTLP_ENDPOINT,
 }

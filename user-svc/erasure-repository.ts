@@ -18,8 +18,12 @@ export interface ErasureRepository {
    * closed owner; they keep no mark of deletion, which for each document would write the owner's count.
    */
   empty(userId: string): Promise<ErasedCounts>
-  /** Closes the account for good, without name, address and department. */
-  anonymise(userId: string, requestedBy: string | undefined): Promise<void>
+  /**
+   * Closes the account for good, without name, address and department.
+   * @param closedBefore when it must have been closed; undefined is any account.
+   * @returns whether there was one.
+   */
+  anonymise(userId: string, requestedBy: string | undefined, closedBefore: Date | undefined): Promise<boolean>
   complete(userId: string, counts: ErasedCounts): Promise<ErasureRow>
   /** @returns false when there is no receipt. */
   confirmIdentity(userId: string): Promise<boolean>
@@ -73,8 +77,8 @@ export function createErasureRepository(db: Kysely<Tables>): ErasureRepository {
         grants: Number(grants.numDeletedRows),
       }
     },
-    async anonymise(userId, requestedBy) {
-      await db
+    async anonymise(userId, requestedBy, closedBefore) {
+      const { numUpdatedRows } = await db
         .updateTable('users_all')
         .set({
           // RFC 2606: an address that never is one.
@@ -86,7 +90,9 @@ export function createErasureRepository(db: Kysely<Tables>): ErasureRepository {
           erased_at: sql<Date>`clock_timestamp()`,
         })
         .where('id', '=', userId)
-        .execute()
+        .$if(closedBefore !== undefined, query => query.where('deleted_at', '<', closedBefore as Date))
+        .executeTakeFirstOrThrow()
+      return numUpdatedRows === 1n
     },
     complete: (userId, counts) => ofUser(userId).set(counts).returningAll().executeTakeFirstOrThrow(),
     async confirmIdentity(userId) {

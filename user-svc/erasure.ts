@@ -7,6 +7,7 @@
  * the user is good any more.
  */
 import type { Kysely } from 'kysely'
+import { Code, StatusError } from '#runtime/status.ts'
 import { assertNotLastAdministrator } from './account-access.ts'
 import { lockAccountChanges } from './account-changes.ts'
 import { createErasureRepository, type ErasureRow } from './erasure-repository.ts'
@@ -17,10 +18,11 @@ import { createUserRepository } from './user-repository.ts'
 export interface Erasure {
   /**
    * The first stage. Again, it answers the receipt that is there.
-   * @param requestedBy undefined when the retention is over.
    * @throws StatusError NOT_FOUND, FAILED_PRECONDITION `last_administrator`.
    */
-  erase(userId: string, requestedBy: string | undefined): Promise<ErasureRow>
+  erase(userId: string, requestedBy: string): Promise<ErasureRow>
+  /** The same, by nobody, for an account whose retention is over. @returns false when it is open again, or was erased. */
+  eraseClosed(userId: string, closedBefore: Date): Promise<boolean>
   /** Also when the rows are gone. @throws StatusError NOT_FOUND. */
   find(userId: string): Promise<ErasureRow>
   /** auth-svc has done its part. @throws StatusError NOT_FOUND. */
@@ -31,21 +33,33 @@ export interface Erasure {
 export function createErasure(db: Kysely<Tables>): Erasure {
   const receipts = createErasureRepository(db)
 
+  /** @returns undefined when there is a receipt, or no such user. @throws as a whole when the account is not as it must be. */
+  function firstStage(userId: string, requestedBy?: string, closedBefore?: Date): Promise<ErasureRow | undefined> {
+    return db.transaction().execute(async transaction => {
+      const erasures = createErasureRepository(transaction)
+      if (!(await erasures.open(userId, requestedBy))) return undefined
+      const counts = await erasures.empty(userId)
+      // Late, since all other changes of accounts wait from here on.
+      await lockAccountChanges(transaction)
+      await assertNotLastAdministrator(createUserRepository(transaction), userId)
+      if (!(await erasures.anonymise(userId, requestedBy, closedBefore))) throw userNotFound()
+      return erasures.complete(userId, counts)
+    })
+  }
+
   return {
     async erase(userId, requestedBy) {
-      const receipt = await db.transaction().execute(async transaction => {
-        const erasures = createErasureRepository(transaction)
-        if (!(await erasures.open(userId, requestedBy))) return undefined
-        const counts = await erasures.empty(userId)
-        // Late, since all other changes of accounts wait from here on.
-        await lockAccountChanges(transaction)
-        await assertNotLastAdministrator(createUserRepository(transaction), userId)
-        await erasures.anonymise(userId, requestedBy)
-        return erasures.complete(userId, counts)
-      })
-      const known = receipt ?? (await receipts.find(userId))
+      const known = (await firstStage(userId, requestedBy)) ?? (await receipts.find(userId))
       if (known === undefined) throw userNotFound()
       return known
+    },
+    async eraseClosed(userId, closedBefore) {
+      try {
+        return (await firstStage(userId, undefined, closedBefore)) !== undefined
+      } catch (error) {
+        if (error instanceof StatusError && error.code === Code.NOT_FOUND) return false
+        throw error
+      }
     },
     async find(userId) {
       const receipt = await receipts.find(userId)

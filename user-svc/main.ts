@@ -8,8 +8,11 @@ import { databaseOptionsOf, openDatabase } from '#runtime/postgres.ts'
 import { createTokenVerifier } from '#runtime/principal.ts'
 import { startTelemetry } from '#runtime/telemetry.ts'
 import { settings as shape } from './config.ts'
+import { createErasure } from './erasure.ts'
 import { openKeySet } from './key-set.ts'
 import { createUserMetrics } from './metrics.ts'
+import { createRetention } from './retention.ts'
+import { startRetentionJob } from './retention-job.ts'
 import { createUserServer } from './server.ts'
 import { SCHEMA, type Tables } from './tables.ts'
 
@@ -48,6 +51,17 @@ const server = createUserServer({
   patientDatabase,
   pageTokenSecret: settings.PAGE_TOKEN_SECRET,
 })
+const retention = createRetention({
+  db: patientDatabase.db,
+  erasure: createErasure(patientDatabase.db),
+  days: settings.RETENTION_DAYS,
+})
+const retentionJob = await startRetentionJob({
+  databaseUrl: settings.DATABASE_URL,
+  preparedStatements: settings.DATABASE_PREPARED === 'on',
+  retention,
+  logger,
+})
 
 let metricsServer: MetricsServer | undefined
 
@@ -57,6 +71,7 @@ manageLifecycle({
     { name: 'readiness', stop: () => server.announceStop() },
     { name: 'drain delay', stop: () => setTimeout(settings.DRAIN_DELAY_MS) },
     { name: 'server', stop: () => server.stop() },
+    { name: 'retention', stop: () => retentionJob.stop() },
     { name: 'key set', stop: () => keySet.close() },
     { name: 'database', stop: () => Promise.all([database.close(), patientDatabase.close()]) },
     { name: 'metrics', stop: () => metricsServer?.close() },

@@ -4,6 +4,9 @@ import type { Role } from '#runtime/principal.ts'
 /** The schema that user-svc owns, in PostgreSQL. */
 export const SCHEMA = 'users'
 
+/** The schema that its job queue (graphile-worker) makes and keeps. */
+export const JOBS_SCHEMA = 'user_jobs'
+
 export interface Tables {
   /** View of the living: what is deleted from it stays in `users_all`. */
   users: UsersView

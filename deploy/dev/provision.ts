@@ -31,15 +31,15 @@ export async function provision(adminUrl: string, database: string, passwords: P
 }
 
 /**
- * What belongs to a database and not to what is in it, so that a copy by template lacks it. auth-svc may create schemas:
- * its job queue brings one of its own. The search path is for connections through a pooler, which do not get the one that
+ * What belongs to a database and not to what is in it, so that a copy by template lacks it. Both may create schemas:
+ * their job queues bring one each. The search path is for connections through a pooler, which do not get the one that
  * a service asks for.
  */
 export async function grantDatabase(client: pg.Client, database: string): Promise<void> {
   const name = client.escapeIdentifier(database)
   await client.query(`revoke all on database ${name} from public`)
   await client.query(`grant connect on database ${name} to auth_svc, user_svc`)
-  await client.query(`grant create on database ${name} to auth_svc`)
+  await client.query(`grant create on database ${name} to auth_svc, user_svc`)
   for (const [role, schema] of Object.entries(SCHEMAS)) {
     await client.query(`alter role ${role} in database ${name} set search_path = ${schema}`)
   }

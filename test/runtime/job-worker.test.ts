@@ -2,9 +2,9 @@ import { EventEmitter, once } from 'node:events'
 import { sql } from 'kysely'
 import { pino } from 'pino'
 import t from 'tap'
+import { startJobWorker } from '#runtime/job-worker.ts'
 import { openDatabase } from '#runtime/postgres.ts'
-import { startJobWorker } from '../../auth-svc/job-worker.ts'
-import { SCHEMA, type Tables } from '../../auth-svc/tables.ts'
+import { JOBS_SCHEMA, SCHEMA, type Tables } from '../../auth-svc/tables.ts'
 import { openTestDatabase } from '../support/test-database.ts'
 
 const events = new EventEmitter()
@@ -21,6 +21,7 @@ t.teardown(close)
 const { promise: held, resolve: release } = Promise.withResolvers<void>()
 const worker = await startJobWorker({
   databaseUrl: authUrl,
+  schema: JOBS_SCHEMA,
   logger,
   pollMs: 50,
   tasks: {
