@@ -95,6 +95,14 @@ release-contract: $(INSTALLED) ## promises the contract as it is: from now on `m
 migrate: $(INSTALLED) ## brings the database up to date, of a running system too
 	@node deploy/dev/migrate-main.ts up
 
+.PHONY: doctor
+doctor: $(INSTALLED) ## whether the database is as it should be; FIX=1 counts documents anew
+	@node deploy/dev/doctor.ts
+
+.PHONY: seed
+seed: $(INSTALLED) ## fills the database with data to look at: make seed USERS=100000 DOCS=1000000
+	@node deploy/dev/seed.ts
+
 .PHONY: migrate-status
 migrate-status: $(INSTALLED) ## which migrations are applied, pending, or not as they were
 	@node deploy/dev/migrate-main.ts status

@@ -8,7 +8,7 @@ import type { SettingsShape } from '#runtime/env.ts'
 import { settings as auth } from '../../auth-svc/config.ts'
 import { settings as gateway } from '../../gateway/config.ts'
 import { settings as user } from '../../user-svc/config.ts'
-import { devSettings } from './settings.ts'
+import { devSettings, seedSettings } from './settings.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const readme = path.join(root, 'README.md')
@@ -27,6 +27,7 @@ export function settingsTable(): string {
     'auth-svc': auth,
     'user-svc': user,
     '`make up`': devSettings,
+    '`make seed`': seedSettings,
   })) {
     for (const [name, schema] of Object.entries(shape)) {
       const row = rows.get(name) ?? {

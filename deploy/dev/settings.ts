@@ -1,6 +1,6 @@
 import path from 'node:path'
 import { z } from 'zod'
-import { metricsPort, port } from '#runtime/env.ts'
+import { count, metricsPort, port } from '#runtime/env.ts'
 import { ROOT } from './migrate.ts'
 
 /** What `make up` reads besides the settings of the processes, which it passes on. */
@@ -23,4 +23,11 @@ export const devSettings = {
   REDIS_URL: z.url().optional().describe('A Redis to use; unset: `make up` runs one'),
   ADMIN_EMAIL: z.string().optional().describe('The administrator that the first boot creates'),
   ADMIN_PASSWORD: z.string().optional().describe('Unset: the first boot generates one and prints it once'),
+}
+
+/** What `make seed` reads besides. */
+export const seedSettings = {
+  USERS: count(1000).describe('Users that `make seed` makes'),
+  DOCS: count(10_000).describe('Documents that it makes, with as many comments'),
+  SEED: count(1).describe('The same number makes the same data, but for its age'),
 }

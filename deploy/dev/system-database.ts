@@ -1,0 +1,20 @@
+import { readSettings } from '#runtime/env.ts'
+import { type DatabaseUrls, provisionDatabase, startDatabase } from './database.ts'
+import { endOrphans, readRunFiles, SUPERVISOR } from './run-files.ts'
+import { loadSecrets } from './secrets.ts'
+import { devSettings } from './settings.ts'
+
+/** Works on the database of a running `make up`, or else on the one that lies in its folder, started for as long as it takes. */
+export async function withSystemDatabase<R>(work: (urls: DatabaseUrls) => Promise<R>): Promise<R> {
+  const { DATA_DIR: dataDir, POSTGRES_PORT } = readSettings(devSettings)
+  const secrets = await loadSecrets(dataDir)
+  const system = (await readRunFiles(dataDir)).find(entry => entry.name === SUPERVISOR)
+  if (system !== undefined) return work(await provisionDatabase(Number(system.env?.['POSTGRES_PORT']), secrets))
+  await endOrphans(dataDir, console.log)
+  const server = await startDatabase(dataDir, { port: POSTGRES_PORT, secrets })
+  try {
+    return await work(await provisionDatabase(POSTGRES_PORT, secrets))
+  } finally {
+    await server.stop()
+  }
+}
