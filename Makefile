@@ -60,6 +60,10 @@ test: $(INSTALLED) ## runs the tests, or some: make test FILES=test/runtime/rule
 bench: $(INSTALLED) ## what a request costs against the budgets, as a table; on a machine that does nothing else
 	@node test/bench/bench.ts
 
+.PHONY: bench-data
+bench-data: $(INSTALLED) ## what the data side takes on a seeded million of documents, as a table
+	@node test/bench/data.ts
+
 .PHONY: profile
 profile: $(INSTALLED) ## where the gateway's CPU goes under that load; the profile itself under .data/profile
 	@node test/bench/profile.ts

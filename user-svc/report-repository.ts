@@ -66,7 +66,15 @@ export function createReportRepository(db: Kysely<Tables>): ReportRepository {
           cte
             .selectFrom('counted')
             .leftJoin('documents', 'documents.owner_id', 'counted.id')
-            .leftJoin('comments', 'comments.document_id', 'documents.id')
+            // What the view of comments asks besides, whether the document is there, is answered by then.
+            .leftJoin('comments_all as comments', join =>
+              join
+                .onRef('comments.document_id', '=', 'documents.id')
+                .on('comments.deleted_at', 'is', null)
+                .on(sql<boolean>`not exists (
+                  select from users_all where users_all.id = comments.author_id and users_all.deleted_at is not null
+                )`),
+            )
             .select(['counted.id', 'email', 'name', 'doc_count'])
             .select(row => row.fn.avg<number | null>('comments.sentiment').as('average_sentiment'))
             .groupBy(['counted.id', 'email', 'name', 'doc_count'])

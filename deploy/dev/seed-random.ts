@@ -35,17 +35,21 @@ export function createRandom(seed: number): Random {
   }
 }
 
-/** Draws the first of a list often and the last seldom: the n-th with a weight of 1 / n (Zipf's law). */
-export function createZipf<T>(from: readonly T[], random: Random): () => T {
+/**
+ * Draws the first of a list often and the last seldom: the n-th with a weight of 1 / (n + flatness), which without any is
+ * Zipf's law.
+ */
+export function createZipf<T>(from: readonly T[], random: Random, flatness = 0): () => T {
+  const weightOf = (index: number) => 1 / (index + 1 + flatness)
   // A table to look up in costs one draw; what its steps are too coarse for is drawn one step at a time.
   const steps = 1 << 18
-  const total = from.reduce((sum, _, index) => sum + 1 / (index + 1), 0)
+  const total = from.reduce((sum, _, index) => sum + weightOf(index), 0)
   const table = new Uint32Array(steps)
   let reached = 0
   let index = 0
   for (let step = 0; step < steps; step++) {
-    while (index < from.length - 1 && reached + 1 / (index + 1) < (step / steps) * total) {
-      reached += 1 / (index + 1)
+    while (index < from.length - 1 && reached + weightOf(index) < (step / steps) * total) {
+      reached += weightOf(index)
       index++
     }
     table[step] = index

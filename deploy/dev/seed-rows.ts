@@ -38,7 +38,8 @@ export function seedTables(size: SeedSize): Record<TableName, SeedTable> {
   const random = createRandom(size.seed)
   const userIds = Array.from({ length: size.users }, () => random.uuid())
   const word = createZipf(words, random)
-  const owner = createZipf(userIds, random)
+  // Who writes most has some hundred documents, where Zipf's law would have it be a tenth of all.
+  const owner = createZipf(userIds, random, size.users / 100)
   const tag = createZipf(words.slice(100, 100 + TAGS), random)
   const timeOf = (index: number, count: number) => start + Math.floor((index / count) * AGE_MS)
   // Kept, since comments and grants refer to them: 36 characters each.

@@ -1,0 +1,69 @@
+/** user-svc in this process, on a database that is there, and clients that reach it by gRPC. */
+import { randomBytes } from 'node:crypto'
+import { pino } from 'pino'
+import { AdminServiceClient } from '#proto/admin/v1/admin.ts'
+import { DocumentServiceClient } from '#proto/docs/v1/docs.ts'
+import { SearchServiceClient } from '#proto/search/v1/search.ts'
+import { AccountServiceClient } from '#proto/user/v1/account.ts'
+import { ExportServiceClient } from '#proto/user/v1/export.ts'
+import { UserServiceClient } from '#proto/user/v1/user.ts'
+import { readContract } from '#runtime/contract.ts'
+import { createClient } from '#runtime/grpc-client.ts'
+import { openDatabase } from '#runtime/postgres.ts'
+import { createTokenVerifier } from '#runtime/principal.ts'
+import { createUserMetrics } from '../../user-svc/metrics.ts'
+import { createUserServer } from '../../user-svc/server.ts'
+import { SCHEMA, type Tables } from '../../user-svc/tables.ts'
+import { createTokenMint } from '../support/token-mint.ts'
+
+export const logger = pino({ level: 'silent' })
+export const contract = readContract(new URL('../../proto/gen/contract.binpb', import.meta.url))
+
+const issuer = 'https://gatehouse.test'
+const audience = 'gatehouse'
+
+export type UserServer = Awaited<ReturnType<typeof serveUsers>>
+
+/** @param url of the database, as user-svc's role. @param poolSize as `openDatabase` has it. */
+export async function serveUsers({ url, poolSize }: { url: string; poolSize?: number }) {
+  const database = openDatabase<Tables>({ url, schema: SCHEMA, logger, poolSize })
+  const patientDatabase = openDatabase<Tables>({ url, schema: SCHEMA, logger, poolSize: 2, statementTimeoutMs: 28_000 })
+  const mint = createTokenMint({ issuer, audience })
+  const verifier = createTokenVerifier({ keys: mint.keys, issuer, audience, acceptService: true })
+  const server = createUserServer({
+    contract,
+    logger,
+    metrics: createUserMetrics(),
+    verifier,
+    database,
+    patientDatabase,
+    pageTokenSecret: randomBytes(32),
+  })
+  const address = `127.0.0.1:${await server.listen('127.0.0.1:0')}`
+  const clients = {
+    users: createClient(UserServiceClient, address),
+    accounts: createClient(AccountServiceClient, address),
+    docs: createClient(DocumentServiceClient, address),
+    search: createClient(SearchServiceClient, address),
+    admin: createClient(AdminServiceClient, address),
+    exports: createClient(ExportServiceClient, address),
+  }
+  let stopped: Promise<void> | undefined
+  const stop = () => {
+    stopped ??= server.stop()
+    return stopped
+  }
+  return {
+    ...clients,
+    database,
+    address,
+    mint,
+    /** Of the server alone. */
+    stop,
+    async close() {
+      for (const client of Object.values(clients)) client.close()
+      await stop()
+      await Promise.all([database.close(), patientDatabase.close()])
+    },
+  }
+}
