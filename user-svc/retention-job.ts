@@ -14,7 +14,10 @@ export interface RetentionJobOptions {
 
 const RETENTION = 'retention'
 
-/** Each hour, by one process; its queue does one job after the other, so that two never run at once. */
+/**
+ * Each hour, by one process; its queue does one job after the other, so that two never run at once. One that a process
+ * died over is held for four hours, by graphile-worker, and then gone on with.
+ */
 export function startRetentionJob(options: RetentionJobOptions): Promise<JobWorker> {
   const { databaseUrl, preparedStatements, retention, logger, pollMs = 10_000 } = options
   return startJobWorker({
