@@ -19,6 +19,8 @@ export function createOpenStreams(): OpenStreams {
   return {
     add(cancellation) {
       open.add(cancellation)
+      // One that a kept connection brings when the others have been ended.
+      if (reason !== undefined) cancellation.cancel()
       return () => {
         open.delete(cancellation)
         if (open.size === 0) onEmpty()

@@ -162,6 +162,8 @@ function streamHandler(route: Route, options: RoutesOptions): Handler {
         if (isInternal) request.log.error({ err: error }, 'stream failed')
         return format.error(problem)
       },
+    }).catch(error => {
+      throw openStreams.reason ?? error
     })
     return reply.send(Readable.from(body))
   }

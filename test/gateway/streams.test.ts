@@ -201,6 +201,9 @@ t.test('a gateway that stops lets streams come to their end, and ends the others
     error: { status: 503, code: 'unavailable', detail: /open the stream again/ },
   })
   await stopped
+  const late = await gateway.call('/v1/feeds/a')
+  t.equal(late.status, 503, 'one that comes later is not begun')
+  await late.text()
   await gone(gateway)
 })
 
