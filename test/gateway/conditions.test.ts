@@ -9,6 +9,7 @@ import { buildRouteTable } from '../../gateway/contract/route-table.ts'
 import { buildContract } from '../support/contract.ts'
 import type { Answerer } from '../support/echo-upstream.ts'
 import { startTestGateway } from '../support/test-gateway.ts'
+import { createAgreeingCodec } from './transcoding/compiled/agreeing-codec.ts'
 
 const contract = buildContract({
   'note/v1/note.proto': `
@@ -27,6 +28,10 @@ const contract = buildContract({
       }
       rpc UpdateNote(UpdateNoteRequest) returns (Note) {
         option (google.api.http) = { patch: "/v1/notes/{id}" body: "note" };
+        option (edge.v1.policy) = { access: ACCESS_PUBLIC };
+      }
+      rpc ReplaceNote(UpdateNoteRequest) returns (Note) {
+        option (google.api.http) = { post: "/v1/notes/{id}:replace" body: "*" };
         option (edge.v1.policy) = { access: ACCESS_PUBLIC };
       }
       rpc DropNote(GetNoteRequest) returns (Note) {
@@ -94,6 +99,11 @@ t.test('If-Match comes by its header and by nothing else', async t => {
   const { send } = await start(t)
   t.match(await (await send('PATCH', '/v1/notes/a?ifMatch=1', {})).json(), { errors: [{ field: 'ifMatch' }] })
   t.match(await (await send('PATCH', '/v1/notes/a?if_match=1', {})).json(), { errors: [{ field: 'if_match' }] })
+  for (const name of ['ifMatch', 'if_match'])
+    for (const headers of [{}, { 'if-match': '"1"' }] as Record<string, string>[])
+      t.match(await (await send('POST', '/v1/notes/a:replace', { [name]: ['2'] }, headers)).json(), {
+        errors: [{ field: name, description: 'is not known' }],
+      })
 })
 
 t.test('a condition that did not hold is 412, where there was one', async t => {
@@ -140,6 +150,14 @@ t.test('a tag that is none, or that no header takes, is in the body only', async
     t.equal(response.headers.get('etag'), null)
     t.match(await response.json(), { etag })
   }
+})
+
+t.test('a tag that is sent as an empty one is none, by both codecs', async t => {
+  const routes = buildRouteTable([{ service: serviceOf(contract, 'note.v1.NoteService'), upstream: 'x' }])
+  const [route] = routes.filter(({ httpMethod }) => httpMethod === 'GET')
+  if (route === undefined) throw new Error('There is no such route')
+  const { etag } = createAgreeingCodec(route, contract).decode(Uint8Array.from([(7 << 3) | 2, 0]))
+  t.equal(etag, undefined)
 })
 
 t.test('a PATCH without a mask changes what its body has', async t => {

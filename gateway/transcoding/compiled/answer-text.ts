@@ -92,7 +92,7 @@ function messageAnswer(
       changes.push({ cookie, value: textOf(value) ?? '', maxAge })
       slots[place] = undefined
     }
-    const etag = tagPlace === undefined ? undefined : textOf(slots[tagPlace])
+    const etag = tagPlace === undefined ? undefined : textOf(slots[tagPlace]) || undefined
     const body = responsePlace === undefined ? write(slots) : (writeField(slots, responsePlace) ?? 'null')
     return { body, cookies: changes, revocations: NONE, etag }
   }

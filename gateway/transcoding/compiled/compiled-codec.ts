@@ -78,16 +78,24 @@ function compileEncode(route: Route, registry: FileRegistry): Codec['encode'] | 
     const cookie = cookieOf(field)
     return cookie === undefined ? [] : [{ field, name: cookie.name }]
   })
-
   const ifMatch = input.fields.find(isIfMatch)
 
   return request => {
     const json = bind(request)
     for (const { field, name } of cookies) take(json, field, request.cookies[name])
-    if (ifMatch !== undefined && request.ifMatch !== undefined) take(json, ifMatch, parseIfMatch(request.ifMatch))
+    if (ifMatch !== undefined) take(json, ifMatch, tagsOf(request.ifMatch))
     sink.reset()
     write(sink, json, 1)
     return sink.take()
+  }
+}
+
+/** What is wrong with it may not be all that is wrong with the request. */
+function tagsOf(header: string | undefined): string[] | undefined {
+  try {
+    return header === undefined ? undefined : parseIfMatch(header)
+  } catch {
+    return unsure()
   }
 }
 

@@ -1,4 +1,4 @@
-/** Requests to a route: values in the path, parameters, a body, cookies; some of them damaged. */
+/** Requests to a route: values in the path, parameters, a body, cookies, If-Match; some of them damaged. */
 import type { DescField, DescMessage } from '@bufbuild/protobuf'
 import fc from 'fast-check'
 import type { Route } from '../../../../gateway/contract/route-table.ts'
@@ -17,6 +17,7 @@ export function arbitraryRequest(route: Route, faults: number): fc.Arbitrary<Req
     query: query(route, faults),
     body: body(route, faults),
     cookies: fc.dictionary(fc.constantFrom('c', 'd'), fc.oneof(PLAIN_TEXT, fc.constant('\ud800'))),
+    ifMatch: fc.constantFrom(undefined, '*', '"1"', '"1", "ü"', 'W/"1"', 'nonsense', ''),
   })
 }
 
