@@ -56,8 +56,12 @@ t.test('a sign-up that auth-svc died in is completed though nobody comes back', 
     { timeoutMs: 60_000, everyMs: 100 },
   )
   t.comment(`completed ${(ms / 1000).toFixed(1)} s after the restart`)
-  const { status, body } = await login(system.url, email)
-  t.equal(status, 200)
+  // The gateway may not have found auth-svc again yet.
+  await until(
+    () => login(system.url, email),
+    ({ status }) => status === 200,
+  )
+  const { body } = await login(system.url, email)
   t.match(await whoAmI(system.url, (body as SignedIn).accessToken), { status: 200, body: { email, name: 'Ada' } })
 })
 
