@@ -73,7 +73,7 @@ t.test('a connection that breaks between two statements of a transaction ends ne
 })
 
 t.test('who waits in vain for a connection is told to come again, and nobody waits for ever', async t => {
-  const { db, ping, poolState } = open(t, { poolSize: 1, acquireTimeoutMs: 50 })
+  const { db, ping, poolState } = open(t, { poolSize: 1, acquireTimeoutMs: 1500 })
   const BUSY = { code: Code.UNAVAILABLE, reason: 'database_busy', retryAfterMs: 1000 }
   await db.connection().execute(async () => {
     const waiting = statusOf(ping())
