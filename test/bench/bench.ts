@@ -48,7 +48,7 @@ try {
   })
   tell('half of the saturation rate')
   const rows = stages.flatMap(stage => stage.rows(outcomes))
-  rows.push(await measureHalfLoad(outcomes, edge.gateway, edge.users))
+  rows.push(await measureHalfLoad(outcomes, edge.gateway, edge.floor))
   tell('logins')
   rows.push(...(await measureLogins(identity.system, tell)))
   report(rows, outcomes)

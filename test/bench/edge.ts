@@ -3,11 +3,12 @@ import path from 'node:path'
 import { execa } from 'execa'
 import { PUBLIC_USER_PATH, USER_PATH } from './contract.ts'
 import { BENCH_DIRECTORY } from './directory.ts'
+import type { PacedTarget } from './half-load.ts'
 import type { Request } from './load.ts'
 import { loadCase } from './load-case.ts'
 import { pinnedCommand } from './pinned.ts'
 import { type Case, medianAcross, medianOf, type Outcomes } from './rounds.ts'
-import { type ServerUnderTest, startGateway, startScript } from './server-under-test.ts'
+import { startGateway, startScript } from './server-under-test.ts'
 import type { Stage } from './stage.ts'
 import type { Surroundings } from './surroundings.ts'
 import { budgetVerdict, type Row, ratioRow, referenceRow } from './table.ts'
@@ -21,9 +22,9 @@ const MOST_UNCACHED_EXTRA_US = 3
 const MOST_RESIDENT_MB = 150
 
 export interface EdgeStage extends Stage {
-  readonly gateway: ServerUnderTest
-  /** As the users of the load. */
-  readonly users: readonly Request[]
+  /** With the requests of its load. */
+  readonly gateway: PacedTarget
+  readonly floor: PacedTarget
 }
 
 export async function openEdge(around: Surroundings): Promise<EdgeStage> {
@@ -51,10 +52,11 @@ export async function openEdge(around: Surroundings): Promise<EdgeStage> {
   const tracedAlways = await startGateway('gateway-traced-always', traced(1))
   const untraced = await startGateway('gateway-untraced', around.gateway)
 
+  const fixed: Request[] = [{ path: USER_PATH }]
   const users = asUsers(accessTokens(key, PRINCIPALS))
   const expressUsers = asUsers(hmacTokens(jwtSecret, PRINCIPALS))
   const cases: Case[] = [
-    loadCase({ name: 'floor', server: floor, requests: () => [{ path: USER_PATH }], expected }),
+    loadCase({ name: 'floor', server: floor, requests: () => fixed, expected }),
     loadCase({ name: 'transcoding', server: gateway, requests: () => [{ path: PUBLIC_USER_PATH }], expected }),
     loadCase({ name: 'full edge', server: gateway, requests: () => users, expected }),
     loadCase({ name: 'tracing off', server: untraced, requests: () => users, expected }),
@@ -71,8 +73,8 @@ export async function openEdge(around: Surroundings): Promise<EdgeStage> {
     loadCase({ name: 'express', server: express, requests: () => expressUsers, expected }),
   ]
   return {
-    gateway,
-    users,
+    gateway: { server: gateway, requests: users },
+    floor: { server: floor, requests: fixed },
     cases,
     rows: outcomes => [
       referenceRow(outcomes, 'floor: Fastify, a fixed answer', 'floor', 'floor'),
