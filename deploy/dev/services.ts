@@ -59,7 +59,7 @@ export function composeEnvironments(around: Surroundings): ServiceEnvironments {
 
 /**
  * V8's helpers run beside the gateway on its core, four of them unless told; with one, p99 at 4500 requests a second was
- * 15 to 51 ms in seven rounds instead of 36 to 66, at the same CPU, and smaller in each round.
+ * 16 to 51 ms in seven rounds instead of 36 to 66, at the same CPU, and smaller in each round.
  */
 const GATEWAY_FLAGS = ['--v8-pool-size=1']
 
