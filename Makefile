@@ -41,7 +41,8 @@ up: $(INSTALLED) ## runs the whole system until Ctrl-C; data under .data
 
 .PHONY: gateway
 gateway: $(INSTALLED) ## runs another gateway beside it: make gateway GATEWAY_PORT=3001
-	@node deploy/dev/gateway.ts
+	@# The flag of deploy/dev/services.ts, which says why.
+	@node --v8-pool-size=1 deploy/dev/gateway.ts
 
 .PHONY: down
 down: $(INSTALLED) ## stops what `make up` runs in another terminal

@@ -58,16 +58,15 @@ export function composeEnvironments(around: Surroundings): ServiceEnvironments {
 }
 
 /**
- * V8's helpers run beside the gateway on its core, four of them unless told; with one, p99 at 4500 requests a second was
- * 16 to 51 ms in seven rounds instead of 36 to 66, at the same CPU, and smaller in each round.
+ * For Node. V8's helper threads run beside the gateway on its core, four of them unless told: with one, p99 at 4500
+ * requests a second was 16 to 51 ms in seven rounds instead of 36 to 66, at the same CPU, and shorter in each round.
+ *
+ * The young generation stays as V8 sizes it. One of 4 MB makes a gateway smaller (213 MB under load instead of 254 to
+ * 338), but a request, as a ratio to the floor, then cost 7 and 18 % more in two runs, and p99 was mostly above 50 ms
+ * instead of 10; one of 8 MB cost 11 % more, and of 2 MB five times the collector's share.
  */
 const GATEWAY_FLAGS = ['--v8-pool-size=1']
 
-/**
- * The young generation stays as V8 sizes it. One of 4 MB makes a gateway smaller (213 MB under load instead of 254 to
- * 338), but in two runs a request took 7 and 18 % more of the floor, and p99 was mostly above 50 ms instead of 10; one of
- * 8 MB took 11 % more, and of 2 MB five times the collector's share.
- */
 export function serviceCommand(name: ServiceName): { command: string; args: string[] } {
   const flags = name === 'gateway' ? GATEWAY_FLAGS : []
   return { command: process.execPath, args: [...flags, path.join(ROOT, name, 'main.ts')] }
