@@ -1,14 +1,28 @@
+/** Load by autocannon, in a process of its own. Argument: file with the load as JSON. */
+import { readFileSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import path from 'node:path'
 import autocannon from 'autocannon'
-import type { Load, LoadResult } from './load.ts'
+import { BENCH_DIRECTORY } from './directory.ts'
+import type { Load, LoadResult, RunningLoad } from './load.ts'
+import { startPausable } from './pausable.ts'
 
-/** In this process, which is bound to the core of the load. */
-export async function saturateByAutocannon(load: Load): Promise<LoadResult> {
-  const { origin, requests, connections, seconds } = load
+/** It inherits the core of this process. */
+export async function startAutocannon(load: Load): Promise<RunningLoad> {
+  const file = path.join(BENCH_DIRECTORY, `${load.name}.requests`)
+  await writeFile(file, JSON.stringify(load))
+  const { pause, resume, output } = startPausable(process.execPath, [import.meta.filename, file])
+  return { pause, resume, result: output.then(text => JSON.parse(text)) }
+}
+
+async function run({ origin, requests, connections, seconds }: Load): Promise<LoadResult> {
   let connection = 0
   const result = await autocannon({
     url: origin,
     connections,
     duration: seconds,
+    // Longer than any pause: what is under way then is answered late by no fault of the server's.
+    timeout: 30,
     // Each connection has its share: given whole, the list would be copied for each of them.
     setupClient: client => {
       const share = requests.filter((_, at) => at % connections === connection % connections)
@@ -24,3 +38,5 @@ export async function saturateByAutocannon(load: Load): Promise<LoadResult> {
     p99Ms: result.latency.p99,
   }
 }
+
+if (import.meta.main) console.log(JSON.stringify(await run(JSON.parse(readFileSync(String(process.argv[2]), 'utf8')))))

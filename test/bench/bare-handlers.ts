@@ -8,7 +8,7 @@ import { execa } from 'execa'
 import fastify from 'fastify'
 import { Redis } from 'ioredis'
 import pg from 'pg'
-import { cpuOf } from './service-system.ts'
+import { cpuTimeOf } from './cpu.ts'
 
 const CONCURRENCY = 32
 
@@ -38,9 +38,9 @@ export async function measureBareHandlers(
     const { value: port } = await child[Symbol.asyncIterator]().next()
     const cost = async (path: string) => {
       await load(Number(port), path, 2)
-      const before = await cpuOf(pid)
+      const before = cpuTimeOf([pid])
       const answers = await load(Number(port), path, seconds)
-      return ((await cpuOf(pid)) - before) / answers
+      return (cpuTimeOf([pid]) - before) / answers
     }
     return { fixedAnswer: await cost('/fixed'), refresh: await cost('/refresh') }
   } finally {

@@ -20,9 +20,11 @@ import type { Stage } from './stage.ts'
 import { openSurroundings } from './surroundings.ts'
 import { type Row, toMarkdown } from './table.ts'
 
-const ROUNDS = 6
-const SECONDS = 1
-const WARM_UP_SECONDS = 3
+const ROUNDS = 3
+const TURNS = 16
+/** V8 has compiled what a request needs after some 40,000 of them; until then it takes up to half as much again. */
+const WARM_UP_SECONDS = 4
+const ALONE_SECONDS = 1
 
 /** Of the machine before the bench: what else it does is in every figure. */
 const [loadBefore = 0] = loadavg()
@@ -42,8 +44,9 @@ try {
   const cases = stages.flatMap(stage => stage.cases)
   const outcomes = await runRounds(cases, {
     rounds: ROUNDS,
-    seconds: SECONDS,
+    turns: TURNS,
     warmUpSeconds: WARM_UP_SECONDS,
+    aloneSeconds: ALONE_SECONDS,
     tell,
   })
   tell('half of the saturation rate')
@@ -67,7 +70,7 @@ function report(rows: readonly Row[], outcomes: Outcomes): void {
     `load by ${generator}, backend ${around.backend.kind}`,
     canPin ? 'what is measured alone on one core, the rest on another' : 'NOT PINNED: no taskset, or one core only',
     ...(canAccount ? [] : ['NO CPU FIGURES: no /proc here']),
-    `medians of ${ROUNDS} rounds`,
+    `medians of ${ROUNDS} rounds of ${TURNS} turns each`,
     ...(loadBefore > availableParallelism() / 4 ? [`THE MACHINE WAS BUSY: load ${loadBefore.toFixed(1)} before`] : []),
   ].join('; ')
   const failures = [...outcomes].flatMap(([name, { failure }]) =>

@@ -1,22 +1,52 @@
 /** What the operating system has accounted to a process, from /proc: elsewhere than on Linux it is not a number. */
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 
-/** Microseconds of the unit of /proc/<pid>/stat: USER_HZ is 100 on all that Node runs on. */
-const TICK_US = 10_000
 const PAGE_BYTES = 4096
 
 export const canAccount = process.platform === 'linux'
 
-/** Microseconds of user and system time that the processes have used so far, their threads included. */
+/**
+ * Microseconds that the processes have run so far, user and system, their threads included: what the scheduler has
+ * counted, in nanoseconds, where /proc/<pid>/stat has hundredths of a second. A thread that ends takes its time with it;
+ * those of Node live as long as their process.
+ */
 export function cpuTimeOf(pids: readonly number[]): number {
-  // utime and stime, the 14th and 15th field of proc_pid_stat(5).
   return sum(pids, pid => {
-    const fields = statOf(pid)
-    return (Number(fields[11]) + Number(fields[12])) * TICK_US
+    if (!canAccount) return Number.NaN
+    const tasks = `/proc/${pid}/task`
+    return sum(
+      readdirSync(tasks),
+      task => Number(readFileSync(`${tasks}/${task}/schedstat`, 'utf8').split(' ', 1)) / 1000,
+    )
   })
 }
 
-/** Bytes of memory that the processes hold right now: resident set size. */
+/** Adds up what processes use while it is on. */
+export class CpuMeter {
+  readonly #pids: readonly number[]
+  #us = 0
+  #startedAt: number | undefined
+
+  constructor(pids: readonly number[]) {
+    this.#pids = pids
+  }
+
+  start(): void {
+    this.#startedAt ??= cpuTimeOf(this.#pids)
+  }
+
+  stop(): void {
+    if (this.#startedAt !== undefined) this.#us += cpuTimeOf(this.#pids) - this.#startedAt
+    this.#startedAt = undefined
+  }
+
+  /** Microseconds. */
+  get used(): number {
+    return this.#us
+  }
+}
+
+/** Bytes of memory that the processes hold right now: resident set size, the 24th field of proc_pid_stat(5). */
 export function residentOf(pids: readonly number[]): number {
   return sum(pids, pid => Number(statOf(pid)[21]) * PAGE_BYTES)
 }
@@ -28,6 +58,6 @@ function statOf(pid: number): string[] {
   return text.slice(text.lastIndexOf(')') + 2).split(' ')
 }
 
-function sum(pids: readonly number[], of: (pid: number) => number): number {
-  return pids.reduce((total, pid) => total + of(pid), 0)
+function sum<T>(all: readonly T[], of: (one: T) => number): number {
+  return all.reduce((total, one) => total + of(one), 0)
 }

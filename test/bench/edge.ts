@@ -1,13 +1,13 @@
 /** The request path of the gateway, beside the floor and the Express gateway. */
 import path from 'node:path'
-import { execa } from 'execa'
 import { PUBLIC_USER_PATH, USER_PATH } from './contract.ts'
 import { BENCH_DIRECTORY } from './directory.ts'
 import type { PacedTarget } from './half-load.ts'
 import type { Request } from './load.ts'
 import { loadCase } from './load-case.ts'
+import { startPausable } from './pausable.ts'
 import { pinnedCommand } from './pinned.ts'
-import { type Case, medianAcross, medianOf, type Outcomes } from './rounds.ts'
+import { type Case, cpuOf, medianAcross, type Outcomes, type Run, type RunTime } from './rounds.ts'
 import { startGateway, startScript } from './server-under-test.ts'
 import type { Stage } from './stage.ts'
 import type { Surroundings } from './surroundings.ts'
@@ -17,7 +17,7 @@ import { accessTokens, hmacTokens } from './tokens.ts'
 /** Users who take turns in a load. */
 export const PRINCIPALS = 100
 /** Tokens for a second of requests of which each has its own: more than a core can verify. */
-const TOKENS_PER_SECOND = 25_000
+const TOKENS_PER_SECOND = 14_000
 const MOST_UNCACHED_EXTRA_US = 3
 const MOST_RESIDENT_MB = 150
 
@@ -69,7 +69,7 @@ export async function openEdge(around: Surroundings): Promise<EdgeStage> {
       expected,
       once: true,
     }),
-    { name: 'verification', run: measureVerification },
+    { name: 'verification', start: startVerification },
     loadCase({ name: 'express', server: express, requests: () => expressUsers, expected }),
   ]
   return {
@@ -101,21 +101,22 @@ export function asUsers(tokens: readonly string[]): Request[] {
   return tokens.map(token => ({ path: USER_PATH, headers: { authorization: `Bearer ${token}` } }))
 }
 
-/** On the measured core, in a process of its own. */
-async function measureVerification(seconds: number): Promise<{ cpuUs: number }> {
+/** On the measured core, in a process of its own, which counts by itself. */
+async function startVerification({ seconds }: RunTime): Promise<Run> {
   const script = path.join(import.meta.dirname, 'signature-cost.ts')
-  const [command, args] = pinnedCommand('measured', process.execPath, [script, String(seconds / 2)])
-  const { stdout } = await execa(command, args)
-  return { cpuUs: Number(stdout) }
+  const { pause, resume, output } = startPausable(
+    ...pinnedCommand('measured', process.execPath, [script, String(seconds)]),
+  )
+  return { pause: async () => pause(), resume, ended: output.then(text => ({ cpuUs: Number(text) })) }
 }
 
 function uncachedRow(outcomes: Outcomes): Row {
   const keys = ['uncached', 'full edge', 'verification']
-  const verification = medianOf(outcomes, 'verification', ({ cpuUs }) => cpuUs)
+  const verification = cpuOf(outcomes, 'verification')
   const excess = medianAcross(outcomes, keys, (uncached, edge, verify) => uncached - edge - verify)
   return {
     name: 'token not in the cache',
-    figure: `${medianOf(outcomes, 'uncached', ({ cpuUs }) => cpuUs).toFixed(1)} us CPU; a verification ${verification.toFixed(1)} us`,
+    figure: `${cpuOf(outcomes, 'uncached').toFixed(1)} us CPU; a verification ${verification.toFixed(1)} us`,
     ratio: `full edge + verification ${excess < 0 ? '-' : '+'} ${Math.abs(excess).toFixed(1)} us`,
     budget: `<= full edge + verification + ${MOST_UNCACHED_EXTRA_US} us`,
     verdict: budgetVerdict(outcomes, keys, excess, MOST_UNCACHED_EXTRA_US),

@@ -1,7 +1,7 @@
 /** How long a request takes when the gateway has time to spare: at half of what it can do. */
 import type { LoadResult, Request } from './load.ts'
 import { loadAtRate } from './paced-load.ts'
-import { median, medianOf, type Outcomes } from './rounds.ts'
+import { median, type Outcomes } from './rounds.ts'
 import type { ServerUnderTest } from './server-under-test.ts'
 import { budgetVerdict, type Row } from './table.ts'
 
@@ -20,7 +20,7 @@ export interface PacedTarget {
  * @param outcomes of which the case `full edge` says what the gateway can do.
  */
 export async function measureHalfLoad(outcomes: Outcomes, gateway: PacedTarget, floor: PacedTarget): Promise<Row> {
-  const rate = medianOf(outcomes, 'full edge', measured => measured.rate) / 2
+  const rate = (outcomes.get('full edge')?.alone?.rate ?? 0) / 2
   const results: LoadResult[] = []
   const floorResults: LoadResult[] = []
   for (let round = 0; round < ROUNDS && rate > 0; round++) {

@@ -1,7 +1,7 @@
 /** What goes through the real processes to PostgreSQL: a user's own account, and refreshes. */
 import { randomUUID } from 'node:crypto'
-import { closedLoop } from './closed-loop.ts'
-import { cpuTimeOf } from './cpu.ts'
+import { startClosedLoop } from './closed-loop.ts'
+import { CpuMeter } from './cpu.ts'
 import { loadCase } from './load-case.ts'
 import { type RealSystem, startRealSystem } from './real-system.ts'
 import type { Case } from './rounds.ts'
@@ -67,14 +67,26 @@ export async function openIdentity(around: Surroundings): Promise<IdentityStage>
 function loopCase(name: string, server: ServerUnderTest, workers: readonly (() => Promise<unknown>)[]): Case {
   return {
     name,
-    async run(seconds) {
-      const cpuBefore = cpuTimeOf(server.pids)
-      const startedAt = performance.now()
-      const done = await closedLoop(workers, seconds)
-      const passed = (performance.now() - startedAt) / 1000
-      const cpuUs = (cpuTimeOf(server.pids) - cpuBefore) / done
-      server.clearLogs()
-      return { cpuUs, rate: done / passed }
+    async start({ seconds }) {
+      const meter = new CpuMeter(server.pids)
+      meter.start()
+      const loop = startClosedLoop(workers, seconds)
+      const ended = loop.done.then(done => {
+        meter.stop()
+        server.clearLogs()
+        return { cpuUs: meter.used / done, rate: done / seconds }
+      })
+      return {
+        async pause() {
+          await loop.pause()
+          meter.stop()
+        },
+        resume() {
+          meter.start()
+          loop.resume()
+        },
+        ended,
+      }
     },
   }
 }

@@ -1,15 +1,18 @@
 /** A case that loads one server as fast as it answers. */
-import { cpuTimeOf, residentOf } from './cpu.ts'
-import { type Request, saturate } from './load.ts'
+import { setTimeout as delay } from 'node:timers/promises'
+import { CpuMeter, residentOf } from './cpu.ts'
+import { type Request, startLoad } from './load.ts'
 import type { Case } from './rounds.ts'
 import type { ServerUnderTest } from './server-under-test.ts'
 
 const CONNECTIONS = 32
+/** In which the server answers what was under way when its load stood still. */
+const DRAIN_MS = 8
 
 export interface LoadCaseOptions {
   readonly name: string
   readonly server: ServerUnderTest
-  /** Made anew for each run, which lasts so many seconds. */
+  /** Made anew for each run, in which they are sent for so many seconds. */
   readonly requests: (seconds: number) => readonly Request[]
   /** The body that the first request must be answered with; any unless given. */
   readonly expected?: string
@@ -20,25 +23,38 @@ export interface LoadCaseOptions {
 export function loadCase({ name, server, requests, expected, once = false }: LoadCaseOptions): Case {
   return {
     name,
-    async run(seconds) {
-      const all = requests(seconds)
+    async start({ seconds, activeSeconds }) {
+      const all = requests(activeSeconds)
       await assertAnswer(server.origin, all.at(-1) as Request, expected)
-      const cpuBefore = cpuTimeOf(server.pids)
-      const startedAt = performance.now()
-      const { answered, wrong, rate, p50Ms, p99Ms } = await saturate({
+      const meter = new CpuMeter(server.pids)
+      meter.start()
+      const load = await startLoad({
+        name: name.replaceAll(/\W+/g, '-'),
         origin: server.origin,
         requests: all,
         connections: CONNECTIONS,
         seconds,
       })
-      const usUsed = cpuTimeOf(server.pids) - cpuBefore
-      const usPassed = (performance.now() - startedAt) * 1000
-      const residentBytes = residentOf(server.pids)
-      server.clearLogs()
-      if (wrong > 0) throw new Error(`${wrong} of ${answered + wrong} requests were not answered with success`)
-      if (answered === 0) throw new Error('nothing was answered')
-      if (once && answered > all.length) throw new Error(`${all.length} requests were too few`)
-      return { cpuUs: usUsed / answered, busy: usUsed / usPassed, rate, p50Ms, p99Ms, residentBytes }
+      const ended = load.result.then(({ answered, wrong, rate, p50Ms, p99Ms }) => {
+        meter.stop()
+        server.clearLogs()
+        if (wrong > 0) throw new Error(`${wrong} of ${answered + wrong} requests were not answered with success`)
+        if (answered === 0) throw new Error('nothing was answered')
+        if (once && answered > all.length) throw new Error(`${all.length} requests were too few`)
+        return { cpuUs: meter.used / answered, rate, p50Ms, p99Ms, residentBytes: residentOf(server.pids) }
+      })
+      return {
+        async pause() {
+          load.pause()
+          await delay(DRAIN_MS)
+          meter.stop()
+        },
+        resume() {
+          meter.start()
+          load.resume()
+        },
+        ended,
+      }
     },
   }
 }

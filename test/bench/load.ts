@@ -3,8 +3,9 @@
  * request and autocannon 20, and with the backend on the same core only the former keeps a gateway of 30 us busy.
  */
 import { spawnSync } from 'node:child_process'
-import { saturateByAutocannon } from './autocannon.ts'
-import { saturateByWrk } from './wrk.ts'
+import { startAutocannon } from './autocannon.ts'
+import type { Pausable } from './pausable.ts'
+import { startWrk } from './wrk.ts'
 
 export interface Request {
   readonly method?: 'GET' | 'POST'
@@ -14,11 +15,14 @@ export interface Request {
 }
 
 export interface Load {
+  /** Of the file that its requests are handed over in: no two loads at once have the same. */
+  readonly name: string
   /** Without a path. */
   readonly origin: string
   /** Sent in turn, over and over. */
   readonly requests: readonly Request[]
   readonly connections: number
+  /** By the clock, whether it is paused or not. */
   readonly seconds: number
 }
 
@@ -27,16 +31,20 @@ export interface LoadResult {
   readonly answered: number
   /** Answers of another status, and requests without any. */
   readonly wrong: number
-  /** Answers a second. */
+  /** Answers a second: of a load that was not paused, as are the other two. */
   readonly rate: number
   readonly p50Ms: number
   readonly p99Ms: number
 }
 
+export interface RunningLoad extends Pick<Pausable, 'pause' | 'resume'> {
+  readonly result: Promise<LoadResult>
+}
+
 export const generator = spawnSync('wrk', ['-v']).error === undefined ? 'wrk' : 'autocannon'
 
-export function saturate(load: Load): Promise<LoadResult> {
-  return generator === 'wrk' ? saturateByWrk(load) : saturateByAutocannon(load)
+export function startLoad(load: Load): Promise<RunningLoad> {
+  return generator === 'wrk' ? startWrk(load) : startAutocannon(load)
 }
 
 /** A request as it goes over the wire. */

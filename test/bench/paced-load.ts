@@ -27,7 +27,7 @@ export async function loadAtRate({
   connections,
   seconds,
   rate,
-}: Load & { rate: number }): Promise<LoadResult> {
+}: Omit<Load, 'name'> & { rate: number }): Promise<LoadResult> {
   const wire = requests.map(request => Buffer.from(rawRequest(origin, request), 'latin1'))
   const latencies = createHistogram()
   const waiting: number[] = []

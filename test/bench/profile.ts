@@ -7,6 +7,7 @@ import path from 'node:path'
 import { asUsers, PRINCIPALS } from './edge.ts'
 import { loadCase } from './load-case.ts'
 import { type CpuProfile, selfTimes } from './profile-report.ts'
+import { runAlone } from './rounds.ts'
 import { startGateway } from './server-under-test.ts'
 import { openSurroundings } from './surroundings.ts'
 import { accessTokens } from './tokens.ts'
@@ -26,11 +27,11 @@ const gateway = await startGateway('profiled', {
   nodeArgs: ['--cpu-prof', '--cpu-prof-interval=200', `--cpu-prof-dir=${directory}`, `--cpu-prof-name=${name}`],
 })
 const users = asUsers(accessTokens(key, PRINCIPALS))
-const { run: load } = loadCase({ name: 'full edge', server: gateway, requests: () => users, expected: contract.json })
-await load(WARM_UP_SECONDS)
+const load = loadCase({ name: 'full edge', server: gateway, requests: () => users, expected: contract.json })
+await runAlone(load, WARM_UP_SECONDS)
 // The profile's clock is the monotonic one, in microseconds, as this one is.
 const from = Number(process.hrtime.bigint() / 1000n)
-const { cpuUs, rate } = await load(SECONDS)
+const { cpuUs, rate } = await runAlone(load, SECONDS)
 const to = Number(process.hrtime.bigint() / 1000n)
 await gateway.stop()
 await around.stop()

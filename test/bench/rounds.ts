@@ -1,11 +1,29 @@
 /**
- * Cases measured in turn, round after round (A B C, A B C, …), so that whatever slows the machine for a while slows them
- * all. A ratio is taken within one round, and the median of the rounds counts.
+ * Cases measured in turn. A machine that is others' too changes its speed by half from one second to the next, so a turn is
+ * a tenth of a second: the load of the case before stands still, that of the next goes on (A B C, A B C, …). Whatever slows
+ * the machine then slows them all, and what a case has used in its turns of a round can be compared with what another has.
  */
+import { setTimeout as delay } from 'node:timers/promises'
+
 export interface Case {
   readonly name: string
-  /** Measures once. @throws when anything was not answered right. */
-  run(seconds: number): Promise<Measurement>
+  /** Begins, and goes on until it is paused or its time is over. @throws when something is not answered right. */
+  start(time: RunTime): Promise<Run>
+}
+
+export interface RunTime {
+  /** By the clock, until it ends. */
+  readonly seconds: number
+  /** At most about as many of these it will not be paused. */
+  readonly activeSeconds: number
+}
+
+export interface Run {
+  /** Resolves when nothing of it is under way any more. */
+  pause(): Promise<void>
+  resume(): void
+  /** @throws when anything was not answered right. */
+  readonly ended: Promise<Measurement>
 }
 
 export interface Measurement {
@@ -15,13 +33,14 @@ export interface Measurement {
   readonly rate?: number
   readonly p50Ms?: number
   readonly p99Ms?: number
-  /** Share of the time in which its core was busy with it. */
-  readonly busy?: number
   readonly residentBytes?: number
 }
 
-/** What became of a case: one measurement a round, or the first thing that went wrong. */
+/** What became of a case, or the first thing that went wrong. */
 export interface Outcome {
+  /** Without a pause: how fast it answers. */
+  readonly alone?: Measurement
+  /** In turn with the others, one a round: what it takes. */
   readonly measurements: readonly Measurement[]
   readonly failure?: string
 }
@@ -30,42 +49,87 @@ export type Outcomes = ReadonlyMap<string, Outcome>
 
 export interface RoundsOptions {
   readonly rounds: number
-  readonly seconds: number
-  /** Of a first round that does not count. */
+  /** That each case has in a round. */
+  readonly turns: number
+  /** Of a run that does not count. */
   readonly warmUpSeconds: number
+  /** Of the run without a pause. */
+  readonly aloneSeconds: number
   readonly tell: (text: string) => void
+}
+
+const TURN_MS = 100
+/** A turn and what it takes to end it, by which the time of a round is reckoned. */
+const TURN_SECONDS = 0.11
+
+interface Contestant {
+  readonly one: Case
+  alone?: Measurement
+  measurements: Measurement[]
+  failure?: string
 }
 
 /** A case that failed is not run again. */
 export async function runRounds(cases: readonly Case[], options: RoundsOptions): Promise<Outcomes> {
-  const { rounds, seconds, warmUpSeconds, tell } = options
-  const outcomes = new Map<string, { measurements: Measurement[]; failure?: string }>(
-    cases.map(({ name }) => [name, { measurements: [] }]),
-  )
-  for (let round = 0; round <= rounds; round++) {
-    tell(round === 0 ? 'warm-up' : `round ${round} of ${rounds}`)
-    for (const { name, run } of cases) {
-      const outcome = outcomes.get(name)
-      if (outcome === undefined || outcome.failure !== undefined) continue
-      try {
-        const measurement = await run(round === 0 ? warmUpSeconds : seconds)
-        if (round > 0) outcome.measurements.push(measurement)
-      } catch (error) {
-        outcome.failure = (error as Error).message
-        tell(`${name} FAILED: ${outcome.failure}`)
-      }
+  const { rounds, turns, warmUpSeconds, aloneSeconds, tell } = options
+  const contestants = cases.map((one): Contestant => ({ one, measurements: [] }))
+  /** Whatever `work` gives, or undefined when it fails, and has failed before. */
+  async function attempt<R>(contestant: Contestant, work: () => Promise<R>): Promise<R | undefined> {
+    if (contestant.failure !== undefined) return undefined
+    try {
+      return await work()
+    } catch (error) {
+      contestant.failure = (error as Error).message
+      tell(`${contestant.one.name} FAILED: ${contestant.failure}`)
+      return undefined
     }
   }
-  return outcomes
+
+  tell('each alone')
+  for (const contestant of contestants) {
+    await attempt(contestant, () => runAlone(contestant.one, warmUpSeconds))
+    contestant.alone = await attempt(contestant, () => runAlone(contestant.one, aloneSeconds))
+  }
+  for (let round = 1; round <= rounds; round++) {
+    tell(`round ${round} of ${rounds}`)
+    // The last turn is as long as it takes until the time is over.
+    const activeSeconds = (turns * TURN_MS) / 1000 + 1
+    const time = { seconds: Math.ceil(turns * cases.length * TURN_SECONDS), activeSeconds }
+    const running: [Contestant, Run][] = []
+    for (const contestant of contestants) {
+      const run = await attempt(contestant, () => contestant.one.start(time))
+      if (run === undefined) continue
+      // Whoever waits for it is told of its failure, but perhaps not before it has failed.
+      run.ended.catch(() => {})
+      running.push([contestant, run])
+      await delay(TURN_MS)
+      await run.pause()
+    }
+    for (let turn = 1; turn < turns; turn++) {
+      for (const [, run] of running) {
+        run.resume()
+        await delay(TURN_MS)
+        await run.pause()
+      }
+    }
+    for (const [contestant, run] of running) {
+      run.resume()
+      const measurement = await attempt(contestant, () => run.ended)
+      if (measurement !== undefined) contestant.measurements.push(measurement)
+    }
+  }
+  return new Map(contestants.map(({ one, ...outcome }) => [one.name, outcome]))
 }
 
-/** Median of a case's rounds. */
-export function medianOf(
-  outcomes: Outcomes,
-  name: string,
-  pick: (measurement: Measurement) => number | undefined,
-): number {
-  return median((outcomes.get(name)?.measurements ?? []).map(measurement => pick(measurement) ?? Number.NaN))
+/** Without a pause. */
+export async function runAlone(one: Case, seconds: number): Promise<Measurement> {
+  const { ended } = await one.start({ seconds, activeSeconds: seconds })
+  return ended
+}
+
+/** Median of the rounds of a case's CPU. */
+export function cpuOf(outcomes: Outcomes, name: string): number {
+  return medianAcross(outcomes, [name], cpuUs => cpuUs)
 }
 
 /** Median over the rounds of something that is worked out from several cases' CPU in one round. */

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { randomBytes, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { open, readFile } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import path from 'node:path'
 import getPort from 'get-port'
@@ -148,12 +148,4 @@ export function call(transport: Transport, method: string, message: Uint8Array, 
 function signedIn({ accessToken, refreshToken }: Tokens): SignedIn {
   if (refreshToken === undefined) throw new Error('No refresh token in the body')
   return { accessToken, refreshToken }
-}
-
-/** Microseconds of CPU that a process has taken, all its threads, user and system (Linux: proc_pid_stat(5)). */
-export async function cpuOf(pid: number): Promise<number> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
-  // The name, second of all, may hold blanks; utime and stime are the 14th and the 15th, in hundredths of a second.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return (Number(fields[11]) + Number(fields[12])) * 10_000
 }

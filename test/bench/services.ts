@@ -9,7 +9,8 @@ import bcrypt from '@node-rs/bcrypt'
 import { RefreshRequest, Tokens } from '#proto/auth/v1/auth.ts'
 import { User } from '#proto/user/v1/user.ts'
 import { measureBareHandlers } from './bare-handlers.ts'
-import { call, cpuOf, type ServiceSystem, type SignedIn, startServiceSystem } from './service-system.ts'
+import { cpuTimeOf } from './cpu.ts'
+import { call, type ServiceSystem, type SignedIn, startServiceSystem } from './service-system.ts'
 
 const CONCURRENCY = 32
 const QUEUED_LOGINS = 50
@@ -48,10 +49,10 @@ async function measure(
 ): Promise<CallCost> {
   const people = system.people.slice(0, CONCURRENCY)
   await repeat(people, 2000, once)
-  const cpu = async () => [await cpuOf(system.userPid), await cpuOf(system.authPid)] as const
-  const [userBefore, authBefore] = await cpu()
+  const cpu = () => [cpuTimeOf([system.userPid]), cpuTimeOf([system.authPid])] as const
+  const [userBefore, authBefore] = cpu()
   const latencies = await repeat(people, seconds * 1000, once)
-  const [userAfter, authAfter] = await cpu()
+  const [userAfter, authAfter] = cpu()
   return {
     cpu: {
       userSvc: (userAfter - userBefore) / latencies.length,

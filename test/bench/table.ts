@@ -1,5 +1,5 @@
 /** The outcome as a table of Markdown, to be pasted as it is. */
-import { medianAcross, medianOf, type Outcomes } from './rounds.ts'
+import { cpuOf, medianAcross, type Outcomes } from './rounds.ts'
 
 export interface Row {
   readonly name: string
@@ -69,11 +69,9 @@ function cpuColumns(
   label = against,
 ): Pick<Row, 'name' | 'figure' | 'ratio'> {
   const ratio = medianAcross(outcomes, [key, against], (cpu, other) => cpu / other)
-  const cpu = medianOf(outcomes, key, ({ cpuUs }) => cpuUs)
-  const rate = medianOf(outcomes, key, measured => measured.rate)
-  const p99 = medianOf(outcomes, key, measured => measured.p99Ms)
-  const parts = [`${cpu.toFixed(1)} us CPU`]
-  if (!Number.isNaN(rate)) parts.push(`${rate.toFixed(0)}/s`)
-  if (!Number.isNaN(p99)) parts.push(`p99 ${p99.toFixed(1)} ms`)
+  const { rate, p99Ms } = outcomes.get(key)?.alone ?? {}
+  const parts = [`${cpuOf(outcomes, key).toFixed(1)} us CPU`]
+  if (rate !== undefined) parts.push(`${rate.toFixed(0)}/s`)
+  if (p99Ms !== undefined) parts.push(`p99 ${p99Ms.toFixed(1)} ms`)
   return { name, figure: parts.join(', '), ratio: key === against ? '' : `${ratio.toFixed(2)} x ${label}` }
 }

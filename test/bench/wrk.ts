@@ -1,18 +1,24 @@
 import { writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { execa } from 'execa'
 import { BENCH_DIRECTORY } from './directory.ts'
-import { type Load, type LoadResult, rawRequest } from './load.ts'
+import { type Load, type LoadResult, type RunningLoad, rawRequest } from './load.ts'
+import { startPausable } from './pausable.ts'
 
 const SCRIPT = path.join(import.meta.dirname, 'wrk.lua')
 
-/** In a process of its own, which inherits the core of this one. */
-export async function saturateByWrk({ origin, requests, connections, seconds }: Load): Promise<LoadResult> {
-  const file = path.join(BENCH_DIRECTORY, 'requests')
+/** It inherits the core of this process. */
+export async function startWrk({ name, origin, requests, connections, seconds }: Load): Promise<RunningLoad> {
+  const file = path.join(BENCH_DIRECTORY, `${name}.requests`)
   await writeFile(file, requests.map(request => rawRequest(origin, request)).join('\u0001'))
-  const flags = ['--threads=1', `--connections=${connections}`, `--duration=${seconds}s`, '--timeout=5s']
-  const { stdout } = await execa('wrk', [...flags, `--script=${SCRIPT}`, origin, '--', file])
-  const outcome = JSON.parse(stdout.slice(stdout.lastIndexOf('{')))
+  // Longer than any pause: what is under way then is answered late by no fault of the server's.
+  const flags = ['--threads=1', `--connections=${connections}`, `--duration=${seconds}s`, '--timeout=30s']
+  const { pause, resume, output } = startPausable('wrk', [...flags, `--script=${SCRIPT}`, origin, '--', file])
+  return { pause, resume, result: output.then(resultOf) }
+}
+
+/** @param output whose last line is that of `wrk.lua`. */
+function resultOf(output: string): LoadResult {
+  const outcome = JSON.parse(output.slice(output.lastIndexOf('{')))
   const answered = outcome.completed - outcome.bad
   return {
     answered,
