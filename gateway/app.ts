@@ -118,7 +118,8 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
       maxAge: 600,
     })
   }
-  await app.register(fastifyCookie)
+  // Read where a method takes one: see `cookiesOf`.
+  await app.register(fastifyCookie, { hook: false })
   const limitsOf = await registerRateLimits(app, routes, options.limits)
 
   // The body stays bytes: the method's codec reads it, and reads it strictly.

@@ -26,6 +26,7 @@ import {
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto'
 import { NodeSDK } from '@opentelemetry/sdk-node'
 import { AlwaysOnSampler, BatchSpanProcessor } from '@opentelemetry/sdk-trace'
+import { SpanInContext } from './span-in-context.ts'
 import { parseTraceContext, traceparentOf } from './trace-context.ts'
 
 export interface TelemetryOptions {
@@ -148,7 +149,7 @@ function beginTrace(parent: SpanContext | undefined, sampled: boolean): RequestT
     parent,
     traceparent: traceparentOf(spanContext),
     startedAt: performance.now(),
-    context: trace.setSpanContext(ROOT_CONTEXT, spanContext),
+    context: new SpanInContext(spanContext),
   }
 }
 

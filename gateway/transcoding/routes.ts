@@ -69,7 +69,8 @@ function registerRoute(app: FastifyInstance, route: Route, options: RoutesOption
     ...toFastifyPath(template),
     config: { template: template.source },
     onRequest: async (request, reply) => {
-      await limits.onArrival(request, reply)
+      const arrival = limits.onArrival(request, reply)
+      if (arrival !== undefined) await arrival
       try {
         const caller = authenticate(request)
         request.principal = caller instanceof Promise ? await caller : caller
@@ -79,8 +80,9 @@ function registerRoute(app: FastifyInstance, route: Route, options: RoutesOption
       }
       authorize(policy, request.principal)
       await limits.onAuthorized(request, reply)
-      if (cookieNames.some(name => request.cookies[name] !== undefined)) {
-        assertSameSite(request, options.trustedOrigins)
+      if (cookieNames.length > 0) {
+        const cookies = cookiesOf(request)
+        if (cookieNames.some(name => cookies[name] !== undefined)) assertSameSite(request, options.trustedOrigins)
       }
     },
     ...(limits.onResponse && { onResponse: limits.onResponse }),
@@ -174,7 +176,14 @@ function requestInput(template: PathTemplate, request: FastifyRequest): RequestI
   const pathValues = template.extract(path)
   if (pathValues === undefined) throw new HttpProblem('route_not_found')
   const body = request.body instanceof Uint8Array ? request.body : undefined
-  return { pathValues, query, body, cookies: request.cookies, ifMatch: request.headers['if-match'] }
+  return { pathValues, query, body, cookies: cookiesOf(request), ifMatch: request.headers['if-match'] }
+}
+
+// Without a prototype: a cookie may have any name.
+const NO_COOKIES: RequestInput['cookies'] = Object.freeze(Object.create(null))
+
+function cookiesOf({ server, headers }: FastifyRequest): RequestInput['cookies'] {
+  return headers.cookie === undefined ? NO_COOKIES : server.parseCookie(headers.cookie)
 }
 
 /**
@@ -204,8 +213,9 @@ export function splitTarget({ url = '/' }: IncomingMessage): { path: string; que
 /** Nobody waits for the answer any more: the call is cancelled with it. */
 function whenClientLeaves(reply: FastifyReply): Cancellation {
   const cancellation = new Cancellation()
-  reply.raw.once('close', () => {
-    if (!reply.raw.writableFinished) cancellation.cancel()
+  const { raw } = reply
+  raw.on('close', () => {
+    if (!raw.writableFinished) cancellation.cancel()
   })
   return cancellation
 }

