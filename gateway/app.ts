@@ -53,7 +53,7 @@ export interface AppOptions {
   /** False tells balancers to turn elsewhere. */
   readonly isReady: () => boolean
   /** Registers what is served besides the contract: the API document and its page. */
-  readonly registerDocs: (app: FastifyInstance) => Promise<void>
+  readonly registerDocs: (app: FastifyInstance) => void
 }
 
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
@@ -132,7 +132,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   })
 
   registerHealth(app, options.healthChecks, options.isReady)
-  await options.registerDocs(app)
+  options.registerDocs(app)
   registerRoutes(app, {
     routes,
     ...options.transcoding,

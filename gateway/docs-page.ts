@@ -6,12 +6,11 @@
  * its own at run time.
  */
 import { createHash } from 'node:crypto'
-import scalar from '@scalar/fastify-api-reference'
-import type { FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance, type LightMyRequestResponse } from 'fastify'
 
 const INLINE_SCRIPT = /<script(?![^>]*\bsrc=)[^>]*>([\s\S]*?)<\/script>/g
 
-export async function registerDocs(app: FastifyInstance, { document }: { document: object }): Promise<void> {
+export function registerDocs(app: FastifyInstance, { document }: { document: object }): void {
   const json = JSON.stringify(document)
   const etag = `"${sha256(json)}"`
 
@@ -21,26 +20,49 @@ export async function registerDocs(app: FastifyInstance, { document }: { documen
     return reply.header('content-type', 'application/json; charset=utf-8').send(json)
   })
 
-  await app.register(async page => {
-    page.addHook('onSend', async (_request, reply, payload) => {
-      const isPage = String(reply.getHeader('content-type')).startsWith('text/html')
-      if (isPage) reply.header('content-security-policy', policyFor(String(payload)))
-      return payload
+  // Few gateways are ever asked for it, and the library holds its script twice, 20 MB in all: it is loaded for the first
+  // who asks.
+  const answers = new Map<string, Promise<LightMyRequestResponse>>()
+  let library: Promise<FastifyInstance> | undefined
+
+  async function ask(path: string): Promise<LightMyRequestResponse> {
+    library ??= loadLibrary()
+    return (await library).inject(path)
+  }
+
+  for (const path of [PAGE, SCRIPT]) {
+    app.get(path, async (_request, reply) => {
+      const asked = answers.get(path) ?? ask(path)
+      answers.set(path, asked)
+      const { headers, rawPayload } = await asked
+      reply.header('content-type', headers['content-type'])
+      if (path === PAGE) reply.header('content-security-policy', policyFor(rawPayload.toString()))
+      return reply.send(rawPayload)
     })
-    await page.register(scalar, {
-      routePrefix: '/docs',
-      configuration: {
-        url: '/openapi.json',
-        pageTitle: 'Gatehouse API',
-        withDefaultFonts: false,
-        telemetry: false,
-        agent: { disabled: true },
-        mcp: { disabled: true },
-        hideClientButton: true,
-        showDeveloperTools: 'never',
-      },
-    })
+  }
+  app.get('/docs', (_request, reply) => reply.redirect(PAGE, 301))
+}
+
+const PAGE = '/docs/'
+const SCRIPT = '/docs/js/scalar.js'
+
+async function loadLibrary(): Promise<FastifyInstance> {
+  const { default: scalar } = await import('@scalar/fastify-api-reference')
+  const library = Fastify()
+  await library.register(scalar, {
+    routePrefix: '/docs',
+    configuration: {
+      url: '/openapi.json',
+      pageTitle: 'Gatehouse API',
+      withDefaultFonts: false,
+      telemetry: false,
+      agent: { disabled: true },
+      mcp: { disabled: true },
+      hideClientButton: true,
+      showDeveloperTools: 'never',
+    },
   })
+  return library
 }
 
 function policyFor(html: string): string {

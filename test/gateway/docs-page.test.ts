@@ -17,7 +17,7 @@ async function serveDocs(t: Test): Promise<string> {
   await app.register(fastifyHelmet, {
     contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"] } },
   })
-  await registerDocs(app, { document })
+  registerDocs(app, { document })
   await app.listen({ host: '127.0.0.1', port: 0 })
   t.teardown(() => app.close())
   return `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`

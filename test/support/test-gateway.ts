@@ -67,7 +67,7 @@ export async function startTestGateway(t: Test, options: TestGatewayOptions) {
     healthChecks: [],
     isStopping: () => false,
     isReady: () => true,
-    registerDocs: async () => {},
+    registerDocs: () => {},
   })
   await app.listen({ host: '127.0.0.1', port: 0 })
   t.teardown(async () => {
