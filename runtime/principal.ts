@@ -107,34 +107,54 @@ interface TokenKind {
 export function createTokenVerifier(options: TokenVerifierOptions): PromptTokenVerifier {
   const { keys, issuer, audience, acceptService = false, capacity = 20_000, compile = compileFastJwt } = options
   const cache = createTokenCache({ keys, capacity })
+  const headers = new Map<string, TokenHeader>()
   const access = kindOf({ ...ACCESS_TOKEN, issuer, audience }, toUser)
   const service = kindOf({ ...SERVICE_TOKEN, issuer, audience: SERVICE_AUDIENCE }, toService)
 
   function verifyAtOnce(token: string): Principal | Promise<Principal> {
     const known = cache.get(token)
     if (known !== undefined) return known
-    const { kid, typ } = readHeader(token)
-    const kind = acceptService && typ === SERVICE_TOKEN.typ ? service : access
-    const key = keys.current(kid)
+    const header = headerOf(token)
+    const kind = acceptService && header.typ === SERVICE_TOKEN.typ ? service : access
+    const key = keys.current(header.kid)
     const read = key && kind.compiled.get(key)
-    return key && typeof read === 'function' ? verifyBy(key, read, kind, token) : verifyByNewKey(kid, kind, token)
+    return key && typeof read === 'function'
+      ? verifyBy(key, read, kind, token, header)
+      : verifyByNewKey(kind, token, header)
   }
 
-  async function verifyByNewKey(kid: string, kind: TokenKind, token: string): Promise<Principal> {
-    const key = keys.current(kid) ?? (await keys.find(kid))
+  /** Read once for all tokens that have the same: those of a key differ in what comes after it. */
+  function headerOf(token: string): TokenHeader {
+    const segment = headerSegment(token)
+    return headers.get(segment) ?? parseHeader(segment)
+  }
+
+  async function verifyByNewKey(kind: TokenKind, token: string, header: TokenHeader): Promise<Principal> {
+    const key = keys.current(header.kid) ?? (await keys.find(header.kid))
     if (key === undefined) throw invalidToken()
     const compiled = kind.compiled.get(key) ?? compile(key, kind.expected)
     kind.compiled.set(key, compiled)
     const read = await compiled
     kind.compiled.set(key, read)
     // While this call waited, another with the same token may have got there.
-    return cache.get(token) ?? verifyBy(key, read, kind, token)
+    return cache.get(token) ?? verifyBy(key, read, kind, token, header)
   }
 
-  function verifyBy(key: VerificationKey, read: ReadClaims, { toPrincipal }: TokenKind, token: string): Principal {
+  function verifyBy(
+    key: VerificationKey,
+    read: ReadClaims,
+    { toPrincipal }: TokenKind,
+    token: string,
+    header: TokenHeader,
+  ): Principal {
     const claims = claimsOf(read, token)
     const principal = toPrincipal(claims)
     cache.put(token, { key, principal, expiresAt: Number(claims['exp']) * 1000 })
+    // Of genuine tokens only: what strangers write into theirs takes nobody's place.
+    if (!headers.has(header.segment)) {
+      if (headers.size >= MOST_HEADERS) headers.clear()
+      headers.set(header.segment, header)
+    }
     return principal
   }
 
@@ -198,27 +218,43 @@ function invalidToken(): StatusError {
 // Longer than any token we issue by far; bounds the work on what strangers send.
 const MAX_TOKEN_LENGTH = 4096
 
+/** Two keys at a time, and what else may stand in a header. */
+const MOST_HEADERS = 16
+
 /**
- * The header of a token, which is not verified yet. The three segments must stand each in its one canonical form; their
- * alphabet is looked at by fast-jwt.
+ * The first segment of a token. All three must stand each in its one canonical form; their alphabet is looked at by
+ * fast-jwt.
  */
-function readHeader(token: string): { kid: string; typ: unknown } {
+function headerSegment(token: string): string {
   const [first, last] = [token.indexOf('.'), token.lastIndexOf('.')]
   const isSound =
     token.length <= MAX_TOKEN_LENGTH &&
     endsCanonically(token, 0, first) &&
     endsCanonically(token, first + 1, last) &&
     endsCanonically(token, last + 1, token.length)
-  const header = isSound ? parseHeader(token.slice(0, first)) : undefined
-  if (typeof header?.kid !== 'string' || header.kid === '') throw invalidToken()
-  return { kid: header.kid, typ: header.typ }
+  if (!isSound) throw invalidToken()
+  return token.slice(0, first)
 }
 
-function parseHeader(segment: string): { kid?: unknown; typ?: unknown } | undefined {
+interface TokenHeader {
+  /** As it stands in the token. */
+  readonly segment: string
+  readonly kid: string
+  readonly typ: unknown
+}
+
+/** Of a token that is not verified yet. */
+function parseHeader(segment: string): TokenHeader {
+  const { kid, typ } = parseJson(Buffer.from(segment, 'base64url').toString()) ?? {}
+  if (typeof kid !== 'string' || kid === '') throw invalidToken()
+  return { segment, kid, typ }
+}
+
+function parseJson(text: string): { kid?: unknown; typ?: unknown } | null {
   try {
-    return JSON.parse(Buffer.from(segment, 'base64url').toString()) ?? undefined
+    return JSON.parse(text)
   } catch {
-    return undefined
+    throw invalidToken()
   }
 }
 

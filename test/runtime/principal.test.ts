@@ -141,6 +141,15 @@ t.test('a key that was withdrawn is forgotten, and a known one serves while the 
   t.equal(await keys.find('one'), undefined)
 })
 
+t.test('a token is worth no more for a header that stood in a genuine one', async t => {
+  const { verifier } = startCounting()
+  const [genuine, other] = [mint.access({ sub: 'one' }), mint.access({ sub: 'other' })]
+  await verifier.verify(genuine)
+  const [header, payload] = genuine.split('.')
+  t.throws(() => verifier.verifyAtOnce(`${header}.${payload}.${other.split('.')[2]}`), { reason: 'token_invalid' })
+  t.match(verifier.verifyAtOnce(other), { userId: 'other' }, 'the next genuine one is verified at once')
+})
+
 t.test('keys that cannot be had are not a fault of the token', async t => {
   const keys = createRemoteKeySet({ fetch: () => Promise.reject(new Error('away')) })
   const blind = createTokenVerifier({ keys, issuer, audience: 'us' })
