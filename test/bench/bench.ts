@@ -21,9 +21,8 @@ import { openSurroundings } from './surroundings.ts'
 import { type Row, toMarkdown } from './table.ts'
 
 const ROUNDS = 3
-const TURNS = 16
-/** V8 has compiled what a request needs after some 40,000 of them; until then it takes up to half as much again. */
-const WARM_UP_SECONDS = 4
+const TURNS = 14
+const WARM_UP_SECONDS = 3
 const ALONE_SECONDS = 1
 
 /** Of the machine before the bench: what else it does is in every figure. */

@@ -4,7 +4,7 @@ import { PUBLIC_USER_PATH, USER_PATH } from './contract.ts'
 import { BENCH_DIRECTORY } from './directory.ts'
 import type { PacedTarget } from './half-load.ts'
 import type { Request } from './load.ts'
-import { loadCase } from './load-case.ts'
+import { LONG_WARM_UP_SECONDS, loadCase } from './load-case.ts'
 import { startPausable } from './pausable.ts'
 import { pinnedCommand } from './pinned.ts'
 import { type Case, cpuOf, medianAcross, type Outcomes, type Run, type RunTime } from './rounds.ts'
@@ -59,9 +59,10 @@ export async function openEdge(around: Surroundings): Promise<EdgeStage> {
     loadCase({ name: 'floor', server: floor, requests: () => fixed, expected }),
     loadCase({ name: 'transcoding', server: gateway, requests: () => [{ path: PUBLIC_USER_PATH }], expected }),
     loadCase({ name: 'full edge', server: gateway, requests: () => users, expected }),
-    loadCase({ name: 'tracing off', server: untraced, requests: () => users, expected }),
-    loadCase({ name: 'tracing 1 %', server: tracedSome, requests: () => users, expected }),
-    loadCase({ name: 'tracing 100 %', server: tracedAlways, requests: () => users, expected }),
+    ...Object.entries({ 'tracing off': untraced, 'tracing 1 %': tracedSome, 'tracing 100 %': tracedAlways }).map(
+      ([name, server]) =>
+        loadCase({ name, server, requests: () => users, expected, warmUpSeconds: LONG_WARM_UP_SECONDS }),
+    ),
     loadCase({
       name: 'uncached',
       server: gateway,

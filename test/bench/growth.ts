@@ -4,7 +4,7 @@ import { Redis } from 'ioredis'
 import { startAuthStub } from './auth-stub.ts'
 import { writeContract } from './contract.ts'
 import { asUsers } from './edge.ts'
-import { loadCase } from './load-case.ts'
+import { LONG_WARM_UP_SECONDS, loadCase } from './load-case.ts'
 import { startGateway } from './server-under-test.ts'
 import type { Stage } from './stage.ts'
 import { beginRevocationStream, type Surroundings } from './surroundings.ts'
@@ -19,52 +19,41 @@ const CALLERS = 5000
 /** Flat, as far as two processes of the same program measure alike. */
 const MOST = 1.1
 
+/** All of it at once: where that costs nothing, none of it does. */
 export async function openGrowth(around: Surroundings): Promise<Stage> {
   const { key, contract } = around
-  const manyRoutes = await startGateway('gateway-many-routes', {
-    ...around.gateway,
-    image: writeContract(ROUTES).image,
-  })
   const crowdedStub = await startAuthStub(key, REVOKED)
-  const manyRevoked = await startGateway('gateway-many-revoked', {
-    ...around.gateway,
-    authSvcAddress: crowdedStub.address,
-  })
   const redisUrl = around.redisUrlOf(2)
   await beginRevocationStream(redisUrl)
   await fillBuckets(redisUrl)
-  const manyCallers = await startGateway('gateway-many-callers', { ...around.gateway, redisUrl })
-
-  const users = asUsers(accessTokens(key, 100))
+  const grown = await startGateway('gateway-grown', {
+    ...around.gateway,
+    image: writeContract(ROUTES).image,
+    authSvcAddress: crowdedStub.address,
+    redisUrl,
+  })
   const callers = asUsers(accessTokens(key, CALLERS))
-  const expected = contract.json
-  const against = 'tracing off'
-  const label = 'without'
   return {
     cases: [
-      loadCase({ name: 'routes', server: manyRoutes, requests: () => users, expected }),
-      loadCase({ name: 'revoked', server: manyRevoked, requests: () => users, expected }),
-      loadCase({ name: 'callers', server: manyCallers, requests: () => callers, expected }),
+      loadCase({
+        name: 'grown',
+        server: grown,
+        requests: () => callers,
+        expected: contract.json,
+        warmUpSeconds: LONG_WARM_UP_SECONDS,
+      }),
     ],
     rows: outcomes => [
-      ratioRow(outcomes, { name: `growth: 10 -> ${ROUTES} routes`, key: 'routes', against, label, most: MOST }),
       ratioRow(outcomes, {
-        name: `growth: 0 -> ${REVOKED} revoked entries`,
-        key: 'revoked',
-        against,
-        label,
-        most: MOST,
-      }),
-      ratioRow(outcomes, {
-        name: `growth: 100 -> ${BUCKETS} buckets in Redis, ${CALLERS} callers in turn`,
-        key: 'callers',
-        against,
-        label,
+        name: `growth: 10 -> ${ROUTES} routes, 0 -> ${REVOKED} revoked, 100 -> ${BUCKETS} buckets and ${CALLERS} callers`,
+        key: 'grown',
+        against: 'tracing off',
+        label: 'without',
         most: MOST,
       }),
     ],
     stop: async () => {
-      for (const server of [manyRoutes, manyRevoked, manyCallers]) await server.stop()
+      await grown.stop()
       crowdedStub.stop()
     },
   }

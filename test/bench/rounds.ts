@@ -7,6 +7,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 export interface Case {
   readonly name: string
+  /** Of a first run that does not count. */
+  readonly warmUpSeconds?: number | undefined
   /** Begins, and goes on until it is paused or its time is over. @throws when something is not answered right. */
   start(time: RunTime): Promise<Run>
 }
@@ -51,7 +53,7 @@ export interface RoundsOptions {
   readonly rounds: number
   /** That each case has in a round. */
   readonly turns: number
-  /** Of a run that does not count. */
+  /** Of cases that do not say themselves. */
   readonly warmUpSeconds: number
   /** Of the run without a pause. */
   readonly aloneSeconds: number
@@ -87,7 +89,7 @@ export async function runRounds(cases: readonly Case[], options: RoundsOptions):
 
   tell('each alone')
   for (const contestant of contestants) {
-    await attempt(contestant, () => runAlone(contestant.one, warmUpSeconds))
+    await attempt(contestant, () => runAlone(contestant.one, contestant.one.warmUpSeconds ?? warmUpSeconds))
     contestant.alone = await attempt(contestant, () => runAlone(contestant.one, aloneSeconds))
   }
   for (let round = 1; round <= rounds; round++) {
