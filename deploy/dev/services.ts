@@ -61,9 +61,8 @@ export function composeEnvironments(around: Surroundings): ServiceEnvironments {
  * For Node. V8's helper threads run beside the gateway on its core, four of them unless told: with one, p99 at 4500
  * requests a second was 16 to 51 ms in seven rounds instead of 36 to 66, at the same CPU, and shorter in each round.
  *
- * The young generation stays as V8 sizes it. One of 4 MB makes a gateway smaller (213 MB under load instead of 254 to
- * 338), but a request, as a ratio to the floor, then cost 7 and 18 % more in two runs, and p99 was mostly above 50 ms
- * instead of 10; one of 8 MB cost 11 % more, and of 2 MB five times the collector's share.
+ * The young generation stays as V8 sizes it. In turn with that, one of 16 MB took 25 MB off a gateway and cost 1 to 5 % of
+ * a request, one of 8 MB 37 to 53 MB and 6 to 16 %, one of 4 MB no less memory than that and 10 %.
  */
 const GATEWAY_FLAGS = ['--v8-pool-size=1']
 
