@@ -26,7 +26,6 @@ import {
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto'
 import { NodeSDK } from '@opentelemetry/sdk-node'
 import { AlwaysOnSampler, BatchSpanProcessor } from '@opentelemetry/sdk-trace'
-import { SpanInContext } from './span-in-context.ts'
 import { parseTraceContext, traceparentOf } from './trace-context.ts'
 
 export interface TelemetryOptions {
@@ -150,6 +149,36 @@ function beginTrace(parent: SpanContext | undefined, sampled: boolean): RequestT
     traceparent: traceparentOf(spanContext),
     startedAt: performance.now(),
     context: new SpanInContext(spanContext),
+  }
+}
+
+/**
+ * A context that holds a span's ids and nothing else. The API's own is a map with functions around it; this one makes that
+ * when it is first asked, which few requests do.
+ */
+class SpanInContext implements Context {
+  readonly #spanContext: SpanContext
+  #made: Context | undefined
+
+  constructor(spanContext: SpanContext) {
+    this.#spanContext = spanContext
+  }
+
+  getValue(key: symbol): unknown {
+    return this.#own().getValue(key)
+  }
+
+  setValue(key: symbol, value: unknown): Context {
+    return this.#own().setValue(key, value)
+  }
+
+  deleteValue(key: symbol): Context {
+    return this.#own().deleteValue(key)
+  }
+
+  #own(): Context {
+    this.#made ??= trace.setSpanContext(ROOT_CONTEXT, this.#spanContext)
+    return this.#made
   }
 }
 
