@@ -34,6 +34,8 @@ export function assertEdgeFields({ input, output }: DescMethod): void {
     if (isIfMatch(field) && !isStrings(field)) throw fault(field, 'if_match is a list of strings')
   }
   assertNoneBelow(input)
+  assertOwnNames(input)
+  assertOwnNames(output)
   assertInline(output)
   for (const message of answerMessages(output)) {
     for (const field of message.fields) {
@@ -75,6 +77,21 @@ function assertInline(output: DescMessage): void {
   const isAll = output.fields.length === oneof.fields.length
   if (!isAll || oneof.fields.some(field => field.fieldKind !== 'message')) {
     throw new ContractError(`${output.typeName}.${oneof.name}: an inline oneof is all of its message, and of messages`)
+  }
+}
+
+/**
+ * @bufbuild/protobuf merges a message into what an object has under the field's name already. Where every object inherits
+ * something of that name, such as `hasOwnProperty`, that would be one value for all requests.
+ */
+function assertOwnNames(message: DescMessage, seen = new Set<DescMessage>()): void {
+  if (seen.has(message)) return
+  seen.add(message)
+  for (const field of message.fields) {
+    if (field.fieldKind === 'message' && field.localName in Object.prototype) {
+      throw fault(field, 'every JavaScript object has something of this name: a field of a message type needs another')
+    }
+    if (field.message !== undefined) assertOwnNames(field.message, seen)
   }
 }
 

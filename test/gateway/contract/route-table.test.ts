@@ -201,6 +201,12 @@ const FAULTS: { what: string; methods: string; messages?: string; because: strin
     because: 'GET /v1/{nested.id} is taken by x.v1.S/M',
   },
   {
+    what: 'a field of a message type that is named as what every object inherits, also further down',
+    methods: method('post: "/v1" body: "*"', undefined, { input: 'Outer', output: 'R' }),
+    messages: 'message Outer { Bad bad = 1; } message Bad { Bad has_own_property = 1; }',
+    because: 'x.v1.Bad.has_own_property: every JavaScript object has something of this name',
+  },
+  {
     what: 'a cookie that is no string',
     methods: method('post: "/v1" body: "*"', undefined, { input: 'Bad', output: 'R' }),
     messages: 'message Bad { int32 n = 1 [(edge.v1.cookie) = { name: "c" }]; }',
