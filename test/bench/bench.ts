@@ -10,18 +10,16 @@ import { canAccount } from './cpu.ts'
 import { BENCH_DIRECTORY } from './directory.ts'
 import { openEdge } from './edge.ts'
 import { openGrowth } from './growth.ts'
-import { measureHalfLoad } from './half-load.ts'
 import { openIdentity } from './identity.ts'
 import { generator } from './load.ts'
-import { measureLogins } from './logins.ts'
 import { canPin } from './pinned.ts'
-import { type Outcomes, runRounds } from './rounds.ts'
+import { type Outcome, runRounds } from './rounds.ts'
 import type { Stage } from './stage.ts'
-import { openSurroundings } from './surroundings.ts'
+import { openSurroundings, type Surroundings } from './surroundings.ts'
 import { type Row, toMarkdown } from './table.ts'
 
-const ROUNDS = 3
-const TURNS = 14
+const ROUNDS = 5
+const TURNS = 5
 const WARM_UP_SECONDS = 3
 const ALONE_SECONDS = 1
 
@@ -31,53 +29,55 @@ const startedAt = performance.now()
 const seconds = () => ((performance.now() - startedAt) / 1000).toFixed(0)
 const tell = (text: string) => console.error(`${seconds().padStart(4)} s  ${text}`)
 
-tell('starting stores, backend and gateways')
+tell('starting stores and backend')
 const around = await openSurroundings()
-const stages: Stage[] = []
+const rows: Row[] = []
+const outcomes: [string, Outcome][] = []
 try {
-  const edge = await openEdge(around)
-  stages.push(edge)
-  stages.push(await openGrowth(around))
-  const identity = await openIdentity(around)
-  stages.push(identity)
-  const cases = stages.flatMap(stage => stage.cases)
-  const outcomes = await runRounds(cases, {
-    rounds: ROUNDS,
-    turns: TURNS,
-    warmUpSeconds: WARM_UP_SECONDS,
-    aloneSeconds: ALONE_SECONDS,
-    tell,
-  })
-  tell('half of the saturation rate')
-  const rows = stages.flatMap(stage => stage.rows(outcomes))
-  rows.push(await measureHalfLoad(outcomes, edge.gateway, edge.floor))
-  tell('logins')
-  rows.push(...(await measureLogins(identity.system, tell)))
-  report(rows, outcomes)
+  for (const open of [openEdge, openGrowth, openIdentity]) await measure(open)
+  report()
 } catch (error) {
   // Before the rest is stopped, which may well complain in turn.
   console.error(error)
   process.exitCode = 1
 } finally {
-  for (const stage of stages) await stage.stop()
   await around.stop()
 }
 
-function report(rows: readonly Row[], outcomes: Outcomes): void {
+/** One stage at a time: what waits for its turn has been idle for so long only as others of its own stage take. */
+async function measure(open: (around: Surroundings) => Promise<Stage>): Promise<void> {
+  tell(open.name)
+  const stage = await open(around)
+  try {
+    const measured = await runRounds(stage.cases, {
+      rounds: ROUNDS,
+      turns: TURNS,
+      warmUpSeconds: WARM_UP_SECONDS,
+      aloneSeconds: ALONE_SECONDS,
+      tell,
+    })
+    outcomes.push(...measured)
+    rows.push(...(await stage.rows(measured)))
+  } finally {
+    await stage.stop()
+  }
+}
+
+function report(): void {
   const circumstances = [
     `${cpus()[0]?.model.trim()}, Node ${process.versions.node}`,
     `load by ${generator}, backend ${around.backend.kind}`,
     canPin ? 'what is measured alone on one core, the rest on another' : 'NOT PINNED: no taskset, or one core only',
     ...(canAccount ? [] : ['NO CPU FIGURES: no /proc here']),
-    `medians of ${ROUNDS} rounds of ${TURNS} turns each`,
+    `medians of ${ROUNDS} rounds of ${TURNS} turns each, in brackets the middle half of them`,
     ...(loadBefore > availableParallelism() / 4 ? [`THE MACHINE WAS BUSY: load ${loadBefore.toFixed(1)} before`] : []),
   ].join('; ')
-  const failures = [...outcomes].flatMap(([name, { failure }]) =>
+  const failures = outcomes.flatMap(([name, { failure }]) =>
     failure === undefined ? [] : [`FAILED ${name}: ${failure}`],
   )
   const text = [toMarkdown(rows), '', circumstances, ...failures].join('\n')
   writeFileSync(path.join(BENCH_DIRECTORY, 'table.md'), `${text}\n`)
-  const all = { circumstances, rows, outcomes: Object.fromEntries(outcomes) }
+  const all = { circumstances, rows, outcomes }
   writeFileSync(path.join(BENCH_DIRECTORY, 'table.json'), JSON.stringify(all, undefined, 2))
   tell('done')
   console.log(`\n${text}`)

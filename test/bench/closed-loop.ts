@@ -2,19 +2,19 @@ export interface ClosedLoop {
   /** Resolves when all stand still. */
   pause(): Promise<void>
   resume(): void
-  /** How often they did it in all, when the time is over and what was begun has ended. */
-  readonly done: Promise<number>
+  /** @returns how often they did it in all, when what was begun has ended. @throws what one of them has thrown. */
+  end(): Promise<number>
 }
 
-/** Each again and again until the time is over, by the clock. */
-export function startClosedLoop(workers: readonly (() => Promise<unknown>)[], seconds: number): ClosedLoop {
-  const end = performance.now() + seconds * 1000
+/** Each again and again. */
+export function startClosedLoop(workers: readonly (() => Promise<unknown>)[]): ClosedLoop {
+  let isOver = false
   let done = 0
   let gate: PromiseWithResolvers<void> | undefined
   const underWay = new Set<Promise<unknown>>()
 
   async function repeat(work: () => Promise<unknown>): Promise<void> {
-    while (performance.now() < end) {
+    while (!isOver) {
       await gate?.promise
       const one = work()
       underWay.add(one)
@@ -27,6 +27,8 @@ export function startClosedLoop(workers: readonly (() => Promise<unknown>)[], se
     }
   }
   const all = Promise.all(workers.map(repeat))
+  // Whoever ends it is told, but perhaps not before it has failed.
+  all.catch(() => {})
   return {
     async pause() {
       gate = Promise.withResolvers()
@@ -36,6 +38,10 @@ export function startClosedLoop(workers: readonly (() => Promise<unknown>)[], se
       gate?.resolve()
       gate = undefined
     },
-    done: all.then(() => done),
+    async end() {
+      isOver = true
+      await all
+      return done
+    },
   }
 }

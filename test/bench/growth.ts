@@ -3,11 +3,12 @@ import { randomUUID } from 'node:crypto'
 import { Redis } from 'ioredis'
 import { startAuthStub } from './auth-stub.ts'
 import { writeContract } from './contract.ts'
-import { asUsers } from './edge.ts'
+import { asUsers, PRINCIPALS } from './edge.ts'
+import type { Request } from './load.ts'
 import { LONG_WARM_UP_SECONDS, loadCase } from './load-case.ts'
-import { startGateway } from './server-under-test.ts'
+import { type GatewayOptions, startGateway } from './server-under-test.ts'
 import type { Stage } from './stage.ts'
-import { beginRevocationStream, type Surroundings } from './surroundings.ts'
+import { beginRevocationStream, type Surroundings, vouchForRevocations } from './surroundings.ts'
 import { ratioRow } from './table.ts'
 import { accessTokens } from './tokens.ts'
 
@@ -19,44 +20,68 @@ const CALLERS = 5000
 /** Flat, as far as two processes of the same program measure alike. */
 const MOST = 1.1
 
-/** All of it at once: where that costs nothing, none of it does. */
 export async function openGrowth(around: Surroundings): Promise<Stage> {
   const { key, contract } = around
+  const users = asUsers(accessTokens(key, PRINCIPALS))
+  const callers = asUsers(accessTokens(key, CALLERS))
   const crowdedStub = await startAuthStub(key, REVOKED)
   const redisUrl = around.redisUrlOf(2)
   await beginRevocationStream(redisUrl)
-  await fillBuckets(redisUrl)
-  const grown = await startGateway('gateway-grown', {
-    ...around.gateway,
-    image: writeContract(ROUTES).image,
-    authSvcAddress: crowdedStub.address,
-    redisUrl,
-  })
-  const callers = asUsers(accessTokens(key, CALLERS))
+  const heartbeat = await vouchForRevocations(redisUrl)
+  const { image } = writeContract(ROUTES)
+
+  const variants: Variant[] = [
+    { name: 'few of all', requests: users },
+    { name: 'routes', row: `growth: 10 -> ${ROUTES} routes`, options: { image }, requests: users },
+    {
+      name: 'revoked',
+      row: `growth: 0 -> ${REVOKED} revoked`,
+      options: { authSvcAddress: crowdedStub.address },
+      requests: users,
+    },
+    {
+      name: 'buckets',
+      row: `growth: ${PRINCIPALS} -> ${BUCKETS} buckets, ${CALLERS} callers`,
+      options: { redisUrl },
+      requests: callers,
+    },
+  ]
+  const [, ...started] = await Promise.all([
+    fillBuckets(redisUrl),
+    ...variants.map(async variant => ({
+      ...variant,
+      server: await startGateway(`gateway-${variant.name}`, { ...around.gateway, ...variant.options }),
+    })),
+  ])
   return {
-    cases: [
+    cases: started.map(({ name, server, requests }) =>
       loadCase({
-        name: 'grown',
-        server: grown,
-        requests: () => callers,
+        name,
+        server,
+        requests: () => requests,
         expected: contract.json,
         warmUpSeconds: LONG_WARM_UP_SECONDS,
       }),
-    ],
-    rows: outcomes => [
-      ratioRow(outcomes, {
-        name: `growth: 10 -> ${ROUTES} routes, 0 -> ${REVOKED} revoked, 100 -> ${BUCKETS} buckets and ${CALLERS} callers`,
-        key: 'grown',
-        against: 'tracing off',
-        label: 'without',
-        most: MOST,
-      }),
-    ],
+    ),
+    rows: async outcomes =>
+      variants.flatMap(({ name, row }) =>
+        row === undefined ? [] : ratioRow(outcomes, { name: row, keys: [name], against: ['few of all'], most: MOST }),
+      ),
     stop: async () => {
-      await grown.stop()
+      for (const { server } of started) await server.stop()
+      heartbeat.stop()
       crowdedStub.stop()
     },
   }
+}
+
+/** A gateway that has more of one thing than another. */
+interface Variant {
+  readonly name: string
+  /** The name of its row; none for what the others are compared with. */
+  readonly row?: string
+  readonly options?: Partial<GatewayOptions>
+  readonly requests: readonly Request[]
 }
 
 /**

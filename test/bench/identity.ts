@@ -2,8 +2,10 @@
 import { randomUUID } from 'node:crypto'
 import { startClosedLoop } from './closed-loop.ts'
 import { CpuMeter } from './cpu.ts'
+import { FLOOR, floorCase } from './floor-case.ts'
 import { loadCase } from './load-case.ts'
-import { type RealSystem, startRealSystem } from './real-system.ts'
+import { measureLogins } from './logins.ts'
+import { startRealSystem } from './real-system.ts'
 import type { Case } from './rounds.ts'
 import { type ServerUnderTest, startScript } from './server-under-test.ts'
 import { createSessionClient } from './sessions.ts'
@@ -11,11 +13,7 @@ import type { Stage } from './stage.ts'
 import type { Surroundings } from './surroundings.ts'
 import { ratioRow, referenceRow } from './table.ts'
 
-export interface IdentityStage extends Stage {
-  readonly system: RealSystem
-}
-
-export async function openIdentity(around: Surroundings): Promise<IdentityStage> {
+export async function openIdentity(around: Surroundings): Promise<Stage> {
   const system = await startRealSystem(around)
   system.moveTo('measured')
   const bare = await startScript('bare-refresh', {
@@ -34,26 +32,32 @@ export async function openIdentity(around: Surroundings): Promise<IdentityStage>
     return () => bareClient.post('/refresh', session)
   })
   return {
-    system,
     cases: [
+      floorCase(around, 'floor'),
       loadCase({ name: 'users/me', server: system, requests: () => asThemselves }),
       loopCase('refresh', system, refreshes),
       loopCase('bare refresh', bare, bareRefreshes),
+      floorCase(around, 'floor again'),
     ],
-    rows: outcomes => [
+    rows: async outcomes => [
       ratioRow(outcomes, {
         name: 'GET /v1/users/me through gateway, user-svc, PostgreSQL: our processes',
-        key: 'users/me',
-        against: 'floor',
+        keys: ['users/me'],
+        against: FLOOR,
         most: 14,
       }),
       ratioRow(outcomes, {
         name: 'refresh with rotation: our processes',
-        key: 'refresh',
-        against: 'bare refresh',
+        keys: ['refresh'],
+        against: ['bare refresh'],
         most: 3.5,
       }),
-      referenceRow(outcomes, 'bare refresh: one select, one script, two signatures', 'bare refresh', 'floor'),
+      referenceRow(outcomes, {
+        name: 'bare refresh: one select, one script, two signatures',
+        keys: ['bare refresh'],
+        against: FLOOR,
+      }),
+      ...(await measureLogins(system)),
     ],
     stop: async () => {
       bareClient.close()
@@ -67,15 +71,11 @@ export async function openIdentity(around: Surroundings): Promise<IdentityStage>
 function loopCase(name: string, server: ServerUnderTest, workers: readonly (() => Promise<unknown>)[]): Case {
   return {
     name,
-    async start({ seconds }) {
+    async start() {
       const meter = new CpuMeter(server.pids)
       meter.start()
-      const loop = startClosedLoop(workers, seconds)
-      const ended = loop.done.then(done => {
-        meter.stop()
-        server.clearLogs()
-        return { cpuUs: meter.used / done, rate: done / seconds }
-      })
+      const startedAt = performance.now()
+      const loop = startClosedLoop(workers)
       return {
         async pause() {
           await loop.pause()
@@ -85,7 +85,12 @@ function loopCase(name: string, server: ServerUnderTest, workers: readonly (() =
           meter.start()
           loop.resume()
         },
-        ended,
+        async end() {
+          const done = await loop.end()
+          meter.stop()
+          server.clearLogs()
+          return { cpuUs: meter.used / done, rate: done / ((performance.now() - startedAt) / 1000) }
+        },
       }
     },
   }

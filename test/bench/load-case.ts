@@ -25,15 +25,15 @@ export interface LoadCaseOptions {
  * What a gateway needs that is compared with another: V8 goes on compiling until 40,000 requests or so, and until then a
  * request takes up to half as much again.
  */
-export const LONG_WARM_UP_SECONDS = 9
+export const LONG_WARM_UP_SECONDS = 8
 
 export function loadCase(options: LoadCaseOptions): Case {
   const { name, server, requests, expected, once = false, warmUpSeconds } = options
   return {
     name,
     warmUpSeconds,
-    async start({ seconds, activeSeconds }) {
-      const all = requests(activeSeconds)
+    async start(seconds) {
+      const all = requests(seconds)
       await assertAnswer(server.origin, all.at(-1) as Request, expected)
       const meter = new CpuMeter(server.pids)
       meter.start()
@@ -42,15 +42,6 @@ export function loadCase(options: LoadCaseOptions): Case {
         origin: server.origin,
         requests: all,
         connections: CONNECTIONS,
-        seconds,
-      })
-      const ended = load.result.then(({ answered, wrong, rate, p50Ms, p99Ms }) => {
-        meter.stop()
-        server.clearLogs()
-        if (wrong > 0) throw new Error(`${wrong} of ${answered + wrong} requests were not answered with success`)
-        if (answered === 0) throw new Error('nothing was answered')
-        if (once && answered > all.length) throw new Error(`${all.length} requests were too few`)
-        return { cpuUs: meter.used / answered, rate, p50Ms, p99Ms, residentBytes: residentOf(server.pids) }
       })
       return {
         async pause() {
@@ -62,7 +53,15 @@ export function loadCase(options: LoadCaseOptions): Case {
           meter.start()
           load.resume()
         },
-        ended,
+        async end() {
+          const { answered, wrong, rate, p50Ms, p99Ms } = await load.end()
+          meter.stop()
+          server.clearLogs()
+          if (wrong > 0) throw new Error(`${wrong} of ${answered + wrong} requests were not answered with success`)
+          if (answered === 0) throw new Error('nothing was answered')
+          if (once && answered > all.length) throw new Error(`${all.length} requests were too few`)
+          return { cpuUs: meter.used / answered, rate, p50Ms, p99Ms, residentBytes: residentOf(server.pids) }
+        },
       }
     },
   }

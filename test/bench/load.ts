@@ -22,8 +22,6 @@ export interface Load {
   /** Sent in turn, over and over. */
   readonly requests: readonly Request[]
   readonly connections: number
-  /** By the clock, whether it is paused or not. */
-  readonly seconds: number
 }
 
 export interface LoadResult {
@@ -38,8 +36,12 @@ export interface LoadResult {
 }
 
 export interface RunningLoad extends Pick<Pausable, 'pause' | 'resume'> {
-  readonly result: Promise<LoadResult>
+  /** @throws when it has failed. */
+  end(): Promise<LoadResult>
 }
+
+/** When a generator ends whom nobody has ended. */
+export const LONGEST_LOAD_SECONDS = 600
 
 export const generator = spawnSync('wrk', ['-v']).error === undefined ? 'wrk' : 'autocannon'
 

@@ -20,14 +20,13 @@ for (const end = performance.now() + workerData.ms; performance.now() < end; ) {
 }
 `
 
-/** @param rate requests a second. */
-export async function loadAtRate({
-  origin,
-  requests,
-  connections,
-  seconds,
-  rate,
-}: Omit<Load, 'name'> & { rate: number }): Promise<LoadResult> {
+export interface PacedLoad extends Omit<Load, 'name'> {
+  readonly seconds: number
+  /** Requests a second. */
+  readonly rate: number
+}
+
+export async function loadAtRate({ origin, requests, connections, seconds, rate }: PacedLoad): Promise<LoadResult> {
   const wire = requests.map(request => Buffer.from(rawRequest(origin, request), 'latin1'))
   const latencies = createHistogram()
   const waiting: number[] = []

@@ -9,23 +9,20 @@ export interface Case {
   readonly name: string
   /** Of a first run that does not count. */
   readonly warmUpSeconds?: number | undefined
-  /** Begins, and goes on until it is paused or its time is over. @throws when something is not answered right. */
-  start(time: RunTime): Promise<Run>
-}
-
-export interface RunTime {
-  /** By the clock, until it ends. */
-  readonly seconds: number
-  /** At most about as many of these it will not be paused. */
-  readonly activeSeconds: number
+  /**
+   * Begins, and goes on until it is paused or ended.
+   * @param seconds that it will go on for at most, its pauses apart.
+   * @throws when something is not answered right.
+   */
+  start(seconds: number): Promise<Run>
 }
 
 export interface Run {
   /** Resolves when nothing of it is under way any more. */
   pause(): Promise<void>
   resume(): void
-  /** @throws when anything was not answered right. */
-  readonly ended: Promise<Measurement>
+  /** To be called while it is not paused. @throws when anything was not answered right. */
+  end(): Promise<Measurement>
 }
 
 export interface Measurement {
@@ -61,8 +58,8 @@ export interface RoundsOptions {
 }
 
 const TURN_MS = 100
-/** A turn and what it takes to end it, by which the time of a round is reckoned. */
-const TURN_SECONDS = 0.11
+/** What a run may take longer than it was given: generators end when they next look at a clock of their own. */
+const SPARE_SECONDS = 0.3
 
 interface Contestant {
   readonly one: Case
@@ -75,7 +72,7 @@ interface Contestant {
 export async function runRounds(cases: readonly Case[], options: RoundsOptions): Promise<Outcomes> {
   const { rounds, turns, warmUpSeconds, aloneSeconds, tell } = options
   const contestants = cases.map((one): Contestant => ({ one, measurements: [] }))
-  /** Whatever `work` gives, or undefined when it fails, and has failed before. */
+  /** Whatever `work` gives, or undefined when it fails or has failed before. */
   async function attempt<R>(contestant: Contestant, work: () => Promise<R>): Promise<R | undefined> {
     if (contestant.failure !== undefined) return undefined
     try {
@@ -94,20 +91,15 @@ export async function runRounds(cases: readonly Case[], options: RoundsOptions):
   }
   for (let round = 1; round <= rounds; round++) {
     tell(`round ${round} of ${rounds}`)
-    // The last turn is as long as it takes until the time is over.
-    const activeSeconds = (turns * TURN_MS) / 1000 + 1
-    const time = { seconds: Math.ceil(turns * cases.length * TURN_SECONDS), activeSeconds }
     const running: [Contestant, Run][] = []
     for (const contestant of contestants) {
-      const run = await attempt(contestant, () => contestant.one.start(time))
+      const run = await attempt(contestant, () => contestant.one.start((turns * TURN_MS) / 1000 + SPARE_SECONDS))
       if (run === undefined) continue
-      // Whoever waits for it is told of its failure, but perhaps not before it has failed.
-      run.ended.catch(() => {})
       running.push([contestant, run])
       await delay(TURN_MS)
       await run.pause()
     }
-    for (let turn = 1; turn < turns; turn++) {
+    for (let turn = 2; turn < turns; turn++) {
       for (const [, run] of running) {
         run.resume()
         await delay(TURN_MS)
@@ -116,7 +108,8 @@ export async function runRounds(cases: readonly Case[], options: RoundsOptions):
     }
     for (const [contestant, run] of running) {
       run.resume()
-      const measurement = await attempt(contestant, () => run.ended)
+      await delay(TURN_MS)
+      const measurement = await attempt(contestant, () => run.end())
       if (measurement !== undefined) contestant.measurements.push(measurement)
     }
   }
@@ -125,25 +118,39 @@ export async function runRounds(cases: readonly Case[], options: RoundsOptions):
 
 /** Without a pause. */
 export async function runAlone(one: Case, seconds: number): Promise<Measurement> {
-  const { ended } = await one.start({ seconds, activeSeconds: seconds })
-  return ended
+  const run = await one.start(seconds + SPARE_SECONDS)
+  await delay(seconds * 1000)
+  return run.end()
 }
 
-/** Median of the rounds of a case's CPU. */
-export function cpuOf(outcomes: Outcomes, name: string): number {
-  return medianAcross(outcomes, [name], cpuUs => cpuUs)
+/** Median of the rounds of the CPU of a case, or of several alike: of their mean. */
+export function cpuOf(outcomes: Outcomes, names: readonly string[]): number {
+  return median(acrossRounds(outcomes, names, mean))
 }
 
-/** Median over the rounds of something that is worked out from several cases' CPU in one round. */
-export function medianAcross(outcomes: Outcomes, names: readonly string[], of: (...cpuUs: number[]) => number): number {
+/** What is worked out from several cases' CPU in one round, for each round. */
+export function acrossRounds(
+  outcomes: Outcomes,
+  names: readonly string[],
+  of: (cpuUs: readonly number[]) => number,
+): number[] {
   const series = names.map(name => (outcomes.get(name)?.measurements ?? []).map(({ cpuUs }) => cpuUs))
   const rounds = Math.min(...series.map(({ length }) => length))
-  return median(Array.from({ length: rounds }, (_, at) => of(...series.map(one => one[at] as number))))
+  return Array.from({ length: rounds }, (_, at) => of(series.map(one => one[at] as number)))
+}
+
+export function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length
 }
 
 export function median(values: readonly number[]): number {
+  return quantile(values, 0.5)
+}
+
+/** Between two values: in proportion. Of none it is not a number. */
+export function quantile(values: readonly number[], fraction: number): number {
   const sorted = values.toSorted((a, b) => a - b)
-  const middle = sorted.length >> 1
-  if (sorted.length % 2 === 1) return sorted[middle] as number
-  return sorted.length === 0 ? Number.NaN : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2
+  const at = (sorted.length - 1) * fraction
+  const [below = Number.NaN, above = below] = sorted.slice(Math.floor(at))
+  return below + (above - below) * (at % 1)
 }

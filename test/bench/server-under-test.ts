@@ -1,4 +1,4 @@
-/** A process that answers HTTP, alone on the measured core: a gateway of ours, the floor, the Express gateway. */
+/** A process that answers HTTP, alone on the measured core once it is ready: a gateway of ours, the floor, the Express gateway. */
 import { truncateSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import getPort from 'get-port'
@@ -7,7 +7,7 @@ import { ANY_METRICS_PORTS, serviceCommand } from '../../deploy/dev/services.ts'
 import { until } from '../support/until.ts'
 import { BENCH_DIRECTORY } from './directory.ts'
 import { writeBenchGatewayFile } from './gateway-file.ts'
-import { startPinned } from './pinned.ts'
+import { pin, startPinned } from './pinned.ts'
 import { AUDIENCE, ISSUER } from './tokens.ts'
 
 /** Whatever is loaded and accounted for: one process, or several behind one origin. */
@@ -101,8 +101,10 @@ async function startServer(
   const port = await getPort()
   const output = path.join(BENCH_DIRECTORY, `${name}.log`)
   writeFileSync(output, '')
-  const child = startPinned({ name, where: 'measured', output, ...commandAt(port) })
+  // Several start at once: on all cores, until they are ready.
+  const child = startPinned({ name, where: 'all', output, ...commandAt(port) })
   const origin = `http://127.0.0.1:${port}`
   await ready(origin)
+  pin(child.pid, 'measured')
   return { origin, pids: [child.pid], clearLogs: () => truncateSync(output), stop: child.stop }
 }

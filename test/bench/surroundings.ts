@@ -8,8 +8,9 @@ import { type RunningStores, startStores } from '../support/stores.ts'
 import { startAuthStub } from './auth-stub.ts'
 import { type Backend, startBackend } from './backend.ts'
 import { type BenchContract, writeContract } from './contract.ts'
+import { BENCH_DIRECTORY } from './directory.ts'
 import { pin } from './pinned.ts'
-import { type GatewayOptions, waitUntilAnswering } from './server-under-test.ts'
+import { type GatewayOptions, type ServerUnderTest, startScript, waitUntilAnswering } from './server-under-test.ts'
 import { createSigningKey, type SigningKey } from './tokens.ts'
 
 export interface Surroundings {
@@ -19,6 +20,8 @@ export interface Surroundings {
   readonly contract: BenchContract
   readonly backend: Backend
   readonly key: SigningKey
+  /** Fastify with a fixed answer, in a process of its own. */
+  readonly floor: ServerUnderTest
   /** Of a gateway in front of the backend, without traces. */
   readonly gateway: GatewayOptions
   /** Of a logical database. The first is the gateways'. */
@@ -51,12 +54,18 @@ export async function openSurroundings(): Promise<Surroundings> {
   })
   const otlpOrigin = `http://127.0.0.1:${otlpPort}`
   await waitUntilAnswering(otlpOrigin)
+  const floor = await startScript('floor', {
+    script: 'floor.ts',
+    args: [path.join(BENCH_DIRECTORY, 'user.json')],
+    env,
+  })
   return {
     stores,
     env,
     contract,
     backend,
     key,
+    floor,
     gateway: {
       authSvcAddress: authStub.address,
       backendAddress: backend.grpcAddress,
@@ -68,6 +77,7 @@ export async function openSurroundings(): Promise<Surroundings> {
     redisUrl,
     otlpOrigin,
     async stop() {
+      await floor.stop()
       heartbeat.stop()
       authStub.stop()
       sink.kill()
@@ -86,7 +96,7 @@ export async function beginRevocationStream(redisUrl: string): Promise<void> {
 }
 
 /** As auth-svc does each second; where it does not, gateways ask it for all revocations again and again. */
-async function vouchForRevocations(redisUrl: string): Promise<{ stop(): void }> {
+export async function vouchForRevocations(redisUrl: string): Promise<{ stop(): void }> {
   const redis = new Redis(redisUrl)
   const vouch = () => redis.set('gatehouse:revocations:heartbeat', Date.now())
   await vouch()

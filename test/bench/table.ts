@@ -1,5 +1,5 @@
 /** The outcome as a table of Markdown, to be pasted as it is. */
-import { cpuOf, medianAcross, type Outcomes } from './rounds.ts'
+import { acrossRounds, cpuOf, mean, median, type Outcomes, quantile } from './rounds.ts'
 
 export interface Row {
   readonly name: string
@@ -24,28 +24,28 @@ export function toMarkdown(rows: readonly Row[]): string {
   return [line(HEADINGS), rule, ...rows.map(line)].join('\n')
 }
 
-/** A case as it went, without a budget. @param against whose CPU its own is a multiple of. */
-export function referenceRow(outcomes: Outcomes, name: string, key: string, against: string): Row {
-  const failure = outcomes.get(key)?.failure
-  return { ...cpuColumns(outcomes, name, key, against), budget: '', verdict: failure === undefined ? '' : 'FAILED' }
-}
-
-interface RatioRow {
+/** A case beside another. Either may be several alike, processes of one program: then it is their mean in each round. */
+interface Comparison {
   readonly name: string
-  readonly key: string
-  readonly against: string
-  readonly most: number
-  /** What `against` is called in the table. */
+  readonly keys: readonly string[]
+  readonly against: readonly string[]
+  /** What `against` is called in the table; its first name unless given. */
   readonly label?: string
 }
 
+/** A case as it went, without a budget. */
+export function referenceRow(outcomes: Outcomes, comparison: Comparison): Row {
+  const hasFailed = comparison.keys.some(key => outcomes.get(key)?.failure !== undefined)
+  return { ...cpuColumns(outcomes, comparison), budget: '', verdict: hasFailed ? 'FAILED' : '' }
+}
+
 /** A case whose CPU may be at most so many times another's. */
-export function ratioRow(outcomes: Outcomes, { name, key, against, most, label = against }: RatioRow): Row {
-  const ratio = medianAcross(outcomes, [key, against], (cpu, other) => cpu / other)
+export function ratioRow(outcomes: Outcomes, { most, ...comparison }: Comparison & { readonly most: number }): Row {
+  const { keys, against } = comparison
   return {
-    ...cpuColumns(outcomes, name, key, against, label),
-    budget: `<= ${most} x ${label}`,
-    verdict: budgetVerdict(outcomes, [key, against], ratio, most),
+    ...cpuColumns(outcomes, comparison),
+    budget: `<= ${most} x ${labelOf(comparison)}`,
+    verdict: budgetVerdict(outcomes, [...keys, ...against], median(ratiosOf(outcomes, comparison)), most),
   }
 }
 
@@ -61,17 +61,32 @@ export function budgetVerdict(
   return figure <= most ? 'pass' : 'MISS'
 }
 
-function cpuColumns(
-  outcomes: Outcomes,
-  name: string,
-  key: string,
-  against: string,
-  label = against,
-): Pick<Row, 'name' | 'figure' | 'ratio'> {
-  const ratio = medianAcross(outcomes, [key, against], (cpu, other) => cpu / other)
-  const { rate, p99Ms } = outcomes.get(key)?.alone ?? {}
-  const parts = [`${cpuOf(outcomes, key).toFixed(1)} us CPU`]
+function cpuColumns(outcomes: Outcomes, comparison: Comparison): Pick<Row, 'name' | 'figure' | 'ratio'> {
+  const { name, keys, against } = comparison
+  const [first = ''] = keys
+  const { rate, p99Ms } = outcomes.get(first)?.alone ?? {}
+  const parts = [`${cpuOf(outcomes, keys).toFixed(1)} us CPU`]
   if (rate !== undefined) parts.push(`${rate.toFixed(0)}/s`)
   if (p99Ms !== undefined) parts.push(`p99 ${p99Ms.toFixed(1)} ms`)
-  return { name, figure: parts.join(', '), ratio: key === against ? '' : `${ratio.toFixed(2)} x ${label}` }
+  const isItself = against.includes(first)
+  const ratio = isItself ? '' : `${ratioText(ratiosOf(outcomes, comparison))} x ${labelOf(comparison)}`
+  return { name, figure: parts.join(', '), ratio }
+}
+
+/** The median, and in brackets where the middle half lies. */
+function ratioText(ratios: readonly number[]): string {
+  const [low, middle, high] = [0.25, 0.5, 0.75].map(fraction => quantile(ratios, fraction).toFixed(2))
+  return `${middle} (${low} to ${high})`
+}
+
+function ratiosOf(outcomes: Outcomes, { keys, against }: Comparison): number[] {
+  return acrossRounds(
+    outcomes,
+    [...keys, ...against],
+    cpuUs => mean(cpuUs.slice(0, keys.length)) / mean(cpuUs.slice(keys.length)),
+  )
+}
+
+function labelOf({ against: [first = ''], label = first }: Comparison): string {
+  return label
 }

@@ -1,19 +1,19 @@
 import { writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { BENCH_DIRECTORY } from './directory.ts'
-import { type Load, type LoadResult, type RunningLoad, rawRequest } from './load.ts'
+import { LONGEST_LOAD_SECONDS, type Load, type LoadResult, type RunningLoad, rawRequest } from './load.ts'
 import { startPausable } from './pausable.ts'
 
 const SCRIPT = path.join(import.meta.dirname, 'wrk.lua')
 
 /** It inherits the core of this process. */
-export async function startWrk({ name, origin, requests, connections, seconds }: Load): Promise<RunningLoad> {
+export async function startWrk({ name, origin, requests, connections }: Load): Promise<RunningLoad> {
   const file = path.join(BENCH_DIRECTORY, `${name}.requests`)
   await writeFile(file, requests.map(request => rawRequest(origin, request)).join('\u0001'))
   // Longer than any pause: what is under way then is answered late by no fault of the server's.
-  const flags = ['--threads=1', `--connections=${connections}`, `--duration=${seconds}s`, '--timeout=30s']
-  const { pause, resume, output } = startPausable('wrk', [...flags, `--script=${SCRIPT}`, origin, '--', file])
-  return { pause, resume, result: output.then(resultOf) }
+  const flags = ['--threads=1', `--connections=${connections}`, `--duration=${LONGEST_LOAD_SECONDS}s`, '--timeout=30s']
+  const { pause, resume, end } = startPausable('wrk', [...flags, `--script=${SCRIPT}`, origin, '--', file])
+  return { pause, resume, end: () => end().then(resultOf) }
 }
 
 /** @param output whose last line is that of `wrk.lua`. */
