@@ -54,4 +54,5 @@ export const settings = {
     .optional()
     .describe("The first administrator's password; not read once the account is there"),
   OTEL_EXPORTER_OTLP_ENDPOINT: telemetrySettings.OTEL_EXPORTER_OTLP_ENDPOINT,
+  OTEL_EXPORTER_OTLP_PROTOCOL: telemetrySettings.OTEL_EXPORTER_OTLP_PROTOCOL,
 }

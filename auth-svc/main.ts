@@ -21,7 +21,11 @@ if ((adminEmail === undefined) !== (adminPassword === undefined)) {
   throw new SettingsError('ADMIN_EMAIL and ADMIN_PASSWORD go together')
 }
 const logger = createLogger({ service: 'auth-svc', level: settings.LOG_LEVEL })
-const telemetry = startTelemetry({ service: 'auth-svc', endpoint: settings.OTEL_EXPORTER_OTLP_ENDPOINT })
+const telemetry = await startTelemetry({
+  service: 'auth-svc',
+  endpoint: settings.OTEL_EXPORTER_OTLP_ENDPOINT,
+  protocol: settings.OTEL_EXPORTER_OTLP_PROTOCOL,
+})
 const metrics = createAuthMetrics()
 metrics.watch.droppedSpans(telemetry.droppedSpans)
 const database = openDatabase<Tables>({

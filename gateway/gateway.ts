@@ -46,7 +46,11 @@ export async function createGateway(
   env: NodeJS.ProcessEnv,
   logger: Logger,
 ): Promise<Gateway> {
-  const telemetry = startTelemetry({ service: 'gateway', endpoint: settings.OTEL_EXPORTER_OTLP_ENDPOINT })
+  const telemetry = await startTelemetry({
+    service: 'gateway',
+    endpoint: settings.OTEL_EXPORTER_OTLP_ENDPOINT,
+    protocol: settings.OTEL_EXPORTER_OTLP_PROTOCOL,
+  })
 
   const metrics = createGatewayMetrics()
   metrics.watch.droppedSpans(telemetry.droppedSpans)

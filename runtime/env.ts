@@ -106,6 +106,10 @@ export const telemetrySettings = {
     .url()
     .optional()
     .describe('Where spans go, by OTLP over HTTP; unset: nowhere, trace ids still run through'),
+  OTEL_EXPORTER_OTLP_PROTOCOL: z
+    .enum(['http/protobuf', 'http/json'])
+    .default('http/protobuf')
+    .describe('How spans are written; http/json takes less CPU where many are sampled, if the collector reads it'),
   TRACE_SAMPLE_RATIO: z.coerce
     .number()
     .min(0)

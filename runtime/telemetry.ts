@@ -23,19 +23,21 @@ import {
   type Tracer,
   trace,
 } from '@opentelemetry/api'
-import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto'
-import { NodeSDK } from '@opentelemetry/sdk-node'
-import { AlwaysOnSampler, BatchSpanProcessor } from '@opentelemetry/sdk-trace'
+import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import { parseTraceContext, traceparentOf } from './trace-context.ts'
 
 export interface TelemetryOptions {
   service: string
   /** OTLP/HTTP base URL; undefined records nothing. */
   endpoint: string | undefined
+  /** How spans are written. JSON takes less CPU than this SDK's protobuf; a few collectors do not read it. */
+  protocol?: OtlpProtocol
   /** Milliseconds that a batch waits to become full, and that a collector has to take it. */
   exportDelayMs?: number
   exportTimeoutMs?: number
 }
+
+export type OtlpProtocol = 'http/protobuf' | 'http/json'
 
 export interface Telemetry {
   /** Spans that were recorded and reached no collector, because the queue was full or an export failed. */
@@ -47,33 +49,38 @@ export interface Telemetry {
 let tracer: Tracer | undefined
 
 /** Starts the SDK. The queue is bounded: a collector that is down or slow costs spans, never requests. */
-export function startTelemetry(options: TelemetryOptions): Telemetry {
-  const { service, endpoint, exportDelayMs = 1000, exportTimeoutMs = 4000 } = options
+export async function startTelemetry(options: TelemetryOptions): Promise<Telemetry> {
+  const { service, endpoint, protocol = 'http/protobuf', exportDelayMs = 1000, exportTimeoutMs = 4000 } = options
+  if (endpoint === undefined) {
+    // What runs in a request is known to be its, for the log; of the SDK, 30 MB of a process, nothing else is needed.
+    context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
+    return { droppedSpans: () => 0, shutdown: async () => {} }
+  }
+  const { NodeSDK } = await import('@opentelemetry/sdk-node')
+  const { AlwaysOnSampler, BatchSpanProcessor } = await import('@opentelemetry/sdk-trace')
+  const { OTLPTraceExporter } = await (protocol === 'http/json'
+    ? import('@opentelemetry/exporter-trace-otlp-http')
+    : import('@opentelemetry/exporter-trace-otlp-proto'))
   let dropped = 0
   const onDropped = (count: number) => {
     dropped += count
   }
-  const spanProcessors =
-    endpoint === undefined
-      ? []
-      : [
-          new BatchSpanProcessor({
-            exporter: new OTLPTraceExporter({
-              url: `${endpoint.replace(/\/+$/, '')}/v1/traces`,
-              timeoutMillis: exportTimeoutMs,
-            }),
-            maxQueueSize: 2048,
-            maxExportBatchSize: 512,
-            scheduledDelayMillis: exportDelayMs,
-            // After the exporter has given up by itself and said so.
-            exportTimeoutMillis: exportTimeoutMs + 500,
-            selfObsMeterProvider: countDropped(onDropped),
-          }),
-        ]
+  const spanProcessor = new BatchSpanProcessor({
+    exporter: new OTLPTraceExporter({
+      url: `${endpoint.replace(/\/+$/, '')}/v1/traces`,
+      timeoutMillis: exportTimeoutMs,
+    }),
+    maxQueueSize: 2048,
+    maxExportBatchSize: 512,
+    scheduledDelayMillis: exportDelayMs,
+    // After the exporter has given up by itself and said so.
+    exportTimeoutMillis: exportTimeoutMs + 500,
+    selfObsMeterProvider: countDropped(onDropped),
+  })
   const sdk = new NodeSDK({
     serviceName: service,
     autoDetectResources: false,
-    spanProcessors,
+    spanProcessors: [spanProcessor],
     metricReaders: [],
     logRecordProcessors: [],
     // Both were decided when the request began.
@@ -84,7 +91,7 @@ export function startTelemetry(options: TelemetryOptions): Telemetry {
     },
   })
   sdk.start()
-  tracer = endpoint === undefined ? undefined : trace.getTracer('gatehouse')
+  tracer = trace.getTracer('gatehouse')
   return { droppedSpans: () => dropped, shutdown: () => sdk.shutdown().catch(() => {}) }
 }
 

@@ -23,4 +23,5 @@ export const settings = {
     'Days after which what was deleted is gone for good, and a closed account is erased',
   ),
   OTEL_EXPORTER_OTLP_ENDPOINT: telemetrySettings.OTEL_EXPORTER_OTLP_ENDPOINT,
+  OTEL_EXPORTER_OTLP_PROTOCOL: telemetrySettings.OTEL_EXPORTER_OTLP_PROTOCOL,
 }

@@ -18,7 +18,11 @@ import { SCHEMA, type Tables } from './tables.ts'
 
 const settings = readSettings(shape)
 const logger = createLogger({ service: 'user-svc', level: settings.LOG_LEVEL })
-const telemetry = startTelemetry({ service: 'user-svc', endpoint: settings.OTEL_EXPORTER_OTLP_ENDPOINT })
+const telemetry = await startTelemetry({
+  service: 'user-svc',
+  endpoint: settings.OTEL_EXPORTER_OTLP_ENDPOINT,
+  protocol: settings.OTEL_EXPORTER_OTLP_PROTOCOL,
+})
 const metrics = createUserMetrics()
 metrics.watch.droppedSpans(telemetry.droppedSpans)
 const database = openDatabase<Tables>({

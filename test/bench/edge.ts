@@ -35,14 +35,19 @@ export async function openEdge(around: Surroundings): Promise<Stage> {
     env: { ...env, JWT_SECRET: jwtSecret },
   })
   // Without a place to send them to, no spans are made: that is off.
-  const traced = (ratio: number) => ({
+  const traced = (ratio: number, protocol = 'http/protobuf') => ({
     ...around.gateway,
-    env: { ...env, OTEL_EXPORTER_OTLP_ENDPOINT: around.otlpOrigin, TRACE_SAMPLE_RATIO: String(ratio) },
+    env: {
+      ...env,
+      OTEL_EXPORTER_OTLP_ENDPOINT: around.otlpOrigin,
+      OTEL_EXPORTER_OTLP_PROTOCOL: protocol,
+      TRACE_SAMPLE_RATIO: String(ratio),
+    },
   })
   const [gateway, gatewayToo, tracedAlways, untraced, untracedToo, other] = await Promise.all([
     startGateway('gateway', traced(0.01)),
     startGateway('gateway-too', traced(0.01)),
-    startGateway('gateway-traced-always', traced(1)),
+    startGateway('gateway-traced-always', traced(1, 'http/json')),
     startGateway('gateway-untraced', around.gateway),
     startGateway('gateway-untraced-too', around.gateway),
     // Of the cases with other requests: those above are compared, and have been through the same.
@@ -86,7 +91,12 @@ export async function openEdge(around: Surroundings): Promise<Stage> {
       }),
       ratioRow(outcomes, { name: 'full edge, everything on', keys: FULL_EDGE, against: FLOOR, most: 3 }),
       ratioRow(outcomes, { name: 'tracing 1 %', keys: FULL_EDGE, against: TRACING_OFF, most: 1.08 }),
-      ratioRow(outcomes, { name: 'tracing 100 %', keys: ['tracing 100 %'], against: TRACING_OFF, most: 1.6 }),
+      ratioRow(outcomes, {
+        name: 'tracing 100 %, OTLP as JSON',
+        keys: ['tracing 100 %'],
+        against: TRACING_OFF,
+        most: 1.6,
+      }),
       uncachedRow(outcomes),
       memoryRow(outcomes),
       referenceRow(outcomes, {

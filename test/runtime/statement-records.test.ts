@@ -9,7 +9,7 @@ import { until } from '../support/until.ts'
 
 const { userUrl: url } = await openTestDatabase(t)
 // Without it there is no trace that a callback could belong to.
-const telemetry = startTelemetry({ service: 'test', endpoint: undefined })
+const telemetry = await startTelemetry({ service: 'test', endpoint: undefined })
 t.teardown(() => telemetry.shutdown())
 
 interface Line {

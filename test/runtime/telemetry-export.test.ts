@@ -9,7 +9,7 @@ import { openTestDatabase } from '../support/test-database.ts'
 import { until } from '../support/until.ts'
 
 const receiver = await startOtlpReceiver(t)
-const telemetry = startTelemetry({
+const telemetry = await startTelemetry({
   service: 'test',
   endpoint: `${receiver.url}/`,
   exportDelayMs: 10,

@@ -1,9 +1,9 @@
-/** A collector that takes spans by OTLP over HTTP, in protobuf, and gives them to the test. */
+/** A collector that takes spans by OTLP over HTTP, in protobuf or JSON, and gives them to the test. */
 import { EventEmitter, once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
-import { fromBinary, toJson } from '@bufbuild/protobuf'
+import { type DescMessage, fromBinary, fromJson, type JsonValue, toJson } from '@bufbuild/protobuf'
 import type { Test } from 'tap'
 import { buildContract } from './contract.ts'
 
@@ -23,6 +23,8 @@ export interface ReceivedSpan {
   readonly attributes: Record<string, unknown>
   readonly events: readonly { name: string; attributes: Record<string, unknown> }[]
   readonly isError: boolean
+  /** Content type of the request that it came in. */
+  readonly writtenAs: string
 }
 
 export interface OtlpReceiver {
@@ -44,13 +46,14 @@ export async function startOtlpReceiver(t: Test): Promise<OtlpReceiver> {
   const server = createServer(async (request, response) => {
     requests++
     const body = await buffer(request)
-    if (request.url !== '/v1/traces' || request.headers['content-type'] !== 'application/x-protobuf') {
+    const type = request.headers['content-type'] ?? ''
+    if (request.url !== '/v1/traces' || !Object.hasOwn(READERS, type)) {
       response.writeHead(400).end()
       return
     }
-    spans.push(...readSpans(body))
+    spans.push(...readSpans(body, type as keyof typeof READERS))
     came.emit('request')
-    if (!hangs) response.writeHead(200, { 'content-type': 'application/x-protobuf' }).end()
+    if (!hangs) response.writeHead(200, { 'content-type': type }).end(type === 'application/json' ? '{}' : '')
   })
   await once(server.listen(0, '127.0.0.1'), 'listening')
   t.teardown(() => {
@@ -111,7 +114,7 @@ message Span {
     SPAN_KIND_PRODUCER = 4;
     SPAN_KIND_CONSUMER = 5;
   }
-  message Event { fixed64 time_unix_nano = 1; string name = 2; repeated KeyValue attributes = 3; }
+  message Event { fixed64 time_unix_nano = 1; string name = 2; repeated KeyValue attributes = 3; uint32 dropped_attributes_count = 4; }
   message Link { bytes trace_id = 1; bytes span_id = 2; }
 }
 message Status {
@@ -126,7 +129,17 @@ message AnyValue {
 }
 `
 
-const request = buildContract({ 'otlp/otlp.proto': PROTO }).getMessage('otlp.ExportTraceServiceRequest')
+const request = buildContract({ 'otlp/otlp.proto': PROTO }).getMessage('otlp.ExportTraceServiceRequest') as DescMessage
+
+const READERS = {
+  'application/x-protobuf': (body: Uint8Array) => fromBinary(request, body),
+  'application/json': (body: Uint8Array) => fromJson(request, JSON.parse(body.toString(), withBytesInBase64)),
+}
+
+/** OTLP has ids in hexadecimal, unlike the bytes of all other JSON of protobuf. */
+function withBytesInBase64(key: string, value: JsonValue): JsonValue {
+  return /^(trace|span|parentSpan)Id$/.test(key) ? Buffer.from(String(value), 'hex').toString('base64') : value
+}
 
 // As ProtoJSON writes them: bytes in base64, 64-bit numbers as text, what is unset left out.
 type JsonAttributes = {
@@ -152,16 +165,15 @@ interface JsonSpan {
   status?: { code?: string }
 }
 
-function readSpans(body: Uint8Array): ReceivedSpan[] {
-  if (request === undefined) throw new Error('The schema has no request')
-  const { resourceSpans = [] } = toJson(request, fromBinary(request, body)) as JsonRequest
+function readSpans(body: Uint8Array, type: keyof typeof READERS): ReceivedSpan[] {
+  const { resourceSpans = [] } = toJson(request, READERS[type](body)) as JsonRequest
   return resourceSpans.flatMap(({ resource, scopeSpans = [] }) => {
     const service = String(attributesOf(resource?.attributes)['service.name'])
-    return scopeSpans.flatMap(({ spans = [] }) => spans.map(span => readSpan(service, span)))
+    return scopeSpans.flatMap(({ spans = [] }) => spans.map(span => ({ ...readSpan(service, span), writtenAs: type })))
   })
 }
 
-function readSpan(service: string, span: JsonSpan): ReceivedSpan {
+function readSpan(service: string, span: JsonSpan): Omit<ReceivedSpan, 'writtenAs'> {
   return {
     service,
     traceId: hexOf(span.traceId),

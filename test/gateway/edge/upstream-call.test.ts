@@ -8,7 +8,7 @@ import type { Transport } from '../../../gateway/upstream/transport.ts'
 import { startOtlpReceiver } from '../../support/otlp-receiver.ts'
 
 const receiver = await startOtlpReceiver(t)
-const telemetry = startTelemetry({ service: 'test', endpoint: receiver.url, exportDelayMs: 10 })
+const telemetry = await startTelemetry({ service: 'test', endpoint: receiver.url, exportDelayMs: 10 })
 t.teardown(() => telemetry.shutdown())
 
 const metrics = createGatewayMetrics()
