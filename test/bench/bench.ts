@@ -17,9 +17,10 @@ import { type Outcome, runRounds } from './rounds.ts'
 import type { Stage } from './stage.ts'
 import { openSurroundings, type Surroundings } from './surroundings.ts'
 import { type Row, toMarkdown } from './table.ts'
+import { openUncached } from './uncached.ts'
 
 const ROUNDS = 5
-const TURNS = 5
+const TURNS = 4
 const WARM_UP_SECONDS = 3
 const ALONE_SECONDS = 1
 
@@ -34,7 +35,7 @@ const around = await openSurroundings()
 const rows: Row[] = []
 const outcomes: [string, Outcome][] = []
 try {
-  for (const open of [openEdge, openGrowth, openIdentity]) await measure(open)
+  for (const open of [openEdge, openUncached, openGrowth, openIdentity]) await measure(open)
   report()
 } catch (error) {
   // Before the rest is stopped, which may well complain in turn.

@@ -1,39 +1,28 @@
-/** The request path of the gateway, beside the floor and the Express gateway. */
-import path from 'node:path'
 import { PUBLIC_USER_PATH, USER_PATH } from './contract.ts'
 import { FLOOR, FLOOR_REQUESTS, floorCase } from './floor-case.ts'
 import { measureHalfLoad } from './half-load.ts'
 import type { Request } from './load.ts'
 import { LONG_WARM_UP_SECONDS, loadCase } from './load-case.ts'
-import { startPausable } from './pausable.ts'
-import { pinnedCommand } from './pinned.ts'
-import { acrossRounds, type Case, cpuOf, mean, median, type Outcomes, type Run } from './rounds.ts'
-import { startGateway, startScript } from './server-under-test.ts'
+import type { Case, Outcomes } from './rounds.ts'
+import { type ServerUnderTest, startGateway } from './server-under-test.ts'
 import type { Stage } from './stage.ts'
 import type { Surroundings } from './surroundings.ts'
 import { budgetVerdict, type Row, ratioRow, referenceRow } from './table.ts'
-import { accessTokens, hmacTokens } from './tokens.ts'
+import { accessTokens } from './tokens.ts'
 
 /** Two processes of each: they differ by up to a tenth, and the budget of what is traced is less. */
 const FULL_EDGE = ['full edge', 'full edge again']
 const TRACING_OFF = ['tracing off', 'tracing off again']
 
+/** What is done for one request of a hundred is long in being compiled. */
+const RARE_WARM_UP_SECONDS = 14
 /** Users who take turns in a load. */
 export const PRINCIPALS = 100
-/** Tokens for a second of requests of which each has its own: more than a core can verify. */
-const TOKENS_PER_SECOND = 8000
-const MOST_UNCACHED_EXTRA_US = 3
 const MOST_RESIDENT_MB = 150
 
 export async function openEdge(around: Surroundings): Promise<Stage> {
-  const { env, contract, backend, key } = around
+  const { env, contract, key } = around
   const expected = contract.json
-  const jwtSecret = 'a secret of the bench, of no use elsewhere'
-  const express = await startScript('express', {
-    script: 'express/gateway.ts',
-    args: [backend.httpOrigin, around.redisUrl],
-    env: { ...env, JWT_SECRET: jwtSecret },
-  })
   // Without a place to send them to, no spans are made: that is off.
   const traced = (ratio: number, protocol = 'http/protobuf') => ({
     ...around.gateway,
@@ -44,40 +33,28 @@ export async function openEdge(around: Surroundings): Promise<Stage> {
       TRACE_SAMPLE_RATIO: String(ratio),
     },
   })
-  const [gateway, gatewayToo, tracedAlways, untraced, untracedToo, other] = await Promise.all([
+  const [gateway, gatewayToo, tracedAlways, untraced, untracedToo, transcoding] = await Promise.all([
     startGateway('gateway', traced(0.01)),
     startGateway('gateway-too', traced(0.01)),
     startGateway('gateway-traced-always', traced(1, 'http/json')),
     startGateway('gateway-untraced', around.gateway),
     startGateway('gateway-untraced-too', around.gateway),
-    // Of the cases with other requests: those above are compared, and have been through the same.
-    startGateway('gateway-other', traced(0.01)),
+    // Not one of those above: what is compared has been through the same.
+    startGateway('gateway-transcoding', traced(0.01)),
   ])
 
   const users = asUsers(accessTokens(key, PRINCIPALS))
-  const expressUsers = asUsers(hmacTokens(jwtSecret, PRINCIPALS))
+  const edgeCase = (name: string, server: ServerUnderTest, warmUpSeconds = LONG_WARM_UP_SECONDS) =>
+    loadCase({ name, server, requests: () => users, expected, warmUpSeconds })
   const cases: Case[] = [
     floorCase(around, 'floor'),
-    loadCase({ name: 'transcoding', server: other, requests: () => [{ path: PUBLIC_USER_PATH }], expected }),
-    ...Object.entries({
-      'full edge': gateway,
-      'tracing off': untraced,
-      'tracing 100 %': tracedAlways,
-      'full edge again': gatewayToo,
-      'tracing off again': untracedToo,
-    }).map(([name, server]) =>
-      loadCase({ name, server, requests: () => users, expected, warmUpSeconds: LONG_WARM_UP_SECONDS }),
-    ),
-    loadCase({
-      name: 'uncached',
-      server: other,
-      requests: seconds => asUsers(accessTokens(key, TOKENS_PER_SECOND * seconds, PRINCIPALS)),
-      expected,
-      once: true,
-    }),
-    { name: 'verification', warmUpSeconds: 1, start: startVerification },
+    loadCase({ name: 'transcoding', server: transcoding, requests: () => [{ path: PUBLIC_USER_PATH }], expected }),
+    edgeCase('full edge', gateway, RARE_WARM_UP_SECONDS),
+    edgeCase('tracing off', untraced),
+    edgeCase('tracing 100 %', tracedAlways),
+    edgeCase('full edge again', gatewayToo, RARE_WARM_UP_SECONDS),
+    edgeCase('tracing off again', untracedToo),
     floorCase(around, 'floor again'),
-    loadCase({ name: 'express', server: express, requests: () => expressUsers, expected }),
   ]
   return {
     cases,
@@ -97,13 +74,7 @@ export async function openEdge(around: Surroundings): Promise<Stage> {
         against: TRACING_OFF,
         most: 1.6,
       }),
-      uncachedRow(outcomes),
       memoryRow(outcomes),
-      referenceRow(outcomes, {
-        name: 'for comparison: Express gateway (HS256; no revocation, traces, metrics, log)',
-        keys: ['express'],
-        against: FLOOR,
-      }),
       await measureHalfLoad(
         outcomes,
         { server: gateway, requests: users },
@@ -111,7 +82,7 @@ export async function openEdge(around: Surroundings): Promise<Stage> {
       ),
     ],
     stop: async () => {
-      const servers = [express, gateway, gatewayToo, tracedAlways, untraced, untracedToo, other]
+      const servers = [gateway, gatewayToo, tracedAlways, untraced, untracedToo, transcoding]
       for (const server of servers) await server.stop()
     },
   }
@@ -119,32 +90,6 @@ export async function openEdge(around: Surroundings): Promise<Stage> {
 
 export function asUsers(tokens: readonly string[]): Request[] {
   return tokens.map(token => ({ path: USER_PATH, headers: { authorization: `Bearer ${token}` } }))
-}
-
-/** On the measured core, in a process of its own, which counts by itself. */
-async function startVerification(): Promise<Run> {
-  const script = path.join(import.meta.dirname, 'signature-cost.ts')
-  const { pause, resume, end } = startPausable(...pinnedCommand('measured', process.execPath, [script]))
-  return { pause: async () => pause(), resume, end: async () => ({ cpuUs: Number(await end()) }) }
-}
-
-function uncachedRow(outcomes: Outcomes): Row {
-  const keys = ['uncached', 'verification', ...FULL_EDGE]
-  const verification = cpuOf(outcomes, ['verification'])
-  const excess = median(
-    acrossRounds(
-      outcomes,
-      keys,
-      ([uncached = Number.NaN, verify = Number.NaN, ...edge]) => uncached - verify - mean(edge),
-    ),
-  )
-  return {
-    name: 'token not in the cache',
-    figure: `${cpuOf(outcomes, ['uncached']).toFixed(1)} us CPU; a verification ${verification.toFixed(1)} us`,
-    ratio: `full edge + verification ${excess < 0 ? '-' : '+'} ${Math.abs(excess).toFixed(1)} us`,
-    budget: `<= full edge + verification + ${MOST_UNCACHED_EXTRA_US} us`,
-    verdict: budgetVerdict(outcomes, keys, excess, MOST_UNCACHED_EXTRA_US),
-  }
 }
 
 function memoryRow(outcomes: Outcomes): Row {

@@ -25,7 +25,7 @@ export interface LoadCaseOptions {
  * What a gateway needs that is compared with another: V8 goes on compiling until 40,000 requests or so, and until then a
  * request takes up to half as much again.
  */
-export const LONG_WARM_UP_SECONDS = 8
+export const LONG_WARM_UP_SECONDS = 7
 
 export function loadCase(options: LoadCaseOptions): Case {
   const { name, server, requests, expected, once = false, warmUpSeconds } = options
