@@ -15,8 +15,8 @@ import {
   status,
 } from '@grpc/grpc-js'
 import { context, SpanKind } from '@opentelemetry/api'
-import { HealthImplementation } from 'grpc-health-check'
 import { AccessLevel, methodName, type Policy, requirePolicy, serviceOf } from './contract.ts'
+import { addHealth } from './grpc-health.ts'
 import { type Logger, requestLine } from './logger.ts'
 import type { CallMetrics, CallRecorder } from './metrics.ts'
 import {
@@ -276,41 +276,6 @@ function recordCall(
     },
     errorType: SERVER_ERRORS.includes(code) ? status[code] : undefined,
   })
-}
-
-interface Health {
-  setStatus(status: 'SERVING' | 'NOT_SERVING'): void
-  /** Ends the watches of clients: the library leaves them open, and a graceful stop would wait for them for ever. */
-  end(): void
-}
-
-/** grpc.health.v1 for the server as a whole. */
-function addHealth(server: Server): Health {
-  const health = new HealthImplementation({ '': 'NOT_SERVING' })
-  const watches = new Set<ServerWritableStream<unknown, unknown>>()
-  const addService: Server['addService'] = (definition, implementation) => {
-    const watch = implementation['watch'] as handleServerStreamingCall<unknown, unknown>
-    server.addService(definition, {
-      ...implementation,
-      watch: (call: ServerWritableStream<unknown, unknown>) => {
-        watches.add(call)
-        call.on('cancelled', () => watches.delete(call))
-        watch(call)
-      },
-    })
-  }
-  health.addToServer({ addService } as Server)
-  let current: 'SERVING' | 'NOT_SERVING' | undefined
-  return {
-    // The library tells every watch of every call, change or none.
-    setStatus: status => {
-      if (status !== current) health.setStatus('', status)
-      current = status
-    },
-    end: () => {
-      for (const watch of watches) watch.end()
-    },
-  }
 }
 
 function describe(descriptor: DescMethod, calls: CallMetrics): Method {

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { Counter, Histogram, Registry } from 'prom-client'
 import t from 'tap'
-import { BUCKETS, createMetrics, prefersOpenMetrics, writeMetrics } from '#runtime/metrics.ts'
+import { BUCKETS, createMetrics } from '#runtime/metrics.ts'
+import { prefersOpenMetrics, writeMetrics } from '#runtime/metrics-server.ts'
 
 // Its types leave the argument out.
 const OpenRegistry = Registry as unknown as new (contentType: string) => Registry
