@@ -6,7 +6,7 @@ import type { ServerUnderTest } from './server-under-test.ts'
 import { budgetVerdict, type Row } from './table.ts'
 
 const ROUNDS = 3
-const SECONDS = 3
+const SECONDS = 2
 const CONNECTIONS = 64
 const MOST = 5
 
