@@ -183,8 +183,8 @@ t.test('a bulk change tells auth-svc of each account that it changed', async t =
 })
 
 t.test('a filter that says nothing is refused', async t => {
-  for (const call of [setRole({}, 'editor'), close({}), close({}, true)])
-    await t.rejects(call, { code: Code.INVALID_ARGUMENT, violations: [{ field: 'filter' }] })
+  for (const call of [() => setRole({}, 'editor'), () => close({}), () => close({}, true)])
+    await t.rejects(call(), { code: Code.INVALID_ARGUMENT, violations: [{ field: 'filter' }] })
 })
 
 t.test('who is no administrator any more changes nobody, whatever the token says', async t => {
