@@ -18,7 +18,7 @@ import type { Transport, TransportObserver } from './transport.ts'
 const keepaliveSchema = z
   .strictObject({
     /** Without a byte from the server, until it is asked for one. */
-    intervalMs: z.int().min(1000).default(10_000),
+    intervalMs: z.int().min(1000).max(86_400_000).default(10_000),
     /** For its answer. */
     timeoutMs: z.int().positive().default(2000),
     /** Whether to ask while no call is under way. */

@@ -25,27 +25,47 @@ export function watchAddresses(
   events: { onAddresses(addresses: Endpoint[]): void; onTrouble(error: Error): void },
 ): AddressWatch {
   const backoff = createBackoff(options.backoff)
+  const known = new Map<string, readonly string[]>()
+  let failure: unknown
   let timer: NodeJS.Timeout | undefined
   let askedAt = 0
   let asking = false
   let stopped = false
 
+  /** Of several names one may fail: where it led is not forgotten for that. */
+  async function lookUp(name: string): Promise<readonly string[]> {
+    try {
+      const found = await options.lookUp(name)
+      known.set(name, found)
+      return found
+    } catch (error) {
+      failure = error
+      const before = known.get(name)
+      if (before === undefined) throw error
+      return before
+    }
+  }
+
   async function ask(): Promise<void> {
     asking = true
+    failure = undefined
     askedAt = performance.now()
     clearTimeout(timer)
     let delay = options.intervalMs
     try {
-      const addresses = await resolve(target, options.lookUp)
+      const addresses = await resolve(target, lookUp)
       if (stopped) return
-      backoff.reset()
       events.onAddresses(addresses)
     } catch (error) {
-      if (stopped) return
-      delay = backoff.next()
-      events.onTrouble(error as Error)
+      failure = error
     } finally {
       asking = false
+    }
+    if (stopped) return
+    if (failure === undefined) backoff.reset()
+    else {
+      delay = backoff.next()
+      events.onTrouble(failure as Error)
     }
     if (target.isNamed) askIn(delay)
   }

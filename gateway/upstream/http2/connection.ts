@@ -126,7 +126,7 @@ export class Connection {
   }
 
   get hasRoom(): boolean {
-    return this.#state === 'open' && this.#streams.size < this.#maxStreams
+    return this.#state === 'open' && this.#streams.size < this.#maxStreams && !this.#sendFlow.isClogged
   }
 
   get #maxStreams(): number {
@@ -196,9 +196,11 @@ export class Connection {
   #write(bytes: Buffer, done: () => void): void {
     this.#lastWrittenStreamId = this.#streams.lastId
     this.#socket.write(bytes, () => {
+      const wasClogged = this.#sendFlow.isClogged
       done()
       this.#replies = 0
       this.#sendFlow.resume()
+      if (wasClogged && this.hasRoom) this.#events.onRoom()
     })
   }
 
@@ -208,9 +210,9 @@ export class Connection {
     try {
       this.#reader.read(bytes, length)
     } catch (error) {
-      // Anything else is a mistake of ours, and is not hidden.
-      if (!(error instanceof ConnectionError)) throw error
-      this.#close(error)
+      if (error instanceof ConnectionError) this.#close(error)
+      // A mistake of ours, told in the log; what else the process does goes on.
+      else this.#close(new ConnectionError(ErrorCode.INTERNAL_ERROR, 'It could not be read', { cause: error }))
     }
   }
 

@@ -5,8 +5,8 @@ export class ConnectionError extends Error {
   override name = 'ConnectionError'
   readonly http2Code: number
 
-  constructor(http2Code: number, message: string) {
-    super(message)
+  constructor(http2Code: number, message: string, options?: ErrorOptions) {
+    super(message, options)
     this.http2Code = http2Code
   }
 }

@@ -2,6 +2,7 @@
 import { Code } from '#runtime/status.ts'
 import { healthRequest, isServing } from '../health.ts'
 import type { Connection } from './connection.ts'
+import { inflateShort } from './inflate.ts'
 import type { RequestHeads } from './request-head.ts'
 import type { Stream } from './stream.ts'
 
@@ -33,7 +34,7 @@ export function watchHealth(
       return
     }
     stream = connection.start(heads.encode('/grpc.health.v1.Health/Watch', {}, Infinity), request, Infinity, {
-      onMessage: message => onChange(isServing(message)),
+      onMessage: (message, gzipped) => onChange(isServing(gzipped ? inflated(message) : message)),
       onEnd(error) {
         stream = undefined
         onChange(error?.code === Code.UNIMPLEMENTED)
@@ -52,5 +53,14 @@ export function watchHealth(
       clearTimeout(timer)
       if (stream !== undefined) connection.cancel(stream)
     },
+  }
+}
+
+/** What cannot be read says nothing, and so not that the server serves. */
+function inflated(message: Buffer): Buffer {
+  try {
+    return inflateShort(message)
+  } catch {
+    return Buffer.alloc(0)
   }
 }

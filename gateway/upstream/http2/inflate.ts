@@ -1,4 +1,4 @@
-import { gunzip } from 'node:zlib'
+import { gunzip, gunzipSync } from 'node:zlib'
 import { Code, StatusError } from '#runtime/status.ts'
 import { answerTooLarge } from '../transport.ts'
 
@@ -15,4 +15,9 @@ export function inflate(message: Buffer, maxLength: number): Promise<Buffer> {
       else reject(new StatusError(Code.INTERNAL, 'The answer is not valid gzip', { cause: error }))
     }),
   )
+}
+
+/** The same at once, of what is short. @throws Error when it is not gzip, or longer. */
+export function inflateShort(message: Buffer): Buffer {
+  return gunzipSync(message, { maxOutputLength: 1024 })
 }

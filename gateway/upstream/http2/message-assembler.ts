@@ -5,11 +5,20 @@ import { StreamError } from './errors.ts'
 import { MESSAGE_HEADER_LENGTH } from './outbox.ts'
 import { ErrorCode } from './protocol.ts'
 
-/** Memory for messages that are still arriving, over all streams of a connection. */
+/** Memory for messages of streams that have not ended, over all streams of a connection. */
 export interface BufferBudget {
   left: number
 }
 
+/** @throws StreamError when there is not so much left. */
+export function charge(budget: BufferBudget, bytes: number): void {
+  if (bytes > budget.left) {
+    throw new StreamError(ErrorCode.CANCEL, unavailable('Too much of other answers is under way'))
+  }
+  budget.left -= bytes
+}
+
+/** @param message is charged to the budget: whoever takes it gives that back. */
 export type DeliverMessage = (message: Buffer, compressed: boolean) => void
 
 const FIRST_CAPACITY = 16 * 1024
@@ -52,7 +61,7 @@ export class MessageAssembler {
       if (this.#headerLength === MESSAGE_HEADER_LENGTH && this.#filled === this.#length) {
         const message = this.#body
         const compressed = this.#flag === 1
-        this.release()
+        this.#begin()
         deliver(message, compressed)
       }
     }
@@ -61,6 +70,10 @@ export class MessageAssembler {
   /** Forgets what has arrived. */
   release(): void {
     this.#budget.left += this.#body.length
+    this.#begin()
+  }
+
+  #begin(): void {
     this.#body = EMPTY
     this.#headerLength = 0
     this.#length = 0
@@ -89,11 +102,7 @@ export class MessageAssembler {
   #grow(needed: number): void {
     if (needed <= this.#body.length) return
     const capacity = Math.min(this.#length, Math.max(FIRST_CAPACITY, needed, this.#body.length * 2))
-    const added = capacity - this.#body.length
-    if (added > this.#budget.left) {
-      throw new StreamError(ErrorCode.CANCEL, unavailable('Too much of other answers is under way'))
-    }
-    this.#budget.left -= added
+    charge(this.#budget, capacity - this.#body.length)
     const larger = Buffer.allocUnsafeSlow(capacity)
     this.#body.copy(larger, 0, 0, this.#filled)
     this.#body = larger

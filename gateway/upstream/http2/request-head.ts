@@ -9,7 +9,11 @@ import { isMetadataKey, isMetadataValue } from './metadata-rules.ts'
 
 // Indices of the static table, RFC 7541 appendix A.
 const INDEX = { authority: 1, methodPost: 3, path: 4, schemeHttp: 6, schemeHttps: 7, contentType: 31, userAgent: 58 }
-const NEVER_INDEXED: Record<string, number> = { authorization: 23, cookie: 32, 'proxy-authorization': 49 }
+const NEVER_INDEXED: ReadonlyMap<string, number> = new Map([
+  ['authorization', 23],
+  ['cookie', 32],
+  ['proxy-authorization', 49],
+])
 
 /** Octets of one request's headers, which the peer's own SETTINGS_MAX_HEADER_LIST_SIZE may narrow. */
 const MAX_HEAD_LENGTH = 256 * 1024
@@ -61,7 +65,7 @@ export function createRequestHeads({ authority, secure, userAgent }: RequestHead
 
   function namePart(name: string): Buffer {
     if (!isMetadataKey(name)) throw refused(`${JSON.stringify(name)} is not a metadata key that a call may carry`)
-    const index = NEVER_INDEXED[name]
+    const index = NEVER_INDEXED.get(name)
     return remember(names, name, literalName(index ?? name, index !== undefined))
   }
 

@@ -91,15 +91,15 @@ const GRPC_CONTENT_TYPE = /^application\/grpc(?:[+;]|$)/i
 const FIELD_NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/
 const FORBIDDEN_IN_VALUE = /[\0\r\n]|^[ \t]|[ \t]$/
 const CONNECTION_SPECIFIC = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade'])
-const SINGLE: Record<string, RegExp | undefined> = {
-  ':status': /^[1-9][0-9]{2}$/,
-  'content-type': /^/,
-  'content-length': /^[0-9]{1,15}$/,
-  'grpc-encoding': /^/,
-  'grpc-status': /^/,
-  'grpc-message': /^/,
-  'grpc-status-details-bin': /^/,
-}
+const SINGLE: ReadonlyMap<string, RegExp> = new Map([
+  [':status', /^[1-9][0-9]{2}$/],
+  ['content-type', /^/],
+  ['content-length', /^[0-9]{1,15}$/],
+  ['grpc-encoding', /^/],
+  ['grpc-status', /^/],
+  ['grpc-message', /^/],
+  ['grpc-status-details-bin', /^/],
+])
 
 /** @returns why the fields are malformed, if they are. */
 function collect(fields: readonly HeaderField[], values: Map<string, string>): string | undefined {
@@ -114,7 +114,7 @@ function collect(fields: readonly HeaderField[], values: Map<string, string>): s
       if (CONNECTION_SPECIFIC.has(name)) return `it has the header ${name}, which HTTP/2 forbids`
     }
     if (FORBIDDEN_IN_VALUE.test(value)) return `the value of ${name} is not valid`
-    const form = SINGLE[name]
+    const form = SINGLE.get(name)
     if (form === undefined) continue
     if (!form.test(value)) return `the value of ${name} is not valid`
     if (values.has(name)) return `it has ${name} twice`

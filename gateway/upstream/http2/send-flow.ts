@@ -17,6 +17,11 @@ export class SendFlow {
     this.#outbox = outbox
   }
 
+  /** Whether the peer reads so slowly that nothing is to be begun: a head, unlike a message, cannot wait. */
+  get isClogged(): boolean {
+    return this.#outbox.backlog > MAX_BACKLOG
+  }
+
   begin(stream: Stream): void {
     while (this.#sendFrame(stream)) if (stream.isSent) return
     this.#waiting.add(stream)

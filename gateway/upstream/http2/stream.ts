@@ -1,6 +1,6 @@
 import { Code, StatusError } from '#runtime/status.ts'
 import { StreamError } from './errors.ts'
-import { type BufferBudget, checkMessageHeader, MessageAssembler } from './message-assembler.ts'
+import { type BufferBudget, charge, checkMessageHeader, MessageAssembler } from './message-assembler.ts'
 import { MESSAGE_HEADER_LENGTH } from './outbox.ts'
 import { ErrorCode } from './protocol.ts'
 import type { ResponseHead } from './response-head.ts'
@@ -46,6 +46,8 @@ export class Stream {
   #received = 0
   #emptyFrames = 0
   #assembler: MessageAssembler | undefined
+  /** Octets of messages that were delivered: until the stream ends, whoever waits for it holds them. */
+  #delivered = 0
 
   constructor(
     id: number,
@@ -140,6 +142,8 @@ export class Stream {
 
   release(): void {
     this.#assembler?.release()
+    this.#budget.left += this.#delivered
+    this.#delivered = 0
   }
 
   #receiveMessages(head: ResponseHead, payload: Buffer, start: number, end: number): void {
@@ -150,6 +154,7 @@ export class Stream {
       if (from <= end && payload.readUInt32BE(start + 1) === end - from) {
         const flag = payload[start] as number
         checkMessageHeader(flag, end - from, maxMessageLength)
+        charge(this.#budget, end - from)
         this.#deliver(head, Buffer.from(payload.subarray(from, end)), flag === 1)
         return
       }
@@ -159,6 +164,7 @@ export class Stream {
   }
 
   #deliver(head: ResponseHead, message: Buffer, compressed: boolean): void {
+    this.#delivered += message.length
     if (compressed && head.encoding !== 'gzip') {
       const encoding = head.encoding ?? 'an encoding that it does not name'
       throw new StreamError(

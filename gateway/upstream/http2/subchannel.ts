@@ -36,6 +36,7 @@ export interface Subchannel {
 /** A server that hangs up sooner is not dialled again at once. */
 const MIN_LIFETIME_MS = 1000
 // The answer of gRPC servers to pings that come too often for them.
+const MAX_KEEPALIVE_MS = 24 * 60 * 60 * 1000
 const TOO_MANY_PINGS = 'ENHANCE_YOUR_CALM too_many_pings'
 
 export function createSubchannel(endpoint: Endpoint, options: SubchannelOptions, events: SubchannelEvents): Subchannel {
@@ -66,7 +67,7 @@ export function createSubchannel(endpoint: Endpoint, options: SubchannelOptions,
         },
         onRoom: events.onRoom,
         onDraining(reason) {
-          if (reason.endsWith(TOO_MANY_PINGS)) keepaliveMs *= 2
+          if (reason.endsWith(TOO_MANY_PINGS)) keepaliveMs = Math.min(keepaliveMs * 2, MAX_KEEPALIVE_MS)
           lose(dialled, reason)
         },
         onClose: reason => lose(dialled, reason?.message ?? 'The connection was closed', reason),

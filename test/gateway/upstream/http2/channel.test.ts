@@ -1,4 +1,5 @@
 import { setTimeout } from 'node:timers/promises'
+import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { createHttp2Transport, type Http2TransportOptions } from '../../../../gateway/upstream/http2/transport.ts'
 import type { Transport } from '../../../../gateway/upstream/transport.ts'
@@ -48,6 +49,24 @@ t.test('a name is followed where it leads', async t => {
   addresses = ['127.0.0.2']
   await until(async () => !(await names(transport, 4)).includes('first'))
   t.same(await names(transport, 3), ['second', 'second', 'second'])
+})
+
+t.test('where one of several names is not found for once, its servers are kept', async t => {
+  const a = await serve(t, 'a', 0, '127.0.0.1')
+  const b = await serve(t, 'b', 0, '127.0.0.2')
+  const lookUps = { a: 0, b: 0 }
+  const transport = open(t, {
+    address: `dns:///a.internal:${a.port},b.internal:${b.port}`,
+    async lookUp(name) {
+      if (name === 'a.internal') return lookUps.a++ >= 0 ? ['127.0.0.1'] : []
+      if (++lookUps.b > 1) throw new Error('EAI_AGAIN')
+      return ['127.0.0.2']
+    },
+    limits: { resolveIntervalMs: 10 },
+  })
+  await until(async () => new Set(await names(transport, 2)).size === 2)
+  await until(async () => lookUps.b > 3)
+  t.same(countOf(await names(transport, 20)), { a: 10, b: 10 })
 })
 
 t.test('a name that leads nowhere fails its calls at once, and is asked again', async t => {
@@ -114,6 +133,29 @@ t.test('a server without a health service is taken as it is', async t => {
   connection.send(frame(HEADERS, END_HEADERS | END_STREAM, check, block))
   t.equal(await serves, true)
 })
+
+t.test(
+  'a server that compresses what it says of its health is understood, and one that says nothing readable is not serving',
+  async t => {
+    const peer = await startRawPeer()
+    t.teardown(() => peer.stop())
+    const transport = open(t, { address: peer.address, healthService: '' })
+    const connection = await peer.accept()
+    await connection.handshake()
+    const head = headerBlock([':status', '200'], ['content-type', 'application/grpc'], ['grpc-encoding', 'gzip'])
+    const watch = await connection.request()
+    const serving = message(gzipSync(Buffer.from([0x08, 0x01])), 1)
+    connection.send(
+      frame(HEADERS, END_HEADERS, watch, Buffer.concat([SIZE_UPDATE, head])),
+      frame(DATA, 0, watch, serving),
+    )
+    const call = name(transport)
+    connection.send(answer(await connection.request(), 'served', false))
+    t.equal(await call, 'served')
+    connection.send(frame(DATA, 0, watch, message('not gzip', 1)))
+    await until(async () => (await failure(name(transport)))?.code === Code.UNAVAILABLE)
+  },
+)
 
 t.test('a watch of health is no call that a server would have to be pinged for', async t => {
   const peer = await startRawPeer()

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { Cancellation } from '../../../../gateway/upstream/cancellation.ts'
 import { Connection } from '../../../../gateway/upstream/http2/connection.ts'
@@ -31,6 +32,7 @@ import {
   SIZE_UPDATE,
   settings,
   startRawPeer,
+  TRAILERS,
   uint32,
   WINDOW_UPDATE,
 } from '../../../support/grpc-peers/raw-peer.ts'
@@ -265,6 +267,56 @@ t.test('answers that arrive in part are bounded all together', async t => {
   }
   for (let sent = 0; sent < 4; sent++) connection.send(frame(DATA, 0, ids[1] as number, Buffer.alloc(16_000)))
   t.equal((await second).code, Code.UNAVAILABLE)
+})
+
+t.test('answers that are whole and not at their end count as well, and are given back then', async t => {
+  const { connection, transport, call } = await begin(t, { maxBufferedLength: 40_000 })
+  const whole = Buffer.concat([Buffer.from([0]), uint32(15_000), Buffer.alloc(15_000)])
+  const open = (id: number, first: boolean) =>
+    connection.send(
+      frame(HEADERS, END_HEADERS, id, first ? Buffer.concat([SIZE_UPDATE, RESPONSE]) : RESPONSE),
+      frame(DATA, 0, id, whole),
+    )
+  const end = (id: number) => connection.send(frame(HEADERS, END_HEADERS | END_STREAM, id, TRAILERS))
+  const first = await connection.request()
+  const second = echo(transport)
+  const third = failure(echo(transport))
+  const ids = [await connection.request(), await connection.request()] as const
+  open(first, true)
+  for (const id of ids) open(id, false)
+  t.equal((await third).code, Code.UNAVAILABLE)
+  end(first)
+  t.equal((await call).length, 15_000)
+  const fourth = echo(transport)
+  const last = await connection.request()
+  open(last, false)
+  for (const id of [ids[0], last]) end(id)
+  t.same([(await second).length, (await fourth).length], [15_000, 15_000])
+})
+
+t.test('a peer that sends and does not read is not written to without end', async t => {
+  const { connection, transport, call } = await begin(t)
+  connection.send(answer(await connection.request(), 'ok'))
+  await call
+  connection.socket.pause()
+  const CALLS = 4000
+  const metadata = { 'x-large': 'v'.repeat(8000) }
+  for (let made = 0; made < CALLS; made++) {
+    const cancellation = new Cancellation()
+    const cancelled = failure(echo(transport, { metadata, cancellation }))
+    cancellation.cancel()
+    t.equal((await cancelled).code, Code.CANCELLED)
+    // As often as the socket has a turn to take something.
+    if (made % 10 === 0) await setImmediate()
+  }
+  connection.socket.resume()
+  const served = echo(transport)
+  const isLast = ({ payload }: Frame) => payload.length < 1000
+  const request = await connection.next(HEADERS, isLast)
+  const begun = connection.frames.filter(({ type }) => type === HEADERS).length
+  t.ok(begun < CALLS / 2, `${begun} of ${CALLS} calls were begun: what the sockets hold and a megabyte`)
+  connection.send(answer(request?.streamId as number, 'ok', false))
+  t.equal((await served).toString(), 'ok')
 })
 
 t.test('a peer that falls silent is asked, and left if it does not answer', async t => {

@@ -26,6 +26,11 @@ t.test('a head has what gRPC asks for', async t => {
   })
 })
 
+t.test('metadata may be named like what objects inherit', async t => {
+  const fields = fieldsOf({ constructor: 'a', ['__proto__']: 'b', valueof: 'c' })
+  t.match([fields.get('constructor'), fields.get('__proto__'), fields.get('valueof')], ['a', 'b', 'c'])
+})
+
 t.test('a timeout has at most 8 digits and is never shorter than the time left', async t => {
   for (const [timeoutMs, text] of [
     [1, '1m'],

@@ -250,6 +250,14 @@ const TOLERATED: [name: string, bytes: Bytes][] = [
       trailers(id),
     ],
   ],
+  [
+    'headers named like what objects inherit',
+    id => [
+      headers(id, Buffer.concat([RESPONSE, headerBlock(['constructor', 'x'], ['__proto__', 'x'], ['tostring', 'x'])])),
+      data(id, message('ok')),
+      trailers(id, Buffer.concat([TRAILERS, headerBlock(['constructor', 'x'], ['__proto__', 'x'])])),
+    ],
+  ],
   ['an interim answer', id => [headers(id, headerBlock([':status', '103'])), answer(id, 'ok')]],
   [
     'a block octet by octet',
