@@ -19,7 +19,10 @@ export function callMetadata(request: FastifyRequest, traceparent: string): Call
   return metadata
 }
 
-/** Metadata values are printable ASCII (gRPC over HTTP/2, "Custom-Metadata"). */
+/** Metadata values are printable ASCII (gRPC over HTTP/2, "Custom-Metadata"), without a space at their end. */
 function asciiOf(text: string): string {
-  return text.replace(/[^\x20-\x7e]/g, '?').slice(0, 256)
+  return text
+    .replace(/[^\x20-\x7e]/g, '?')
+    .slice(0, 256)
+    .trim()
 }

@@ -227,6 +227,17 @@ t.test('access follows the policy', async t => {
   t.same(await as('/v1/items/7'), [200, undefined], 'what needs no token goes on')
 })
 
+t.test('a user agent goes on as far as metadata may, whatever it is cut at', async t => {
+  const { call, upstream } = await startGateway(t)
+  for (const [userAgent, sent] of [
+    [`${'a'.repeat(255)} and so on`, 'a'.repeat(255)],
+    ['b'.repeat(300), 'b'.repeat(256)],
+  ] as const) {
+    t.equal((await call('/v1/items/7', { headers: { 'user-agent': userAgent } })).status, 200)
+    t.equal(upstream.received.at(-1)?.metadata['gatehouse-client-user-agent'], sent)
+  }
+})
+
 t.test('identity goes on as the verified token only, and no header of the client goes on by itself', async t => {
   const { call, mint, upstream } = await startGateway(t)
   const token = mint.access({})
