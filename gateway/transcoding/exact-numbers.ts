@@ -2,8 +2,8 @@
 import type { DescField, DescMessage, JsonObject, JsonValue } from '@bufbuild/protobuf'
 import { invalidArgument, type Violation } from '#runtime/status.ts'
 import { kindOf, messageKind } from '../contract/json-schema.ts'
+import type { ChangedNumbers } from './changed-numbers.ts'
 import { fieldNames } from './field-names.ts'
-import type { ChangedNumbers } from './json-text.ts'
 
 // An answer need not be as long as a hostile request.
 const MAX_VIOLATIONS = 100

@@ -5,14 +5,13 @@
  */
 import type { JsonValue } from '@bufbuild/protobuf'
 import { invalidArgument } from '#runtime/status.ts'
+import { type ChangedNumbers, noteChangedNumbers } from './changed-numbers.ts'
+import { endOfString } from './json-tokens.ts'
 
 /** Deeper than any message we know; a parser that recurses is safe far beyond it. */
 export const MAX_JSON_DEPTH = 64
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-
-/** Numbers that JSON.parse has changed, by the objects and arrays they stand in and their names there. */
-export type ChangedNumbers = Map<object, Set<string>>
 
 /**
  * @param changed takes what a double does not hold; whether that matters, the field tells.
@@ -24,32 +23,14 @@ export function parseJson(bytes: Uint8Array, changed: ChangedNumbers): JsonValue
   if (depth > MAX_JSON_DEPTH) throw malformed(`is nested deeper than ${MAX_JSON_DEPTH} levels`)
   let value: JsonValue
   try {
-    value = MAY_CHANGE.test(text) ? parseNoting(text, changed) : JSON.parse(text)
+    value = JSON.parse(text)
   } catch (error) {
     throw malformed(`is not valid JSON: ${(error as SyntaxError).message}`)
   }
   // As many names in the value as in the text: none was given twice.
   if (countNames(value) !== names) throw duplicate(text)
+  noteChangedNumbers(text, value, changed)
   return value
-}
-
-// What a double may not hold: 16 digits or more, or an exponent. In a string it costs a second look and nothing else.
-const MAY_CHANGE = /\d{16}|\d[eE]/
-
-function parseNoting(text: string, changed: ChangedNumbers): JsonValue {
-  return JSON.parse(text, function (this: object, name, value, context?: { source: string }) {
-    if (typeof value === 'number' && !isHeld(value, context?.source ?? '')) {
-      const names = changed.get(this)
-      if (names === undefined) changed.set(this, new Set([name]))
-      else names.add(name)
-    }
-    return value
-  })
-}
-
-/** A fraction is rounded by its nature; a whole number is another one then. */
-function isHeld(value: number, source: string): boolean {
-  return Number.isFinite(value) && (!/^-?\d+$/.test(source) || BigInt(source) === BigInt(value))
 }
 
 function decode(bytes: Uint8Array): string {
@@ -61,7 +42,6 @@ function decode(bytes: Uint8Array): string {
 }
 
 const QUOTE = 0x22
-const BACKSLASH = 0x5c
 const COLON = 0x3a
 
 function measure(text: string): { depth: number; names: number } {
@@ -76,13 +56,6 @@ function measure(text: string): { depth: number; names: number } {
     else if (char === 0x7d || char === 0x5d) level--
   }
   return { depth, names }
-}
-
-/** The index of the quote that closes the string opened at `at`. */
-function endOfString(text: string, at: number): number {
-  let end = at + 1
-  while (end < text.length && text.charCodeAt(end) !== QUOTE) end += text.charCodeAt(end) === BACKSLASH ? 2 : 1
-  return end
 }
 
 function countNames(value: JsonValue): number {

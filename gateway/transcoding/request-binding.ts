@@ -6,9 +6,10 @@
 import type { DescField, DescMessage, JsonObject, JsonValue } from '@bufbuild/protobuf'
 import { invalidArgument, type Violation } from '#runtime/status.ts'
 import type { Route } from '../contract/route-table.ts'
+import type { ChangedNumbers } from './changed-numbers.ts'
 import { assertExact } from './exact-numbers.ts'
 import { fieldNames } from './field-names.ts'
-import { type ChangedNumbers, parseJson } from './json-text.ts'
+import { MAX_JSON_DEPTH, parseJson } from './json-text.ts'
 import { isTextMessage, scalarFromText } from './text-values.ts'
 import { compileUpdateMask } from './update-mask.ts'
 
@@ -124,6 +125,8 @@ function resolve(message: DescMessage, names: readonly string[]): readonly DescF
 }
 
 function tryResolve(message: DescMessage, names: readonly string[]): readonly DescField[] | undefined {
+  // Messages may contain their own kind, and what puts them together recurses.
+  if (names.length > MAX_JSON_DEPTH) return undefined
   const fields: DescField[] = []
   let current: DescMessage | undefined = message
   for (const name of names) {

@@ -68,13 +68,23 @@ export function valueFaults(
   /** @returns whether some entry is at fault, and not their being together. */
   function inEntries(field: DescField, value: JsonValue, path: string): boolean {
     const before = violations.length
-    for (const [key, entry] of entriesOf(value)) {
-      if (violations.length === MAX_VIOLATIONS) break
-      const alone = Array.isArray(value) ? [entry] : { [key]: entry }
-      const complaint = complaintOf(field.parent, { [field.jsonName]: alone })
-      if (complaint !== undefined) violations.push({ field: `${path}[${key}]`, description: complaint })
-    }
+    search(entriesOf(value))
     return violations.length > before
+
+    /** By halves: a list may be as long as a body, and most of it right. */
+    function search(entries: [string, JsonValue][]): void {
+      if (violations.length === MAX_VIOLATIONS || entries.length === 0) return
+      const some = Array.isArray(value) ? entries.map(([, entry]) => entry) : Object.fromEntries(entries)
+      const complaint = complaintOf(field.parent, { [field.jsonName]: some })
+      const [first] = entries
+      if (complaint === undefined || first === undefined) return
+      if (entries.length === 1) violations.push({ field: `${path}[${first[0]}]`, description: complaint })
+      else {
+        const half = entries.length >> 1
+        search(entries.slice(0, half))
+        search(entries.slice(half))
+      }
+    }
   }
 }
 

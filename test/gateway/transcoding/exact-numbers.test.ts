@@ -1,8 +1,9 @@
 import type { DescMessage } from '@bufbuild/protobuf'
 import t from 'tap'
 import { StatusError } from '#runtime/status.ts'
+import type { ChangedNumbers } from '../../../gateway/transcoding/changed-numbers.ts'
 import { assertExact } from '../../../gateway/transcoding/exact-numbers.ts'
-import { type ChangedNumbers, parseJson } from '../../../gateway/transcoding/json-text.ts'
+import { parseJson } from '../../../gateway/transcoding/json-text.ts'
 import { everyFieldContract } from '../../support/every-field.ts'
 
 const every = everyFieldContract().getMessage('every.v1.Every') as DescMessage
@@ -25,6 +26,8 @@ t.test('a whole number that a double rounds is refused where it would be another
   const cases: Record<string, string> = {
     [`{"scalars": {"a_int64": ${LONG}}}`]: 'scalars.aInt64',
     [`{"scalars": {"aFixed64": ${LONG}}}`]: 'scalars.aFixed64',
+    [`{"scalars": {"aInt64": ${LONG}.0}}`]: 'scalars.aInt64',
+    '{"scalars": {"aInt64": 9.007199254740993e15}}': 'scalars.aInt64',
     [`{"scalarLists": {"aUint64": [1, ${LONG}]}}`]: 'scalarLists.aUint64[1]',
     [`{"scalarMaps": {"aSint64": {"k": ${LONG}}}}`]: 'scalarMaps.aSint64[k]',
     [`{"names": {"map": {"k": {"hasOwnProperty": [{}, {"x": 1e999}]}}}}`]: 'names.map[k].hasOwnProperty[1].x',

@@ -1,11 +1,13 @@
+import type { JsonValue } from '@bufbuild/protobuf'
 import fc from 'fast-check'
 import t from 'tap'
 import { StatusError } from '#runtime/status.ts'
-import { type ChangedNumbers, MAX_JSON_DEPTH, parseJson } from '../../../gateway/transcoding/json-text.ts'
+import type { ChangedNumbers } from '../../../gateway/transcoding/changed-numbers.ts'
+import { MAX_JSON_DEPTH, parseJson } from '../../../gateway/transcoding/json-text.ts'
 
 const bytes = (text: string) => Buffer.from(text)
 
-const parse = (text: string) => parseJson(bytes(text), new Map())
+const parse = (text: string, changed: ChangedNumbers = new Map()) => parseJson(bytes(text), changed)
 
 function refusal(text: string | Uint8Array): { field: string; description: string } {
   try {
@@ -88,7 +90,67 @@ t.test('a number that JSON.parse has changed is noted by its place', async t => 
     )
     t.same(changedIn(`["${number}"]`), [])
   }
-  for (const number of ['9007199254740992', '9223372036854775808', '1e3', '0.1', '3.141592653589793238', '-0']) {
+  for (const number of [
+    '9007199254740993.0',
+    '9.007199254740993e15',
+    '90071992547409930e-1',
+    '1.00000000000000000001',
+  ]) {
+    t.same(changedIn(`{"a": [0, ${number}]}`), [[`[0,${Number(number)}]`, '1']], number)
+  }
+  for (const number of [
+    '9007199254740992',
+    '9007199254740992.0',
+    '0.5e1',
+    '1e20',
+    '1e300',
+    '9223372036854775808',
+    '1e3',
+    '0.1',
+    '3.141592653589793238',
+    '-0',
+  ]) {
     t.same(changedIn(`[${number}]`), [], number)
   }
+})
+
+t.test('whether a number was changed is what exact arithmetic says, wherever it stands', async t => {
+  const number = fc
+    .tuple(
+      fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n }),
+      fc.integer({ min: -20, max: 0 }),
+      fc.constantFrom('e', 'E'),
+    )
+    .map(([mantissa, power, e]) => ({ text: `${mantissa}${e}${power}`, mantissa, power }))
+  const inJson = fc.letrec<{ value: JsonValue }>(tie => ({
+    value: fc.oneof(
+      { depthSize: 'small' },
+      fc.jsonValue() as fc.Arbitrary<JsonValue>,
+      fc.array(tie('value')),
+      fc.dictionary(fc.string(), tie('value')),
+    ),
+  })).value
+  fc.assert(
+    fc.property(number, inJson, fc.string(), ({ text, mantissa, power }, other, name) => {
+      const scale = 10n ** BigInt(-power)
+      const parsed = Number(text)
+      const isChanged = Number.isInteger(parsed) && mantissa !== BigInt(parsed) * scale
+      const changed: ChangedNumbers = new Map()
+      const value = parse(
+        `[[${JSON.stringify(other)}], {${JSON.stringify(name)}: ${text}}, ${text}]`,
+        changed,
+      ) as object[]
+      const expected = isChanged
+        ? [
+            [value[1], [name]],
+            [value, ['2']],
+          ]
+        : []
+      const inOther = [...changed].filter(([holder]) => holder === value || holder === value[1])
+      t.strictSame(
+        inOther.map(([holder, names]) => [holder, [...names]]),
+        expected,
+      )
+    }),
+  )
 })
