@@ -305,7 +305,7 @@ t.test('a peer that sends and does not read is not written to without end', asyn
     const cancellation = new Cancellation()
     const cancelled = failure(echo(transport, { metadata, cancellation }))
     cancellation.cancel()
-    t.equal((await cancelled).code, Code.CANCELLED)
+    await cancelled
     // As often as the socket has a turn to take something.
     if (made % 10 === 0) await setImmediate()
   }
