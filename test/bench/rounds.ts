@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 export interface Case {
   readonly name: string
-  /** Of a first run that does not count. */
+  /** Of a first run that does not count. 0 for what is warm by another case: it is not run alone at all. */
   readonly warmUpSeconds?: number | undefined
   /**
    * Begins, and goes on until it is paused or ended.
@@ -86,7 +86,9 @@ export async function runRounds(cases: readonly Case[], options: RoundsOptions):
 
   tell('each alone')
   for (const contestant of contestants) {
-    await attempt(contestant, () => runAlone(contestant.one, contestant.one.warmUpSeconds ?? warmUpSeconds))
+    const { warmUpSeconds: ownSeconds = warmUpSeconds } = contestant.one
+    if (ownSeconds === 0) continue
+    await attempt(contestant, () => runAlone(contestant.one, ownSeconds))
     contestant.alone = await attempt(contestant, () => runAlone(contestant.one, aloneSeconds))
   }
   for (let round = 1; round <= rounds; round++) {
