@@ -15,6 +15,7 @@ for index, key in ipairs(KEYS) do
   local cost, capacity, gain, perToken = string.match(ARGV[index], '^(-?%d+):(%d+):(%d+):(%d+)$')
   cost, capacity, gain = tonumber(cost), tonumber(capacity), tonumber(gain)
   local level = capacity
+  local isSetBack = false
   -- What is no bucket of ours counts as a full one: it must not fail the others.
   local stored = redis.pcall('GET', key)
   if type(stored) == 'string' then
@@ -22,17 +23,18 @@ for index, key in ipairs(KEYS) do
     if had then
       -- Written by a gateway with another gateway.yaml.
       if scale ~= perToken then had = math.floor(had * perToken / scale) end
+      isSetBack = tonumber(at) > now
       level = math.min(capacity, had + math.max(0, now - at) * gain)
     end
   end
-  if cost > level then
-    outcomes[index] = -1 - level
-  else
-    level = math.min(capacity, level - cost)
+  local isAdmitted = cost <= level
+  if isAdmitted then level = math.min(capacity, level - cost) end
+  outcomes[index] = isAdmitted and level or -1 - level
+  -- A refusal changes nothing, unless the clock was set back: then time goes on by what it shows now.
+  if isAdmitted or isSetBack then
     local untilFull = math.max(1, math.ceil((capacity - level) / gain / 1000))
     -- tostring() would round to 14 digits.
     redis.call('SET', key, string.format('%.0f:%.0f:%s', level, now, perToken), 'PX', string.format('%.0f', untilFull))
-    outcomes[index] = level
   end
 end
 return outcomes

@@ -39,8 +39,9 @@ export function bucketShape(tokens: number, refill: number, periodUs: number): B
  * Redis (bucket-script.ts).
  */
 export function take(state: BucketState, shape: BucketShape, cost: number, nowUs: number): Outcome {
-  // A clock that was set back brings nothing, and takes nothing away.
-  const gained = Math.max(0, nowUs - state.at) * shape.gain
+  // A clock that was set back brings nothing, and takes nothing away: from here on time goes by it.
+  if (nowUs < state.at) state.at = nowUs
+  const gained = (nowUs - state.at) * shape.gain
   const level = Math.min(shape.capacity, state.level + gained)
   if (cost > level) return -1 - level
   state.level = Math.min(shape.capacity, level - cost)

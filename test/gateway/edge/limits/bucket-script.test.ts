@@ -1,4 +1,5 @@
 /** The bucket in Redis against the bucket of token-bucket.ts, by Redis' own clock. */
+import { setTimeout } from 'node:timers/promises'
 import fc from 'fast-check'
 import { Redis } from 'ioredis'
 import t from 'tap'
@@ -99,6 +100,19 @@ t.test('it decides as the reference does, to the unit', async () => {
     }),
     { numRuns: 150 },
   )
+})
+
+t.test('an empty bucket of a time to come fills from the first refusal on', async t => {
+  const shape = bucketShape(2, 10, SECOND)
+  const hourAhead = (Date.now() + 3_600_000) * 1000
+  await redis.set('ahead', `0:${hourAhead}:${shape.perToken}`, 'PX', 60_000)
+  const refused = await takeInRedis('ahead', shape, 1)
+  t.notOk(isAdmitted(refused.outcome))
+  const [level = '', at = ''] = refused.stored.split(':')
+  t.equal(level, '0')
+  t.ok(Number(at) >= refused.before && Number(at) <= refused.after)
+  await setTimeout(110)
+  t.ok(isAdmitted((await takeInRedis('ahead', shape, 1)).outcome))
 })
 
 t.test('many buckets in one call are decided each by itself, and one key twice one after the other', async t => {

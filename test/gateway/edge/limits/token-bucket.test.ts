@@ -56,6 +56,13 @@ t.test('a clock that is set back neither brings nor takes', async t => {
   t.ok(admit(state, shape, 1, SECOND), 'it goes on from there')
 })
 
+t.test('an empty bucket fills by a clock that was set back, refused or not', async t => {
+  const shape = bucketShape(2, 1, SECOND)
+  const state = { level: 0, at: 3600 * SECOND }
+  t.notOk(admit(state, shape, 1, 0))
+  t.ok(admit(state, shape, 1, SECOND))
+})
+
 t.test('a rate that cannot be counted in whole numbers is refused', async t => {
   t.throws(() => bucketShape(1_000_000_000, 1, 3600 * SECOND), RangeError)
 })
