@@ -38,7 +38,9 @@ async function work(): Promise<void> {
   process.on('SIGHUP', () => {})
   async function tellMetrics(question: unknown): Promise<void> {
     const answer = await answerMetrics(question, gateway.metrics.snapshot)
-    if (answer !== undefined && process.connected) process.send?.(answer)
+    if (answer === undefined || !process.connected) return
+    // Until it has been handed over: the process may end right after, and what is large takes its time.
+    await new Promise<void>(resolve => process.send?.(answer, undefined, undefined, () => resolve()))
   }
   const lifecycle = manageLifecycle({
     logger,

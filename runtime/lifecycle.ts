@@ -29,6 +29,7 @@ export interface Lifecycle {
 export function manageLifecycle(options: LifecycleOptions): Lifecycle {
   const { logger, stages, hardStopMs = 30_000, signals = ['SIGTERM', 'SIGINT'] } = options
   let stopping = false
+  let signalled = false
   let failed = false
 
   async function stop(reason: string): Promise<void> {
@@ -52,7 +53,11 @@ export function manageLifecycle(options: LifecycleOptions): Lifecycle {
   }
 
   function onSignal(signal: string): void {
+    const isFirst = !signalled
+    signalled = true
     if (!stopping) return void stop(signal)
+    // It was told otherwise before, as a worker is by its primary when a whole group gets a signal.
+    if (isFirst) return
     logger.error({ reason: signal }, 'stopped at once, without waiting for the rest')
     process.exit(1)
   }
