@@ -10,9 +10,11 @@ import type { CallMetadata } from '../upstream/transport.ts'
 export function callMetadata(request: FastifyRequest, traceparent: string): CallMetadata {
   const metadata: Record<string, string> = {
     traceparent,
-    [CLIENT_ADDRESS]: request.ip,
     [CLIENT_USER_AGENT]: asciiOf(request.headers['user-agent'] ?? ''),
   }
+  // The socket of a client that is gone has no address any more.
+  const { ip }: { readonly ip?: string } = request
+  if (ip !== undefined) metadata[CLIENT_ADDRESS] = ip
   const { traceState } = request.trace.spanContext
   if (traceState !== undefined) metadata['tracestate'] = traceState.serialize()
   if (request.principal !== undefined) metadata['authorization'] = request.headers.authorization ?? ''

@@ -144,8 +144,8 @@ function streamHandler(route: Route, options: RoutesOptions): Handler {
     const { path } = splitTarget(request.raw)
     const { traceId } = request.trace.spanContext
     reply.status(successStatus).header('cache-control', 'no-store').header('content-type', format.contentType)
-    // To open a stream only to throw it away would be work for nothing.
-    if (request.method === 'HEAD') return reply.send()
+    // To open a stream only to throw it away would be work for nothing; of who has left already nothing more is heard.
+    if (request.method === 'HEAD' || reply.raw.destroyed) return reply.send()
 
     const cancellation = whenClientLeaves(reply)
     const ended = openStreams.add(cancellation)
@@ -214,6 +214,8 @@ export function splitTarget({ url = '/' }: IncomingMessage): { path: string; que
 function whenClientLeaves(reply: FastifyReply): Cancellation {
   const cancellation = new Cancellation()
   const { raw } = reply
+  // Who left while the request was decided on has said so before.
+  if (raw.destroyed) cancellation.cancel()
   raw.on('close', () => {
     if (!raw.writableFinished) cancellation.cancel()
   })

@@ -121,7 +121,8 @@ function principalOf({ principal }: FastifyRequest): string {
   return principal?.userId.slice(0, 128) ?? ''
 }
 
-/** A proxy that is trusted may pass on what is no address: its own then counts. */
+/** A proxy that is trusted may pass on what is no address: its own then counts. Who is gone already has none. */
 function addressOf(request: FastifyRequest): string {
-  return clientNetwork(request.ip) ?? clientNetwork(request.socket.remoteAddress ?? '') ?? 'unknown'
+  const { ip }: { readonly ip?: string } = request
+  return clientNetwork(ip ?? '') ?? clientNetwork(request.socket.remoteAddress ?? '') ?? 'unknown'
 }
