@@ -10,7 +10,7 @@ import type { Row } from './table.ts'
 const QUEUED = 50
 const ROUNDS = 2
 const RAW_SECONDS = 3
-const REFRESH_SECONDS = 4
+const REFRESH_SECONDS = 6
 const REFRESHES_PER_SECOND = 50
 const LEAST_SHARE = 0.95
 const MOST_DELAY = 3
