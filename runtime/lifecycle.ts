@@ -22,9 +22,9 @@ export interface Lifecycle {
 }
 
 /**
- * Ends the process in an orderly way on SIGTERM or SIGINT: each stage in turn, then exit 0. A second signal, a stage
- * that fails, or a stop that takes too long exits with 1. An unhandled rejection drains too, since other requests are
- * sound; an uncaught exception leaves the process in an unknown state and exits at once.
+ * Ends the process in an orderly way on SIGTERM or SIGINT, or when told to: each stage in turn, then exit 0. A second
+ * signal, a stage that fails, or a stop that takes too long exits with 1. An unhandled rejection drains too, since other
+ * requests are sound; an uncaught exception leaves the process in an unknown state and exits at once.
  */
 export function manageLifecycle(options: LifecycleOptions): Lifecycle {
   const { logger, stages, hardStopMs = 30_000, signals = ['SIGTERM', 'SIGINT'] } = options

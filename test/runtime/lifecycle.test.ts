@@ -33,6 +33,10 @@ t.test('a second signal ends it at once', async t => {
   )
 })
 
+t.test('the first signal to who stops already, by an order, changes nothing', async t => {
+  t.same(await run('told', [['first', 'SIGTERM']]), { exitCode: 0, lines: ['up', 'first', 'second'] })
+})
+
 t.test('a stop that takes too long is cut', async t => {
   t.same(await run('hang', [['up', 'SIGTERM']]), { exitCode: 1, lines: ['up', 'first'] })
 })

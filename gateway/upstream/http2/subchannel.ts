@@ -35,8 +35,9 @@ export interface Subchannel {
 
 /** A server that hangs up sooner is not dialled again at once. */
 const MIN_LIFETIME_MS = 1000
-// The answer of gRPC servers to pings that come too often for them.
+/** However often a server finds pings too many: a timer of Node's takes no more than 24 days. */
 const MAX_KEEPALIVE_MS = 24 * 60 * 60 * 1000
+// The answer of gRPC servers to pings that come too often for them.
 const TOO_MANY_PINGS = 'ENHANCE_YOUR_CALM too_many_pings'
 
 export function createSubchannel(endpoint: Endpoint, options: SubchannelOptions, events: SubchannelEvents): Subchannel {
