@@ -24,13 +24,16 @@ const MINUTE_MS = 60_000
 /**
  * Nothing goes before both clocks say so: the wall clock may step ahead and back, and time by the other alone would be
  * wrong where the wall clock was wrong at first.
+ *
+ * @param leastMs milliseconds that what is put in stays at the least. A wall clock that is ahead just then calls it
+ *   expired, until it steps back.
  */
-export function createExpiringSet({ wall, monotonic }: Clocks): ExpiringSet {
+export function createExpiringSet({ wall, monotonic }: Clocks, leastMs: number): ExpiringSet {
   const expiries = new Map<string, number>()
   const filed = new Map<number, string[]>()
 
-  function file(id: string, expiresAt: number): void {
-    const minute = Math.ceil((monotonic() + Math.max(0, expiresAt - wall())) / MINUTE_MS)
+  function file(id: string, ms: number): void {
+    const minute = Math.ceil((monotonic() + ms) / MINUTE_MS)
     const ids = filed.get(minute)
     if (ids === undefined) filed.set(minute, [id])
     else ids.push(id)
@@ -40,7 +43,8 @@ export function createExpiringSet({ wall, monotonic }: Clocks): ExpiringSet {
     const expiresAt = expiries.get(id)
     // It was filed twice, and went the first time.
     if (expiresAt === undefined) return
-    if (expiresAt > wall()) file(id, expiresAt)
+    const left = expiresAt - wall()
+    if (left > 0) file(id, left)
     else {
       expiries.delete(id)
       onForget?.(id)
@@ -52,7 +56,7 @@ export function createExpiringSet({ wall, monotonic }: Clocks): ExpiringSet {
       const known = expiries.get(id)
       if (known !== undefined && known >= expiresAt) return
       expiries.set(id, expiresAt)
-      file(id, expiresAt)
+      file(id, Math.max(leastMs, expiresAt - wall()))
     },
     has: id => expiries.has(id),
     forgetExpired(limit, onForget) {

@@ -7,6 +7,9 @@ import type { Revocation } from '#proto/edge/v1/revocation.ts'
 import type { UserPrincipal } from '#runtime/principal.ts'
 import { CLOCKS, type Clocks, createExpiringSet } from './expiring-set.ts'
 
+/** In milliseconds: as long as an access token is good for, unless auth-svc was told otherwise (`ACCESS_TOKEN_TTL_S`). */
+const TOKEN_LIFETIME_MS = 15 * 60_000
+
 export interface RevocationSet {
   /** What comes twice, late or out of order un-revokes nothing. */
   add(revocation: Revocation): void
@@ -21,9 +24,9 @@ export interface RevocationSet {
  * token alone (`tokenId`) auth-svc revokes none; any service may, by an answer that carries a `Revocation`.
  */
 export function createRevocationSet(clocks: Clocks = CLOCKS): RevocationSet {
-  const sessions = createExpiringSet(clocks)
-  const tokens = createExpiringSet(clocks)
-  const users = createExpiringSet(clocks)
+  const sessions = createExpiringSet(clocks, TOKEN_LIFETIME_MS)
+  const tokens = createExpiringSet(clocks, TOKEN_LIFETIME_MS)
+  const users = createExpiringSet(clocks, TOKEN_LIFETIME_MS)
   /** Of a user, the last issue time that is revoked. */
   const revokedUpTo = new Map<string, number>()
 

@@ -110,6 +110,24 @@ t.test('a clock that steps ahead and back takes no entry with it', async t => {
   t.equal(set.size, 0)
 })
 
+t.test('what comes while the clock is ahead is still there when it has stepped back', async t => {
+  for (const ahead of [5 * MINUTE, 24 * 60 * MINUTE]) {
+    const { time, clocks, pass } = startClocks()
+    const set = createRevocationSet(clocks)
+    time.wall += ahead
+    for (const $case of ['sessionId', 'tokenId', 'userId'] as const) {
+      set.add({ target: { $case, value: $case }, notAfter: new Date(0), expiresAt: new Date(15 * MINUTE) })
+    }
+    pass(15 * MINUTE - 1)
+    set.forgetExpired(1000)
+    time.wall -= ahead
+    t.equal(set.size, 3, `${ahead / MINUTE} minutes ahead`)
+    pass(MINUTE + 1)
+    set.forgetExpired(1000)
+    t.equal(set.size, 0)
+  }
+})
+
 t.test('entries go within a minute after their time, so many at a time and no more', async t => {
   const { clocks, pass } = startClocks()
   const set = createRevocationSet(clocks)
