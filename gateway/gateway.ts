@@ -29,7 +29,7 @@ import { openUpstream } from './upstream/upstreams.ts'
 const STREAM_GRACE_MS = 10_000
 
 export interface Gateway {
-  /** Resolves when requests are taken. */
+  /** Resolves when requests are taken; takes none when it was told to stop before. */
   listen(): Promise<void>
   /** Resolves when it can do its work, or when `timeoutMs` have passed. */
   ready(timeoutMs: number): Promise<void>
@@ -154,6 +154,7 @@ export async function createGateway(
   return {
     metrics,
     async listen() {
+      if (isStopping) return
       await app.listen({ host: settings.LISTEN_HOST, port: settings.GATEWAY_PORT })
       logger.info({ routes: routes.length }, 'the gateway is listening')
     },

@@ -32,10 +32,10 @@ async function serve(): Promise<void> {
 }
 
 async function work(): Promise<void> {
-  const gateway = await createGateway(settings, process.env, logger)
   // A terminal sends SIGINT and SIGHUP to each process; what they mean here is the primary's to say.
   process.on('SIGINT', () => {})
   process.on('SIGHUP', () => {})
+  const gateway = await createGateway(settings, process.env, logger)
   async function tellMetrics(question: unknown): Promise<void> {
     const answer = await answerMetrics(question, gateway.metrics.snapshot)
     if (answer === undefined || !process.connected) return
@@ -75,5 +75,4 @@ async function supervise(count: number): Promise<void> {
   })
   process.on('SIGHUP', () => workers.roll().catch(error => logger.error({ err: error }, 'the roll was given up')))
   await workers.start()
-  logger.info({ workers: count }, 'the workers are listening')
 }

@@ -22,11 +22,12 @@ export interface WorkersOptions {
 const GROWN_UP_MS = 10_000
 
 export interface Workers {
-  /** Resolves when all listen. @throws when one ends before. */
+  /** Resolves when all listen, or when it was told to stop. @throws when one ends before. */
   start(): Promise<void>
   /**
    * Replaces each worker by a new one, which reads its settings and files anew: the old one goes only when the new one
-   * listens. A worker that does not come up leaves the rest as they are.
+   * listens. Asked again meanwhile, it replaces also those that it has replaced before. A worker that does not come up
+   * leaves the rest as they are.
    */
   roll(): Promise<void>
   /** Asks all to drain, and resolves when they have ended. */
@@ -36,40 +37,62 @@ export interface Workers {
 /** What the primary tells a worker: to stop with all the others, or to leave the port to another that has taken over. */
 export const ORDERS = { stop: 'stop', leave: 'leave' } as const
 
+interface Member {
+  readonly worker: Worker
+  /** Of how many rolls it knows. */
+  readonly generation: number
+  /** Resolves when it listens. @throws when it ends before. */
+  readonly opened: Promise<void>
+  isListening: boolean
+}
+
 export function superviseWorkers(options: WorkersOptions): Workers {
   const { count, fork, logger, restartMs = 100, maxRestartMs = 5000 } = options
-  const workers = new Set<Worker>()
-  const leaving = new WeakSet<Worker>()
+  /** Those that serve or will. One that was told to leave is none of them any more. */
+  const members = new Set<Member>()
+  const leaving = new Set<Worker>()
+  let generation = 0
   let isStopping = false
   let rolling: Promise<void> | undefined
   let failures = 0
 
   /** @throws when it ends before it listens. */
-  async function open(): Promise<void> {
+  function open(): Promise<void> {
     const bornAt = performance.now()
     const worker = fork()
-    workers.add(worker)
     worker.on('error', error => logger.error({ err: error, worker: worker.process.pid }, 'a worker cannot be reached'))
-    const ended = endOf(worker).finally(() => workers.delete(worker))
-    await Promise.race([
-      new Promise(resolve => worker.once('listening', resolve)),
+    const ended = endOf(worker)
+    const opened = Promise.race([
+      new Promise<void>(resolve => worker.once('listening', () => resolve())),
       ended.then(how => Promise.reject(new Error(`A worker ended with ${how} before it listened`))),
     ])
+    const member: Member = { worker, generation, opened, isListening: false }
+    members.add(member)
+    opened.then(
+      () => {
+        member.isListening = true
+      },
+      () => {},
+    )
     void ended.then(how => {
-      if (isStopping || leaving.has(worker)) return
+      leaving.delete(worker)
+      if (!members.delete(member) || isStopping || !member.isListening) return
       logger.error({ worker: worker.process.pid, how }, 'a worker died')
       failures = performance.now() - bornAt > GROWN_UP_MS ? 0 : failures + 1
-      void replace()
+      void fill()
     })
+    return opened
   }
 
-  async function replace(): Promise<void> {
+  /** Makes up for one that is missing, however often that takes. */
+  async function fill(): Promise<void> {
     for (;;) {
       await delay(Math.min(restartMs * 2 ** failures, maxRestartMs) * (0.5 + Math.random() / 2))
-      if (isStopping) return
+      if (isStopping || members.size >= count) return
       try {
         return await open()
       } catch (error) {
+        if (isStopping) return
         failures++
         logger.error({ err: error }, 'a worker cannot be started')
       }
@@ -77,22 +100,48 @@ export function superviseWorkers(options: WorkersOptions): Workers {
   }
 
   async function rollAll(): Promise<void> {
-    logger.info({ workers: workers.size }, 'rolling the workers')
-    for (const old of [...workers]) {
-      if (isStopping || old.isDead()) continue
+    logger.info({ workers: count }, 'rolling the workers')
+    for (let old = outdated(); old !== undefined && !isStopping; old = outdated()) await succeed(old)
+    if (!isStopping) logger.info({ workers: members.size }, 'rolled the workers')
+  }
+
+  const outdated = () => [...members].find(member => member.generation < generation)
+
+  async function succeed(old: Member): Promise<void> {
+    // It does not hear orders before.
+    await old.opened.catch(() => {})
+    if (isStopping) return
+    const attempt = generation
+    try {
       await open()
-      leaving.add(old)
-      old.send(ORDERS.leave)
-      await endOf(old)
+    } catch (error) {
+      // Since then it was told to roll again: what kept this one from coming up may be mended.
+      if (isStopping || attempt < generation) return
+      // The old one may have died meanwhile, and nobody made up for it while there was a successor.
+      if (members.size < count) void fill()
+      throw error
     }
-    logger.info({ workers: workers.size }, 'rolled the workers')
+    // One too many, unless a worker has died: the successor is its own then, and the old one's turn comes again.
+    if (members.size > count && members.delete(old)) await leave(old.worker)
+  }
+
+  async function leave(worker: Worker): Promise<void> {
+    leaving.add(worker)
+    if (worker.isConnected()) worker.send(ORDERS.leave)
+    await endOf(worker)
   }
 
   return {
     async start() {
-      await Promise.all(Array.from({ length: count }, open))
+      try {
+        await Promise.all(Array.from({ length: count }, open))
+        logger.info({ workers: count }, 'the workers are listening')
+      } catch (error) {
+        if (!isStopping) throw error
+      }
     },
     roll() {
+      generation++
       rolling ??= rollAll().finally(() => {
         rolling = undefined
       })
@@ -100,8 +149,12 @@ export function superviseWorkers(options: WorkersOptions): Workers {
     },
     async stop() {
       isStopping = true
-      const ends = [...workers].map(endOf)
-      for (const worker of workers) if (worker.isConnected()) worker.send(ORDERS.stop)
+      const ends = [...[...members].map(({ worker }) => worker), ...leaving].map(endOf)
+      for (const { worker, isListening } of members) {
+        // One that does not listen does not hear orders yet.
+        if (!isListening) worker.process.kill('SIGTERM')
+        else if (worker.isConnected()) worker.send(ORDERS.stop)
+      }
       await Promise.all(ends)
     },
   }
@@ -109,7 +162,13 @@ export function superviseWorkers(options: WorkersOptions): Workers {
 
 /** How the worker ended or will end: `exit code 1`, `SIGKILL`. */
 async function endOf(worker: Worker): Promise<string> {
-  if (!worker.isDead()) await new Promise(resolve => worker.once('exit', resolve))
+  if (!worker.isDead()) {
+    await new Promise<void>(resolve => {
+      worker.once('exit', () => resolve())
+      // One that could not be made, as at the limit of processes, has no exit.
+      worker.on('error', () => worker.isDead() && resolve())
+    })
+  }
   const { exitCode, signalCode } = worker.process
   return signalCode ?? `exit code ${exitCode}`
 }
