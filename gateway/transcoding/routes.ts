@@ -78,8 +78,9 @@ function registerRoute(app: FastifyInstance, route: Route, options: RoutesOption
         await limits.onRefusal(error, request, reply)
         throw error
       }
+      // Before it is asked whether the caller may: what is not allowed would be free otherwise.
+      await limits.onAuthenticated(request, reply)
       authorize(policy, request.principal)
-      await limits.onAuthorized(request, reply)
       if (cookieNames.length > 0) {
         const cookies = cookiesOf(request)
         if (cookieNames.some(name => cookies[name] !== undefined)) assertSameSite(request, options.trustedOrigins)

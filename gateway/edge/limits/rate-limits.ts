@@ -36,8 +36,8 @@ export interface RouteLimits {
   onArrival(request: FastifyRequest, reply: FastifyReply): Promise<void> | undefined
   /** When authentication fails: a token that is refused counts against its address. */
   onRefusal(error: unknown, request: FastifyRequest, reply: FastifyReply): Promise<void> | undefined
-  /** When the caller may call: who is limited by principal. */
-  onAuthorized(request: FastifyRequest, reply: FastifyReply): Promise<void> | undefined
+  /** When it is known who calls: who is limited by principal. */
+  onAuthenticated(request: FastifyRequest, reply: FastifyReply): Promise<void> | undefined
   /** After the answer: the refund. */
   readonly onResponse: onResponseHookHandler | undefined
 }
@@ -105,7 +105,7 @@ export async function registerRateLimits(
         const isRefusal = error instanceof StatusError && error.code === Code.UNAUTHENTICATED
         return isRefusal && !isKnownByAddress(request) ? checkRefused(request, reply) : undefined
       },
-      onAuthorized(request, reply) {
+      onAuthenticated(request, reply) {
         if (checkPrincipal === undefined || isKnownByAddress(request)) return undefined
         return request.principal === undefined ? checkAddress(request, reply) : checkPrincipal(request, reply)
       },

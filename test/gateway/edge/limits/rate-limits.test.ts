@@ -159,6 +159,14 @@ t.test('no token, or one that is refused, counts against the address, which then
   t.strictSame(await statuses(1, '/own', bearer(ADA), '127.0.0.2'), [200], 'others behind it are served')
 })
 
+t.test('a call that is not allowed counts like any other of its user', async t => {
+  const { get, statuses, bearer } = await startGateway(t)
+  const first = await get('/rule', bearer(ADA))
+  t.match(first, { status: 403, headers: { ratelimit: '"user";r=2;t=1' }, body: { code: 'permission_denied' } })
+  t.strictSame(await statuses(3, '/rule', bearer(ADA)), [403, 403, 429])
+  t.strictSame(await statuses(1, '/rule', bearer(BOB)), [403])
+})
+
 t.test('an invalid token where none is needed counts once, as none', async t => {
   const { get, mint } = await startGateway(t)
   const forged = { authorization: `Bearer ${mint.forgeries()['another key']}` }
