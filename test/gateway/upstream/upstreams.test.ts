@@ -35,6 +35,7 @@ t.test('a setting that is not good is named', async t => {
     [{ health: 'x'.repeat(128) }, /health/],
     [{ health: 'user.v1.UserService', transport: 'grpc-js' }, /http2.*health/s],
     [{ keepalive: { intervalMs: 10 } }, /keepalive\.intervalMs/],
+    [{ keepalive: { intervalMs: 86_400_001 } }, /keepalive\.intervalMs/],
   ]
   for (const [entry, name] of bad) {
     const { error } = upstreamSchema.safeParse({ ...ENTRY, ...entry })
