@@ -70,11 +70,19 @@ function isHeld(source: string): boolean {
 
 const DECIMAL = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/
 
-/** Exactly what a decimal says, undefined where that is not whole. @param source of 2 ** 64 at most. */
+/**
+ * Exactly what a decimal says, undefined where that is not whole. Its zeros are counted one by one: a pattern for those at
+ * the end takes the square of a number of a megabyte.
+ * @param source of 2 ** 64 at most, with as many digits as a body has.
+ */
 function wholeNumber(source: string): bigint | undefined {
   const [, sign = '', whole = '', fraction = '', power = '0'] = DECIMAL.exec(source) ?? []
-  const digits = (whole + fraction).replace(/0+$/, '')
-  const zeros = Number(power) + whole.length - digits.length
-  if (/^0*$/.test(digits)) return 0n
-  return zeros < 0 ? undefined : BigInt(`${sign}${digits}`) * 10n ** BigInt(zeros)
+  const digits = whole + fraction
+  let end = digits.length
+  while (digits[end - 1] === '0') end--
+  let start = 0
+  while (start < end && digits[start] === '0') start++
+  if (start === end) return 0n
+  const zeros = Number(power) + whole.length - end
+  return zeros < 0 ? undefined : BigInt(`${sign}${digits.slice(start, end)}`) * 10n ** BigInt(zeros)
 }

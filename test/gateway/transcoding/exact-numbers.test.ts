@@ -48,3 +48,13 @@ t.test('a number that JSON writes of a double is taken for a double, beside fiel
 t.test('a hundred are told at most', async t => {
   t.equal(refused(`{"scalarLists": {"aInt64": [${Array.from({ length: 500 }, () => LONG).join(',')}]}}`).length, 100)
 })
+
+t.test('a number as long as a body is told from others as fast as it is read', async t => {
+  const zeros = '0'.repeat(1_000_000)
+  t.same(refused(`{"scalars": {"aInt64": 1.${zeros}1}}`), ['scalars.aInt64'])
+  t.same(refused(`{"scalars": {"aInt64": 1.${zeros}}}`), [])
+  t.same(refused(`{"scalars": {"aInt64": 0.${zeros}1e${zeros.length + 1}}}`), [])
+  t.same(refused(`{"scalars": {"aInt64": 0.${zeros}9007199254740993e${zeros.length + 16}}}`), ['scalars.aInt64'])
+  t.same(refused(`{"scalars": {"aInt64": 1${zeros}1e-${zeros.length + 1}}}`), ['scalars.aInt64'])
+  t.same(refused(`{"scalars": {"aInt64": ${zeros.replaceAll('0', '7')}}}`), ['scalars.aInt64'])
+})
