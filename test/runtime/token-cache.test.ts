@@ -14,16 +14,18 @@ const keyOf = (kid: string): VerificationKey => ({ kid, algorithm: 'EdDSA', pem:
 
 t.test('whatever it answers was put in for that very token, by the key of now, and has not expired', async t => {
   const kids = fc.constantFrom('a', 'b')
+  const token = fc.nat(6)
   const steps = fc.array(
     fc.oneof(
-      fc.record({ do: fc.constant('put' as const), token: fc.nat(20), kid: kids, expiresAt: fc.nat(50) }),
-      fc.record({ do: fc.constant('get' as const), token: fc.nat(20) }),
-      fc.record({ do: fc.constant('wait' as const), ms: fc.nat(10) }),
-      fc.record({ do: fc.constant('withdraw' as const), kid: kids }),
-      fc.record({ do: fc.constant('replace' as const), kid: kids }),
+      { weight: 6, arbitrary: fc.record({ do: fc.constant('put' as const), token, kid: kids, lifetime: fc.nat(50) }) },
+      { weight: 9, arbitrary: fc.record({ do: fc.constant('get' as const), token }) },
+      { weight: 6, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.nat(10) }) },
+      { weight: 1, arbitrary: fc.record({ do: fc.constant('withdraw' as const), kid: kids }) },
+      { weight: 2, arbitrary: fc.record({ do: fc.constant('replace' as const), kid: kids }) },
     ),
-    { maxLength: 100 },
+    { maxLength: 100, size: 'max' },
   )
+  let hits = 0
   fc.assert(
     fc.property(steps, fc.integer({ min: 1, max: 12 }), (script, capacity) => {
       let now = 0
@@ -41,11 +43,13 @@ t.test('whatever it answers was put in for that very token, by the key of now, a
           const key = keys.get(step.kid)
           if (key === undefined) continue
           const userId = String(index)
-          model.set(step.token, { key, expiresAt: step.expiresAt, userId })
-          cache.put(String(step.token), { key, principal: principal(userId), expiresAt: step.expiresAt })
+          const expiresAt = now + step.lifetime
+          model.set(step.token, { key, expiresAt, userId })
+          cache.put(String(step.token), { key, principal: principal(userId), expiresAt })
         } else {
           const answer = cache.get(String(step.token))
           if (answer === undefined) continue
+          hits++
           const expected = model.get(step.token)
           t.match(answer, { userId: expected?.userId })
           t.ok(expected !== undefined && expected.expiresAt > now && keys.get(expected.key.kid) === expected.key)
@@ -53,6 +57,18 @@ t.test('whatever it answers was put in for that very token, by the key of now, a
       }
     }),
   )
+  t.ok(hits > 50, `${hits} answers`)
+})
+
+t.test('a verified token is good until it expires, and not then', async t => {
+  const key = keyOf('k')
+  let now = 0
+  const cache = createTokenCache({ keys: { current: () => key }, capacity: 10, now: () => now })
+  cache.put('token', { key, principal: principal('u'), expiresAt: 1000 })
+  now = 999
+  t.ok(cache.get('token'))
+  now = 1000
+  t.equal(cache.get('token'), undefined)
 })
 
 t.test('a token that is in use stays while others come and go, up to the capacity', async t => {

@@ -24,7 +24,7 @@ const SCALARS: Record<ScalarType, fc.Arbitrary<ScalarValue>> = {
   [ScalarType.FIXED32]: unsigned32(),
   [ScalarType.BOOL]: fc.boolean(),
   [ScalarType.STRING]: text(),
-  [ScalarType.BYTES]: fc.uint8Array({ maxLength: 20 }),
+  [ScalarType.BYTES]: fc.uint8Array({ maxLength: 20, size: 'max' }),
   [ScalarType.UINT32]: unsigned32(),
   [ScalarType.SFIXED32]: signed32(),
   [ScalarType.SFIXED64]: signed64(),
@@ -49,7 +49,7 @@ function unsigned64(): fc.Arbitrary<bigint> {
 }
 
 function text(): fc.Arbitrary<string> {
-  return fc.string({ unit: 'binary', maxLength: 20 })
+  return fc.string({ unit: 'binary', maxLength: 20, size: 'max' })
 }
 
 export interface ArbitraryOptions {

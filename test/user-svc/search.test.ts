@@ -87,7 +87,7 @@ t.test('a search that only leaves out is refused, and any other text is answered
   for (const q of ["'", '\\', "a' | b:*", '!!x & (y', "it's*", '\\*', "x'':*", '<->', '<b>*', 'a\\*'])
     await t.resolves(search({ q }), q)
   await fc.assert(
-    fc.asyncProperty(fc.string({ unit: 'grapheme', maxLength: 30 }), async text => {
+    fc.asyncProperty(fc.string({ unit: 'grapheme', maxLength: 30, size: 'max' }), async text => {
       const q = `wheat ${text.replace(/\p{Cc}/gv, '')}`
       await search({ q })
     }),
@@ -132,7 +132,7 @@ t.test('a body that is long is looked through for an excerpt up to a bound, and 
 
 t.test('the pieces of a title are the title', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.string({ unit: 'grapheme', maxLength: 60 }), async text => {
+    fc.asyncProperty(fc.string({ unit: 'grapheme', maxLength: 60, size: 'max' }), async text => {
       await empty()
       const title = `wheat ${text.replace(/\p{Cc}/gv, '')}`
       await docs.create({ title, visibility: 'public' }, token)

@@ -68,7 +68,7 @@ t.test('nothing un-revokes: no entry twice, late or out of order, no time that p
       fc.record({ do: fc.constant('pass' as const), ms: fc.integer({ min: 0, max: LIFETIME }) }),
       fc.record({ do: fc.constant('forget' as const), limit: fc.integer({ min: 1, max: 5 }) }),
     ),
-    { maxLength: 60 },
+    { maxLength: 60, size: 'max' },
   )
   fc.assert(
     fc.property(steps, principals, (script, principal) => {

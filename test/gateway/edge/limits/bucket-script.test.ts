@@ -60,7 +60,7 @@ const steps = fc.array(
     }),
     fc.record({ kind: fc.constant('advance' as const), us: fc.integer({ min: 0, max: 100 * SECOND }) }),
   ),
-  { minLength: 1, maxLength: 30 },
+  { minLength: 1, maxLength: 30, size: 'max' },
 )
 
 t.test('it decides as the reference does, to the unit', async () => {

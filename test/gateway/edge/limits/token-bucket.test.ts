@@ -79,6 +79,7 @@ const steps = fc.array(
   fc.record({ tokens: fc.integer({ min: 1, max: 20 }), wait: fc.integer({ min: 0, max: 5 * SECOND }) }),
   {
     maxLength: 100,
+    size: 'max',
   },
 )
 

@@ -17,7 +17,9 @@ export const PLAIN_TEXT = fc.string({ unit: fc.constantFrom(...'abcXYZ019-'), ma
 const quoted = (text: Text) => text.map(value => JSON.stringify(value))
 
 const STRING: Spellings = {
-  usual: quoted(fc.oneof(PLAIN_TEXT, fc.string({ maxLength: 60 }), fc.string({ unit: 'binary', maxLength: 8 }))),
+  usual: quoted(
+    fc.oneof(PLAIN_TEXT, fc.string({ maxLength: 60, size: 'max' }), fc.string({ unit: 'binary', maxLength: 8 })),
+  ),
   odd: fc.constantFrom('""', '"\\ud83d\\ude00"', '"\\ud83d"', '"\\udc00a"', '"a\\u0000b"', '"\\/"', '"ä"', '"\u2028"'),
 }
 

@@ -96,9 +96,11 @@ function scalar(type: ScalarType): fc.Arbitrary<Bytes> {
       return fc.oneof(
         {
           weight: 20,
-          arbitrary: fc.string({ unit: 'binary', maxLength: 20 }).map(text => delimited(Buffer.from(text))),
+          arbitrary: fc
+            .string({ unit: 'binary', maxLength: 20, size: 'max' })
+            .map(text => delimited(Buffer.from(text))),
         },
-        { weight: 20, arbitrary: fc.string({ maxLength: 200 }).map(text => delimited(Buffer.from(text))) },
+        { weight: 20, arbitrary: fc.string({ maxLength: 200, size: 'max' }).map(text => delimited(Buffer.from(text))) },
         { weight: 1, arbitrary: fc.uint8Array({ maxLength: 5 }).map(bytes => delimited(bytes)) },
       )
     case ScalarType.BYTES:

@@ -39,7 +39,7 @@ const streamId = fc.oneof(
   { weight: 6, arbitrary: fc.constantFrom(...STREAM_IDS) },
   { weight: 1, arbitrary: fc.constantFrom(0, 2, 7, 0x7fff_ffff) },
 )
-const fieldText = fc.string({ maxLength: 20, unit: 'binary-ascii' })
+const fieldText = fc.string({ maxLength: 20, size: 'max', unit: 'binary-ascii' })
 const field = fc.oneof(
   fc.tuple(fieldText, fieldText),
   fc.tuple(
@@ -53,7 +53,7 @@ const field = fc.oneof(
 const block = fc.oneof(
   { weight: 4, arbitrary: fc.constantFrom(RESPONSE, TRAILERS, Buffer.concat([RESPONSE, TRAILERS])) },
   { weight: 2, arbitrary: fc.array(field, { maxLength: 6 }).map(fields => headerBlock(...fields)) },
-  { weight: 1, arbitrary: fc.uint8Array({ maxLength: 60 }).map(bytes => Buffer.from(bytes)) },
+  { weight: 1, arbitrary: fc.uint8Array({ maxLength: 60, size: 'max' }).map(bytes => Buffer.from(bytes)) },
 )
 const headers = fc
   .tuple(streamId, block, fc.boolean(), fc.constantFrom(0, END_STREAM), fc.constantFrom(END_HEADERS, END_HEADERS, 0))
@@ -64,13 +64,13 @@ const data = fc
   .tuple(streamId, fc.constantFrom(0, END_STREAM), fc.nat(30))
   .map(([id, end, cut]) => frame(DATA, end, id, message(`stream ${id}`).subarray(0, cut)))
 const anyFrame = fc
-  .tuple(fc.nat(12), fc.nat(255), streamId, fc.uint8Array({ maxLength: 40 }))
+  .tuple(fc.nat(12), fc.nat(255), streamId, fc.uint8Array({ maxLength: 40, size: 'max' }))
   .map(([type, flags, id, payload]) => frame(type, flags, id, payload))
 const anySettings = fc
   .dictionary(fc.nat(8).map(String), fc.oneof(fc.nat(100_000), fc.nat(0xffff_ffff)))
   .map(values => settings(values))
 const goodAnswer = fc.constantFrom(...STREAM_IDS).map(id => answer(id, `stream ${id}`))
-const garbage = fc.uint8Array({ maxLength: 200 }).map(bytes => Buffer.from(bytes))
+const garbage = fc.uint8Array({ maxLength: 200, size: 'max' }).map(bytes => Buffer.from(bytes))
 
 /** A session's bytes, in the pieces in which they leave. */
 const session = fc
@@ -83,7 +83,7 @@ const session = fc
       { weight: 1, arbitrary: anySettings },
       { weight: 1, arbitrary: garbage },
     ),
-    { maxLength: 25 },
+    { maxLength: 25, size: 'max' },
   )
   .chain(parts => {
     const bytes = Buffer.concat(parts)
