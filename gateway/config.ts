@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 import { listenSettings, logLevel, metricsPort, port, telemetrySettings, tokenSettings } from '#runtime/env.ts'
@@ -13,12 +14,24 @@ const list = () =>
         .filter(entry => entry !== ''),
     )
 
+/** More than any machine has cores for: a slip of the hand shall not fork until nothing else runs. */
+const MOST_WORKERS = 256
+
+/** Everybody (`0.0.0.0/0`) is no proxy: what a client says of itself would be believed. */
+function isNetwork(text: string): boolean {
+  const [address = '', prefix, ...rest] = text.split('/')
+  const longest = { 4: 32, 6: 128 }[isIP(address)]
+  if (longest === undefined || rest.length > 0) return false
+  return prefix === undefined || (/^[1-9]\d{0,2}$/.test(prefix) && Number(prefix) <= longest)
+}
+
 export const settings = {
   GATEWAY_PORT: port().default(3000).describe('Port of the REST API'),
   GATEWAY_WORKERS: z.coerce
     .number('takes a whole number')
-    .int()
-    .positive()
+    .int('takes a whole number')
+    .min(1, 'takes 1 or more')
+    .max(MOST_WORKERS, `takes ${MOST_WORKERS} at the most`)
     .optional()
     .describe('Processes that serve the port, kept alive and rolled on SIGHUP; unset: this one alone'),
   GATEWAY_METRICS_PORT: metricsPort(9464),
@@ -36,9 +49,9 @@ export const settings = {
       ),
     )
     .describe('Origins whose pages may call with credentials, separated by commas'),
-  TRUSTED_PROXIES: list().describe(
-    'Addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas; unset: none',
-  ),
+  TRUSTED_PROXIES: list()
+    .refine(entries => entries.every(isNetwork), 'takes addresses and networks such as 10.0.0.0/8, separated by commas')
+    .describe('Addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas; unset: none'),
   GATEWAY_CONFIG: z
     .string()
     .default(fileURLToPath(new URL('gateway.yaml', import.meta.url)))
