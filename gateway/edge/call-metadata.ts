@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { CLIENT_ADDRESS, CLIENT_USER_AGENT } from '#runtime/principal.ts'
 import type { CallMetadata } from '../upstream/transport.ts'
+import { clientAddress } from './client-address.ts'
 
 /**
  * What goes on to the upstream besides the message. It is made here from nothing, so that no header of a client passes
@@ -12,9 +13,8 @@ export function callMetadata(request: FastifyRequest, traceparent: string): Call
     traceparent,
     [CLIENT_USER_AGENT]: asciiOf(request.headers['user-agent'] ?? ''),
   }
-  // The socket of a client that is gone has no address any more.
-  const { ip }: { readonly ip?: string } = request
-  if (ip !== undefined) metadata[CLIENT_ADDRESS] = ip
+  const address = clientAddress(request)
+  if (address !== undefined) metadata[CLIENT_ADDRESS] = address
   const { traceState } = request.trace.spanContext
   if (traceState !== undefined) metadata['tracestate'] = traceState.serialize()
   if (request.principal !== undefined) metadata['authorization'] = request.headers.authorization ?? ''

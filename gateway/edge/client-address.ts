@@ -1,24 +1,34 @@
-/** Whom an address stands for: IPv4 whole, IPv6 by its /64, which one customer has as a rule (RFC 6177). */
+/** Who a client is by its address, and whom it stands for. */
 import { isIPv4, isIPv6 } from 'node:net'
+import type { FastifyRequest } from 'fastify'
+
+/**
+ * An IPv4 or IPv6 address. A proxy that is trusted may pass on what is none: its own then counts.
+ * @returns undefined when the client is gone, whose socket has none any more.
+ */
+export function clientAddress(request: FastifyRequest): string | undefined {
+  const { ip }: { readonly ip?: string } = request
+  return addressIn(ip) ?? addressIn(request.socket.remoteAddress)
+}
+
+/** IPv4 stands for itself, IPv6 for its /64, which one customer has as a rule (RFC 6177). */
+export function networkOf(address: string): string {
+  if (isIPv4(address)) return address
+  const network = groupsOf(address).slice(0, 4)
+  return `${network.map(group => group.toString(16)).join(':')}::/64`
+}
 
 const MAPPED = '::ffff:'
 
-/**
- * @param address as the socket or a trusted proxy gives it.
- * @returns the same text for all addresses that are one client; undefined for what is no address. At most 43 characters.
- */
-export function clientNetwork(address: string): string | undefined {
-  if (isIPv4(address)) return address
+/** @returns undefined for what is no address. An IPv4 address that is mapped into IPv6 is one of IPv4. */
+export function addressIn(text: string | undefined): string | undefined {
+  if (text === undefined || isIPv4(text)) return text
   // Every IPv4 client of a socket that listens on `::` has this form.
-  if (address.startsWith(MAPPED) && isIPv4(address.slice(MAPPED.length))) return address.slice(MAPPED.length)
-  if (!isIPv6(address)) return undefined
-  const groups = groupsOf(address)
+  if (text.startsWith(MAPPED) && isIPv4(text.slice(MAPPED.length))) return text.slice(MAPPED.length)
+  if (!isIPv6(text)) return undefined
+  const groups = groupsOf(text)
   const isMapped = groups[5] === 0xffff && groups.slice(0, 5).every(group => group === 0)
-  if (isMapped) return groups.slice(6).flatMap(bytesOf).join('.')
-  return `${groups
-    .slice(0, 4)
-    .map(group => group.toString(16))
-    .join(':')}::/64`
+  return isMapped ? groups.slice(6).flatMap(bytesOf).join('.') : text
 }
 
 /** The eight groups of an IPv6 address (RFC 4291 section 2.2), without its zone. */

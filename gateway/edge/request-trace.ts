@@ -3,6 +3,7 @@ import { type Attributes, SpanKind } from '@opentelemetry/api'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Code } from '#runtime/status.ts'
 import { acceptTrace, isSampled, type RequestTrace, recordSpan, type SpanEvent } from '#runtime/telemetry.ts'
+import { clientAddress } from './client-address.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -94,7 +95,7 @@ function serverAttributes(request: FastifyRequest, status: number, route: string
     'url.query': mark === -1 ? undefined : target.slice(mark + 1).replace(/=[^&]*/g, '=REDACTED') || undefined,
     'server.address': request.hostname || undefined,
     'server.port': request.port ?? undefined,
-    'client.address': request.ip,
+    'client.address': clientAddress(request),
     'network.peer.address': socket.remoteAddress,
     'network.peer.port': socket.remotePort,
     'network.protocol.version': raw.httpVersion,

@@ -8,9 +8,9 @@ import { Code, StatusError } from '#runtime/status.ts'
 import { isSampled, withSpan } from '#runtime/telemetry.ts'
 import type { Route } from '../../contract/route-table.ts'
 import { HttpProblem } from '../../transcoding/problem.ts'
+import { clientAddress, networkOf } from '../client-address.ts'
 import { type BucketLimitOptions, bucketStore } from './bucket-store.ts'
 import { type Buckets, type Charge, chargeOf } from './buckets.ts'
-import { clientNetwork } from './client-address.ts'
 import type { LimitSettings } from './limit-classes.ts'
 import { limitField, policyField } from './limit-fields.ts'
 import { type Limit, limitsOfMethods } from './method-limits.ts'
@@ -121,8 +121,7 @@ function principalOf({ principal }: FastifyRequest): string {
   return principal?.userId.slice(0, 128) ?? ''
 }
 
-/** A proxy that is trusted may pass on what is no address: its own then counts. Who is gone already has none. */
 function addressOf(request: FastifyRequest): string {
-  const { ip }: { readonly ip?: string } = request
-  return clientNetwork(ip ?? '') ?? clientNetwork(request.socket.remoteAddress ?? '') ?? 'unknown'
+  const address = clientAddress(request)
+  return address === undefined ? 'unknown' : networkOf(address)
 }

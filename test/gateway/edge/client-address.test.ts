@@ -1,7 +1,12 @@
 import { normalizeIP } from '@fastify/rate-limit'
 import fc from 'fast-check'
 import t from 'tap'
-import { clientNetwork } from '../../../../gateway/edge/limits/client-address.ts'
+import { addressIn, networkOf } from '../../../gateway/edge/client-address.ts'
+
+function clientNetwork(text: string): string | undefined {
+  const address = addressIn(text)
+  return address === undefined ? undefined : networkOf(address)
+}
 
 const CASES: [address: string, network: string | undefined][] = [
   ['203.0.113.7', '203.0.113.7'],
