@@ -20,6 +20,7 @@ import type { RouteLimits } from '../edge/limits/rate-limits.ts'
 import { createUpstreamCall } from '../edge/upstream-call.ts'
 import { createUpstreamStream } from '../edge/upstream-stream.ts'
 import { Cancellation } from '../upstream/cancellation.ts'
+import { deadlineIn } from '../upstream/deadline.ts'
 import type { StreamTransport } from '../upstream/stream-transport.ts'
 import type { Transport } from '../upstream/transport.ts'
 import type { Codec, CookieChange, RequestInput } from './codec.ts'
@@ -105,7 +106,7 @@ function unaryHandler(route: Route, options: RoutesOptions): Handler {
   return async (request, reply) => {
     if (!takesIfMatch && !isRead && request.headers['if-match'] !== undefined) throw NO_IF_MATCH
     const message = codec.encode(requestInput(template, request))
-    const response = await call(request, message, Date.now() + timeoutMs, whenClientLeaves(reply))
+    const response = await call(request, message, deadlineIn(timeoutMs), whenClientLeaves(reply))
     const answer = codec.decode(response)
     for (const revocation of answer.revocations) options.revoke(revocation)
     for (const change of answer.cookies) writeCookie(reply, change)
@@ -150,7 +151,7 @@ function streamHandler(route: Route, options: RoutesOptions): Handler {
 
     const cancellation = whenClientLeaves(reply)
     const ended = openStreams.add(cancellation)
-    const messages = open(request, message, Date.now() + timeoutMs, cancellation)
+    const messages = open(request, message, deadlineIn(timeoutMs), cancellation)
     reply.raw.once('close', () => {
       ended()
       // Also where nobody has begun to read the body.

@@ -1,6 +1,7 @@
 import { connectivityState, type ServiceError } from '@grpc/grpc-js'
 import { Code, fromGrpcError, StatusError } from '#runtime/status.ts'
 import type { Cancellation } from './cancellation.ts'
+import { epochDeadline, timeLeft } from './deadline.ts'
 import { GRPC_JS_EXTRA, type GrpcJsOptions, openGrpcJsClient, toBuffer, toMetadata } from './grpc-js-client.ts'
 import { askHealth } from './health.ts'
 import { answerTooLarge, type Transport } from './transport.ts'
@@ -30,7 +31,7 @@ export function createGrpcJsTransport(options: GrpcJsOptions): Transport {
           toBuffer,
           message,
           entries,
-          { deadline },
+          { deadline: epochDeadline(deadline) },
           (error: ServiceError | null, response?: Uint8Array) => {
             const failure =
               error === null
@@ -83,7 +84,7 @@ function endedBy(
   if (error.code === Code.RESOURCE_EXHAUSTED && isOwnLimit(error.details, maxMessageLength)) {
     return answerTooLarge(maxMessageLength, error)
   }
-  const isLate = Date.now() + CLOCK_TOLERANCE_MS >= deadline
+  const isLate = timeLeft(deadline) <= CLOCK_TOLERANCE_MS
   if (error.code !== Code.CANCELLED || cancellation?.isRequested || !isLate) return fromGrpcError(error)
   return new StatusError(Code.DEADLINE_EXCEEDED, 'The deadline has passed', { cause: error })
 }

@@ -1,5 +1,6 @@
 /** grpc.health.v1, the two messages of which are too small for generated code. */
 import { Code, StatusError } from '#runtime/status.ts'
+import { deadlineIn } from './deadline.ts'
 import type { Transport } from './transport.ts'
 
 // HealthCheckResponse {status: SERVING}: field 1, varint, 1.
@@ -26,7 +27,7 @@ export function isServing(response: Uint8Array): boolean {
 export async function askHealth(transport: Pick<Transport, 'unary'>, service = ''): Promise<boolean> {
   try {
     const request = healthRequest(service)
-    const response = await transport.unary('/grpc.health.v1.Health/Check', request, {}, Date.now() + 1000)
+    const response = await transport.unary('/grpc.health.v1.Health/Check', request, {}, deadlineIn(1000))
     return isServing(response)
   } catch (error) {
     return error instanceof StatusError && error.code === Code.UNIMPLEMENTED

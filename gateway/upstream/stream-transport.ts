@@ -5,6 +5,7 @@
 import type { Client, ClientReadableStream, ServiceError } from '@grpc/grpc-js'
 import { fromGrpcError } from '#runtime/status.ts'
 import type { Cancellation } from './cancellation.ts'
+import { epochDeadline } from './deadline.ts'
 import { type GrpcJsOptions, openGrpcJsClient, toBuffer, toMetadata } from './grpc-js-client.ts'
 import type { CallMetadata } from './transport.ts'
 
@@ -13,7 +14,7 @@ export interface StreamTransport {
   /**
    * Messages as they come; the next one is asked for when the one before was taken. To stop iterating cancels the call.
    * @param method the path on the wire.
-   * @param deadline milliseconds since the epoch.
+   * @param deadline see deadline.ts.
    * @throws StatusError as the upstream ended it, or of the transport.
    */
   open(
@@ -41,7 +42,7 @@ export function createStreamTransport(options: GrpcJsOptions): StreamTransport {
       toBuffer,
       message,
       toMetadata(metadata),
-      { deadline },
+      { deadline: epochDeadline(deadline) },
     )
     size++
     cancellation.follow(call)

@@ -32,7 +32,7 @@ export interface Transport {
    * One unary call.
    * @param method the path on the wire, `/auth.v1.AuthService/Login`.
    * @param message the encoded request.
-   * @param deadline milliseconds since the epoch.
+   * @param deadline see deadline.ts.
    * @param cancellation for a caller that may stop waiting before the deadline.
    * @param observer told of this call, where somebody traces it.
    * @returns the encoded response.

@@ -9,6 +9,7 @@ import getPort from 'get-port'
 import { LoginRequest, LoginResponse, SignUpRequest, Tokens } from '#proto/auth/v1/auth.ts'
 import { grantDatabase, withClient } from '../../deploy/dev/provision.ts'
 import { ANY_METRICS_PORTS, composeEnvironments, serviceCommand, waitForService } from '../../deploy/dev/services.ts'
+import { deadlineIn } from '../../gateway/upstream/deadline.ts'
 import { createHttp2Transport } from '../../gateway/upstream/http2/transport.ts'
 import type { Transport } from '../../gateway/upstream/transport.ts'
 import { startStores, TEMPLATE_DATABASE, urlsOf } from '../support/stores.ts'
@@ -142,7 +143,7 @@ export function call(transport: Transport, method: string, message: Uint8Array, 
     traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00',
     ...(token !== undefined && { authorization: `Bearer ${token}` }),
   }
-  return transport.unary(method, message, metadata, Date.now() + TIMEOUT_MS)
+  return transport.unary(method, message, metadata, deadlineIn(TIMEOUT_MS))
 }
 
 function signedIn({ accessToken, refreshToken }: Tokens): SignedIn {

@@ -9,6 +9,7 @@
 import { availableParallelism } from 'node:os'
 import { execa } from 'execa'
 import { Cancellation } from '../../gateway/upstream/cancellation.ts'
+import { deadlineIn } from '../../gateway/upstream/deadline.ts'
 import { createGrpcJsTransport } from '../../gateway/upstream/grpc-js-transport.ts'
 import { createHttp2Transport } from '../../gateway/upstream/http2/transport.ts'
 import { grpcGo } from '../support/grpc-peers/grpc-go-peer.ts'
@@ -64,7 +65,7 @@ async function measure(name: TransportName, address: string): Promise<void> {
     let left = calls
     const loop = async () => {
       while (left-- > 0) {
-        const answer = await transport.unary(method, message, METADATA, Date.now() + 2000, new Cancellation())
+        const answer = await transport.unary(method, message, METADATA, deadlineIn(2000), new Cancellation())
         if (answer.length !== MESSAGE_LENGTH) throw new Error('A wrong answer')
       }
     }

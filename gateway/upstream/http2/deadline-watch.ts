@@ -1,5 +1,7 @@
-/** Milliseconds since the epoch. */
+import { timeLeft } from '../deadline.ts'
+
 interface Expiring {
+  /** See deadline.ts. */
   readonly deadline: number
   /** Where the watch has it; -1 outside. */
   watchIndex: number
@@ -44,13 +46,13 @@ export class DeadlineWatch<Call extends Expiring> {
   #setTimer(deadline: number): void {
     clearTimeout(this.#timer)
     this.#timerDeadline = deadline
-    this.#timer = setTimeout(() => this.#expire(), Math.min(Math.max(0, deadline - Date.now()), MAX_TIMER_MS))
+    this.#timer = setTimeout(() => this.#expire(), Math.min(Math.max(0, timeLeft(deadline)), MAX_TIMER_MS))
   }
 
   #expire(): void {
     this.#timer = undefined
     this.#timerDeadline = Infinity
-    const now = Date.now()
+    const now = performance.now()
     let next = Infinity
     // A copy: those that expire leave.
     for (const call of [...this.#calls]) {

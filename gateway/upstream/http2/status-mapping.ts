@@ -1,5 +1,6 @@
 /** How an answer becomes a gRPC status. */
 import { Code, StatusError, unpackDetails } from '#runtime/status.ts'
+import { timeLeft } from '../deadline.ts'
 import { NotProcessedError } from '../transport.ts'
 import { ErrorCode, errorName } from './protocol.ts'
 import type { ResponseHead } from './response-head.ts'
@@ -53,7 +54,7 @@ export function notGrpc({ httpStatus, contentType }: ResponseHead): StatusError 
 /** @param deadline a server that gives up at the deadline may reset the stream before our own clock says so. */
 export function statusOfReset(http2Code: number, deadline: number): StatusError {
   if (http2Code === ErrorCode.REFUSED_STREAM) return new NotProcessedError('The upstream refused the call')
-  if (http2Code === ErrorCode.CANCEL && Date.now() >= deadline) return deadlineExceeded()
+  if (http2Code === ErrorCode.CANCEL && timeLeft(deadline) <= 0) return deadlineExceeded()
   const code = FROM_HTTP2.get(http2Code) ?? Code.INTERNAL
   return new StatusError(code, `The upstream reset the call with ${errorName(http2Code)}`)
 }

@@ -1,5 +1,6 @@
 import { Code, StatusError } from '#runtime/status.ts'
 import type { Cancellation } from '../cancellation.ts'
+import { timeLeft } from '../deadline.ts'
 import { type CallMetadata, type CallObserver, NotProcessedError, type TransportObserver } from '../transport.ts'
 import type { Channel, ChannelCall } from './channel.ts'
 import type { Connection } from './connection.ts'
@@ -72,14 +73,14 @@ export class UnaryCall implements StreamSink, ChannelCall {
     calls.add(this)
     this.#cancellation?.follow(this)
     if (this.#cancellation?.isRequested) this.cancel()
-    else if (this.deadline <= Date.now()) this.expire()
+    else if (timeLeft(this.deadline) <= 0) this.expire()
     else channel.dispatch(this)
   }
 
   start(connection: Connection): void {
     const { heads } = this.#dependencies
     try {
-      const head = heads.encode(this.#method, this.#metadata, Math.max(1, this.deadline - Date.now()))
+      const head = heads.encode(this.#method, this.#metadata, Math.max(1, timeLeft(this.deadline)))
       if (head.listSize > connection.maxHeaderListSize) {
         throw new StatusError(Code.RESOURCE_EXHAUSTED, 'The headers are longer than the service behind takes', {
           reason: 'headers_too_large',

@@ -4,6 +4,7 @@ import { Code, StatusError, unavailable } from '#runtime/status.ts'
 import { acceptTrace, startTelemetry } from '#runtime/telemetry.ts'
 import { createUpstreamCall } from '../../../gateway/edge/upstream-call.ts'
 import { createGatewayMetrics } from '../../../gateway/metrics.ts'
+import { deadlineIn } from '../../../gateway/upstream/deadline.ts'
 import type { Transport } from '../../../gateway/upstream/transport.ts'
 import { startOtlpReceiver } from '../../support/otlp-receiver.ts'
 
@@ -32,7 +33,7 @@ async function call(request: FastifyRequest, unary: Transport['unary']) {
   await createUpstreamCall(transport, route, metrics.rpc)(
     request,
     new Uint8Array(),
-    Date.now() + 1000,
+    deadlineIn(1000),
     undefined as never,
   ).catch(() => {})
   return sent

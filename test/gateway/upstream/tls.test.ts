@@ -1,6 +1,7 @@
 /** TLS and mutual TLS by both transports, with servers of grpc-js and grpc-go. */
 import { execa } from 'execa'
 import t, { type Test } from 'tap'
+import { deadlineIn } from '../../../gateway/upstream/deadline.ts'
 import { createGrpcJsTransport } from '../../../gateway/upstream/grpc-js-transport.ts'
 import { createHttp2Transport } from '../../../gateway/upstream/http2/transport.ts'
 import type { TlsCredentials } from '../../../gateway/upstream/tls-credentials.ts'
@@ -72,7 +73,7 @@ function toCredentials({ ca, cert, key }: Certificates): TlsCredentials {
 }
 
 function echo(transport: Transport, body = Buffer.from('x')): Promise<Buffer> {
-  return transport.unary(peerMethod('Echo'), body, {}, Date.now() + 10_000) as Promise<Buffer>
+  return transport.unary(peerMethod('Echo'), body, {}, deadlineIn(10_000)) as Promise<Buffer>
 }
 
 async function failure(call: Promise<unknown>): Promise<StatusError> {

@@ -5,6 +5,7 @@
 import { setImmediate } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { Cancellation } from '../../../gateway/upstream/cancellation.ts'
+import { deadlineIn } from '../../../gateway/upstream/deadline.ts'
 import { createGrpcJsTransport } from '../../../gateway/upstream/grpc-js-transport.ts'
 import { createHttp2Transport } from '../../../gateway/upstream/http2/transport.ts'
 import type { CallObserver, Transport, TransportObserver } from '../../../gateway/upstream/transport.ts'
@@ -98,7 +99,7 @@ async function runSuite(t: Test, kind: PeerKind, open: OpenTransport): Promise<v
       'gatehouse-client-user-agent': 'curl/8.0 (a; b) "c"',
       'empty-value': '',
     }
-    const answer = await call(transport, 'Metadata', Buffer.alloc(0), metadata, Date.now() + 5000)
+    const answer = await call(transport, 'Metadata', Buffer.alloc(0), metadata, deadlineIn(5000))
     const received = JSON.parse(answer.toString())
     t.match(received, metadata)
     t.ok(Number(received['deadline-ms']) <= 5001 && Number(received['deadline-ms']) > 0)
@@ -106,7 +107,7 @@ async function runSuite(t: Test, kind: PeerKind, open: OpenTransport): Promise<v
 
   t.test('a call ends at its deadline, and the server hears of it', async t => {
     const before = await cancelledCount(transport)
-    const error = await failure(call(transport, 'Sleep', Buffer.alloc(0), {}, Date.now() + 100))
+    const error = await failure(call(transport, 'Sleep', Buffer.alloc(0), {}, deadlineIn(100)))
     // The server behind a proxy ends the call at the same moment, which the proxy, if it is quicker than our timer,
     // passes on as its own UNAVAILABLE.
     const codes = kind.name.startsWith('Envoy') ? [Code.DEADLINE_EXCEEDED, Code.UNAVAILABLE] : [Code.DEADLINE_EXCEEDED]
@@ -115,7 +116,7 @@ async function runSuite(t: Test, kind: PeerKind, open: OpenTransport): Promise<v
   })
 
   t.test('a deadline that has passed ends a call at once', async t => {
-    const error = await failure(call(transport, 'Echo', Buffer.alloc(0), {}, Date.now() - 1))
+    const error = await failure(call(transport, 'Echo', Buffer.alloc(0), {}, deadlineIn(-1)))
     t.equal(error.code, Code.DEADLINE_EXCEEDED)
   })
 
@@ -123,19 +124,19 @@ async function runSuite(t: Test, kind: PeerKind, open: OpenTransport): Promise<v
     const before = await cancelledCount(transport)
     const cancellations = Array.from({ length: 10 }, () => new Cancellation())
     const calls = cancellations.map(cancellation =>
-      failure(call(transport, 'Sleep', Buffer.alloc(0), {}, Date.now() + 60_000, cancellation)),
+      failure(call(transport, 'Sleep', Buffer.alloc(0), {}, deadlineIn(60_000), cancellation)),
     )
     // Their answers come behind those of the calls before them.
     await call(transport, 'Pause', Buffer.from('50'))
     for (const cancellation of cancellations) cancellation.cancel()
     for (const error of await Promise.all(calls)) t.equal(error.code, Code.CANCELLED)
     await untilCancelled(transport, before + 10)
-    const late = await failure(call(transport, 'Echo', Buffer.alloc(0), {}, Date.now() + 1000, cancellations[0]))
+    const late = await failure(call(transport, 'Echo', Buffer.alloc(0), {}, deadlineIn(1000), cancellations[0]))
     t.equal(late.code, Code.CANCELLED, 'and one that was aborted before it began')
   })
 
   t.test('a method that the server does not have is UNIMPLEMENTED', async t => {
-    const error = await failure(transport.unary('/peers.v1.Peer/None', Buffer.alloc(0), {}, Date.now() + 2000))
+    const error = await failure(transport.unary('/peers.v1.Peer/None', Buffer.alloc(0), {}, deadlineIn(2000)))
     t.equal(error.code, Code.UNIMPLEMENTED)
   })
 
@@ -231,7 +232,7 @@ async function runSuite(t: Test, kind: PeerKind, open: OpenTransport): Promise<v
     const other = open(first.address)
     t.teardown(() => other.close())
     t.equal((await call(other, 'Echo', Buffer.from('1'))).toString(), '1')
-    const cutOff = failure(call(other, 'Sleep', Buffer.alloc(0), {}, Date.now() + 60_000))
+    const cutOff = failure(call(other, 'Sleep', Buffer.alloc(0), {}, deadlineIn(60_000)))
     await call(other, 'Pause', Buffer.from('50'))
     await first.kill()
     // A server in this process cannot be killed: it resets its calls at best.
@@ -266,7 +267,7 @@ function call(
   method: Parameters<typeof peerMethod>[0],
   message: Buffer,
   metadata: Record<string, string> = {},
-  deadline = Date.now() + 10_000,
+  deadline = deadlineIn(10_000),
   cancellation?: Cancellation,
 ): Promise<Buffer> {
   return transport.unary(peerMethod(method), message, metadata, deadline, cancellation) as Promise<Buffer>
@@ -279,7 +280,7 @@ function traced(
   observer: CallObserver,
   metadata: Record<string, string> = {},
 ): Promise<Uint8Array> {
-  return transport.unary(peerMethod(method), message, metadata, Date.now() + 10_000, undefined, observer)
+  return transport.unary(peerMethod(method), message, metadata, deadlineIn(10_000), undefined, observer)
 }
 
 function recordAttempts(): CallObserver & { heard: unknown[] } {
@@ -301,7 +302,7 @@ async function failure(call: Promise<unknown>): Promise<StatusError> {
 }
 
 async function answers(transport: Transport): Promise<boolean> {
-  return call(transport, 'Echo', Buffer.alloc(0), {}, Date.now() + 1000).then(
+  return call(transport, 'Echo', Buffer.alloc(0), {}, deadlineIn(1000)).then(
     () => true,
     (error: unknown) => {
       if (error instanceof StatusError) return false

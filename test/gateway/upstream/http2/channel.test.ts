@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
+import { deadlineIn } from '../../../../gateway/upstream/deadline.ts'
 import { createHttp2Transport, type Http2TransportOptions } from '../../../../gateway/upstream/http2/transport.ts'
 import type { Transport } from '../../../../gateway/upstream/transport.ts'
 import { Code, StatusError } from '../../../../runtime/status.ts'
@@ -214,7 +215,7 @@ async function serve(t: Test, name: string, port = 0, host = '127.0.0.1'): Promi
 }
 
 function echo(transport: Transport): Promise<Buffer> {
-  return transport.unary(peerMethod('Echo'), Buffer.from('x'), {}, Date.now() + 10_000) as Promise<Buffer>
+  return transport.unary(peerMethod('Echo'), Buffer.from('x'), {}, deadlineIn(10_000)) as Promise<Buffer>
 }
 
 async function name(transport: Transport): Promise<string> {

@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { Cancellation } from '../../../../gateway/upstream/cancellation.ts'
+import { deadlineIn } from '../../../../gateway/upstream/deadline.ts'
 import { Connection } from '../../../../gateway/upstream/http2/connection.ts'
 import { createRequestHeads } from '../../../../gateway/upstream/http2/request-head.ts'
 import { createResponseHeadReader } from '../../../../gateway/upstream/http2/response-head.ts'
@@ -156,13 +157,33 @@ t.test('a waiting call ends by its deadline and by its signal; too many wait not
   const { connection, transport } = await begin(t, { maxWaitingCalls: 2 }, { [MAX_CONCURRENT_STREAMS]: 1 })
   const cancellation = new Cancellation()
   await connection.request()
-  const late = failure(echo(transport, { deadline: Date.now() + 50 }))
+  const late = failure(echo(transport, { deadline: deadlineIn(50) }))
   const aborted = failure(echo(transport, { cancellation }))
   t.match(await failure(echo(transport)), { code: Code.UNAVAILABLE, message: /many/ })
   cancellation.cancel()
   t.equal((await aborted).code, Code.CANCELLED)
   t.equal((await late).code, Code.DEADLINE_EXCEEDED)
   t.equal(connection.frames.filter(({ type }) => type === HEADERS).length, 1, 'the server heard of none')
+})
+
+t.test('a call ends by its deadline, wherever the clock on the wall is set meanwhile', async t => {
+  const { connection, transport } = await begin(t)
+  await connection.request()
+  const { now } = Date
+  t.teardown(() => {
+    Date.now = now
+  })
+  const late = failure(echo(transport, { deadline: deadlineIn(100) }))
+  const waiting = echo(transport)
+  await connection.request()
+  const asked = await connection.request()
+  Date.now = () => now() - 3_600_000
+  t.equal((await late).code, Code.DEADLINE_EXCEEDED)
+  Date.now = () => now() + 3_600_000
+  const quick = failure(echo(transport, { deadline: deadlineIn(100) }))
+  t.equal((await quick).code, Code.DEADLINE_EXCEEDED)
+  connection.send(answer(asked, 'in time'))
+  t.equal((await waiting).toString(), 'in time')
 })
 
 t.test('a message is sent as far as the windows go', async t => {
@@ -403,7 +424,7 @@ t.test('a connection whose stream ids are used up takes no more calls', async t 
   const ended = [1, 2].map(
     () =>
       new Promise<void>(resolve => {
-        connection.start(heads.encode('/a.B/C', {}, 1000), Buffer.alloc(0), Date.now() + 1000, {
+        connection.start(heads.encode('/a.B/C', {}, 1000), Buffer.alloc(0), deadlineIn(1000), {
           onMessage: bytes => received.push(bytes.toString()),
           onEnd: () => resolve(),
         })
@@ -470,7 +491,7 @@ interface EchoOptions {
 }
 
 function echo(transport: Transport, options: EchoOptions = {}): Promise<Buffer> {
-  const { body = Buffer.from('x'), metadata = {}, deadline = Date.now() + 10_000 } = options
+  const { body = Buffer.from('x'), metadata = {}, deadline = deadlineIn(10_000) } = options
   return transport.unary(
     '/peers.v1.Peer/Echo',
     body,

@@ -7,6 +7,7 @@
 import { setImmediate } from 'node:timers/promises'
 import fc from 'fast-check'
 import t from 'tap'
+import { deadlineIn } from '../../../../gateway/upstream/deadline.ts'
 import { createHttp2Transport } from '../../../../gateway/upstream/http2/transport.ts'
 import { StatusError } from '../../../../runtime/status.ts'
 import {
@@ -121,7 +122,7 @@ async function play(peer: RawPeer, pieces: readonly Buffer[], greets: boolean): 
     limits: { backoff: { initialMs: 1, maxMs: 10 } },
   })
   const call = () =>
-    transport.unary('/peers.v1.Peer/Echo', Buffer.from('x'), {}, Date.now() + 10_000).then(
+    transport.unary('/peers.v1.Peer/Echo', Buffer.from('x'), {}, deadlineIn(10_000)).then(
       answer => Buffer.from(answer).toString('latin1'),
       (error: Error) => error,
     )

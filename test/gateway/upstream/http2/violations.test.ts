@@ -4,6 +4,7 @@
  */
 import t, { type Test } from 'tap'
 import { Cancellation } from '../../../../gateway/upstream/cancellation.ts'
+import { deadlineIn } from '../../../../gateway/upstream/deadline.ts'
 import { createHttp2Transport } from '../../../../gateway/upstream/http2/transport.ts'
 import type { Transport } from '../../../../gateway/upstream/transport.ts'
 import { Code, type StatusError } from '../../../../runtime/status.ts'
@@ -453,7 +454,7 @@ function echo(transport: Transport, cancellation?: Cancellation): Promise<Buffer
     '/peers.v1.Peer/Echo',
     Buffer.from('x'),
     {},
-    Date.now() + 20_000,
+    deadlineIn(20_000),
     cancellation,
   ) as Promise<Buffer>
 }
