@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import { setTimeout as delay } from 'node:timers/promises'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import type { Revocation } from '#proto/edge/v1/revocation.ts'
@@ -8,6 +7,7 @@ import { createRedis } from '#runtime/redis.ts'
 import { followRevocations } from '../../../gateway/edge/revocation-follower.ts'
 import { createRevocationSet } from '../../../gateway/edge/revocations.ts'
 import { startTestRedis } from '../../support/test-redis.ts'
+import { until as untilIt } from '../../support/until.ts'
 
 const logger = pino({ level: 'silent' })
 const STREAM = 'gatehouse:revocations'
@@ -66,11 +66,21 @@ async function startFollowing(t: Test) {
     const [seconds, microseconds] = await writer.time()
     await writer.set(HEARTBEAT, Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000))
   }
-  return { server, writer, follower, set, truth, state, lags, revoke, publish, begin, knows, vouch }
+  /** From now on, so that auth-svc is not asked instead, and what is to be seen is seen by the stream. */
+  const keepVouching = async () => {
+    await vouch()
+    const timer = setInterval(() => void vouch(), 100)
+    t.teardown(() => clearInterval(timer))
+  }
+  return { server, writer, follower, set, truth, state, lags, revoke, publish, begin, knows, vouch, keepVouching }
 }
 
 async function until(isSo: () => boolean): Promise<void> {
-  while (!isSo()) await delay(5)
+  await untilIt(
+    async () => isSo(),
+    is => is,
+    { everyMs: 5 },
+  )
 }
 
 t.test('what was revoked before is known by the snapshot, what comes after by the stream', async t => {
@@ -109,8 +119,9 @@ t.test('no revocation falls between the snapshot and the stream', async t => {
 })
 
 t.test('a flushed Redis makes it take a new snapshot', async t => {
-  const { writer, revoke, knows, state, set } = await startFollowing(t)
+  const { writer, revoke, knows, state, set, keepVouching } = await startFollowing(t)
   await until(() => state.snapshots === 1)
+  await keepVouching()
   revoke('in truth only')
   await writer.flushall()
   await writer.set(EPOCH, 'two')
@@ -169,8 +180,9 @@ t.test('it is blind from the start until it has a snapshot', async t => {
 })
 
 t.test('it asks for all again when the stream no longer reaches back to where it was', async t => {
-  const { writer, publish, begin, revoke, knows, state } = await startFollowing(t)
+  const { writer, publish, begin, revoke, knows, state, keepVouching } = await startFollowing(t)
   await begin()
+  await keepVouching()
   await publish('another')
   await knows('another')
   t.equal(state.snapshots, 2)

@@ -11,17 +11,20 @@ import { openTestRedis, startTestRedis } from '../../../support/test-redis.ts'
 
 /** Nothing of it comes back while a test runs. */
 const FIVE_A_DAY = chargeOf(bucketShape(5, 5, 86_400e6), 1)
-const PROMISED_MS = 40
 const logger = pino({ level: 'silent' })
 
-/** @param decisionMs long where Redis does answer, though the machine be busy. */
-async function openBuckets(t: Test, redisUrl: string, decisionMs = 10_000) {
+/** Where Redis does answer, though the machine be busy. */
+const PATIENT = { decisionMs: 10_000 }
+/** As it is shipped. */
+const SHIPPED = {}
+
+async function openBuckets(t: Test, redisUrl: string, options: { decisionMs?: number } = PATIENT) {
   const events = new EventTarget()
   const changes: boolean[] = []
   const buckets = createSharedBuckets({
     redisUrl,
     logger,
-    decisionMs,
+    ...options,
     onFallback(isLocal) {
       changes.push(isLocal)
       events.dispatchEvent(new Event(isLocal ? 'local' : 'shared'))
@@ -68,6 +71,7 @@ t.test('several processes on one key never get more than capacity, refill and on
   const [admitted, refused] = [sum(of('admitted')), sum(of('refused'))]
   t.comment(`${admitted} admitted, ${refused} refused in ${elapsed.toFixed(2)} s`)
   t.ok(admitted <= tokens + refill * elapsed + 1, `${admitted} of ${tokens + refill * elapsed}`)
+  t.ok(admitted >= tokens, 'and the capacity at least')
   t.ok(refused > 0)
 })
 
@@ -87,7 +91,7 @@ for (const [fault, cause] of Object.entries(FAULTS)) {
     `when Redis ${fault}, decisions go on within limits of our own, and are shared again by themselves`,
     async t => {
       const redis = await startTestRedis(t)
-      const { buckets, changes, take, takeAll, becomes } = await openBuckets(t, redis.url, PROMISED_MS)
+      const { buckets, changes, take, takeAll, becomes } = await openBuckets(t, redis.url, SHIPPED)
       t.equal(await takeAll('used up', 6), 5)
 
       const local = becomes('local')
@@ -95,7 +99,9 @@ for (const [fault, cause] of Object.entries(FAULTS)) {
       await happened
       let started = performance.now()
       t.equal(await takeAll('used up', 10), 5, 'as many as one process admits')
-      t.comment(`the first decisions without Redis took ${(performance.now() - started).toFixed(0)} ms (promised: 50)`)
+      const ms = performance.now() - started
+      t.comment(`the first decisions without Redis took ${ms.toFixed(0)} ms (promised: 50)`)
+      t.ok(ms < 1000, 'nobody waits for Redis, however busy the machine')
       await local
       t.ok(buckets.isLocal)
       t.equal(await take('used up'), false, 'limited all the same')
@@ -114,7 +120,7 @@ for (const [fault, cause] of Object.entries(FAULTS)) {
 
 t.test('a Redis that hangs is waited for once, not by each request', async t => {
   const redis = await startTestRedis(t)
-  const { take, becomes, buckets } = await openBuckets(t, redis.url, PROMISED_MS)
+  const { take, becomes, buckets } = await openBuckets(t, redis.url, SHIPPED)
   redis.signal('SIGSTOP')
   t.teardown(() => redis.signal('SIGCONT'))
   await Promise.all([becomes('local'), take('k')])
@@ -143,7 +149,7 @@ t.test('a connection that went silent without an end is replaced', async t => {
     proxy.close()
   })
   const { port } = proxy.address() as AddressInfo
-  const { take, becomes } = await openBuckets(t, `redis://127.0.0.1:${port}${target.pathname}`, PROMISED_MS)
+  const { take, becomes } = await openBuckets(t, `redis://127.0.0.1:${port}${target.pathname}`, SHIPPED)
 
   for (const client of clients) client.unpipe().pause()
   await Promise.all([becomes('local'), take('k')])
