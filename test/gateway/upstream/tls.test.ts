@@ -1,4 +1,7 @@
 /** TLS and mutual TLS by both transports, with servers of grpc-js and grpc-go. */
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import tls from 'node:tls'
 import { execa } from 'execa'
 import t, { type Test } from 'tap'
 import { deadlineIn } from '../../../gateway/upstream/deadline.ts'
@@ -11,6 +14,7 @@ import { issueCertificates } from '../../support/grpc-peers/certificates.ts'
 import { grpcGo } from '../../support/grpc-peers/grpc-go-peer.ts'
 import { grpcJs } from '../../support/grpc-peers/grpc-js-peer.ts'
 import { type Certificates, peerMethod } from '../../support/grpc-peers/peer.ts'
+import { answer, RawConnection } from '../../support/grpc-peers/raw-peer.ts'
 
 // Go may have to be built first.
 t.setTimeout(600_000)
@@ -34,6 +38,36 @@ t.test('TLS', { skip: withoutOpenssl }, async t => {
     'a client of an unknown authority': { ...other, ca: client.ca },
     'a client that speaks plain text': undefined,
   }
+
+  t.test('our own transport refuses a server that does not choose HTTP/2, even if it speaks it', async t => {
+    const connections: RawConnection[] = []
+    const server = tls.createServer(certificates.server, socket => {
+      const connection = new RawConnection(socket)
+      connections.push(connection)
+      const serve = async () => {
+        await connection.handshake()
+        connection.send(answer(await connection.request(), 'served'))
+      }
+      serve().catch(() => {})
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    t.teardown(() => server.close())
+    const logged: string[] = []
+    const transport = createHttp2Transport({
+      address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+      maxMessageLength: 4_000_000,
+      tls: client,
+      logger: { warn: (fields: { err: Error }) => logged.push(fields.err.message) } as never,
+    })
+    t.teardown(() => transport.close())
+    t.equal((await failure(echo(transport))).code, Code.UNAVAILABLE)
+    t.match(logged[0], /chose no h2 by ALPN/)
+    t.notOk(
+      connections.some(({ frames }) => frames.length > 0),
+      'it is not even greeted',
+    )
+  })
 
   for (const kind of [grpcJs, grpcGo]) {
     const skip = (await kind.prepare()) ?? false

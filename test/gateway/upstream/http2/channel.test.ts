@@ -99,6 +99,22 @@ t.test('the error for a server that is not there names its address to the log on
   t.match(logged[0], peer.address)
 })
 
+t.test('a server that greets and hangs up is dialled again after a pause each time', async t => {
+  const pauseMs = 100
+  const peer = await startRawPeer()
+  t.teardown(() => peer.stop())
+  open(t, { address: peer.address, limits: { backoff: { initialMs: pauseMs, maxMs: pauseMs } } })
+  const greet = async () => {
+    const connection = await peer.accept()
+    await connection.handshake()
+    connection.socket.end()
+  }
+  await greet()
+  const hungUpAt = performance.now()
+  for (let redials = 0; redials < 5; redials++) await greet()
+  t.ok(performance.now() - hungUpAt >= 2 * pauseMs)
+})
+
 t.test('a server that says it does not serve gets no calls', async t => {
   const peers = [await start(t), await start(t)]
   const transport = open(t, { address: peers.map(({ address }) => address).join(','), healthService: '' })

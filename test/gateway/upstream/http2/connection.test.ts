@@ -137,6 +137,27 @@ t.test('a call that the server may have looked at is not made again', async t =>
   t.equal(next.frames.filter(({ type }) => type === HEADERS).length, 1)
 })
 
+t.test('a call that was begun and not yet written is made again on the next connection', async t => {
+  const { peer, connection, call: first, transport } = await begin(t, {}, { [MAX_CONCURRENT_STREAMS]: 1 })
+  const attempts: number[] = []
+  const second = echo(transport, { observer: { onAttempt: attempt => attempts.push(attempt), onAttemptEnd() {} } })
+  second.catch(() => {})
+  // The end of the first begins the second, and a PING on a stream ends the connection in the same turn.
+  const id = await connection.request()
+  connection.send(answer(id, 'first'), frame(PING, 0, id, Buffer.alloc(8)))
+  t.equal((await first).toString(), 'first')
+  const next = await peer.accept()
+  await next.handshake()
+  next.request().then(
+    id => next.send(answer(id, 'from the next')),
+    () => {},
+  )
+  t.equal((await second).toString(), 'from the next')
+  t.same(attempts, [1, 2])
+  await connection.ended()
+  t.equal(connection.frames.filter(({ type }) => type === HEADERS).length, 1, 'the first server never heard of it')
+})
+
 t.test('calls wait for the streams that the server allows', async t => {
   const { connection, call: first, transport } = await begin(t, {}, { [MAX_CONCURRENT_STREAMS]: 1 })
   const second = echo(transport)
