@@ -16,7 +16,7 @@ export type MessageBytes = (sink: WireSink, json: JsonValue, depth: number) => v
 
 export type BytesOf = (schema: DescMessage) => MessageBytes
 
-// Far from the reference's limit of 100, and beyond what a body can nest: only the name of a parameter gets there.
+// Far from the reference's limit of 100, and beyond what a body or a parameter's name can nest.
 const MAX_DEPTH = 80
 
 /** @param takesCarried whether the fields that headers carry are in the JSON too. */

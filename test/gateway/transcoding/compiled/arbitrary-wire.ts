@@ -12,7 +12,7 @@ const GROUP_START = 3
 const GROUP_END = 4
 const BIT32 = 5
 
-type Bytes = readonly number[]
+export type Bytes = readonly number[]
 
 /** Records of the type's fields, most as they should be. */
 export function arbitraryWire(schema: DescMessage, depth = 3): fc.Arbitrary<Uint8Array> {
@@ -172,16 +172,16 @@ function record(number: fc.Arbitrary<number>): fc.Arbitrary<Bytes> {
   return fc.oneof({ weight: 6, arbitrary: single }, { weight: 1, arbitrary: group })
 }
 
-function tag(number: number, wireType: number): Bytes {
+export function tag(number: number, wireType: number): Bytes {
   return varint((BigInt(number) << 3n) | BigInt(wireType))
 }
 
-function delimited(bytes: Iterable<number>): Bytes {
+export function delimited(bytes: Iterable<number>): Bytes {
   const list = [...bytes]
   return [...varint(BigInt(list.length)), ...list]
 }
 
-function varint(value: bigint): Bytes {
+export function varint(value: bigint): Bytes {
   const bytes: number[] = []
   let rest = BigInt.asUintN(64, value)
   for (; rest > 0x7fn; rest >>= 7n) bytes.push(Number(rest & 0x7fn) | 0x80)
@@ -189,7 +189,7 @@ function varint(value: bigint): Bytes {
 }
 
 /** The same value in more bytes. */
-function padded(bytes: Bytes, more: number): Bytes {
+export function padded(bytes: Bytes, more: number): Bytes {
   const last = bytes.at(-1) ?? 0
   return [...bytes.slice(0, -1), last | 0x80, ...Array.from({ length: more - 1 }, () => 0x80), 0]
 }

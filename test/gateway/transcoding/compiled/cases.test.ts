@@ -1,0 +1,72 @@
+import { isDeepStrictEqual } from 'node:util'
+import { fromJson, type JsonValue, toBinary } from '@bufbuild/protobuf'
+import t, { type Test } from 'tap'
+import { messageBytes } from '../../../../gateway/transcoding/compiled/message-bytes.ts'
+import { isUnsure } from '../../../../gateway/transcoding/compiled/unsure.ts'
+import { WireSink } from '../../../../gateway/transcoding/compiled/wire-sink.ts'
+import { comparable, outcomeOf } from './agreeing-codec.ts'
+import { type CodecPair, codecPair, newTally, testRoute } from './codec-pair.ts'
+import { contract, typeNamed } from './hard-contract.ts'
+import { HARD_MESSAGES, type MessageCase } from './hard-messages.ts'
+import { HARD_REQUESTS, type RequestCase } from './hard-requests.ts'
+
+for (const [what, cases] of Object.entries(HARD_REQUESTS)) {
+  t.test(`requests with ${what} are written as the reference does, or refused in the same words`, async t => {
+    agree(t, cases, (pair, { body, query = '' }) => pair.encode({ pathValues: [], query, body, cookies: {} }))
+  })
+}
+
+for (const [what, cases] of Object.entries(HARD_MESSAGES)) {
+  t.test(`messages with ${what} are read as the reference does, or refused in the same words`, async t => {
+    agree(t, cases, (pair, { message }) => pair.decode(Uint8Array.from(message)))
+  })
+}
+
+/** Ends with the first case of which the two make something else. */
+function agree<Case extends RequestCase | MessageCase>(
+  t: Test,
+  cases: readonly Case[],
+  give: (pair: CodecPair, entry: Case) => void,
+): void {
+  const tally = newTally()
+  const pairs = new Map<string, CodecPair>()
+  for (const entry of cases) {
+    const body = 'body' in entry ? '*' : undefined
+    const key = `${entry.type} ${body}`
+    const pair = pairs.get(key) ?? codecPair(testRoute(typeNamed(entry.type), { body }), contract, tally)
+    pairs.set(key, pair)
+    try {
+      give(pair, entry)
+    } catch (error) {
+      t.fail(`${nameOf(entry)}: ${error}`)
+      return
+    }
+  }
+  t.comment(tally)
+  t.ok(tally.refused > 0 && tally.withoutReference > 0, 'says something')
+}
+
+function nameOf(entry: RequestCase | MessageCase): string {
+  const given =
+    'message' in entry ? Buffer.from(entry.message).toString('hex') : (entry.body?.toString() ?? entry.query)
+  return `${entry.type} ${given?.slice(0, 200)}`
+}
+
+t.test('a message nested deeper than a request can be is written as the reference does, or left to it', async t => {
+  const schema = typeNamed('Nested')
+  const write = messageBytes(contract, schema)
+  const differing: number[] = []
+  let json: JsonValue = {}
+  let left = 0
+  for (let depth = 1; depth <= 250; depth++) {
+    const value = json
+    const sink = new WireSink()
+    const found = outcomeOf(() => write(sink, value, 1))
+    const expected = outcomeOf(() => toBinary(schema, fromJson(schema, value)))
+    if ('error' in found && isUnsure(found.error)) left++
+    else if (!isDeepStrictEqual(comparable({ result: sink.take() }), comparable(expected))) differing.push(depth)
+    json = { single: json }
+  }
+  t.same(differing, [])
+  t.ok(left < 250)
+})
