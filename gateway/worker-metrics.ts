@@ -37,6 +37,10 @@ export function collectFromWorkers(onFork: (watch: (worker: Worker) => void) => 
     worker.on('message', (message: Partial<Answer> | null) => {
       if (message?.kind === 'metrics' && message.snapshot !== undefined) latest.set(worker, message.snapshot)
     })
+    worker.on('error', () => {
+      // One that could not be made has no exit.
+      if (worker.isDead()) latest.delete(worker)
+    })
     worker.once('exit', () => {
       const counted = (latest.get(worker) ?? []).filter(({ type }) => type === 'counter' || type === 'histogram')
       departed = mergeSnapshots([departed, counted])

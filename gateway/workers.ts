@@ -16,6 +16,10 @@ export interface WorkersOptions {
   /** Milliseconds until a worker that died is replaced; doubled, up to `maxRestartMs`, while its successors die young. */
   readonly restartMs?: number
   readonly maxRestartMs?: number
+  /** Milliseconds in which a worker listens, or counts as one that does not come up and is killed. */
+  readonly openMs?: number
+  /** Milliseconds in which a worker ends that was told to, or is killed. */
+  readonly endMs?: number
 }
 
 /** A worker that lived as long, in milliseconds, did not die of how it was started. */
@@ -47,7 +51,7 @@ interface Member {
 }
 
 export function superviseWorkers(options: WorkersOptions): Workers {
-  const { count, fork, logger, restartMs = 100, maxRestartMs = 5000 } = options
+  const { count, fork, logger, restartMs = 100, maxRestartMs = 5000, openMs = 30_000, endMs = 31_000 } = options
   /** Those that serve or will. One that was told to leave is none of them any more. */
   const members = new Set<Member>()
   const leaving = new Set<Worker>()
@@ -61,20 +65,22 @@ export function superviseWorkers(options: WorkersOptions): Workers {
     const bornAt = performance.now()
     const worker = fork()
     worker.on('error', error => logger.error({ err: error, worker: worker.process.pid }, 'a worker cannot be reached'))
-    const ended = endOf(worker)
+    const end = endOf(worker)
     const opened = Promise.race([
       new Promise<void>(resolve => worker.once('listening', () => resolve())),
-      ended.then(how => Promise.reject(new Error(`A worker ended with ${how} before it listened`))),
+      end.then(how => Promise.reject(new Error(`A worker ended with ${how} before it listened`))),
     ])
     const member: Member = { worker, generation, opened, isListening: false }
     members.add(member)
+    const deadline = killLater(worker, openMs)
     opened.then(
       () => {
         member.isListening = true
+        clearTimeout(deadline)
       },
-      () => {},
+      () => clearTimeout(deadline),
     )
-    void ended.then(how => {
+    void end.then(how => {
       leaving.delete(worker)
       if (!members.delete(member) || isStopping || !member.isListening) return
       logger.error({ worker: worker.process.pid, how }, 'a worker died')
@@ -115,10 +121,11 @@ export function superviseWorkers(options: WorkersOptions): Workers {
     try {
       await open()
     } catch (error) {
-      // Since then it was told to roll again: what kept this one from coming up may be mended.
-      if (isStopping || attempt < generation) return
+      if (isStopping) return
       // The old one may have died meanwhile, and nobody made up for it while there was a successor.
       if (members.size < count) void fill()
+      // Since then it was told to roll again: what kept this one from coming up may be mended.
+      if (attempt < generation) return
       throw error
     }
     // One too many, unless a worker has died: the successor is its own then, and the old one's turn comes again.
@@ -128,7 +135,21 @@ export function superviseWorkers(options: WorkersOptions): Workers {
   async function leave(worker: Worker): Promise<void> {
     leaving.add(worker)
     if (worker.isConnected()) worker.send(ORDERS.leave)
+    await ended(worker)
+  }
+
+  /** Its own time to stop is over before; but not where its event loop stands still. */
+  async function ended(worker: Worker): Promise<void> {
+    const deadline = killLater(worker, endMs)
     await endOf(worker)
+    clearTimeout(deadline)
+  }
+
+  function killLater(worker: Worker, ms: number): NodeJS.Timeout {
+    return setTimeout(() => {
+      logger.error({ worker: worker.process.pid, ms }, 'a worker hangs, and is killed')
+      worker.process.kill('SIGKILL')
+    }, ms)
   }
 
   return {
@@ -149,7 +170,7 @@ export function superviseWorkers(options: WorkersOptions): Workers {
     },
     async stop() {
       isStopping = true
-      const ends = [...[...members].map(({ worker }) => worker), ...leaving].map(endOf)
+      const ends = [...[...members].map(({ worker }) => worker), ...leaving].map(ended)
       for (const { worker, isListening } of members) {
         // One that does not listen does not hear orders yet.
         if (!isListening) worker.process.kill('SIGTERM')

@@ -4,18 +4,20 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
-import { superviseWorkers } from '../../gateway/workers.ts'
+import { superviseWorkers, type WorkersOptions } from '../../gateway/workers.ts'
 import { until } from '../support/until.ts'
 
 const fixture = new URL('../support/worker-fixture.ts', import.meta.url)
 cluster.setupPrimary({ exec: fileURLToPath(fixture), args: [] })
 
 /** How the next worker, and no other, is to behave. */
-type Behaviour = { LISTEN_AFTER_MS?: string; NEVER_LISTENS?: string }
+type Behaviour = { LISTEN_AFTER_MS?: string; NEVER_LISTENS?: string; NEVER_ENDS?: string }
 const SLOW: Behaviour = { LISTEN_AFTER_MS: '600' }
+const DEAF: Behaviour = { LISTEN_AFTER_MS: '60000' }
+const STUBBORN: Behaviour = { NEVER_ENDS: 'yes' }
 const HOPELESS: Behaviour = { LISTEN_AFTER_MS: '300', NEVER_LISTENS: 'yes' }
 
-function supervise(t: Test, count = 2) {
+function supervise(t: Test, count = 2, bounds: Pick<WorkersOptions, 'openMs' | 'endMs'> = {}) {
   const forked: Worker[] = []
   const listening = new Set<Worker>()
   /** How many served when one had ended, by the order of the ends. */
@@ -28,7 +30,7 @@ function supervise(t: Test, count = 2) {
     worker.once('exit', () => left.push(serving().length))
     return worker
   }
-  const workers = superviseWorkers({ count, fork, logger: pino({ level: 'silent' }), restartMs: 20 })
+  const workers = superviseWorkers({ count, fork, logger: pino({ level: 'silent' }), restartMs: 20, ...bounds })
   t.teardown(() => workers.stop())
   const alive = () => forked.filter(worker => !worker.isDead())
   const serving = () => alive().filter(worker => listening.has(worker))
@@ -83,6 +85,38 @@ t.test('a roll asked for while one fails for want of something that was mended s
   await Promise.all([first, workers.roll()])
   t.ok(before.every(worker => worker.isDead()))
   t.equal(alive().length, 2)
+})
+
+t.test('a roll asked for while a successor fails whose old worker died leaves no place empty', async t => {
+  const { workers, forked, behaviours, serving } = supervise(t, 1)
+  await workers.start()
+  behaviours.push(HOPELESS)
+  const first = workers.roll()
+  await until(
+    async () => forked.length,
+    count => count === 2,
+  )
+  await kill(forked[0] as Worker)
+  // Until nobody makes up for it any more, as there is a successor.
+  await delay(100)
+  await Promise.all([first, workers.roll()])
+  await until(
+    async () => serving().length,
+    count => count === 1,
+  )
+})
+
+t.test('a worker that never listens, or never ends, is killed', async t => {
+  const { workers, behaviours, serving, alive } = supervise(t, 2, { openMs: 1500, endMs: 500 })
+  behaviours.push(STUBBORN)
+  await workers.start()
+  const old = alive()
+  behaviours.push(DEAF)
+  await t.rejects(workers.roll(), { message: 'A worker ended with SIGKILL before it listened' })
+  t.same(alive(), old)
+  await workers.roll()
+  t.ok(old.every(worker => worker.isDead()))
+  t.equal(serving().length, 2)
 })
 
 t.test('a roll whose worker does not come up leaves the others as they are', async t => {
