@@ -29,7 +29,7 @@ const MINUTE_MS = 60_000
  *   expired, until it steps back.
  */
 export function createExpiringSet({ wall, monotonic }: Clocks, leastMs: number): ExpiringSet {
-  const expiries = new Map<string, number>()
+  const kept = new Map<string, { readonly expiresAt: number; readonly keptUntil: number }>()
   const filed = new Map<number, string[]>()
 
   function file(id: string, ms: number): void {
@@ -40,25 +40,25 @@ export function createExpiringSet({ wall, monotonic }: Clocks, leastMs: number):
   }
 
   function take(id: string, onForget: ((id: string) => void) | undefined): void {
-    const expiresAt = expiries.get(id)
+    const times = kept.get(id)
     // It was filed twice, and went the first time.
-    if (expiresAt === undefined) return
-    const left = expiresAt - wall()
+    if (times === undefined) return
+    const left = Math.max(times.expiresAt - wall(), times.keptUntil - monotonic())
     if (left > 0) file(id, left)
     else {
-      expiries.delete(id)
+      kept.delete(id)
       onForget?.(id)
     }
   }
 
   return {
     put(id, expiresAt) {
-      const known = expiries.get(id)
-      if (known !== undefined && known >= expiresAt) return
-      expiries.set(id, expiresAt)
+      const known = kept.get(id)
+      if (known !== undefined && known.expiresAt >= expiresAt) return
+      kept.set(id, { expiresAt, keptUntil: monotonic() + leastMs })
       file(id, Math.max(leastMs, expiresAt - wall()))
     },
-    has: id => expiries.has(id),
+    has: id => kept.has(id),
     forgetExpired(limit, onForget) {
       const now = monotonic()
       let left = limit
@@ -69,7 +69,7 @@ export function createExpiringSet({ wall, monotonic }: Clocks, leastMs: number):
       }
     },
     get size() {
-      return expiries.size
+      return kept.size
     },
   }
 }

@@ -7,7 +7,10 @@ import type { Revocation } from '#proto/edge/v1/revocation.ts'
 import type { UserPrincipal } from '#runtime/principal.ts'
 import { CLOCKS, type Clocks, createExpiringSet } from './expiring-set.ts'
 
-/** In milliseconds: as long as an access token is good for, unless auth-svc was told otherwise (`ACCESS_TOKEN_TTL_S`). */
+/**
+ * In milliseconds: what an access token is good for unless auth-svc was told otherwise (`ACCESS_TOKEN_TTL_S`). Of longer
+ * ones, what is revoked while our clock is ahead is known for as long only.
+ */
 const TOKEN_LIFETIME_MS = 15 * 60_000
 
 export interface RevocationSet {

@@ -128,6 +128,29 @@ t.test('what comes while the clock is ahead is still there when it has stepped b
   }
 })
 
+t.test(
+  'what is revoked once more while the clock is ahead stays for its own time, not for that of the first',
+  async t => {
+    const { time, clocks, pass } = startClocks()
+    const set = createRevocationSet(clocks)
+    const add = (minute: number) => {
+      const [notAfter, expiresAt] = [new Date(minute * MINUTE), new Date((minute + 15) * MINUTE)]
+      set.add({ target: { $case: 'userId', value: 'u' }, notAfter, expiresAt })
+    }
+    add(0)
+    pass(14 * MINUTE)
+    time.wall += 60 * MINUTE
+    add(14)
+    pass(2 * MINUTE)
+    set.forgetExpired(1000)
+    time.wall -= 60 * MINUTE
+    t.equal(set.size, 1)
+    pass(14 * MINUTE)
+    set.forgetExpired(1000)
+    t.equal(set.size, 0)
+  },
+)
+
 t.test('entries go within a minute after their time, so many at a time and no more', async t => {
   const { clocks, pass } = startClocks()
   const set = createRevocationSet(clocks)
