@@ -17,8 +17,12 @@ const list = () =>
 /** More than any machine has cores for: a slip of the hand shall not fork until nothing else runs. */
 const MOST_WORKERS = 256
 
+/** Names of networks that Fastify knows. */
+const NETWORKS: ReadonlySet<string> = new Set(['loopback', 'linklocal', 'uniquelocal'])
+
 /** Everybody (`0.0.0.0/0`) is no proxy: what a client says of itself would be believed. */
 function isNetwork(text: string): boolean {
+  if (NETWORKS.has(text)) return true
   const [address = '', prefix, ...rest] = text.split('/')
   const longest = { 4: 32, 6: 128 }[isIP(address)]
   if (longest === undefined || rest.length > 0) return false

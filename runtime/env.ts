@@ -94,7 +94,11 @@ export const tokenSettings = {
 
 /** The settings of where a process listens, and how it stops. */
 export const listenSettings = {
-  LISTEN_HOST: z.string().default('127.0.0.1').describe('Address that the process listens on; 0.0.0.0 in a container'),
+  LISTEN_HOST: z
+    .string()
+    .refine(host => host !== 'localhost', 'takes one address such as 127.0.0.1: localhost may be two')
+    .default('127.0.0.1')
+    .describe('Address that the process listens on; 0.0.0.0 in a container'),
   DRAIN_DELAY_MS: duration('ms', 500).describe(
     'Time between "not ready" and the end of listening, for balancers to see it',
   ),

@@ -1,6 +1,6 @@
 /**
- * Puts the route table into Fastify: one route a binding, each parse -> limits by address -> authenticate -> authorize ->
- * limits by principal -> bind -> call -> map.
+ * Puts the route table into Fastify: one route a binding, each parse -> limits by address -> authenticate -> limits by
+ * principal -> authorize -> bind -> call -> map.
  */
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'

@@ -6,8 +6,8 @@ const read = (env: Record<string, string>) =>
   readSettings(shape, { REDIS_URL: 'redis://127.0.0.1:6379', TOKEN_ISSUER: 'https://api.example', ...env })
 
 t.test('proxies are trusted by address or network', async t => {
-  const { TRUSTED_PROXIES } = read({ TRUSTED_PROXIES: '10.0.0.0/8, 192.0.2.1,2001:db8::/32 ,::1' })
-  t.same(TRUSTED_PROXIES, ['10.0.0.0/8', '192.0.2.1', '2001:db8::/32', '::1'])
+  const { TRUSTED_PROXIES } = read({ TRUSTED_PROXIES: '10.0.0.0/8, 192.0.2.1,2001:db8::/32 ,::1,loopback' })
+  t.same(TRUSTED_PROXIES, ['10.0.0.0/8', '192.0.2.1', '2001:db8::/32', '::1', 'loopback'])
   for (const bad of [
     'nonsense',
     '10.0.0.0/99',
