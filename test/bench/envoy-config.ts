@@ -1,7 +1,7 @@
 /**
  * Envoy set up for what the gateway does, as far as it can: transcoding by the same contract, tokens by the same key, a
- * line of access log in JSON, its own metrics. What it lacks is left out: no revocation, a limit of its own and not one
- * that several share, no traces.
+ * line of access log in JSON, its own metrics. What it lacks is left out: no revocation, a limit of its own for all and not
+ * one of each caller that several share, no rules of fields, no traces, no headers for browsers.
  */
 import { createPublicKey } from 'node:crypto'
 import { PUBLIC_USER_PATH, SERVICE, USER_PATH } from './contract.ts'
@@ -18,28 +18,39 @@ export interface EnvoyOptions extends Pick<Surroundings, 'backend' | 'contract' 
 export function envoyConfig(options: EnvoyOptions): string {
   const { port, backend } = options
   const [, backendPort] = backend.grpcAddress.split(':')
+  return configOf(port, manager(options), {
+    typed_extension_protocol_options: {
+      'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
+        '@type': `${TYPES}.upstreams.http.v3.HttpProtocolOptions`,
+        explicit_http_config: { http2_protocol_options: {} },
+      },
+    },
+    ...endpointAt(Number(backendPort)),
+  })
+}
+
+/** Envoy that hands on to the backend by HTTP/1.1, writes its line of log and does nothing else. */
+export function envoyProxyConfig({ port, backend }: Pick<EnvoyOptions, 'port' | 'backend'>): string {
+  const routes = [{ match: { prefix: '/' }, route: { cluster: CLUSTER } }]
+  return configOf(port, managerOf(routes, []), endpointAt(Number(new URL(backend.httpOrigin).port)))
+}
+
+const CLUSTER = 'backend'
+
+function configOf(port: number, httpManager: Typed, cluster: object): string {
   return JSON.stringify({
     static_resources: {
       listeners: [
-        { address: local(port), filter_chains: [{ filters: [typed(`${NETWORK}.${MANAGER}`, manager(options))] }] },
+        { address: local(port), filter_chains: [{ filters: [typed(`${NETWORK}.${MANAGER}`, httpManager)] }] },
       ],
-      clusters: [
-        {
-          name: 'backend',
-          typed_extension_protocol_options: {
-            'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
-              '@type': `${TYPES}.upstreams.http.v3.HttpProtocolOptions`,
-              explicit_http_config: { http2_protocol_options: {} },
-            },
-          },
-          load_assignment: {
-            cluster_name: 'backend',
-            endpoints: [{ lb_endpoints: [{ endpoint: { address: local(Number(backendPort)) } }] }],
-          },
-        },
-      ],
+      clusters: [{ name: CLUSTER, ...cluster }],
     },
   })
+}
+
+function endpointAt(port: number): object {
+  const endpoint = { address: local(port) }
+  return { load_assignment: { cluster_name: CLUSTER, endpoints: [{ lb_endpoints: [{ endpoint }] }] } }
 }
 
 const TYPES = 'type.googleapis.com/envoy.extensions'
@@ -49,10 +60,12 @@ const HTTP = 'envoy.filters.http'
 
 const local = (port: number) => ({ socket_address: { address: '127.0.0.1', port_value: port } })
 
-function typed(
-  name: string,
-  { type, ...config }: { readonly type: string; readonly [setting: string]: unknown },
-): object {
+interface Typed {
+  readonly type: string
+  readonly [setting: string]: unknown
+}
+
+function typed(name: string, { type, ...config }: Typed): object {
   return { name, typed_config: { '@type': `${TYPES}.${type}`, ...config } }
 }
 
@@ -63,6 +76,48 @@ function manager({ contract, key, cachesTokens }: EnvoyOptions) {
     type: 'filters.http.local_ratelimit.v3.LocalRateLimit',
     stat_prefix: 'limit',
   }
+  const routes = [
+    {
+      match: { path: USER_PATH },
+      route: { cluster: CLUSTER },
+      typed_per_filter_config: {
+        [`${HTTP}.local_ratelimit`]: {
+          '@type': `${TYPES}.${limit.type}`,
+          stat_prefix: 'limit',
+          token_bucket: { max_tokens: 1_000_000, tokens_per_fill: 1_000_000, fill_interval: '1s' },
+          filter_enabled: ALWAYS,
+          filter_enforced: ALWAYS,
+        },
+      },
+    },
+    { match: { path: PUBLIC_USER_PATH }, route: { cluster: CLUSTER } },
+  ]
+  return managerOf(routes, [
+    typed(`${HTTP}.jwt_authn`, {
+      type: 'filters.http.jwt_authn.v3.JwtAuthentication',
+      providers: {
+        bench: {
+          issuer: ISSUER,
+          audiences: [AUDIENCE],
+          local_jwks: { inline_string: JSON.stringify(jwks) },
+          ...(cachesTokens && { jwt_cache_config: { jwt_cache_size: 1000 } }),
+        },
+      },
+      rules: [{ match: { path: USER_PATH }, requires: { provider_name: 'bench' } }],
+    }),
+    typed(`${HTTP}.local_ratelimit`, limit),
+    typed(`${HTTP}.grpc_json_transcoder`, {
+      type: 'filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder',
+      proto_descriptor: contract.image,
+      services: [SERVICE],
+      convert_grpc_status: true,
+      match_incoming_request_route: true,
+      print_options: { always_print_primitive_fields: true },
+    }),
+  ])
+}
+
+function managerOf(routes: readonly object[], filters: readonly object[]) {
   return {
     type: `filters.network.${MANAGER}.v3.HttpConnectionManager`,
     stat_prefix: 'bench',
@@ -72,54 +127,8 @@ function manager({ contract, key, cachesTokens }: EnvoyOptions) {
         log_format: { json_format: LOG_LINE },
       }),
     ],
-    route_config: {
-      virtual_hosts: [
-        {
-          name: 'all',
-          domains: ['*'],
-          routes: [
-            {
-              match: { path: USER_PATH },
-              route: { cluster: 'backend' },
-              typed_per_filter_config: {
-                [`${HTTP}.local_ratelimit`]: {
-                  '@type': `${TYPES}.${limit.type}`,
-                  stat_prefix: 'limit',
-                  token_bucket: { max_tokens: 1_000_000, tokens_per_fill: 1_000_000, fill_interval: '1s' },
-                  filter_enabled: ALWAYS,
-                  filter_enforced: ALWAYS,
-                },
-              },
-            },
-            { match: { path: PUBLIC_USER_PATH }, route: { cluster: 'backend' } },
-          ],
-        },
-      ],
-    },
-    http_filters: [
-      typed(`${HTTP}.jwt_authn`, {
-        type: 'filters.http.jwt_authn.v3.JwtAuthentication',
-        providers: {
-          bench: {
-            issuer: ISSUER,
-            audiences: [AUDIENCE],
-            local_jwks: { inline_string: JSON.stringify(jwks) },
-            ...(cachesTokens && { jwt_cache_config: { jwt_cache_size: 1000 } }),
-          },
-        },
-        rules: [{ match: { path: USER_PATH }, requires: { provider_name: 'bench' } }],
-      }),
-      typed(`${HTTP}.local_ratelimit`, limit),
-      typed(`${HTTP}.grpc_json_transcoder`, {
-        type: 'filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder',
-        proto_descriptor: contract.image,
-        services: [SERVICE],
-        convert_grpc_status: true,
-        match_incoming_request_route: true,
-        print_options: { always_print_primitive_fields: true },
-      }),
-      typed(`${HTTP}.router`, { type: 'filters.http.router.v3.Router' }),
-    ],
+    route_config: { virtual_hosts: [{ name: 'all', domains: ['*'], routes }] },
+    http_filters: [...filters, typed(`${HTTP}.router`, { type: 'filters.http.router.v3.Router' })],
   }
 }
 

@@ -2,7 +2,7 @@
 import { ENVOY_BINARY, ENVOY_VERSION, prepareEnvoy } from '../support/envoy.ts'
 import { PUBLIC_USER_PATH } from './contract.ts'
 import { asUsers, PRINCIPALS } from './edge.ts'
-import { envoyConfig } from './envoy-config.ts'
+import { envoyConfig, envoyProxyConfig } from './envoy-config.ts'
 import { FLOOR, floorCase } from './floor-case.ts'
 import { LONG_WARM_UP_SECONDS, loadCase } from './load-case.ts'
 import { type ServerUnderTest, startGateway, startServer, waitUntilAnswering } from './server-under-test.ts'
@@ -18,11 +18,12 @@ export async function openEnvoy(around: Surroundings): Promise<Stage> {
   if (problem !== undefined) throw new Error(problem)
   const { contract, key, env } = around
   const traced = { ...env, OTEL_EXPORTER_OTLP_ENDPOINT: around.otlpOrigin, TRACE_SAMPLE_RATIO: '0.01' }
-  const [transcoding, edge, envoy, forgetful] = await Promise.all([
+  const [transcoding, edge, envoy, forgetful, proxy] = await Promise.all([
     startGateway('gateway-transcoding', { ...around.gateway, env: traced }),
     startGateway('gateway', { ...around.gateway, env: traced }),
-    startEnvoy('envoy', around, true),
-    startEnvoy('envoy-forgetful', around, false),
+    startEnvoy('envoy', around, port => envoyConfig({ ...around, port, cachesTokens: true })),
+    startEnvoy('envoy-forgetful', around, port => envoyConfig({ ...around, port, cachesTokens: false })),
+    startEnvoy('envoy-proxy', around, port => envoyProxyConfig({ ...around, port })),
   ])
 
   const users = asUsers(accessTokens(key, PRINCIPALS))
@@ -35,6 +36,7 @@ export async function openEnvoy(around: Surroundings): Promise<Stage> {
     cases: [
       floorCase(around, 'floor'),
       publicCase('transcoding', transcoding),
+      publicCase('Envoy as a proxy', proxy),
       publicCase('transcoding by Envoy', envoy),
       edgeCase('full edge', edge),
       edgeCase('edge of Envoy', envoy),
@@ -43,6 +45,11 @@ export async function openEnvoy(around: Surroundings): Promise<Stage> {
     ],
     rows: async outcomes => [
       referenceRow(outcomes, { name: 'floor: Fastify, a fixed answer', keys: FLOOR, against: FLOOR }),
+      referenceRow(outcomes, {
+        name: `${ENVOY}: hands on by HTTP/1.1, a line of log, nothing else`,
+        keys: ['Envoy as a proxy'],
+        against: FLOOR,
+      }),
       referenceRow(outcomes, {
         name: `${ENVOY}: transcoding only`,
         keys: ['transcoding by Envoy'],
@@ -60,7 +67,7 @@ export async function openEnvoy(around: Surroundings): Promise<Stage> {
         against: FLOOR,
       }),
       referenceRow(outcomes, {
-        name: 'the same, verified tokens remembered',
+        name: `${ENVOY}: the same, verified tokens remembered`,
         keys: ['edge of Envoy'],
         against: FLOOR,
       }),
@@ -71,25 +78,25 @@ export async function openEnvoy(around: Surroundings): Promise<Stage> {
         label: 'Envoy',
       }),
       referenceRow(outcomes, {
-        name: 'the same',
+        name: 'Gatehouse: the same',
         keys: ['full edge'],
         against: ['edge of Envoy'],
         label: 'Envoy that remembers tokens',
       }),
     ],
     stop: async () => {
-      for (const server of [transcoding, edge, envoy, forgetful]) await server.stop()
+      for (const server of [transcoding, edge, envoy, forgetful, proxy]) await server.stop()
     },
   }
 }
 
-function startEnvoy(name: string, around: Surroundings, cachesTokens: boolean): Promise<ServerUnderTest> {
+function startEnvoy(name: string, around: Surroundings, configAt: (port: number) => string): Promise<ServerUnderTest> {
   return startServer(
     name,
     port => ({
       command: ENVOY_BINARY,
       args: [
-        ...['--config-yaml', envoyConfig({ ...around, port, cachesTokens })],
+        ...['--config-yaml', configAt(port)],
         ...['--concurrency', '1', '--disable-hot-restart', '--log-level', 'error'],
       ],
       env: around.env,
