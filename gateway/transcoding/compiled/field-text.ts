@@ -1,5 +1,6 @@
 /** Reads one occurrence of a field on the wire into the slot that holds the field's JSON until its message ends. */
 import { type DescField, type DescMessage, ScalarType } from '@bufbuild/protobuf'
+import { Code, StatusError } from '#runtime/status.ts'
 import type { TextOf } from './object-text.ts'
 import { SCALAR_TEXTS, type ScalarText, scalarText } from './scalar-text.ts'
 import { unsure } from './unsure.ts'
@@ -75,24 +76,37 @@ function singleReader(read: ValueReader, index: number, isMessage: boolean, riva
 
 function listReader(read: ValueReader, index: number, quote: string): FieldReader {
   return quote === ''
-    ? (source, start, end, slots, depth) => append(slots, index, read(source, start, end, depth))
-    : (source, start, end, slots, depth) => append(slots, index, quote + read(source, start, end, depth) + quote)
+    ? (source, start, end, slots, depth) => append(source, slots, index, read(source, start, end, depth))
+    : (source, start, end, slots, depth) =>
+        append(source, slots, index, quote + read(source, start, end, depth) + quote)
 }
 
 function packedReader({ read, quote }: ScalarText, index: number): FieldReader {
   return (source, start, end, slots) => {
     let at = start
     while (at < end) {
-      append(slots, index, quote + read(source, at, end) + quote)
+      append(source, slots, index, quote + read(source, at, end) + quote)
       at = source.position
     }
     if (at !== end) unsure()
   }
 }
 
-function append(slots: Slot[], index: number, value: string): void {
+function append({ mostText }: WireSource, slots: Slot[], index: number, value: string): void {
   const before = slots[index] as string | undefined
-  slots[index] = before === undefined ? value : `${before},${value}`
+  const text = before === undefined ? value : `${before},${value}`
+  if (text.length > mostText) throw tooMuchText(mostText)
+  slots[index] = text
+}
+
+function tooMuchText(most: number): StatusError {
+  return new StatusError(
+    Code.RESOURCE_EXHAUSTED,
+    `The answer is longer than the ${most} characters that are made of it`,
+    {
+      reason: 'upstream_answer_too_large',
+    },
+  )
 }
 
 /** An entry is a message of its own, with the key and the value as its fields 1 and 2. */
@@ -129,6 +143,8 @@ function mapReader(field: DescField & { fieldKind: 'map' }, index: number, textO
     const entries = (slots[index] ?? Object.create(null)) as MapTexts
     slots[index] = entries
     entries[keyText] = value
+    source.mapText += value.length
+    if (source.mapText > source.mostText) throw tooMuchText(source.mostText)
   }
 }
 

@@ -14,6 +14,11 @@ const QUOTE = 0x22
 const BACKSLASH = 0x5c
 const EACH = 0x01010101
 
+// Two bytes may be an empty message with a hundred fields, each of which JSON names. An answer of ordinary messages is no
+// more than a few times as long in JSON.
+const LEAST_TEXT = 64 * 2 ** 20
+const TEXT_PER_BYTE = 16
+
 // Four bytes at a time take half as long as one by one, but to get at them takes 75 ns.
 const WORDS_PAY = 128
 
@@ -24,6 +29,10 @@ export class WireSource {
   /** The halves of the 64-bit integer read last, signed. */
   low = 0
   high = 0
+  /** The characters of JSON that may be made of the message, so that a small one does not take all memory. */
+  readonly mostText: number
+  /** Those of the values of maps so far, which are put together at the end. */
+  mapText = 0
   /** The bytes as characters: a string of ASCII is then a slice, not a call out of the engine. */
   readonly #characters: string
   readonly #words: DataView | undefined
@@ -32,6 +41,7 @@ export class WireSource {
     this.buffer = Buffer.isBuffer(message)
       ? message
       : Buffer.from(message.buffer, message.byteOffset, message.byteLength)
+    this.mostText = Math.max(LEAST_TEXT, this.buffer.length * TEXT_PER_BYTE)
     this.#characters = this.buffer.toString('latin1')
     if (this.buffer.length >= WORDS_PAY) {
       this.#words = new DataView(this.buffer.buffer, this.buffer.byteOffset, this.buffer.length)
