@@ -135,11 +135,11 @@ export function superviseWorkers(options: WorkersOptions): Workers {
   async function leave(worker: Worker): Promise<void> {
     leaving.add(worker)
     if (worker.isConnected()) worker.send(ORDERS.leave)
-    await ended(worker)
+    await endInTime(worker)
   }
 
   /** Its own time to stop is over before; but not where its event loop stands still. */
-  async function ended(worker: Worker): Promise<void> {
+  async function endInTime(worker: Worker): Promise<void> {
     const deadline = killLater(worker, endMs)
     await endOf(worker)
     clearTimeout(deadline)
@@ -170,7 +170,7 @@ export function superviseWorkers(options: WorkersOptions): Workers {
     },
     async stop() {
       isStopping = true
-      const ends = [...[...members].map(({ worker }) => worker), ...leaving].map(ended)
+      const ends = [...[...members].map(({ worker }) => worker), ...leaving].map(endInTime)
       for (const { worker, isListening } of members) {
         // One that does not listen does not hear orders yet.
         if (!isListening) worker.process.kill('SIGTERM')
