@@ -67,23 +67,25 @@ export function registerDrain(app: FastifyInstance, isStopping: () => boolean): 
     async function closeIdle(): Promise<void> {
       while (!isClosed) {
         await delay(LOOK_MS)
-        // After a long pause it is time before anything was read.
+        // After a pause of the event loop, what came meanwhile is read only now.
         await nextRound()
         const now = performance.now()
         for (const [socket, connection] of connections) {
-          if (isIdle(socket, connection, now)) socket.destroy()
+          look(socket, connection, now)
+          if (isIdle(connection, now)) socket.destroy()
         }
       }
     }
   })
 }
 
-function isIdle({ bytesRead }: Socket, connection: Connection, now: number): boolean {
-  if (bytesRead !== connection.bytesRead) {
-    connection.bytesRead = bytesRead
-    connection.quietSince = now
-  }
-  const quietMs = now - connection.quietSince
-  const { answer } = connection
+function look({ bytesRead }: Socket, connection: Connection, now: number): void {
+  if (bytesRead === connection.bytesRead) return
+  connection.bytesRead = bytesRead
+  connection.quietSince = now
+}
+
+function isIdle({ answer, quietSince }: Connection, now: number): boolean {
+  const quietMs = now - quietSince
   return answer === undefined ? quietMs >= REQUEST_MS : !answer.req.complete && quietMs >= BODY_MS
 }

@@ -67,6 +67,9 @@ export interface KeepaliveOptions {
   withoutCalls: boolean
 }
 
+/** A day: a timer of Node's takes no more than 24 of them. */
+export const MAX_KEEPALIVE_INTERVAL_MS = 24 * 60 * 60 * 1000
+
 export const KEEPALIVE_DEFAULTS: KeepaliveOptions = { intervalMs: 10_000, timeoutMs: 2000, withoutCalls: false }
 
 export interface TransportState {

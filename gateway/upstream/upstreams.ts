@@ -12,13 +12,13 @@ import { MAX_SERVICE_LENGTH } from './health.ts'
 import { createHttp2Transport } from './http2/transport.ts'
 import { createStreamTransport, type StreamTransport } from './stream-transport.ts'
 import { readTlsCredentials, resolveTlsFiles, tlsSchema } from './tls-credentials.ts'
-import type { Transport, TransportObserver } from './transport.ts'
+import { MAX_KEEPALIVE_INTERVAL_MS, type Transport, type TransportObserver } from './transport.ts'
 
 /** Milliseconds. gRPC servers hang up on a client that asks more often than they like; many want 300,000 at least. */
 const keepaliveSchema = z
   .strictObject({
     /** Without a byte from the server, until it is asked for one. */
-    intervalMs: z.int().min(1000).max(86_400_000).default(10_000),
+    intervalMs: z.int().min(1000).max(MAX_KEEPALIVE_INTERVAL_MS).default(10_000),
     /** For its answer. */
     timeoutMs: z.int().positive().default(2000),
     /** Whether to ask while no call is under way. */

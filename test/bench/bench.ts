@@ -26,8 +26,8 @@ const TURNS = 4
 const WARM_UP_SECONDS = 3
 const ALONE_SECONDS = 1
 
-const [against = 'table'] = process.argv.slice(2)
-const stages = against === 'envoy' ? [openEnvoy] : [openEdge, openUncached, openGrowth, openIdentity]
+const [what = 'table'] = process.argv.slice(2)
+const stages = what === 'envoy' ? [openEnvoy] : [openEdge, openUncached, openGrowth, openIdentity]
 
 /** Of the machine before the bench: what else it does is in every figure. */
 const [loadBefore = 0] = loadavg()
@@ -82,9 +82,9 @@ function report(): void {
     failure === undefined ? [] : [`FAILED ${name}: ${failure}`],
   )
   const text = [toMarkdown(rows), '', circumstances, ...failures].join('\n')
-  writeFileSync(path.join(BENCH_DIRECTORY, `${against}.md`), `${text}\n`)
+  writeFileSync(path.join(BENCH_DIRECTORY, `${what}.md`), `${text}\n`)
   const all = { circumstances, rows, outcomes }
-  writeFileSync(path.join(BENCH_DIRECTORY, `${against}.json`), JSON.stringify(all, undefined, 2))
+  writeFileSync(path.join(BENCH_DIRECTORY, `${what}.json`), JSON.stringify(all, undefined, 2))
   tell('done')
   console.log(`\n${text}`)
 }

@@ -1,3 +1,4 @@
+import Fastify from 'fastify'
 import t from 'tap'
 import { readSettings } from '#runtime/env.ts'
 import { settings as shape } from '../../gateway/config.ts'
@@ -8,6 +9,7 @@ const read = (env: Record<string, string>) =>
 t.test('proxies are trusted by address or network', async t => {
   const { TRUSTED_PROXIES } = read({ TRUSTED_PROXIES: '10.0.0.0/8, 192.0.2.1,2001:db8::/32 ,::1,loopback' })
   t.same(TRUSTED_PROXIES, ['10.0.0.0/8', '192.0.2.1', '2001:db8::/32', '::1', 'loopback'])
+  t.ok(Fastify({ trustProxy: TRUSTED_PROXIES }), 'as Fastify takes them')
   for (const bad of [
     'nonsense',
     '10.0.0.0/99',

@@ -34,7 +34,17 @@ function supervise(t: Test, count = 2, bounds: Pick<WorkersOptions, 'openMs' | '
   t.teardown(() => workers.stop())
   const alive = () => forked.filter(worker => !worker.isDead())
   const serving = () => alive().filter(worker => listening.has(worker))
-  return { workers, forked, behaviours, alive, serving, left }
+  const hasForked = (many: number) =>
+    until(
+      async () => forked.length,
+      found => found === many,
+    )
+  const serves = (many: number) =>
+    until(
+      async () => serving().length,
+      found => found === many,
+    )
+  return { workers, forked, behaviours, alive, serving, left, hasForked, serves }
 }
 
 async function kill(worker: Worker): Promise<void> {
@@ -57,14 +67,11 @@ t.test('a roll replaces each worker once, and never are there fewer than there s
 })
 
 t.test('who asks for a roll while one is under way gets workers that were started after that', async t => {
-  const { workers, forked, behaviours, alive } = supervise(t)
+  const { workers, forked, behaviours, alive, hasForked } = supervise(t)
   await workers.start()
   behaviours.push(SLOW)
   const first = workers.roll()
-  await until(
-    async () => forked.length,
-    count => count === 3,
-  )
+  await hasForked(3)
   const second = workers.roll()
   const before = [...forked]
   await Promise.all([first, second])
@@ -73,14 +80,11 @@ t.test('who asks for a roll while one is under way gets workers that were starte
 })
 
 t.test('a roll asked for while one fails for want of something that was mended since is not given up', async t => {
-  const { workers, forked, behaviours, alive } = supervise(t)
+  const { workers, forked, behaviours, alive, hasForked } = supervise(t)
   await workers.start()
   behaviours.push(HOPELESS)
   const first = workers.roll()
-  await until(
-    async () => forked.length,
-    count => count === 3,
-  )
+  await hasForked(3)
   const before = [...forked]
   await Promise.all([first, workers.roll()])
   t.ok(before.every(worker => worker.isDead()))
@@ -88,26 +92,20 @@ t.test('a roll asked for while one fails for want of something that was mended s
 })
 
 t.test('a roll asked for while a successor fails whose old worker died leaves no place empty', async t => {
-  const { workers, forked, behaviours, serving } = supervise(t, 1)
+  const { workers, forked, behaviours, hasForked, serves } = supervise(t, 1)
   await workers.start()
   behaviours.push(HOPELESS)
   const first = workers.roll()
-  await until(
-    async () => forked.length,
-    count => count === 2,
-  )
+  await hasForked(2)
   await kill(forked[0] as Worker)
   // Until nobody makes up for it any more, as there is a successor.
   await delay(100)
   await Promise.all([first, workers.roll()])
-  await until(
-    async () => serving().length,
-    count => count === 1,
-  )
+  await serves(1)
 })
 
 t.test('a worker that never listens, or never ends, is killed', async t => {
-  const { workers, behaviours, serving, alive } = supervise(t, 2, { openMs: 1500, endMs: 500 })
+  const { workers, behaviours, alive, serving } = supervise(t, 2, { openMs: 1500, endMs: 500 })
   behaviours.push(STUBBORN)
   await workers.start()
   const old = alive()
@@ -130,14 +128,11 @@ t.test('a roll whose worker does not come up leaves the others as they are', asy
 })
 
 t.test('a worker that dies while its successor opens makes none too many', async t => {
-  const { workers, forked, behaviours, alive } = supervise(t)
+  const { workers, forked, behaviours, alive, hasForked } = supervise(t)
   await workers.start()
   behaviours.push(SLOW)
   const rolled = workers.roll()
-  await until(
-    async () => forked.length,
-    count => count === 3,
-  )
+  await hasForked(3)
   await kill(forked[0] as Worker)
   await rolled
   await settled()
@@ -145,31 +140,22 @@ t.test('a worker that dies while its successor opens makes none too many', async
 })
 
 t.test('a worker that dies while its successor fails is replaced all the same', async t => {
-  const { workers, forked, behaviours, serving } = supervise(t)
+  const { workers, forked, behaviours, hasForked, serves } = supervise(t)
   await workers.start()
   behaviours.push(HOPELESS)
   const rolled = workers.roll()
-  await until(
-    async () => forked.length,
-    count => count === 3,
-  )
+  await hasForked(3)
   await kill(forked[0] as Worker)
   await t.rejects(rolled)
-  await until(
-    async () => serving().length,
-    count => count === 2,
-  )
+  await serves(2)
 })
 
 t.test('a worker that dies while another is rolled makes none too few', async t => {
-  const { workers, forked, behaviours, alive } = supervise(t)
+  const { workers, forked, behaviours, alive, hasForked } = supervise(t)
   await workers.start()
   behaviours.push(SLOW)
   const rolled = workers.roll()
-  await until(
-    async () => forked.length,
-    count => count === 3,
-  )
+  await hasForked(3)
   await kill(forked[1] as Worker)
   await rolled
   await settled()
@@ -178,7 +164,7 @@ t.test('a worker that dies while another is rolled makes none too few', async t 
 })
 
 t.test('a roll while the workers start, or one is replaced, waits for them', async t => {
-  const { workers, forked, behaviours, alive } = supervise(t)
+  const { workers, forked, behaviours, alive, hasForked } = supervise(t)
   behaviours.push(SLOW, SLOW)
   const started = workers.start()
   await workers.roll()
@@ -188,10 +174,7 @@ t.test('a roll while the workers start, or one is replaced, waits for them', asy
 
   behaviours.push(SLOW)
   await kill(alive()[0] as Worker)
-  await until(
-    async () => forked.length,
-    count => count === 5,
-  )
+  await hasForked(5)
   const before = [...forked]
   await workers.roll()
   t.ok(before.every(worker => worker.isDead()))
@@ -199,20 +182,17 @@ t.test('a roll while the workers start, or one is replaced, waits for them', asy
 })
 
 t.test('those that die are replaced, though their successors fail at first', async t => {
-  const { workers, behaviours, alive, serving } = supervise(t)
+  const { workers, behaviours, alive, serves } = supervise(t)
   await workers.start()
   behaviours.push(HOPELESS, HOPELESS)
   await Promise.all(alive().map(kill))
-  await until(
-    async () => serving().length,
-    count => count === 2,
-  )
+  await serves(2)
   await settled()
   t.equal(alive().length, 2)
 })
 
 t.test('a worker that the system cannot make is tried again', async t => {
-  const { workers, forked, alive, serving } = supervise(t)
+  const { workers, forked, alive, serves } = supervise(t)
   await workers.start()
   cluster.setupPrimary({ cwd: '/nowhere' })
   await kill(alive()[0] as Worker)
@@ -221,10 +201,7 @@ t.test('a worker that the system cannot make is tried again', async t => {
     count => count > 3,
   )
   cluster.setupPrimary({ cwd: process.cwd() })
-  await until(
-    async () => serving().length,
-    count => count === 2,
-  )
+  await serves(2)
 })
 
 t.test('told to stop before all listen, it ends them and starts no more', async t => {
@@ -240,14 +217,11 @@ t.test('told to stop before all listen, it ends them and starts no more', async 
 })
 
 t.test('told to stop during a roll, it ends old and new', async t => {
-  const { workers, forked, behaviours, alive } = supervise(t)
+  const { workers, behaviours, alive, hasForked } = supervise(t)
   await workers.start()
   behaviours.push(SLOW)
   const rolled = workers.roll()
-  await until(
-    async () => forked.length,
-    count => count === 3,
-  )
+  await hasForked(3)
   await workers.stop()
   await rolled
   t.equal(alive().length, 0)

@@ -100,13 +100,8 @@ function append({ mostText }: WireSource, slots: Slot[], index: number, value: s
 }
 
 function tooMuchText(most: number): StatusError {
-  return new StatusError(
-    Code.RESOURCE_EXHAUSTED,
-    `The answer is longer than the ${most} characters that are made of it`,
-    {
-      reason: 'upstream_answer_too_large',
-    },
-  )
+  const message = `The answer would be longer than the ${most} characters of JSON that are made of its length`
+  return new StatusError(Code.RESOURCE_EXHAUSTED, message, { reason: 'upstream_answer_too_large' })
 }
 
 /** An entry is a message of its own, with the key and the value as its fields 1 and 2. */

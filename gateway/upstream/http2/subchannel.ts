@@ -1,3 +1,4 @@
+import { MAX_KEEPALIVE_INTERVAL_MS } from '../transport.ts'
 import { type BackoffOptions, createBackoff } from './backoff.ts'
 import { Connection, type ConnectionOptions } from './connection.ts'
 import { type HealthWatch, watchHealth } from './health-watch.ts'
@@ -35,8 +36,6 @@ export interface Subchannel {
 
 /** A server that hangs up sooner is not dialled again at once. */
 const MIN_LIFETIME_MS = 1000
-/** However often a server finds pings too many: a timer of Node's takes no more than 24 days. */
-const MAX_KEEPALIVE_MS = 24 * 60 * 60 * 1000
 // The answer of gRPC servers to pings that come too often for them.
 const TOO_MANY_PINGS = 'ENHANCE_YOUR_CALM too_many_pings'
 
@@ -68,7 +67,7 @@ export function createSubchannel(endpoint: Endpoint, options: SubchannelOptions,
         },
         onRoom: events.onRoom,
         onDraining(reason) {
-          if (reason.endsWith(TOO_MANY_PINGS)) keepaliveMs = Math.min(keepaliveMs * 2, MAX_KEEPALIVE_MS)
+          if (reason.endsWith(TOO_MANY_PINGS)) keepaliveMs = Math.min(keepaliveMs * 2, MAX_KEEPALIVE_INTERVAL_MS)
           lose(dialled, reason)
         },
         onClose: reason => lose(dialled, reason?.message ?? 'The connection was closed', reason),
