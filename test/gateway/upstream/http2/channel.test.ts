@@ -55,18 +55,18 @@ t.test('a name is followed where it leads', async t => {
 t.test('where one of several names is not found for once, its servers are kept', async t => {
   const a = await serve(t, 'a', 0, '127.0.0.1')
   const b = await serve(t, 'b', 0, '127.0.0.2')
-  const lookUps = { a: 0, b: 0 }
+  let lookUps = 0
   const transport = open(t, {
     address: `dns:///a.internal:${a.port},b.internal:${b.port}`,
     async lookUp(name) {
-      if (name === 'a.internal') return lookUps.a++ >= 0 ? ['127.0.0.1'] : []
-      if (++lookUps.b > 1) throw new Error('EAI_AGAIN')
+      if (name === 'a.internal') return ['127.0.0.1']
+      if (++lookUps > 1) throw new Error('EAI_AGAIN')
       return ['127.0.0.2']
     },
     limits: { resolveIntervalMs: 10 },
   })
   await until(async () => new Set(await names(transport, 2)).size === 2)
-  await until(async () => lookUps.b > 3)
+  await until(async () => lookUps > 3)
   t.same(countOf(await names(transport, 20)), { a: 10, b: 10 })
 })
 
