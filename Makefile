@@ -54,7 +54,7 @@ reset: down ## stops it and deletes all its data
 	@rm -rf -- '$(DATA_DIR)'
 
 .PHONY: test
-test: $(INSTALLED) ## runs the tests, or some: make test FILES=test/runtime/rules.test.ts
+test: $(INSTALLED) ## runs the tests, or some: make test FILES=test/runtime/grpc/rules.test.ts
 	@node test/support/runner.ts $(FILES)
 
 .PHONY: bench

@@ -7,18 +7,18 @@
  */
 import { type Kysely, sql } from 'kysely'
 import type { AccountChange } from '#proto/user/v1/account.ts'
-import type { Logger } from '#runtime/logger.ts'
-import type { Role } from '#runtime/principal.ts'
-import { createAccountRepository } from './account-repository.ts'
+import type { Role } from '#runtime/auth/principal.ts'
+import type { Logger } from '#runtime/observability/logger.ts'
+import { createAccountRepository } from './accounts/account-repository.ts'
+import type { SignUp } from './accounts/sign-up.ts'
+import { createSignUpJobs } from './accounts/sign-up-jobs.ts'
+import type { UserDirectory } from './accounts/user-directory.ts'
 import { isEmailTaken } from './errors.ts'
 import { type Periodic, startPeriodic } from './periodic.ts'
-import type { Revocation } from './revocation-repository.ts'
-import type { Revocations } from './revocations.ts'
-import { createSessionRepository } from './session-repository.ts'
-import type { SignUp } from './sign-up.ts'
-import { createSignUpJobs } from './sign-up-jobs.ts'
+import type { Revocation } from './revocations/revocation-repository.ts'
+import type { Revocations } from './revocations/revocations.ts'
+import { createSessionRepository } from './sessions/session-repository.ts'
 import type { Tables } from './tables.ts'
-import type { UserDirectory } from './user-directory.ts'
 
 export interface AccountChangesDependencies {
   db: Kysely<Tables>

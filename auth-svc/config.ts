@@ -9,7 +9,7 @@ import {
   secret,
   telemetrySettings,
   tokenSettings,
-} from '#runtime/env.ts'
+} from '#runtime/process/env.ts'
 
 /** What main.ts reads. */
 export const settings = {

@@ -7,7 +7,7 @@ import {
   watchDroppedSpans,
   watchPool,
   watchRpc,
-} from '#runtime/metrics.ts'
+} from '#runtime/observability/metrics.ts'
 
 export interface AuthMetrics {
   /** Calls that were served, by method. */

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Logger } from '#runtime/logger.ts'
+import type { Logger } from '#runtime/observability/logger.ts'
 
 export interface Periodic {
   /** Lets what is under way finish. */

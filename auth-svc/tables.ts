@@ -1,5 +1,5 @@
 import type { Generated, GeneratedAlways } from 'kysely'
-import type { Role } from '#runtime/principal.ts'
+import type { Role } from '#runtime/auth/principal.ts'
 
 /** The schema that auth-svc owns, in PostgreSQL. */
 export const SCHEMA = 'auth'

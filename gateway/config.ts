@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
-import { listenSettings, logLevel, metricsPort, port, telemetrySettings, tokenSettings } from '#runtime/env.ts'
+import { listenSettings, logLevel, metricsPort, port, telemetrySettings, tokenSettings } from '#runtime/process/env.ts'
 
 const list = () =>
   z

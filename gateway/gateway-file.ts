@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { parse } from 'yaml'
 import { z } from 'zod'
-import { SettingsError } from '#runtime/env.ts'
+import { SettingsError } from '#runtime/process/env.ts'
 import { limitsSchema } from './edge/limits/limit-classes.ts'
 import { resolvePaths, upstreamSchema } from './upstream/upstreams.ts'
 

@@ -1,12 +1,12 @@
 import cluster from 'node:cluster'
-import { readSettings } from '#runtime/env.ts'
-import { manageLifecycle } from '#runtime/lifecycle.ts'
-import { createLogger } from '#runtime/logger.ts'
-import { serveMetrics } from '#runtime/metrics-server.ts'
+import { createLogger } from '#runtime/observability/logger.ts'
+import { serveMetrics } from '#runtime/observability/metrics-server.ts'
+import { readSettings } from '#runtime/process/env.ts'
+import { manageLifecycle } from '#runtime/process/lifecycle.ts'
 import { settings as shape } from './config.ts'
 import { createGateway } from './gateway.ts'
-import { answerMetrics, collectFromWorkers, QUESTION } from './worker-metrics.ts'
-import { ORDERS, superviseWorkers } from './workers.ts'
+import { answerMetrics, collectFromWorkers, QUESTION } from './workers/worker-metrics.ts'
+import { ORDERS, superviseWorkers } from './workers/workers.ts'
 
 /** Milliseconds in which a worker's own 30 s are over. */
 const WORKERS_HARD_STOP_MS = 32_000

@@ -9,7 +9,7 @@ import {
   createMetrics,
   type Snapshot,
   watchDroppedSpans,
-} from '#runtime/metrics.ts'
+} from '#runtime/observability/metrics.ts'
 
 export interface GatewayMetrics {
   /** By method and route. */

@@ -1,9 +1,9 @@
 import { join } from 'node:path'
 import { runMigrations } from 'graphile-worker'
-import { migrationSettings, readSettings } from '#runtime/env.ts'
-import { toWorkerLogger } from '#runtime/job-worker.ts'
-import { createLogger } from '#runtime/logger.ts'
-import { runMigrationCommand } from '#runtime/migration-command.ts'
+import { createLogger } from '#runtime/observability/logger.ts'
+import { toWorkerLogger } from '#runtime/postgres/job-worker.ts'
+import { runMigrationCommand } from '#runtime/postgres/migration-command.ts'
+import { migrationSettings, readSettings } from '#runtime/process/env.ts'
 import { JOBS_SCHEMA, SCHEMA } from './tables.ts'
 
 const { DATABASE_URL, LOG_LEVEL } = readSettings(migrationSettings)

@@ -1,5 +1,5 @@
 /** `make down`: ends what `make up` runs, from another terminal, and whatever a killed `make up` left. */
-import { readSettings } from '#runtime/env.ts'
+import { readSettings } from '#runtime/process/env.ts'
 import { endProcess } from './processes.ts'
 import { endOrphans, readRunFiles, SUPERVISOR } from './run-files.ts'
 import { devSettings } from './settings.ts'

@@ -2,7 +2,7 @@
  * `make gateway GATEWAY_PORT=3001`: another gateway beside the one of a running `make up`, with the same settings but
  * its port. Its metrics stand on any port that is free, as its log says, unless GATEWAY_METRICS_PORT is given.
  */
-import { readSettings, SettingsError } from '#runtime/env.ts'
+import { readSettings, SettingsError } from '#runtime/process/env.ts'
 import { assertPortsFree } from './ports.ts'
 import { readRunFiles, SUPERVISOR } from './run-files.ts'
 import { devSettings } from './settings.ts'

@@ -5,7 +5,7 @@
  * pg_dump is not among the binaries that npm brings, and says things, in another order, that depend on its release.
  */
 import type pg from 'pg'
-import { LEDGER_TABLES } from '#runtime/migration-ledger.ts'
+import { LEDGER_TABLES } from '#runtime/postgres/migration-ledger.ts'
 
 // Each answers one column, `text`, of statements. What belongs to something else, as an index to its constraint, is told
 // with that. Numbers are those of the columns in pg_class, pg_constraint and pg_trigger.

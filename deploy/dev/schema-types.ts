@@ -10,7 +10,7 @@
  * - a view that shows one table has what is known of its columns.
  */
 import type pg from 'pg'
-import { LEDGER_TABLES } from '#runtime/migration-ledger.ts'
+import { LEDGER_TABLES } from '#runtime/postgres/migration-ledger.ts'
 
 interface ColumnRow {
   relation: string
@@ -21,7 +21,7 @@ interface ColumnRow {
   is_view: boolean
 }
 
-/** As openDatabase has them parsed (runtime/postgres.ts). */
+/** As openDatabase has them parsed (runtime/postgres/database.ts). */
 const TYPES: Record<string, string> = {
   boolean: 'boolean',
   bigint: 'bigint',

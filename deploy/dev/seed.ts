@@ -3,7 +3,7 @@
  * look at and to measure by. Everybody in it can sign in by one password, which it prints.
  */
 import pg from 'pg'
-import { readSettings } from '#runtime/env.ts'
+import { readSettings } from '#runtime/process/env.ts'
 import { migrateAll } from './migrate.ts'
 import { loadAccounts, SEED_PASSWORD } from './seed-accounts.ts'
 import { type LoadStep, loadRows } from './seed-load.ts'

@@ -4,7 +4,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { SettingsShape } from '#runtime/env.ts'
+import type { SettingsShape } from '#runtime/process/env.ts'
 import { settings as auth } from '../../auth-svc/config.ts'
 import { settings as gateway } from '../../gateway/config.ts'
 import { settings as user } from '../../user-svc/config.ts'

@@ -1,6 +1,6 @@
 import path from 'node:path'
 import { z } from 'zod'
-import { count, metricsPort, port } from '#runtime/env.ts'
+import { count, metricsPort, port } from '#runtime/process/env.ts'
 import { ROOT } from './migrate.ts'
 
 /** What `make up` reads besides the settings of the processes, which it passes on. */

@@ -1,4 +1,4 @@
-import { readSettings } from '#runtime/env.ts'
+import { readSettings } from '#runtime/process/env.ts'
 import { type DatabaseUrls, provisionDatabase, startDatabase } from './database.ts'
 import { endOrphans, readRunFiles, SUPERVISOR } from './run-files.ts'
 import { loadSecrets } from './secrets.ts'

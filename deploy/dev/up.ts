@@ -7,7 +7,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
-import { readSettings, type Settings, SettingsError } from '#runtime/env.ts'
+import { readSettings, type Settings, SettingsError } from '#runtime/process/env.ts'
 import { ROOT } from './migrate.ts'
 import { assertPortsFree } from './ports.ts'
 import { endOrphans, readRunFiles, removeRunFile, SUPERVISOR, writeRunFile } from './run-files.ts'

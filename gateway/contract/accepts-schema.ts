@@ -6,7 +6,7 @@
  * Each schema but the value of anything has a `description` that reads well after "must be".
  */
 import type { DescEnum, DescField, DescMessage, DescOneof } from '@bufbuild/protobuf'
-import { isCarried } from '#runtime/contract.ts'
+import { isCarried } from '#runtime/grpc/contract.ts'
 import { type JsonSchema, kindOf, messageKind, type PlainKind, scalarKind } from './json-schema.ts'
 
 /** Our one keyword beside the standard's: of each group of names, an object has one at most. */

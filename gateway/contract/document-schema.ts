@@ -3,8 +3,8 @@
  * travels by cookie and what the edge consumes is not in it.
  */
 import type { DescField, DescMessage } from '@bufbuild/protobuf'
-import { isCarried, type Rules, rulesOf } from '#runtime/contract.ts'
-import { FORMATS } from '#runtime/rules.ts'
+import { isCarried, type Rules, rulesOf } from '#runtime/grpc/contract.ts'
+import { FORMATS } from '#runtime/grpc/rules.ts'
 import { commentOf } from './comments.ts'
 import { inlineOneof, isRevocation } from './edge-fields.ts'
 import { type JsonKind, type JsonSchema, kindOf, messageKind } from './json-schema.ts'

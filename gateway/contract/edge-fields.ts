@@ -4,7 +4,7 @@
  * such a contract is refused.
  */
 import { type DescField, type DescMessage, type DescMethod, type DescOneof, ScalarType } from '@bufbuild/protobuf'
-import { ContractError, type Cookie, cookieOf, isEtag, isIfMatch, isInline } from '#runtime/contract.ts'
+import { ContractError, type Cookie, cookieOf, isEtag, isIfMatch, isInline } from '#runtime/grpc/contract.ts'
 
 /** The oneof whose member's JSON stands in the place of the message's. */
 export function inlineOneof(message: DescMessage): DescOneof | undefined {

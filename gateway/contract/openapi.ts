@@ -1,6 +1,6 @@
 /** The API document, OpenAPI 3.1, made from the routes: what the gateway serves and this document cannot drift apart. */
 import type { DescField, DescMessage } from '@bufbuild/protobuf'
-import { AccessLevel, cookieOf, isEtag, isIfMatch } from '#runtime/contract.ts'
+import { AccessLevel, cookieOf, isEtag, isIfMatch } from '#runtime/grpc/contract.ts'
 import { commentOf } from './comments.ts'
 import { createDocumentSchemas, type DocumentSchemas, visibleFields } from './document-schema.ts'
 import type { JsonSchema } from './json-schema.ts'

@@ -10,7 +10,7 @@
  *
  * `**` matches any number of segments, none included, and only stands last.
  */
-import { ContractError } from '#runtime/contract.ts'
+import { ContractError } from '#runtime/grpc/contract.ts'
 
 export type Segment = { kind: 'literal'; text: string } | { kind: 'single' } | { kind: 'rest' }
 

@@ -13,7 +13,7 @@ import {
   methodName,
   type Policy,
   requirePolicy,
-} from '#runtime/contract.ts'
+} from '#runtime/grpc/contract.ts'
 import { answerFields, assertEdgeFields, isRevocation } from './edge-fields.ts'
 import { type PathTemplate, parsePathTemplate } from './path-template.ts'
 

@@ -5,8 +5,7 @@
  */
 import fastifyJwt from '@fastify/jwt'
 import Fastify, { type FastifyRequest } from 'fastify'
-import { AccessLevel, type Policy } from '#runtime/contract.ts'
-import type { KeySource, VerificationKey } from '#runtime/key-set.ts'
+import type { KeySource, VerificationKey } from '#runtime/auth/key-set.ts'
 import {
   bearerToken,
   createTokenVerifier,
@@ -14,9 +13,10 @@ import {
   type Principal,
   type ReadClaims,
   type UserPrincipal,
-} from '#runtime/principal.ts'
+} from '#runtime/auth/principal.ts'
+import { AccessLevel, type Policy } from '#runtime/grpc/contract.ts'
 import { Code, StatusError, unauthenticated, unavailable } from '#runtime/status.ts'
-import type { RevocationSet } from './revocations.ts'
+import type { RevocationSet } from './revocations/revocations.ts'
 
 export interface AuthenticationOptions {
   readonly keys: KeySource

@@ -1,5 +1,5 @@
-import { AccessLevel, type Policy } from '#runtime/contract.ts'
-import type { UserPrincipal } from '#runtime/principal.ts'
+import type { UserPrincipal } from '#runtime/auth/principal.ts'
+import { AccessLevel, type Policy } from '#runtime/grpc/contract.ts'
 import { permissionDenied, unauthenticated } from '#runtime/status.ts'
 
 /** Role-based access by the policy of the method. What depends on a row is decided where the row is. */

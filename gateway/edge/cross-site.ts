@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify'
-import { HttpProblem } from '../transcoding/problem.ts'
+import { HttpProblem } from '../http/problem.ts'
 
 /**
  * Refuses a call by cookie that another site may have caused (CSRF). A browser says where a request comes from in

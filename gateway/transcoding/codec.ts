@@ -3,7 +3,7 @@
  * that a codec compiled for the method can stand in the place of the reference.
  */
 import type { Revocation } from '#proto/edge/v1/revocation.ts'
-import type { Cookie } from '#runtime/contract.ts'
+import type { Cookie } from '#runtime/grpc/contract.ts'
 
 /** What a request gives to its message. */
 export interface RequestInput {

@@ -2,7 +2,7 @@
  * How the messages of a stream stand in a body: a JSON text a line (NDJSON), or as events for a browser's EventSource
  * (HTML, section 9.2, "Server-sent events"). Either ends in an error when the call does: without one it ended well.
  */
-import type { Problem } from './problem.ts'
+import type { Problem } from '../http/problem.ts'
 
 export interface StreamFormat {
   readonly contentType: string

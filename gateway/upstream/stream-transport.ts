@@ -6,7 +6,7 @@ import type { Client, ClientReadableStream, ServiceError } from '@grpc/grpc-js'
 import { fromGrpcError } from '#runtime/status.ts'
 import type { Cancellation } from './cancellation.ts'
 import { epochDeadline } from './deadline.ts'
-import { type GrpcJsOptions, openGrpcJsClient, toBuffer, toMetadata } from './grpc-js-client.ts'
+import { type GrpcJsOptions, openGrpcJsClient, toBuffer, toMetadata } from './grpc-js/client.ts'
 import type { CallMetadata } from './transport.ts'
 
 export interface StreamTransport {

@@ -3,7 +3,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { z } from 'zod'
-import { SettingsError } from '#runtime/env.ts'
+import { SettingsError } from '#runtime/process/env.ts'
 
 /** `tls: {}` trusts the authorities that Node comes with, and shows no certificate. Paths are from the file's folder. */
 export const tlsSchema = z

@@ -1,5 +1,5 @@
 import type { Test } from 'tap'
-import { type Database, openDatabase } from '#runtime/postgres.ts'
+import { type Database, openDatabase } from '#runtime/postgres/database.ts'
 import { SCHEMA, type Tables } from '../../auth-svc/tables.ts'
 import { openTestDatabase } from '../support/test-database.ts'
 import { logger } from './silent-logger.ts'

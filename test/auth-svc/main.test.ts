@@ -1,7 +1,7 @@
 /** auth-svc as a process: what it refuses to start with, and how it ends. */
 import { randomBytes } from 'node:crypto'
 import t, { type Test } from 'tap'
-import { createRedis } from '#runtime/redis.ts'
+import { createRedis } from '#runtime/process/redis.ts'
 import { type Child, startChild } from '../../deploy/dev/child.ts'
 import { ANY_METRICS_PORTS, serviceCommand } from '../../deploy/dev/services.ts'
 import { openTestDatabase } from '../support/test-database.ts'

@@ -5,11 +5,11 @@
  */
 import { create, type DescMessage, toBinary } from '@bufbuild/protobuf'
 import { timestampFromDate } from '@bufbuild/protobuf/wkt'
-import { readContract, serviceOf } from '#runtime/contract.ts'
+import { readContract, serviceOf } from '#runtime/grpc/contract.ts'
 import { buildRouteTable } from '../../gateway/contract/route-table.ts'
 import type { Codec, RequestInput } from '../../gateway/transcoding/codec.ts'
 import { createCompiledCodec } from '../../gateway/transcoding/compiled/compiled-codec.ts'
-import { createReferenceCodec } from '../../gateway/transcoding/reference-codec.ts'
+import { createReferenceCodec } from '../../gateway/transcoding/reference/reference-codec.ts'
 
 const contract = readContract(new URL('../../proto/gen/contract.binpb', import.meta.url))
 const routes = buildRouteTable(

@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { create, type DescMessage, toBinary, toJson } from '@bufbuild/protobuf'
-import { parseContract, serviceOf } from '#runtime/contract.ts'
+import { parseContract, serviceOf } from '#runtime/grpc/contract.ts'
 import { buildImage } from '../support/contract.ts'
 import { BENCH_DIRECTORY } from './directory.ts'
 

@@ -8,8 +8,8 @@ import {
   UserFilter,
 } from '#proto/admin/v1/admin.ts'
 import { SearchRequest } from '#proto/search/v1/search.ts'
-import { callUnary } from '#runtime/grpc-client.ts'
-import { createDocumentClient } from '../user-svc/document-client.ts'
+import { callUnary } from '#runtime/grpc/client.ts'
+import { createDocumentClient } from '../user-svc/documents/document-client.ts'
 import type { UserServer } from '../user-svc/user-server.ts'
 
 export interface DataCall {

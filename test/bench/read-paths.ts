@@ -5,9 +5,9 @@
 
 import type { Redis } from 'ioredis'
 import { type Kysely, sql } from 'kysely'
-import type { Database } from '#runtime/postgres.ts'
+import type { Database } from '#runtime/postgres/database.ts'
 import type { Tables } from '../../user-svc/tables.ts'
-import { createUserRepository } from '../../user-svc/user-repository.ts'
+import { createUserRepository } from '../../user-svc/users/user-repository.ts'
 import { cpuTimeOf } from './cpu.ts'
 
 export interface ReadPath {

@@ -5,7 +5,7 @@
 import path from 'node:path'
 import type { FileRegistry } from '@bufbuild/protobuf'
 import t from 'tap'
-import { AccessLevel, type HttpRule, httpRuleOf, methodName, policyOf, readContract } from '#runtime/contract.ts'
+import { AccessLevel, type HttpRule, httpRuleOf, methodName, policyOf, readContract } from '#runtime/grpc/contract.ts'
 
 /** `GET /v1/users/{id}` -> what a client relies on besides the messages. */
 type Routes = Map<string, { method: string; body: string; responseBody: string; access: string; successStatus: number }>

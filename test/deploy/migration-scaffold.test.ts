@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import path from 'node:path'
 import t from 'tap'
-import { readMigrationFiles } from '#runtime/migration-files.ts'
+import { readMigrationFiles } from '#runtime/postgres/migration-files.ts'
 import { scaffoldMigration } from '../../deploy/dev/migration-scaffold.ts'
 
 t.test(

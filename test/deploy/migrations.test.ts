@@ -1,7 +1,7 @@
 import path from 'node:path'
 import { pino } from 'pino'
 import t from 'tap'
-import { migrate, migrateDown, migrationStatus } from '#runtime/migrations.ts'
+import { migrate, migrateDown, migrationStatus } from '#runtime/postgres/migrations.ts'
 import { ROOT, runMigrate, SERVICES } from '../../deploy/dev/migrate.ts'
 import { withClient } from '../../deploy/dev/provision.ts'
 import { dumpSchema } from '../../deploy/dev/schema-dump.ts'

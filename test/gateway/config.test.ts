@@ -1,6 +1,6 @@
 import Fastify from 'fastify'
 import t from 'tap'
-import { readSettings } from '#runtime/env.ts'
+import { readSettings } from '#runtime/process/env.ts'
 import { settings as shape } from '../../gateway/config.ts'
 
 const read = (env: Record<string, string>) =>

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import t from 'tap'
-import { SettingsError } from '#runtime/env.ts'
+import { SettingsError } from '#runtime/process/env.ts'
 import { policyField } from '../../gateway/edge/limits/limit-fields.ts'
 import { readGatewayFile } from '../../gateway/gateway-file.ts'
 

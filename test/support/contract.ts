@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { FileRegistry } from '@bufbuild/protobuf'
-import { parseContract } from '#runtime/contract.ts'
+import { parseContract } from '#runtime/grpc/contract.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const buf = path.join(root, 'node_modules/.bin/buf')

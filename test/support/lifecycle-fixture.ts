@@ -1,7 +1,7 @@
 /** A process under `manageLifecycle`, for its test: says what happens, line by line; its argument says what goes wrong. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { pino } from 'pino'
-import { manageLifecycle } from '#runtime/lifecycle.ts'
+import { manageLifecycle } from '#runtime/process/lifecycle.ts'
 
 const [fault] = process.argv.slice(2)
 const never = new Promise(() => {})

@@ -1,6 +1,7 @@
 /** A process that logs a request's lines and ends, as its argument says. */
-import { manageLifecycle } from '#runtime/lifecycle.ts'
-import { createLogger, requestLine } from '#runtime/logger.ts'
+
+import { createLogger, requestLine } from '#runtime/observability/logger.ts'
+import { manageLifecycle } from '#runtime/process/lifecycle.ts'
 
 const [end] = process.argv.slice(2)
 const logger = createLogger({ service: 'fixture', level: 'info' })

@@ -1,7 +1,7 @@
 /** A worker for the test of those who look after workers: it listens when and if its environment says so. */
 import { createServer } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
-import { ORDERS } from '../../gateway/workers.ts'
+import { ORDERS } from '../../gateway/workers/workers.ts'
 
 const { LISTEN_AFTER_MS = '0', NEVER_LISTENS, NEVER_ENDS } = process.env
 

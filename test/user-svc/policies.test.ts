@@ -7,8 +7,8 @@ import { SearchServiceService } from '#proto/search/v1/search.ts'
 import { AccountServiceService } from '#proto/user/v1/account.ts'
 import { ExportServiceService } from '#proto/user/v1/export.ts'
 import { UserServiceService } from '#proto/user/v1/user.ts'
-import { serviceOf } from '#runtime/contract.ts'
-import type { Role } from '#runtime/principal.ts'
+import type { Role } from '#runtime/auth/principal.ts'
+import { serviceOf } from '#runtime/grpc/contract.ts'
 import { contract, startUserSystem } from './user-system.ts'
 
 const { users, accounts, docs, search, admin, exports, mint } = await startUserSystem(t)

@@ -1,9 +1,9 @@
 /** A list of two hundred takes as many statements as a list of one. */
 import { sql } from 'kysely'
 import t from 'tap'
-import { callUnary } from '#runtime/grpc-client.ts'
+import { callUnary } from '#runtime/grpc/client.ts'
 import { countStatements } from '../support/statement-counter.ts'
-import { createDocumentClient } from './document-client.ts'
+import { createDocumentClient } from './documents/document-client.ts'
 import { startUserSystem } from './user-system.ts'
 
 const system = await startUserSystem(t)

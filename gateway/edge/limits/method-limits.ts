@@ -1,5 +1,5 @@
 /** Which limit governs a method: what its policy in the contract says, and gateway.yaml where that says otherwise. */
-import { AccessLevel, ContractError } from '#runtime/contract.ts'
+import { AccessLevel, ContractError } from '#runtime/grpc/contract.ts'
 import type { Route } from '../../contract/route-table.ts'
 import { DEFAULT_CLASSES, type LimitClass, type LimitSettings } from './limit-classes.ts'
 

@@ -3,8 +3,8 @@
  * costs 4.6 us of CPU so, and 11.7 us as a command of its own, autopipelined by ioredis (13.5 without).
  */
 import type { Redis } from 'ioredis'
-import { redisOperation } from '#runtime/redis.ts'
-import type { ClientOperation } from '#runtime/telemetry.ts'
+import type { ClientOperation } from '#runtime/observability/telemetry.ts'
+import { redisOperation } from '#runtime/process/redis.ts'
 import { TAKE } from './bucket-script.ts'
 import type { Buckets, Charge, Decided } from './buckets.ts'
 import type { Outcome } from './token-bucket.ts'

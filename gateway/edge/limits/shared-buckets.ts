@@ -2,8 +2,8 @@
  * Buckets that all gateways share through Redis, and buckets of this process's own while Redis is gone, hangs or is slow:
  * each process then admits what its own buckets hold. What is in Redis stays there.
  */
-import type { Logger } from '#runtime/logger.ts'
-import { createRedis } from '#runtime/redis.ts'
+import type { Logger } from '#runtime/observability/logger.ts'
+import { createRedis } from '#runtime/process/redis.ts'
 import { type Buckets, chargeOf } from './buckets.ts'
 import { createLocalBuckets } from './local-buckets.ts'
 import { createRedisBuckets } from './redis-buckets.ts'

@@ -1,6 +1,6 @@
 /** A response's message on the wire to its answer: what the edge consumes is taken out, the rest is JSON text. */
 import type { DescField, DescMessage, FileRegistry } from '@bufbuild/protobuf'
-import { type Cookie, cookieOf, isEtag } from '#runtime/contract.ts'
+import { type Cookie, cookieOf, isEtag } from '#runtime/grpc/contract.ts'
 import { inlineOneof, isRevocation } from '../../contract/edge-fields.ts'
 import type { Route } from '../../contract/route-table.ts'
 import type { Answer, CookieChange } from '../codec.ts'

@@ -14,12 +14,12 @@
  *   decode ListUsers with 50 users   38     243
  */
 import type { DescField, FileRegistry, JsonValue } from '@bufbuild/protobuf'
-import { cookieOf, isIfMatch } from '#runtime/contract.ts'
+import { cookieOf, isIfMatch } from '#runtime/grpc/contract.ts'
 import type { Route } from '../../contract/route-table.ts'
+import { parseIfMatch } from '../binding/entity-tag.ts'
+import { compileBinding } from '../binding/request-binding.ts'
 import type { Codec } from '../codec.ts'
-import { parseIfMatch } from '../entity-tag.ts'
-import { createReferenceCodec } from '../reference-codec.ts'
-import { compileBinding } from '../request-binding.ts'
+import { createReferenceCodec } from '../reference/reference-codec.ts'
 import { compileAnswer } from './answer-text.ts'
 import { canBeCompiled, typesLeft } from './compilable.ts'
 import { messageBytes } from './message-bytes.ts'

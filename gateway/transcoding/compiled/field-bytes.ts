@@ -1,6 +1,6 @@
 /** Writes a field from its JSON to the wire, if its rules allow the value. */
 import { type DescField, type DescMessage, type JsonValue, ScalarType } from '@bufbuild/protobuf'
-import { compileFieldRules, type FieldRules } from '#runtime/rules.ts'
+import { compileFieldRules, type FieldRules } from '#runtime/grpc/rules.ts'
 import type { BytesOf, MessageBytes } from './object-bytes.ts'
 import { SCALAR_BYTES, type ScalarBytes, scalarBytes } from './scalar-bytes.ts'
 import { unsure } from './unsure.ts'

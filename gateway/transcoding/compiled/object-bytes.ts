@@ -3,7 +3,7 @@
  * reference's too, and each is checked by the rules of its field on the way.
  */
 import type { DescMessage, JsonValue } from '@bufbuild/protobuf'
-import { isCarried } from '#runtime/contract.ts'
+import { isCarried } from '#runtime/grpc/contract.ts'
 import { compileFieldBytes } from './field-bytes.ts'
 import { unsure } from './unsure.ts'
 import type { WireSink } from './wire-sink.ts'

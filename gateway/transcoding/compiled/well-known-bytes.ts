@@ -2,7 +2,7 @@
 import type { DescField, DescMessage, JsonValue } from '@bufbuild/protobuf'
 import { protoSnakeCase } from '@bufbuild/protobuf/reflect'
 import { isWrapperDesc } from '@bufbuild/protobuf/wkt'
-import { isTimestamp } from '../text-formats.ts'
+import { isTimestamp } from '../reference/text-formats.ts'
 import type { MessageBytes } from './object-bytes.ts'
 import { parseString, scalarBytes } from './scalar-bytes.ts'
 import { unsure } from './unsure.ts'

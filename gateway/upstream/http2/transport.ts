@@ -2,7 +2,7 @@
  * Unary gRPC over our own HTTP/2 client. It does what a gateway needs of one and nothing else, at a fraction of the cost
  * of a general client (test/bench/transport.ts measures it beside @grpc/grpc-js); streams go by grpc-js.
  */
-import type { Logger } from '#runtime/logger.ts'
+import type { Logger } from '#runtime/observability/logger.ts'
 import { unavailable } from '#runtime/status.ts'
 import { askHealth } from '../health.ts'
 import type { TlsCredentials } from '../tls-credentials.ts'

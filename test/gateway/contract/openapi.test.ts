@@ -1,6 +1,6 @@
 import { Validator } from '@seriousme/openapi-schema-validator'
 import t from 'tap'
-import { readContract, serviceOf } from '#runtime/contract.ts'
+import { readContract, serviceOf } from '#runtime/grpc/contract.ts'
 import { buildOpenApi } from '../../../gateway/contract/openapi.ts'
 import { buildRouteTable } from '../../../gateway/contract/route-table.ts'
 import { buildContract } from '../../support/contract.ts'

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { ContractError } from '#runtime/contract.ts'
+import { ContractError } from '#runtime/grpc/contract.ts'
 import { parsePathTemplate } from '../../../gateway/contract/path-template.ts'
 
 const READ: { source: string; shape: string; variables: string[] }[] = [

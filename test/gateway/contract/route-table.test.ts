@@ -1,5 +1,5 @@
 import t from 'tap'
-import { AccessLevel, ContractError, readContract, serviceOf } from '#runtime/contract.ts'
+import { AccessLevel, ContractError, readContract, serviceOf } from '#runtime/grpc/contract.ts'
 import { buildRouteTable, type Route } from '../../../gateway/contract/route-table.ts'
 import { buildContract } from '../../support/contract.ts'
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { ContractError, serviceOf } from '#runtime/contract.ts'
+import { ContractError, serviceOf } from '#runtime/grpc/contract.ts'
 import { buildRouteTable } from '../../../../gateway/contract/route-table.ts'
 import { limitsSchema } from '../../../../gateway/edge/limits/limit-classes.ts'
 import { type Limit, limitsOfMethods } from '../../../../gateway/edge/limits/method-limits.ts'

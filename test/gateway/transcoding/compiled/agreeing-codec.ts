@@ -5,7 +5,7 @@ import { StatusError } from '#runtime/status.ts'
 import type { Route } from '../../../../gateway/contract/route-table.ts'
 import type { Codec } from '../../../../gateway/transcoding/codec.ts'
 import { createCompiledCodec } from '../../../../gateway/transcoding/compiled/compiled-codec.ts'
-import { createReferenceCodec } from '../../../../gateway/transcoding/reference-codec.ts'
+import { createReferenceCodec } from '../../../../gateway/transcoding/reference/reference-codec.ts'
 
 export function createAgreeingCodec(route: Route, registry: FileRegistry): Codec {
   const compiled = createCompiledCodec(route, registry)

@@ -4,7 +4,7 @@ import type { DescMessage, FileRegistry } from '@bufbuild/protobuf'
 import type { Route } from '../../../../gateway/contract/route-table.ts'
 import type { Answer, Codec, RequestInput } from '../../../../gateway/transcoding/codec.ts'
 import { createCompiledCodec } from '../../../../gateway/transcoding/compiled/compiled-codec.ts'
-import { createReferenceCodec } from '../../../../gateway/transcoding/reference-codec.ts'
+import { createReferenceCodec } from '../../../../gateway/transcoding/reference/reference-codec.ts'
 import { comparable, outcomeOf } from './agreeing-codec.ts'
 
 export interface CodecPair {

@@ -1,7 +1,7 @@
 import { toBinary } from '@bufbuild/protobuf'
 import fc from 'fast-check'
 import t from 'tap'
-import { readContract } from '#runtime/contract.ts'
+import { readContract } from '#runtime/grpc/contract.ts'
 import { buildRouteTable } from '../../../../gateway/contract/route-table.ts'
 import { createCompiledCodec } from '../../../../gateway/transcoding/compiled/compiled-codec.ts'
 import { arbitraryMessage } from '../../../support/arbitrary-message.ts'

@@ -1,7 +1,7 @@
 import type { DescMessage } from '@bufbuild/protobuf'
 import fc from 'fast-check'
 import t from 'tap'
-import { cookieOf } from '#runtime/contract.ts'
+import { cookieOf } from '#runtime/grpc/contract.ts'
 import { arbitraryRequest } from './arbitrary-request.ts'
 import { arbitraryTypes } from './arbitrary-types.ts'
 import { buildTypes } from './build-types.ts'

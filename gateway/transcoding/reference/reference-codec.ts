@@ -1,0 +1,156 @@
+/**
+ * The codec that is right by construction: structure by JSON Schema, values by @bufbuild/protobuf, which passes the
+ * ProtoJSON conformance suite, rules by the contract's validator. Others are measured against it.
+ */
+import {
+  type DescField,
+  type DescMessage,
+  type FileRegistry,
+  fromBinary,
+  fromJson,
+  type JsonObject,
+  type JsonValue,
+  type Message,
+  toBinary,
+  toJson,
+} from '@bufbuild/protobuf'
+import { reflect } from '@bufbuild/protobuf/reflect'
+import { Revocation } from '#proto/edge/v1/revocation.ts'
+import { type Cookie, cookieOf, isEtag, isIfMatch } from '#runtime/grpc/contract.ts'
+import { compileRules } from '#runtime/grpc/rules.ts'
+import { invalidArgument } from '#runtime/status.ts'
+import { inlineOneof, isRevocation } from '../../contract/edge-fields.ts'
+import type { Route } from '../../contract/route-table.ts'
+import { parseIfMatch } from '../binding/entity-tag.ts'
+import { compileBinding } from '../binding/request-binding.ts'
+import type { Answer, Codec, CookieChange } from '../codec.ts'
+import { compileStructure } from './structure.ts'
+import { valueFaults } from './value-faults.ts'
+
+/** @param registry for the types that an Any may hold. */
+export function createReferenceCodec(route: Route, registry: FileRegistry): Codec {
+  return { encode: compileEncode(route, registry), decode: compileDecode(route, registry) }
+}
+
+function compileEncode(route: Route, registry: FileRegistry): Codec['encode'] {
+  const { input } = route.descriptor
+  const bind = compileBinding(route)
+  const structure = compileStructure(input)
+  const rules = compileRules(input)
+  const cookies = cookieFields(input)
+  const ifMatch = input.fields.find(isIfMatch)
+
+  return request => {
+    const json = bind(request)
+    const faults = structure(json)
+    if (faults.length > 0) throw invalidArgument(faults)
+    for (const { field, cookie } of cookies) {
+      const value = request.cookies[cookie.name]
+      if (value !== undefined) (json as JsonObject)[field.jsonName] = value
+    }
+    if (ifMatch !== undefined && request.ifMatch !== undefined)
+      (json as JsonObject)[ifMatch.jsonName] = parseIfMatch(request.ifMatch)
+    const message = read(input, json, registry)
+    const violations = rules(message)
+    if (violations.length > 0) throw invalidArgument(violations)
+    return toBinary(input, message)
+  }
+}
+
+function read(input: DescMessage, json: JsonValue, registry: FileRegistry): Message {
+  try {
+    return fromJson(input, json, { registry })
+  } catch (error) {
+    throw invalidArgument(valueFaults(input, json, registry, error))
+  }
+}
+
+function compileDecode(route: Route, registry: FileRegistry): Codec['decode'] {
+  const { output } = route.descriptor
+  const inline = inlineOneof(output)
+  const memberDecoders = new Map(
+    output.fields.map(field => [field, field.message && compileAnswer(field.message, registry)]),
+  )
+  const whole = compileAnswer(output, registry)
+
+  return bytes => {
+    const message = fromBinary(output, bytes)
+    if (inline !== undefined) {
+      const content = reflect(output, message)
+      const member = content.oneofCase(inline)
+      const decode = member && memberDecoders.get(member)
+      if (member === undefined || decode === undefined)
+        throw new Error(`${output.typeName}: no member of ${inline.name} is set`)
+      return decode((content.get(member) as { message: Message }).message)
+    }
+    return whole(message, route.responseField)
+  }
+}
+
+/** Takes out what the edge consumes, then writes the rest. */
+function compileAnswer(
+  schema: DescMessage,
+  registry: FileRegistry,
+): (message: Message, responseField?: DescField) => Answer {
+  const cookies = cookieFields(schema)
+  const revocations = schema.fields.filter(isRevocation)
+  const tag = schema.fields.find(isEtag)
+
+  return (message, responseField) => {
+    const content = reflect(schema, message)
+    const changes: CookieChange[] = []
+    for (const { field, cookie, maxAge } of cookies) {
+      if (content.isSet(field)) {
+        const seconds = maxAge && (content.get(maxAge) as number)
+        changes.push({ cookie, value: content.get(field) as string, maxAge: seconds })
+      }
+      content.clear(field)
+    }
+    const revoked: Revocation[] = []
+    for (const field of revocations) {
+      for (const entry of entriesOf(content.get(field))) {
+        revoked.push(Revocation.decode(toBinary(field.message as DescMessage, entry.message)))
+      }
+      content.clear(field)
+    }
+    const etag = tag && (content.get(tag) as string)
+    const json = toJson(schema, message, { registry, alwaysEmitImplicit: true }) as JsonObject
+    const body = responseField === undefined ? json : (own(json, responseField.jsonName) ?? null)
+    return { body: JSON.stringify(strip(body)), cookies: changes, revocations: revoked, etag: etag || undefined }
+  }
+
+  function strip(body: JsonValue): JsonValue {
+    // With alwaysEmitImplicit a cleared field without presence is still written.
+    if (typeof body === 'object' && body !== null && !Array.isArray(body)) {
+      for (const field of revocations) delete body[field.jsonName]
+    }
+    return body
+  }
+}
+
+/** An object inherits properties that a field may be named like. */
+function own(json: JsonObject, name: string): JsonValue | undefined {
+  return Object.hasOwn(json, name) ? json[name] : undefined
+}
+
+function entriesOf(value: unknown): { message: Message }[] {
+  if (value === undefined) return []
+  return Symbol.iterator in (value as object)
+    ? [...(value as Iterable<{ message: Message }>)]
+    : [value as { message: Message }]
+}
+
+interface CookieField {
+  readonly field: DescField
+  readonly cookie: Cookie
+  readonly maxAge: DescField | undefined
+}
+
+function cookieFields(schema: DescMessage): CookieField[] {
+  return schema.fields.flatMap(field => {
+    const cookie = cookieOf(field)
+    if (cookie === undefined) return []
+    const maxAge = schema.fields.find(candidate => candidate.name === cookie.maxAgeField)
+    return [{ field, cookie, maxAge }]
+  })
+}

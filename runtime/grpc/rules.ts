@@ -1,0 +1,241 @@
+/**
+ * The contract's field rules (`edge.v1.rules`), compiled once per message type. The same validator stands at the edge
+ * and in each service: it reads a message of @bufbuild/protobuf or of ts-proto, which name their fields alike.
+ */
+import { domainToASCII } from 'node:url'
+import { type DescField, type DescMessage, type DescOneof, ScalarType } from '@bufbuild/protobuf'
+import { z } from 'zod'
+import type { Violation } from '../status.ts'
+import { ContractError, Format, type Rules, rulesOf } from './contract.ts'
+
+/** Every violation of the message's rules; none means valid. */
+export type MessageValidator = (message: object) => Violation[]
+
+type Report = (field: string, description: string) => void
+type Check = (message: Record<string, unknown>, path: string, report: Report) => void
+type ValueCheck = (value: unknown, path: string, report: Report) => void
+
+/** @throws ContractError when a rule does not fit the type of its field. */
+export function compileRules(schema: DescMessage): MessageValidator {
+  const check = compileMessage(schema, new Map())
+  return message => {
+    const violations: Violation[] = []
+    check(message as Record<string, unknown>, '', (field, description) => violations.push({ field, description }))
+    return violations
+  }
+}
+
+function compileMessage(schema: DescMessage, known: Map<DescMessage, Check>): Check {
+  const compiled = known.get(schema)
+  if (compiled !== undefined) return compiled
+  const checks: Check[] = []
+  const check: Check = (message, path, report) => {
+    for (const one of checks) one(message, path, report)
+  }
+  // Set before the fields are looked at, so that a recursive message finds itself.
+  known.set(schema, check)
+  for (const field of schema.fields) {
+    const fieldCheck = compileField(field, known)
+    if (fieldCheck !== undefined) checks.push(fieldCheck)
+  }
+  return check
+}
+
+function compileField(field: DescField, known: Map<DescMessage, Check>): Check | undefined {
+  const rules = rulesOf(field)
+  if (rules !== undefined) assertRulesFit(field, rules)
+  const value = compileValue(field, rules, known)
+  if (value === undefined && !rules?.required && rules?.maxItems === undefined) return undefined
+
+  const read = reader(field)
+  return (message, path, report) => {
+    const fieldPath = path === '' ? field.jsonName : `${path}.${field.jsonName}`
+    const found = read(message)
+    if (isUnset(field, found)) {
+      if (rules?.required) report(fieldPath, 'is required')
+      return
+    }
+    if (field.fieldKind === 'list' || field.fieldKind === 'map') {
+      const entries = entriesOf(found)
+      if (rules?.maxItems !== undefined && entries.length > rules.maxItems) {
+        report(fieldPath, `has ${entries.length} entries, the most is ${rules.maxItems}`)
+      }
+      if (value !== undefined) for (const [key, entry] of entries) value(entry, `${fieldPath}[${key}]`, report)
+    } else {
+      value?.(found, fieldPath, report)
+    }
+  }
+}
+
+/** A member of a oneof stands under the oneof's name: `{case, value}`, with ts-proto `{$case, value}`. */
+function reader(field: DescField): (message: Record<string, unknown>) => unknown {
+  const oneof: DescOneof | undefined = field.oneof
+  if (oneof === undefined) {
+    const { localName } = field
+    // Outside of proto3 an unset field of @bufbuild/protobuf inherits its default.
+    return message => (Object.hasOwn(message, localName) ? message[localName] : undefined)
+  }
+  return message => {
+    const member = message[oneof.localName] as { case?: string; $case?: string; value?: unknown } | undefined
+    return (member?.case ?? member?.$case) === field.localName ? member?.value : undefined
+  }
+}
+
+function isUnset(field: DescField, value: unknown): boolean {
+  if (value === undefined || value === null) return true
+  if (field.fieldKind === 'list' || field.fieldKind === 'map') return entriesOf(value).length === 0
+  if (field.presence !== IMPLICIT_PRESENCE) return false
+  return (
+    value === '' ||
+    value === 0 ||
+    value === 0n ||
+    value === false ||
+    (value instanceof Uint8Array && value.length === 0)
+  )
+}
+
+// google.protobuf.FeatureSet.FieldPresence.IMPLICIT: a zero value and an unset field look alike.
+const IMPLICIT_PRESENCE = 2
+
+function entriesOf(value: unknown): [string | number, unknown][] {
+  if (Array.isArray(value)) return value.map((entry, index) => [index, entry])
+  return value instanceof Map ? [...value] : Object.entries(value as object)
+}
+
+function compileValue(
+  field: DescField,
+  rules: Rules | undefined,
+  known: Map<DescMessage, Check>,
+): ValueCheck | undefined {
+  if (field.message !== undefined) {
+    // Google's own types have no rules, and a Struct stands in its message as the JSON that it is, of any shape.
+    if (field.message.typeName.startsWith('google.protobuf.')) return undefined
+    const nested = compileMessage(field.message, known)
+    return (value, path, report) => nested(value as Record<string, unknown>, path, report)
+  }
+  if (rules === undefined) return undefined
+  const checks = [...valueChecks(field, rules)]
+  return checks.length === 0
+    ? undefined
+    : (value, path, report) => {
+        for (const check of checks) {
+          const complaint = check(value)
+          if (complaint !== undefined) report(path, complaint)
+        }
+      }
+}
+
+type Complaint = (value: unknown) => string | undefined
+
+/** The rules of one field, for a codec that has values and no message. */
+export interface FieldRules {
+  readonly required: boolean
+  readonly maxItems: number | undefined
+  /** Of one value, or of one entry; undefined where every value is allowed. */
+  readonly isValid: ((value: unknown) => boolean) | undefined
+}
+
+/** @throws ContractError when a rule does not fit the type of its field. */
+export function compileFieldRules(field: DescField): FieldRules {
+  const rules = rulesOf(field)
+  if (rules === undefined) return { required: false, maxItems: undefined, isValid: undefined }
+  assertRulesFit(field, rules)
+  const checks = [...valueChecks(field, rules)]
+  const isValid =
+    checks.length === 0 ? undefined : (value: unknown) => checks.every(check => check(value) === undefined)
+  return { required: rules.required, maxItems: rules.maxItems, isValid }
+}
+
+function* valueChecks(field: DescField, rules: Rules): Iterable<Complaint> {
+  const { minLength, maxLength, min, max } = rules
+  const unit = isBytes(field) ? 'bytes' : 'characters'
+  if (minLength !== undefined) {
+    yield value => (lengthOf(value) < minLength ? `is shorter than ${minLength} ${unit}` : undefined)
+  }
+  if (maxLength !== undefined) {
+    // No text has more code points than code units, whose number is known without counting.
+    yield value =>
+      (value as string | Uint8Array).length > maxLength && lengthOf(value) > maxLength
+        ? `is longer than ${maxLength} ${unit}`
+        : undefined
+  }
+  if (rules.pattern !== '') {
+    const pattern = new RegExp(`^(?:${rules.pattern})$`, 'v')
+    yield value => (pattern.test(value as string) ? undefined : `does not match ${rules.pattern}`)
+  }
+  const format = FORMATS[rules.format]
+  if (format !== undefined) yield value => (format.test(value as string) ? undefined : `is not ${format.name}`)
+  // A negated comparison, so that NaN is out of every range.
+  if (min !== undefined) yield value => (!((value as number) >= min) ? `is less than ${min}` : undefined)
+  if (max !== undefined) yield value => (!((value as number) <= max) ? `is more than ${max}` : undefined)
+  if (rules.in.length > 0) {
+    const allowed = new Set(rules.in)
+    yield value => (allowed.has(value as string) ? undefined : `is not one of ${rules.in.join(', ')}`)
+  }
+}
+
+/** Code points of a string: what a person would count, and what JSON Schema's maxLength counts. */
+function lengthOf(value: unknown): number {
+  if (value instanceof Uint8Array) return value.length
+  let length = 0
+  for (const _ of value as string) length++
+  return length
+}
+
+/** The formats of `edge.v1.Format`, for rules and for the OpenAPI document. */
+export const FORMATS: Record<Format, { name: string; jsonSchema: string; test(text: string): boolean } | undefined> = {
+  [Format.UNSPECIFIED]: undefined,
+  [Format.EMAIL]: { name: 'an e-mail address', jsonSchema: 'email', test: isEmail },
+  [Format.UUID]: { name: 'a UUID', jsonSchema: 'uuid', test: text => UUID.test(text) },
+  [Format.URI]: {
+    name: 'an absolute URI',
+    jsonSchema: 'uri',
+    test: text => /^[a-z][a-z0-9+.\-]*:/iv.test(text) && URL.canParse(text),
+  },
+}
+
+const UUID = z.regexes.uuid()
+
+function isEmail(text: string): boolean {
+  const at = text.lastIndexOf('@')
+  const domain = domainToASCII(text.slice(at + 1))
+  return at > 0 && domain !== '' && z.regexes.html5Email.test(`${text.slice(0, at)}@${domain}`)
+}
+
+const NUMERIC = new Set<ScalarType | undefined>([
+  ScalarType.DOUBLE,
+  ScalarType.FLOAT,
+  ScalarType.INT32,
+  ScalarType.INT64,
+  ScalarType.UINT32,
+  ScalarType.UINT64,
+  ScalarType.SINT32,
+  ScalarType.SINT64,
+  ScalarType.FIXED32,
+  ScalarType.FIXED64,
+  ScalarType.SFIXED32,
+  ScalarType.SFIXED64,
+])
+
+function isBytes(field: DescField): boolean {
+  return field.scalar === ScalarType.BYTES
+}
+
+/** A rule that can never apply is a mistake of the contract's author, and says so before it lets anything through. */
+function assertRulesFit(field: DescField, rules: Rules): void {
+  const isString = field.scalar === ScalarType.STRING
+  const misfits = [
+    !isString &&
+      (rules.pattern !== '' || rules.format !== Format.UNSPECIFIED || rules.in.length > 0) &&
+      'pattern, format and in',
+    !isString &&
+      !isBytes(field) &&
+      (rules.minLength !== undefined || rules.maxLength !== undefined) &&
+      'min_length and max_length',
+    !NUMERIC.has(field.scalar) && (rules.min !== undefined || rules.max !== undefined) && 'min and max',
+    field.fieldKind !== 'list' && field.fieldKind !== 'map' && rules.maxItems !== undefined && 'max_items',
+  ].filter(misfit => misfit !== false)
+  if (misfits.length > 0) {
+    throw new ContractError(`${field.parent.typeName}.${field.name}: ${misfits.join(', ')} do not apply to its type`)
+  }
+}

@@ -1,0 +1,57 @@
+import type { AddressInfo } from 'node:net'
+import fastifyHelmet from '@fastify/helmet'
+import Fastify from 'fastify'
+import t, { type Test } from 'tap'
+import { readContract, serviceOf } from '#runtime/grpc/contract.ts'
+import { buildOpenApi } from '../../../gateway/contract/openapi.ts'
+import { buildRouteTable } from '../../../gateway/contract/route-table.ts'
+import { registerDocs } from '../../../gateway/http/docs-page.ts'
+import { launchBrowser } from '../../support/browser.ts'
+
+async function serveDocs(t: Test): Promise<string> {
+  const contract = readContract(new URL('../../../proto/gen/contract.binpb', import.meta.url))
+  const routes = buildRouteTable([{ service: serviceOf(contract, 'auth.v1.AuthService'), upstream: 'auth' }])
+  const document = buildOpenApi(routes, { title: 'Test', version: '1', publicUrl: 'https://api.example' })
+  const app = Fastify()
+  // The strict policy of the API itself, which the page must replace for itself alone.
+  await app.register(fastifyHelmet, {
+    contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"] } },
+  })
+  registerDocs(app, { document })
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  t.teardown(() => app.close())
+  return `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`
+}
+
+t.test('the document has a validator, and is not sent twice', async t => {
+  const url = `${await serveDocs(t)}/openapi.json`
+  const first = await fetch(url)
+  t.match(await first.json(), { openapi: '3.1.0' })
+  const again = await fetch(url, { headers: { 'if-none-match': first.headers.get('etag') ?? '' } })
+  t.equal(again.status, 304)
+})
+
+t.test('the page works in a browser under its policy, and asks no other host for anything', async t => {
+  const browser = await launchBrowser(t)
+  if (browser === undefined) {
+    t.pass('not run: there is no browser; set CHROMIUM_PATH or install chromium', { skip: true })
+    return
+  }
+  const origin = await serveDocs(t)
+  const page = await browser.newPage()
+  const foreign: string[] = []
+  const complaints: string[] = []
+  page.on('request', request => {
+    if (!request.url().startsWith(origin) && !request.url().startsWith('data:')) foreign.push(request.url())
+  })
+  page.on('console', message => {
+    if (/content security policy/i.test(message.text())) complaints.push(message.text())
+  })
+  page.on('pageerror', error => complaints.push(error.message))
+
+  await page.goto(`${origin}/docs/`)
+  await page.getByText('Creates an account and signs it in').first().waitFor({ timeout: 60_000 })
+  t.match(await page.title(), 'Gatehouse API')
+  t.same(complaints, [])
+  t.same(foreign, [])
+})

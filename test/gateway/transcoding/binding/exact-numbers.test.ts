@@ -1,0 +1,60 @@
+import type { DescMessage } from '@bufbuild/protobuf'
+import t from 'tap'
+import { StatusError } from '#runtime/status.ts'
+import type { ChangedNumbers } from '../../../../gateway/transcoding/binding/changed-numbers.ts'
+import { assertExact } from '../../../../gateway/transcoding/binding/exact-numbers.ts'
+import { parseJson } from '../../../../gateway/transcoding/binding/json-text.ts'
+import { everyFieldContract } from '../../../support/every-field.ts'
+
+const every = everyFieldContract().getMessage('every.v1.Every') as DescMessage
+
+function refused(text: string): string[] {
+  const changed: ChangedNumbers = new Map()
+  const json = parseJson(Buffer.from(text), changed)
+  try {
+    assertExact(every, json, changed)
+    return []
+  } catch (error) {
+    if (error instanceof StatusError) return error.violations.map(({ field }) => field)
+    throw error
+  }
+}
+
+const LONG = '9007199254740993'
+
+t.test('a whole number that a double rounds is refused where it would be another number in the message', async t => {
+  const cases: Record<string, string> = {
+    [`{"scalars": {"a_int64": ${LONG}}}`]: 'scalars.aInt64',
+    [`{"scalars": {"aFixed64": ${LONG}}}`]: 'scalars.aFixed64',
+    [`{"scalars": {"aInt64": ${LONG}.0}}`]: 'scalars.aInt64',
+    '{"scalars": {"aInt64": 9.007199254740993e15}}': 'scalars.aInt64',
+    [`{"scalarLists": {"aUint64": [1, ${LONG}]}}`]: 'scalarLists.aUint64[1]',
+    [`{"scalarMaps": {"aSint64": {"k": ${LONG}}}}`]: 'scalarMaps.aSint64[k]',
+    [`{"names": {"map": {"k": {"hasOwnProperty": [{}, {"x": 1e999}]}}}}`]: 'names.map[k].hasOwnProperty[1].x',
+    [`{"wellKnown": {"int64value": ${LONG}}}`]: 'wellKnown.int64value',
+    [`{"wellKnownLists": {"uint64value": [${LONG}]}}`]: 'wellKnownLists.uint64value[0]',
+    [`{"wellKnown": {"any": {"@type": "x/y.Z", "value": [${LONG}]}}}`]: 'wellKnown.any.value[0]',
+    [`{"wellKnown": {"struct": {"a": [1, 1e999]}}}`]: 'wellKnown.struct.a[1]',
+    '{"scalars": {"aDouble": -1e999}}': 'scalars.aDouble',
+  }
+  for (const [text, field] of Object.entries(cases)) t.same(refused(text), [field], text)
+})
+
+t.test('a number that JSON writes of a double is taken for a double, beside fields of 64 bits too', async t => {
+  t.same(refused('{"scalars": {"aDouble": 12345678901234567000, "aInt64": 1e3}}'), [])
+  t.same(refused(`{"wellKnown": {"value": ${LONG}, "struct": {"a": ${LONG}}, "doublevalue": ${LONG}}}`), [])
+})
+
+t.test('a hundred are told at most', async t => {
+  t.equal(refused(`{"scalarLists": {"aInt64": [${Array.from({ length: 500 }, () => LONG).join(',')}]}}`).length, 100)
+})
+
+t.test('a number as long as a body is told from others as fast as it is read', async t => {
+  const zeros = '0'.repeat(1_000_000)
+  t.same(refused(`{"scalars": {"aInt64": 1.${zeros}1}}`), ['scalars.aInt64'])
+  t.same(refused(`{"scalars": {"aInt64": 1.${zeros}}}`), [])
+  t.same(refused(`{"scalars": {"aInt64": 0.${zeros}1e${zeros.length + 1}}}`), [])
+  t.same(refused(`{"scalars": {"aInt64": 0.${zeros}9007199254740993e${zeros.length + 16}}}`), ['scalars.aInt64'])
+  t.same(refused(`{"scalars": {"aInt64": 1${zeros}1e-${zeros.length + 1}}}`), ['scalars.aInt64'])
+  t.same(refused(`{"scalars": {"aInt64": ${zeros.replaceAll('0', '7')}}}`), ['scalars.aInt64'])
+})

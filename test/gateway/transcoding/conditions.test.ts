@@ -1,0 +1,222 @@
+/** If-Match, ETag and what a PATCH changes, through a whole gateway whose codecs are compared with the reference. */
+import assert from 'node:assert/strict'
+import { create, type DescMessage, type Message } from '@bufbuild/protobuf'
+import fc from 'fast-check'
+import t, { type Test } from 'tap'
+import { serviceOf } from '#runtime/grpc/contract.ts'
+import { Code, StatusError } from '#runtime/status.ts'
+import { buildRouteTable } from '../../../gateway/contract/route-table.ts'
+import { buildContract } from '../../support/contract.ts'
+import type { Answerer } from '../../support/echo-upstream.ts'
+import { startTestGateway } from '../../support/test-gateway.ts'
+import { createAgreeingCodec } from './compiled/agreeing-codec.ts'
+
+const contract = buildContract({
+  'note/v1/note.proto': `
+    syntax = "proto3";
+    package note.v1;
+    import "edge/v1/options.proto";
+    import "google/api/annotations.proto";
+    import "google/protobuf/field_mask.proto";
+    import "google/protobuf/struct.proto";
+    import "google/protobuf/timestamp.proto";
+
+    service NoteService {
+      rpc GetNote(GetNoteRequest) returns (Note) {
+        option (google.api.http) = { get: "/v1/notes/{id}" };
+        option (edge.v1.policy) = { access: ACCESS_PUBLIC };
+      }
+      rpc UpdateNote(UpdateNoteRequest) returns (Note) {
+        option (google.api.http) = { patch: "/v1/notes/{id}" body: "note" };
+        option (edge.v1.policy) = { access: ACCESS_PUBLIC };
+      }
+      rpc ReplaceNote(UpdateNoteRequest) returns (Note) {
+        option (google.api.http) = { post: "/v1/notes/{id}:replace" body: "*" };
+        option (edge.v1.policy) = { access: ACCESS_PUBLIC };
+      }
+      rpc DropNote(GetNoteRequest) returns (Note) {
+        option (google.api.http) = { delete: "/v1/notes/{id}" };
+        option (edge.v1.policy) = { access: ACCESS_PUBLIC };
+      }
+    }
+    message GetNoteRequest { string id = 1; }
+    message UpdateNoteRequest {
+      string id = 1;
+      Note note = 2;
+      google.protobuf.FieldMask update_mask = 3;
+      repeated string if_match = 4 [(edge.v1.if_match) = true];
+    }
+    message Note {
+      string main_title = 1;
+      repeated string tags = 2;
+      Cover cover = 3;
+      map<string, int32> counts = 4;
+      google.protobuf.Timestamp read_at = 5;
+      google.protobuf.Struct extra = 6;
+      string etag = 7 [(edge.v1.etag) = true];
+    }
+    message Cover { string colour = 1; Cover inner_cover = 2; }
+  `,
+})
+const Note = contract.getMessage('note.v1.Note') as DescMessage
+
+interface Update {
+  ifMatch: string[]
+  updateMask?: { paths: string[] }
+}
+
+async function start(t: Test, answer: (update: Message & Update) => Message = () => create(Note)) {
+  const gateway = await startTestGateway(t, {
+    contract,
+    service: 'note.v1.NoteService',
+    answer: (({ message }) => answer(message as Message & Update)) satisfies Answerer,
+  })
+  const latest = () => gateway.upstream.received.at(-1)?.message as Message & Update
+  return { ...gateway, latest }
+}
+
+const tagged = (etag: string) => create(Note, { etag } as Record<string, unknown>)
+
+t.test('the tags of If-Match reach the message, without their quotes', async t => {
+  const { send, latest } = await start(t)
+  const patch = (headers: Record<string, string>) => send('PATCH', '/v1/notes/a', {}, headers)
+  for (const [header, tags] of [
+    ['"1", "2"', ['1', '2']],
+    ['*', ['*']],
+    ['W/"1"', ['']],
+  ] as const) {
+    t.equal((await patch({ 'if-match': header })).status, 200)
+    t.same(latest().ifMatch, tags)
+  }
+  await patch({})
+  t.same(latest().ifMatch, [])
+  const refused = await patch({ 'if-match': 'nonsense' })
+  t.equal(refused.status, 400)
+  t.match(await refused.json(), { errors: [{ field: 'If-Match' }] })
+})
+
+t.test('If-Match comes by its header and by nothing else', async t => {
+  const { send } = await start(t)
+  t.match(await (await send('PATCH', '/v1/notes/a?ifMatch=1', {})).json(), { errors: [{ field: 'ifMatch' }] })
+  t.match(await (await send('PATCH', '/v1/notes/a?if_match=1', {})).json(), { errors: [{ field: 'if_match' }] })
+  for (const name of ['ifMatch', 'if_match'])
+    for (const headers of [{}, { 'if-match': '"1"' }] as Record<string, string>[])
+      t.match(await (await send('POST', '/v1/notes/a:replace', { [name]: ['2'] }, headers)).json(), {
+        errors: [{ field: name, description: 'is not known' }],
+      })
+})
+
+t.test('a condition that did not hold is 412, where there was one', async t => {
+  for (const code of [Code.ABORTED, Code.FAILED_PRECONDITION]) {
+    const { send } = await start(t, () => {
+      throw new StatusError(code, 'It was changed', { reason: 'etag_mismatch' })
+    })
+    const failed = await send('PATCH', '/v1/notes/a', {}, { 'if-match': '"1"' })
+    t.equal(failed.status, 412)
+    t.match(await failed.json(), { code: 'etag_mismatch', title: 'Precondition Failed' })
+    t.not((await send('PATCH', '/v1/notes/a', {})).status, 412)
+  }
+})
+
+t.test('a method that does not look at If-Match refuses it, and one that only reads ignores it', async t => {
+  const { call, upstream } = await start(t)
+  const headers = { 'if-match': '"1"' }
+  const refused = await call('/v1/notes/a', { method: 'DELETE', headers })
+  t.equal(refused.status, 400)
+  t.match(await refused.json(), { errors: [{ field: 'If-Match' }] })
+  t.equal(upstream.received.length, 0)
+  t.equal((await call('/v1/notes/a', { headers })).status, 200)
+})
+
+t.test('an answer has its ETag, in the body as well, and is not sent again to who has it', async t => {
+  const { call, send } = await start(t, () => tagged('v-1'))
+  const first = await call('/v1/notes/a')
+  t.equal(first.headers.get('etag'), '"v-1"')
+  t.match(await first.json(), { etag: 'v-1' })
+  for (const known of ['"v-1"', 'W/"v-1"', '"x", "v-1"', '*']) {
+    const again = await call('/v1/notes/a', { headers: { 'if-none-match': known } })
+    t.equal(again.status, 304, known)
+    t.equal(await again.text(), '')
+    t.equal(again.headers.get('etag'), '"v-1"')
+  }
+  t.equal((await call('/v1/notes/a', { headers: { 'if-none-match': '"v-2"' } })).status, 200)
+  t.equal((await send('PATCH', '/v1/notes/a', {}, { 'if-none-match': '"v-1"' })).status, 200, 'a change is answered')
+})
+
+t.test('a tag that is none, or that no header takes, is in the body only', async t => {
+  for (const etag of ['', 'a b', 'ü☃']) {
+    const { call } = await start(t, () => tagged(etag))
+    const response = await call('/v1/notes/a')
+    t.equal(response.headers.get('etag'), null)
+    t.match(await response.json(), { etag })
+  }
+})
+
+t.test('a tag that is sent as an empty one is none, by both codecs', async t => {
+  const routes = buildRouteTable([{ service: serviceOf(contract, 'note.v1.NoteService'), upstream: 'x' }])
+  const [route] = routes.filter(({ httpMethod }) => httpMethod === 'GET')
+  if (route === undefined) throw new Error('There is no such route')
+  const { etag } = createAgreeingCodec(route, contract).decode(Uint8Array.from([(7 << 3) | 2, 0]))
+  t.equal(etag, undefined)
+})
+
+t.test('a PATCH without a mask changes what its body has', async t => {
+  const { send, latest } = await start(t)
+  for (const [body, paths] of [
+    [{ tags: [] }, ['tags']],
+    [{ mainTitle: '', main_title: undefined }, ['main_title']],
+    [{ main_title: 'x', readAt: null }, ['main_title', 'read_at']],
+    [{ cover: { colour: 'red', innerCover: { colour: '' } } }, ['cover.colour', 'cover.inner_cover.colour']],
+    [{ cover: {}, counts: { a: 1 }, extra: { b: { c: 1 } } }, ['cover', 'counts', 'extra']],
+    [{}, []],
+  ] as const) {
+    t.equal((await send('PATCH', '/v1/notes/a', body)).status, 200)
+    t.same(latest().updateMask?.paths, paths)
+  }
+  t.match(await (await send('PATCH', '/v1/notes/a', { nonsense: 1 })).json(), { errors: [{ field: 'note.nonsense' }] })
+})
+
+t.test('a mask that is given is the mask', async t => {
+  const { send, latest } = await start(t)
+  t.equal((await send('PATCH', '/v1/notes/a?updateMask=mainTitle,cover.innerCover', { tags: ['x'] })).status, 200)
+  t.same(latest().updateMask?.paths, ['main_title', 'cover.inner_cover'])
+  await send('PATCH', '/v1/notes/a?update_mask=tags', {})
+  t.same(latest().updateMask?.paths, ['tags'])
+})
+
+t.test('every field of a body, and nothing else, is in the mask', async t => {
+  const { send, latest } = await start(t)
+  const fields = { mainTitle: 'main_title', tags: 'tags', counts: 'counts', readAt: 'read_at', extra: 'extra' }
+  const values: Record<string, unknown> = { mainTitle: '', tags: [], counts: {}, readAt: null, extra: { a: {} } }
+  await fc.assert(
+    fc.asyncProperty(fc.subarray(Object.entries(fields)), async chosen => {
+      await send('PATCH', '/v1/notes/a', Object.fromEntries(chosen.map(([name]) => [name, values[name]])))
+      assert.deepEqual(new Set(latest().updateMask?.paths), new Set(chosen.map(([, path]) => path)))
+    }),
+    { numRuns: 30 },
+  )
+})
+
+t.test('a field that If-Match or ETag cannot be stops the boot', async t => {
+  for (const [field, because] of [
+    ['string if_match = 9 [(edge.v1.if_match) = true];', /if_match is a list of strings/],
+    ['Deep deep = 9;', /if_match is a field of the request itself/],
+  ] as const) {
+    const careless = buildContract({
+      'c.proto': `
+        syntax = "proto3";
+        package c.v1;
+        import "edge/v1/options.proto";
+        import "google/api/annotations.proto";
+        service C {
+          rpc Set(Q) returns (Q) {
+            option (google.api.http) = { post: "/v1" body: "*" };
+            option (edge.v1.policy) = { access: ACCESS_PUBLIC };
+          }
+        }
+        message Q { ${field} }
+        message Deep { repeated string if_match = 1 [(edge.v1.if_match) = true]; }`,
+    })
+    t.throws(() => buildRouteTable([{ service: serviceOf(careless, 'c.v1.C'), upstream: 'c' }]), { message: because })
+  }
+})

@@ -1,0 +1,89 @@
+import { type DescMessage, fromJson, type JsonValue } from '@bufbuild/protobuf'
+import t from 'tap'
+import { valueFaults } from '../../../../gateway/transcoding/reference/value-faults.ts'
+import { everyFieldContract } from '../../../support/every-field.ts'
+
+const contract = everyFieldContract()
+const every = contract.getMessage('every.v1.Every') as DescMessage
+
+/** As the codec asks: for what the library has not read. */
+function faultsOf(schema: DescMessage, json: JsonValue) {
+  try {
+    fromJson(schema, json, { registry: contract })
+    return []
+  } catch (error) {
+    return valueFaults(schema, json, contract, error)
+  }
+}
+
+const TOO_LARGE = '9223372036854775808'
+
+const CASES: Record<string, { json: JsonValue; field: string; description: RegExp }> = {
+  'a number in a message': {
+    json: { scalars: { a_int64: TOO_LARGE } },
+    field: 'scalars.aInt64',
+    description: /^expected bigint \(int64\): 9223372036854775808 out of range$/,
+  },
+  'an entry of a list': {
+    json: { scalarLists: { aInt64: ['1', TOO_LARGE, '2'] } },
+    field: 'scalarLists.aInt64[1]',
+    description: /^expected bigint \(int64\): .* out of range$/,
+  },
+  'a value of a map': {
+    json: { scalarMaps: { aInt64: { fine: '1', 'not fine': TOO_LARGE } } },
+    field: 'scalarMaps.aInt64[not fine]',
+    description: /^expected bigint \(int64\): .* out of range$/,
+  },
+  'a key of a map': {
+    json: { mapKeys: { aInt32: { '1': true, '2147483648': true } } },
+    field: 'mapKeys.aInt32[2147483648]',
+    description: /^invalid map key: /,
+  },
+  'one key in two spellings': {
+    json: { mapKeys: { aInt32: { '1': true, '01': true } } },
+    field: 'mapKeys.aInt32',
+    description: /^duplicate map key "01"$/,
+  },
+  'a text in a map of messages within lists of messages': {
+    json: { names: { hasOwnProperty: [{}, { map: { k: { toString: '\ud800' } } }] } },
+    field: 'names.hasOwnProperty[1].map[k].toString',
+    description: /^expected string: invalid UTF8$/,
+  },
+  'a time before all others': {
+    json: { wellKnownLists: { timestamp: ['2026-01-01T00:00:00Z', '0000-01-01T00:00:00Z'] } },
+    field: 'wellKnownLists.timestamp[1]',
+    description: /^must be from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z inclusive$/,
+  },
+  'an Any of a type that nobody knows': {
+    json: { wellKnown: { any: { '@type': 'type.example/nobody.Knows' } } },
+    field: 'wellKnown.any',
+    description: /is not in the type registry$/,
+  },
+  'what a wrapper holds': {
+    json: { wellKnown: { int32value: '2147483648' } },
+    field: 'wellKnown.int32value',
+    description: /^expected number \(int32\): 2147483648 out of range$/,
+  },
+}
+
+for (const [what, { json, field, description }] of Object.entries(CASES)) {
+  t.test(`the path leads to ${what}`, async t => {
+    t.match(faultsOf(every, json), [{ field, description }])
+    t.equal(faultsOf(every, json).length, 1)
+  })
+}
+
+t.test('every value at fault is told, but a hundred at most', async t => {
+  t.same(
+    faultsOf(every, { scalars: { aInt64: TOO_LARGE, aInt32: '1.5' }, choice: { aNumber: TOO_LARGE } }).map(
+      violation => violation.field,
+    ),
+    ['scalars.aInt32', 'scalars.aInt64', 'choice.aNumber'],
+  )
+  t.equal(faultsOf(every, { scalarLists: { aInt64: Array.from({ length: 500 }, () => TOO_LARGE) } }).length, 100)
+})
+
+t.test('a request that is a well-known type is at fault as a whole', async t => {
+  const timestamp = contract.getMessage('google.protobuf.Timestamp') as DescMessage
+  t.match(faultsOf(timestamp, '0000-01-01T00:00:00Z'), [{ field: 'body', description: /^must be from/ }])
+})

@@ -1,0 +1,104 @@
+import type { FastifyRequest } from 'fastify'
+import t from 'tap'
+import { acceptTrace, startTelemetry } from '#runtime/observability/telemetry.ts'
+import { Code, StatusError, unavailable } from '#runtime/status.ts'
+import { createGatewayMetrics } from '../../../gateway/metrics.ts'
+import { deadlineIn } from '../../../gateway/upstream/deadline.ts'
+import type { Transport } from '../../../gateway/upstream/transport.ts'
+import { createUpstreamCall } from '../../../gateway/upstream/upstream-call.ts'
+import { startOtlpReceiver } from '../../support/otlp-receiver.ts'
+
+const receiver = await startOtlpReceiver(t)
+const telemetry = await startTelemetry({ service: 'test', endpoint: receiver.url, exportDelayMs: 10 })
+t.teardown(() => telemetry.shutdown())
+
+const metrics = createGatewayMetrics()
+const route = { name: 'x.v1.S/M', rpcPath: '/x.v1.S/M', upstream: 'x' }
+
+function requestOf(sampleRatio: number) {
+  const trace = acceptTrace('00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01', 'a=1', sampleRatio)
+  return { trace, ip: '192.0.2.7', headers: {} } as FastifyRequest
+}
+
+/** Calls by a transport that does as the test says. @returns the metadata that it was given. */
+async function call(request: FastifyRequest, unary: Transport['unary']) {
+  let sent: Record<string, string> = {}
+  const transport: Pick<Transport, 'unary' | 'address'> = {
+    address: 'dns:///x.example:50051',
+    unary(...args) {
+      sent = args[2]
+      return unary(...args)
+    },
+  }
+  await createUpstreamCall(transport, route, metrics.rpc)(
+    request,
+    new Uint8Array(),
+    deadlineIn(1000),
+    undefined as never,
+  ).catch(() => {})
+  return sent
+}
+
+t.test('a sampled call names its own span as the parent of what is called', async t => {
+  const request = requestOf(1)
+  const sent = await call(request, async () => new Uint8Array())
+  const { traceId, spanId } = request.trace.spanContext
+  const span = await receiver.span(({ parentSpanId }) => parentSpanId === spanId)
+  t.match(span, {
+    traceId,
+    name: 'x.v1.S/M',
+    kind: 'SPAN_KIND_CLIENT',
+    isError: false,
+    events: [],
+    attributes: { 'rpc.status_code': 'OK', 'server.address': 'x.example', 'server.port': 50051 },
+  })
+  t.equal(sent['traceparent'], `00-${traceId}-${span.spanId}-01`)
+  t.equal(sent['tracestate'], 'a=1')
+})
+
+t.test('a call that is not sampled names the span of the request, has no span and is not observed', async t => {
+  const request = requestOf(0)
+  const { traceId, spanId } = request.trace.spanContext
+  const sent = await call(request, async (...[, , , , , observer]) => {
+    t.equal(observer, undefined)
+    return new Uint8Array()
+  })
+  t.equal(sent['traceparent'], `00-${traceId}-${spanId}-00`)
+  t.equal(sent['tracestate'], 'a=1')
+})
+
+t.test('a call that was made again tells of each attempt that failed, and where the last went', async t => {
+  const request = requestOf(1)
+  await call(request, async (...[, , , , , observer]) => {
+    observer?.onAttempt(1, '10.0.0.1:50051')
+    observer?.onAttemptEnd(unavailable('gone'))
+    observer?.onAttempt(2, '10.0.0.2:50051')
+    observer?.onAttemptEnd(undefined)
+    return new Uint8Array()
+  })
+  const span = await receiver.span(({ parentSpanId }) => parentSpanId === request.trace.spanContext.spanId)
+  t.match(span, { isError: false, attributes: { 'network.peer.address': '10.0.0.2', 'network.peer.port': 50051 } })
+  t.strictSame(span.events, [
+    {
+      name: 'attempt failed',
+      attributes: {
+        attempt: 1,
+        'rpc.status_code': 'UNAVAILABLE',
+        'network.peer.address': '10.0.0.1',
+        'network.peer.port': 50051,
+      },
+    },
+  ])
+})
+
+t.test('a call that fails is an error with its code', async t => {
+  for (const [error, code] of [
+    [new StatusError(Code.NOT_FOUND, 'no'), 'NOT_FOUND'],
+    [new Error('of ours'), 'UNKNOWN'],
+  ] as const) {
+    const request = requestOf(1)
+    await call(request, () => Promise.reject(error))
+    const span = await receiver.span(({ parentSpanId }) => parentSpanId === request.trace.spanContext.spanId)
+    t.match(span, { isError: true, attributes: { 'rpc.status_code': code, 'error.type': code } })
+  }
+})

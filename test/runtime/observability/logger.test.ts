@@ -1,0 +1,82 @@
+import { mkdtempSync, openSync, readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { execaNode } from 'execa'
+import fc from 'fast-check'
+import { pino } from 'pino'
+import t from 'tap'
+import { jsonText, openLog, requestLine } from '#runtime/observability/logger.ts'
+
+t.test('a line of a request is, to the letter, the line that the logger would write', async t => {
+  const lines: string[] = []
+  const logger = pino(
+    {
+      base: { service: 'test', pid: 1 },
+      timestamp: () => ',"time":"now"',
+      formatters: { level: level => ({ level }) },
+    },
+    { write: (line: string) => void lines.push(line) },
+  )
+  const log = requestLine(logger, 'request')
+  const text = fc.oneof(
+    fc.string({ unit: 'binary' }),
+    fc.string({ unit: 'grapheme' }),
+    fc.constantFrom('a\n{"level":"fatal"}', '"}'),
+  )
+  fc.assert(
+    fc.property(text, fc.integer({ min: 100, max: 599 }), (id, status) => {
+      lines.length = 0
+      logger.info({ request_id: id, status }, 'request')
+      log(`,"request_id":${jsonText(id)},"status":${status}`)
+      t.equal(lines[1], lines[0])
+      t.equal(lines[1]?.indexOf('\n'), (lines[1]?.length ?? 0) - 1, 'it is one line')
+    }),
+  )
+  logger.level = 'warn'
+  lines.length = 0
+  log(',"status":200')
+  t.same(lines, [], 'and none where the level is above info')
+})
+
+t.test('lines of requests are written together and whole, an event at once and after them', async t => {
+  const file = path.join(mkdtempSync(path.join(tmpdir(), 'log-')), 'log')
+  const log = openLog(openSync(file, 'w'))
+  const written = () => readFileSync(file, 'utf8')
+  log.writeSoon('one\n')
+  t.equal(written(), '')
+  log.write('event\n')
+  t.equal(written(), 'one\nevent\n')
+  const line = `${'ü'.repeat(499)}\n`
+  for (let count = 0; count < 4; count++) log.writeSoon(line)
+  t.equal(written(), 'one\nevent\n')
+  log.writeSoon(line)
+  t.equal(written(), `one\nevent\n${line.repeat(4)}`, 'no chunk is above 4096 bytes')
+  log.flushSync()
+  t.equal(written(), `one\nevent\n${line.repeat(5)}`)
+})
+
+t.test('no line is lost however the process ends', async t => {
+  const fixture = new URL('../../support/log-fixture.ts', import.meta.url)
+  for (const end of ['nothing', 'exit', 'throw', 'signal']) {
+    const { stdout } = await execaNode(fixture, [end], { reject: false, nodeOptions: [] })
+    const lines = stdout.split('\n').map(line => JSON.parse(line))
+    const logged = lines.filter(({ msg }) => msg === 'request').map(({ line }) => line)
+    t.same(
+      logged,
+      Array.from({ length: 1000 }, (_, line) => line),
+      end,
+    )
+    if (end === 'throw') t.equal(lines.at(-1).msg, 'uncaught exception')
+  }
+})
+
+t.test('a line does not wait for others to come', async t => {
+  const fixture = new URL('../../support/log-fixture.ts', import.meta.url)
+  const subprocess = execaNode(fixture, ['wait'], { reject: false, nodeOptions: [] })
+  let last: unknown
+  for await (const line of subprocess) {
+    last = JSON.parse(line).line
+    if (last === 999) subprocess.kill('SIGKILL')
+  }
+  t.equal(last, 999)
+})

@@ -1,0 +1,40 @@
+import { SpanKind } from '@opentelemetry/api'
+import t from 'tap'
+import { acceptTrace, childOf, recordSpan, startTelemetry } from '#runtime/observability/telemetry.ts'
+import { startOtlpReceiver } from '../../support/otlp-receiver.ts'
+
+t.test('spans are written as JSON where that is what the collector is to be sent', async t => {
+  const receiver = await startOtlpReceiver(t)
+  const telemetry = await startTelemetry({
+    service: 'test',
+    endpoint: receiver.url,
+    protocol: 'http/json',
+    exportDelayMs: 10,
+  })
+  const { spanContext: parent, startedAt } = acceptTrace(undefined, undefined, 1)
+  const spanContext = childOf(parent)
+  recordSpan({
+    name: 'inner',
+    kind: SpanKind.CLIENT,
+    spanContext,
+    parent,
+    startedAt,
+    attributes: { text: 'Grüße', number: 2, share: 0.5, truth: true },
+    errorType: 'BROKEN',
+    events: [{ name: 'event', at: startedAt, attributes: { number: 3 } }],
+  })
+  const span = await receiver.span(({ spanId }) => spanId === spanContext.spanId)
+  t.match(span, {
+    writtenAs: 'application/json',
+    service: 'test',
+    traceId: parent.traceId,
+    parentSpanId: parent.spanId,
+    name: 'inner',
+    kind: 'SPAN_KIND_CLIENT',
+    isError: true,
+    events: [{ name: 'event', attributes: { number: 3 } }],
+  })
+  t.strictSame(span.attributes, { text: 'Grüße', number: 2, share: 0.5, truth: true, 'error.type': 'BROKEN' })
+  await telemetry.shutdown()
+  t.equal(telemetry.droppedSpans(), 0)
+})

@@ -1,0 +1,247 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { acceptTrace, continueTrace } from '#runtime/observability/telemetry.ts'
+import { parseTraceContext, parseTracestate, traceHeaders } from '#runtime/observability/trace-context.ts'
+
+const TRACE = '0af7651916cd43dd8448eb211c80319c'
+const SPAN = 'b7ad6b7169203331'
+const TRACEPARENT = `00-${TRACE}-${SPAN}-01`
+
+const hex = (length: number) =>
+  fc
+    .array(fc.constantFrom(...'0123456789abcdef'), { minLength: length, maxLength: length })
+    .map(digits => digits.join(''))
+    .filter(text => !/^0+$/.test(text))
+
+t.test('what is sent on is read back as the same trace', async t => {
+  fc.assert(
+    fc.property(hex(32), hex(16), fc.boolean(), (traceId, spanId, sampled) => {
+      const header = `00-${traceId}-${spanId}-${sampled ? '01' : '00'}`
+      const parsed = parseTraceContext(header, undefined)
+      t.match(parsed, { traceId, spanId, traceFlags: sampled ? 1 : 0 })
+      t.equal(parsed && traceHeaders(parsed).traceparent, header)
+    }),
+  )
+})
+
+t.test('a traceparent that the recommendation calls invalid begins a fresh trace, without a tracestate', async t => {
+  const invalid = [
+    '',
+    'x',
+    `00-${TRACE}-${SPAN}`,
+    `00-${TRACE}-${SPAN}-`,
+    `00-${TRACE}-${SPAN}-1`,
+    `00-${TRACE}-${SPAN}-01-`,
+    `00-${TRACE}-${SPAN}-01.`,
+    `00-${TRACE}-${SPAN}-01-more`,
+    `cc-${TRACE}-${SPAN}-01.more`,
+    `cc-${TRACE}-${SPAN}-0`,
+    `ff-${TRACE}-${SPAN}-01`,
+    `ff-${TRACE}-${SPAN}-01-more`,
+    `FF-${TRACE}-${SPAN}-01`,
+    `.0-${TRACE}-${SPAN}-01`,
+    `0-${TRACE}-${SPAN}-01`,
+    `000-${TRACE}-${SPAN}-01`,
+    `00-${TRACE.toUpperCase()}-${SPAN}-01`,
+    `00-${TRACE}0-${SPAN}-01`,
+    `00-${TRACE.slice(1)}-${SPAN}-01`,
+    `00-${TRACE}-${SPAN}0-01`,
+    `00-${TRACE}-${SPAN.slice(1)}-01`,
+    `00-${'0'.repeat(32)}-${SPAN}-01`,
+    `00-${TRACE}-${'0'.repeat(16)}-01`,
+    `00-${TRACE}-${SPAN}-0x`,
+    `00-${TRACE}-${SPAN}-0A`,
+    `00_${TRACE}_${SPAN}_01`,
+    ` ${TRACEPARENT}`,
+    `${TRACEPARENT}\n`,
+    `${TRACEPARENT}, ${TRACEPARENT}`,
+    `cc-${TRACE}-${SPAN}-01-x, ${TRACEPARENT}`,
+  ]
+  for (const traceparent of invalid) {
+    t.equal(parseTraceContext(traceparent, 'a=1'), undefined, JSON.stringify(traceparent))
+    const { spanContext, parent } = continueTrace(traceparent, 'a=1')
+    t.equal(parent, undefined)
+    t.match(traceHeaders(spanContext).traceparent, /^00-[0-9a-f]{32}-[0-9a-f]{16}-00$/)
+    t.not(spanContext.traceId, TRACE)
+    t.equal(traceHeaders(spanContext).tracestate, undefined)
+  }
+})
+
+t.test('a traceparent of a later version is read by its first four fields, and goes on as version 00', async t => {
+  for (const traceparent of [
+    `cc-${TRACE}-${SPAN}-01`,
+    `01-${TRACE}-${SPAN}-01-`,
+    `fe-${TRACE}-${SPAN}-01-what-comes`,
+  ]) {
+    t.match(parseTraceContext(traceparent, undefined), { traceId: TRACE, spanId: SPAN, traceFlags: 1 }, traceparent)
+    const { spanContext } = continueTrace(traceparent, undefined)
+    t.equal(traceHeaders(spanContext).traceparent, `00-${TRACE}-${spanContext.spanId}-01`)
+  }
+})
+
+t.test('flags that nobody knows yet are not taken for the sampled one, and do not go on', async t => {
+  for (const [flags, sampled] of [
+    ['00', '00'],
+    ['02', '00'],
+    ['03', '01'],
+    ['fe', '00'],
+    ['ff', '01'],
+    ['09', '01'],
+  ]) {
+    const { traceparent } = continueTrace(`00-${TRACE}-${SPAN}-${flags}`, undefined)
+    t.equal(traceparent.slice(-2), sampled, `flags ${flags}`)
+  }
+})
+
+t.test('each hop has a span of its own below that of its caller', async t => {
+  const first = acceptTrace(TRACEPARENT, 'a=1', 0)
+  const second = continueTrace(first.traceparent, first.spanContext.traceState?.serialize())
+  t.match(first, { parent: { spanId: SPAN }, spanContext: { traceId: TRACE } })
+  t.match(second, { parent: { spanId: first.spanContext.spanId }, spanContext: { traceId: TRACE } })
+  t.equal(new Set([SPAN, first.spanContext.spanId, second.spanContext.spanId]).size, 3)
+  t.equal(traceHeaders(second.spanContext).tracestate, 'a=1', 'unsampled too')
+})
+
+t.test('ids are valid and do not come again', async t => {
+  const seen = new Set<string>()
+  for (let i = 0; i < 2000; i++) {
+    const { traceparent, spanContext } = acceptTrace(undefined, undefined, 0)
+    t.ok(parseTraceContext(traceparent, undefined) || t.fail(traceparent))
+    seen.add(spanContext.traceId).add(spanContext.spanId)
+  }
+  t.equal(seen.size, 4000)
+})
+
+t.test("a client's sampled flag counts only behind the edge", async t => {
+  const unsampled = TRACEPARENT.replace(/01$/, '00')
+  t.equal(acceptTrace(TRACEPARENT, undefined, 0).spanContext.traceFlags, 0)
+  t.equal(acceptTrace(unsampled, undefined, 1).spanContext.traceFlags, 1)
+  t.equal(continueTrace(TRACEPARENT, undefined).spanContext.traceFlags, 1)
+  t.equal(continueTrace(unsampled, undefined).spanContext.traceFlags, 0)
+})
+
+// Trace Context Level 2, section 3.3.
+const key = fc
+  .tuple(
+    fc.constantFrom(...'abcdefghijklmnopqrstuvwxyz0123456789'),
+    fc.string({ unit: fc.constantFrom(...'abcxyz0189_-*/@'), maxLength: 255, size: 'max' }),
+  )
+  .map(parts => parts.join(''))
+const valueCharacters = Array.from({ length: 0x7f - 0x20 }, (_, index) => String.fromCharCode(0x20 + index)).filter(
+  character => character !== ',' && character !== '=',
+)
+const value = fc
+  .string({ unit: fc.constantFrom(...valueCharacters), minLength: 1, maxLength: 256, size: 'max' })
+  .filter(text => !text.endsWith(' '))
+const shortMember = fc
+  .tuple(
+    key.map(text => text.slice(0, 5)),
+    value.map(text => text.slice(0, 8)),
+  )
+  .filter(([, text]) => !text.endsWith(' '))
+const members = (member: fc.Arbitrary<[string, string]>) =>
+  fc
+    .uniqueArray(member, { minLength: 1, maxLength: 32, size: 'max', selector: ([name]) => name })
+    .map(pairs => pairs.map(pair => pair.join('=')))
+const whitespace = fc.string({ unit: fc.constantFrom(' ', '\t'), maxLength: 3 })
+
+t.test('a valid tracestate goes on with its members in their order, without whitespace and empty members', async t => {
+  fc.assert(
+    fc.property(members(shortMember), fc.array(fc.tuple(whitespace, whitespace, fc.boolean())), (list, padding) => {
+      const padded = list.map((member, index) => {
+        const [before = '', after = '', empty = false] = padding[index] ?? []
+        return before + member + after + (empty ? ` ,${before}` : '')
+      })
+      t.equal(parseTracestate(padded.join(',')), list.join(','))
+    }),
+  )
+})
+
+t.test('a tracestate above 512 characters loses whole members: long ones first, then the last', async t => {
+  const isLong = (member: string) => member.length > 128
+  fc.assert(
+    fc.property(members(fc.tuple(key, value)), list => {
+      const carried = parseTracestate(list.join(',')) ?? ''
+      const kept = list.filter(member => carried.split(',').includes(member))
+      const lost = list.filter(member => !kept.includes(member))
+      t.equal(kept.join(','), carried, 'whole members in their order')
+      t.ok(carried.length <= 512)
+      if (lost.some(member => !isLong(member))) t.notOk(kept.some(isLong), 'short ones go when no long one is left')
+      for (const ofKind of [list.filter(isLong), list.filter(member => !isLong(member))]) {
+        const gone = ofKind.findIndex(member => lost.includes(member))
+        if (gone !== -1)
+          t.notOk(
+            ofKind.slice(gone).some(member => kept.includes(member)),
+            'from the end',
+          )
+      }
+      const lastToGo = lost.find(member => !isLong(member)) ?? lost[0]
+      if (lastToGo !== undefined) t.ok([...kept, lastToGo].join(',').length > 512, 'none without need')
+    }),
+  )
+})
+
+t.test('a tracestate as long as headers may be, of whitespace above all, is dropped as fast as it is read', async t => {
+  const blank = ' \t'.repeat(500_000)
+  t.equal(parseTracestate(`a${blank}b`), undefined)
+  t.equal(parseTracestate(`${blank}a=b${blank}`), 'a=b')
+  t.equal(parseTracestate(`a=b${blank}c`), undefined)
+})
+
+t.test('no text gets through that is not a tracestate', async t => {
+  const text = fc.string({
+    unit: fc.constantFrom('a', 'Z', '1', '=', ',', ' ', '\t', '\n', '\r', '@', '"', '\u00a0', 'é', '\0'),
+  })
+  fc.assert(
+    fc.property(text, header => {
+      const carried = parseTracestate(header)
+      if (carried === undefined) return
+      t.match(carried, /^[\x20-\x7e]+$/)
+      for (const member of carried.split(',')) t.match(member, /^[a-z0-9][a-z0-9_*/@-]*=[^=]*[^= ]$/)
+    }),
+    { numRuns: 2000 },
+  )
+})
+
+t.test('a tracestate with a fault is dropped, and the trace kept', async t => {
+  const list = (count: number) => Array.from({ length: count }, (_, index) => `k${index}=${index}`).join(',')
+  const cases: [string, string | undefined][] = [
+    ['foo=1,bar=2', 'foo=1,bar=2'],
+    ['foo=1 \t , \t bar=2, \t baz=3', 'foo=1,bar=2,baz=3'],
+    ['\t foo=1 \t', 'foo=1'],
+    ['foo= leading', 'foo= leading'],
+    ['foo=1,,bar=2,', 'foo=1,bar=2'],
+    ['1a@b@c=x', '1a@b@c=x'],
+    [list(32), list(32)],
+    [`${list(32)},`, list(32)],
+    [`${'z'.repeat(256)}=1`, `${'z'.repeat(256)}=1`],
+    [`z=${'v'.repeat(256)}`, `z=${'v'.repeat(256)}`],
+    ['', undefined],
+    [' , \t,', undefined],
+    [list(33), undefined],
+    ['foo=1,foo=1', undefined],
+    ['foo=1,bar=2,foo=3', undefined],
+    ['foo', undefined],
+    ['foo=', undefined],
+    ['=1', undefined],
+    ['foo =1', undefined],
+    ['FOO=1', undefined],
+    ['foo.bar=1', undefined],
+    ['@foo=1', undefined],
+    ['_foo=1', undefined],
+    ['foo=1=2', undefined],
+    ['foo=a\tb', undefined],
+    ['foo=é', undefined],
+    ['foo=1\r\nx-evil: 1', undefined],
+    ['\u00a0foo=1', undefined],
+    [`${'z'.repeat(257)}=1`, undefined],
+    [`z=${'v'.repeat(257)}`, undefined],
+    ['good=1,Bad=2', undefined],
+  ]
+  for (const [header, carried] of cases) {
+    t.equal(parseTracestate(header), carried, JSON.stringify(header.slice(0, 40)))
+    const parsed = parseTraceContext(TRACEPARENT, header)
+    t.equal(parsed?.traceId, TRACE)
+    t.equal(parsed && traceHeaders(parsed).tracestate, carried)
+  }
+})

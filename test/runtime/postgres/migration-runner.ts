@@ -1,0 +1,6 @@
+/** A process that migrates, for the test that starts several at once. */
+import { pino } from 'pino'
+import { migrate } from '#runtime/postgres/migrations.ts'
+
+const { DATABASE_URL: url = '', MIGRATIONS: folder = '', SCHEMA: schema = '' } = process.env
+await migrate({ url, schema, folder, logger: pino({ level: 'silent' }) })

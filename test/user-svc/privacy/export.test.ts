@@ -1,0 +1,130 @@
+import { setImmediate } from 'node:timers/promises'
+import { sql } from 'kysely'
+import t from 'tap'
+import type { ExportRecord } from '#proto/user/v1/export.ts'
+import { callServerStream, callUnary } from '#runtime/grpc/client.ts'
+import { Code } from '#runtime/status.ts'
+import { createExportRepository } from '../../../user-svc/privacy/export-repository.ts'
+import { countStatements } from '../../support/statement-counter.ts'
+import { createDocumentClient } from '../documents/document-client.ts'
+import { startUserSystem } from '../user-system.ts'
+
+const system = await startUserSystem(t)
+const { admin, users, exports, createUser, tokenOf } = system
+const { db } = system.database
+const docs = createDocumentClient(system.docs)
+const root = await createUser({ role: 'admin', name: 'root' })
+
+const exportMe = (token: string) => collect(callServerStream(exports, exports.exportMe, {}, { token }))
+const exportUser = (id: string) =>
+  collect(callServerStream(exports, exports.exportUser, { id }, { token: tokenOf(root) }))
+
+async function collect(stream: AsyncIterable<ExportRecord>): Promise<ExportRecord[]> {
+  const records: ExportRecord[] = []
+  for await (const record of stream) records.push(record)
+  return records
+}
+
+const kinds = (records: ExportRecord[]) => records.map(({ record }) => record?.$case)
+const idsOf = (records: ExportRecord[], kind: 'document' | 'comment') =>
+  records.flatMap(({ record }) => (record?.$case === kind ? [record.value.id] : []))
+
+/** So many documents of the user, and a comment on each, many of them written at the same moment. */
+async function write(userId: string, count: number): Promise<void> {
+  await sql`
+    insert into documents_all (owner_id, title, created_at)
+    select ${userId}::uuid, 'Plan ' || number, timestamptz '2026-01-01' + number / 700 * interval '1 microsecond'
+    from generate_series(1, ${count}::int) as number`.execute(db)
+  await sql`
+    insert into comments_all (document_id, author_id, body) select id, owner_id, 'Well' from documents_all
+    where owner_id = ${userId}`.execute(db)
+}
+
+t.test('an export has the user, what the user wrote, deleted or not, and what the user was granted', async t => {
+  const [ada, grace] = [await createUser({ department: 'sales' }), await createUser({ name: 'Grace' })]
+  const token = tokenOf(ada)
+  const plan = await docs.create({ title: 'Plan', body: 'Of all things', tags: ['x'] }, token)
+  const gone = await docs.create({ title: 'Gone' }, token)
+  await docs.remove(gone.id, token)
+  const comment = await docs.comment(plan.id, { body: 'Well', sentiment: 0.5 }, token)
+  const theirs = await docs.create({ title: 'Theirs' }, tokenOf(grace))
+  await docs.grant(theirs.id, ada.id, 'read', tokenOf(grace))
+
+  const records = await exportMe(token)
+  t.match(records, [
+    { record: { $case: 'user', value: { id: ada.id, email: ada.email, department: 'sales' } }, deletedAt: undefined },
+    { record: { $case: 'document', value: { id: plan.id, body: 'Of all things', tags: ['x'] } }, deletedAt: undefined },
+    { record: { $case: 'document', value: { id: gone.id } }, deletedAt: Date },
+    { record: { $case: 'comment', value: { id: comment.id, body: 'Well', sentiment: 0.5 } } },
+    { record: { $case: 'grant', value: { documentId: theirs.id, access: 'read' } } },
+  ])
+  t.equal(records.length, 5)
+  t.same(await exportUser(ada.id), records)
+})
+
+t.test('an export of thousands is whole, in order, and has nothing twice', async t => {
+  const user = await createUser()
+  await write(user.id, 2345)
+  const records = await exportMe(tokenOf(user))
+  t.same(kinds(records), ['user', ...Array(2345).fill('document'), ...Array(2345).fill('comment')])
+  for (const [kind, table] of [
+    ['document', 'documents_all'],
+    ['comment', 'comments_all'],
+  ] as const) {
+    const owner = kind === 'document' ? 'owner_id' : 'author_id'
+    const { rows } = await sql<{ id: string }>`
+      select id from ${sql.table(table)} where ${sql.ref(owner)} = ${user.id} order by created_at, id`.execute(db)
+    t.same(
+      idsOf(records, kind),
+      rows.map(({ id }) => id),
+    )
+  }
+})
+
+t.test('what comes and goes meanwhile takes no row that stays, and gives none twice', async t => {
+  const user = await createUser()
+  await write(user.id, 400)
+  const stays = await sql<{ id: string }>`
+    select id from documents_all where owner_id = ${user.id} and title like '%7'`.execute(db)
+  const seen: string[] = []
+  for await (const { id } of createExportRepository(db).documents(user.id, new AbortController().signal)) {
+    seen.push(id)
+    if (seen.length % 40 !== 0) continue
+    await sql`update documents_all set body = body || 'x', tags = '{new}' where owner_id = ${user.id}`.execute(db)
+    await sql`delete from documents_all where id = ${id} and title not like '%7'`.execute(db)
+    await sql`insert into documents_all (owner_id, title) values (${user.id}, 'Late')`.execute(db)
+  }
+  t.equal(new Set(seen).size, seen.length)
+  for (const { id } of stays.rows) if (!seen.includes(id)) t.fail(`${id} is missing`)
+})
+
+t.test('a batch is read when the one before has been taken, and none after the reader left', async t => {
+  const user = await createUser()
+  await write(user.id, 500)
+  const leave = new AbortController()
+  const rows = createExportRepository(db).documents(user.id, leave.signal)[Symbol.asyncIterator]()
+  const take = async (count: number) => {
+    for (let taken = 0; taken < count; taken++) await rows.next()
+  }
+  t.equal(await countStatements(() => take(50)), 1)
+  t.equal(await countStatements(() => setImmediate()), 0)
+  t.equal(await countStatements(() => take(51)), 2)
+  leave.abort()
+  t.equal(await countStatements(() => take(100)), 0)
+  t.match(await rows.next(), { done: true })
+})
+
+t.test('a closed account is exported for administrators, an erased one for nobody', async t => {
+  const user = await createUser()
+  const token = tokenOf(user)
+  const plan = await docs.create({ title: 'Plan' }, token)
+  await callUnary(users, users.deleteMe, {}, { token })
+  t.match(await exportUser(user.id), [
+    { record: { $case: 'user' }, deletedAt: Date },
+    { record: { $case: 'document', value: { id: plan.id } }, deletedAt: undefined },
+  ])
+  await t.rejects(exportMe(token), { code: Code.NOT_FOUND })
+  await callUnary(admin, admin.eraseUser, { id: user.id }, { token: tokenOf(root) })
+  await t.rejects(exportUser(user.id), { code: Code.FAILED_PRECONDITION, reason: 'account_erased' })
+  await t.rejects(exportUser(crypto.randomUUID()), { code: Code.NOT_FOUND })
+})

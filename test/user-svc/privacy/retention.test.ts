@@ -1,0 +1,211 @@
+import { randomUUID } from 'node:crypto'
+import { sql } from 'kysely'
+import t from 'tap'
+import { callUnary } from '#runtime/grpc/client.ts'
+import { openDatabase } from '#runtime/postgres/database.ts'
+import { createErasure } from '../../../user-svc/privacy/erasure.ts'
+import { createRetention, type RetentionCounts } from '../../../user-svc/privacy/retention.ts'
+import { startRetentionJob } from '../../../user-svc/privacy/retention-job.ts'
+import { SCHEMA, type Tables } from '../../../user-svc/tables.ts'
+import { openTestDatabase } from '../../support/test-database.ts'
+import { until } from '../../support/until.ts'
+import { createDocumentClient } from '../documents/document-client.ts'
+import { logger, startUserSystem } from '../user-system.ts'
+
+const system = await startUserSystem(t)
+const { admin, users, createUser, tokenOf } = system
+const { db } = system.database
+const docs = createDocumentClient(system.docs)
+const root = await createUser({ role: 'admin', name: 'root' })
+
+const DAYS = 30
+const NEVER = new AbortController().signal
+const NOTHING: RetentionCounts = { comments: 0, documents: 0, erased: 0, purged: 0 }
+
+/** As it would be so many days from now. */
+const runIn = (days: number, signal = NEVER) =>
+  createRetention({
+    db,
+    erasure: createErasure(db),
+    days: DAYS,
+    now: () => new Date(Date.now() + days * 24 * 3600 * 1000),
+  }).run(signal)
+
+const close = (user: { id: string; role: string }) => callUnary(users, users.deleteMe, {}, { token: tokenOf(user) })
+const erase = (id: string) => callUnary(admin, admin.eraseUser, { id }, { token: tokenOf(root) })
+const receiptOf = (id: string) => callUnary(admin, admin.getErasure, { id }, { token: tokenOf(root) })
+const countOf = async (table: 'users_all' | 'documents_all' | 'comments_all', column: string, id: string) => {
+  const { rows } = await sql<{ count: number }>`
+    select count(*)::integer as count from ${sql.table(table)} where ${sql.ref(column)} = ${id}`.execute(db)
+  return rows[0]?.count
+}
+
+// Nothing of one test is due in another.
+t.beforeEach(async () => {
+  await sql`delete from documents_all`.execute(db)
+  await sql`delete from users_all where id <> ${root.id}`.execute(db)
+  await sql`delete from erasures`.execute(db)
+})
+
+t.test(
+  'a deleted document is gone for good after the retention, with its comments and grants, and not before',
+  async t => {
+    const [ada, grace] = [await createUser(), await createUser()]
+    const token = tokenOf(ada)
+    const [gone, stays] = [
+      await docs.create({ visibility: 'public' }, token),
+      await docs.create({ visibility: 'public' }, token),
+    ]
+    for (const { id } of [gone, stays]) await docs.comment(id, {}, tokenOf(grace))
+    await docs.grant(gone.id, grace.id, 'read', token)
+    await docs.remove(gone.id, token)
+
+    t.same(await runIn(DAYS - 1), NOTHING)
+    t.same(await runIn(DAYS + 1), { ...NOTHING, comments: 1, documents: 1 })
+    t.same(await runIn(DAYS + 1), NOTHING)
+    const rows = await db.selectFrom('documents_all').select('id').execute()
+    t.same(rows, [{ id: stays.id }])
+    t.same(await db.selectFrom('document_grants').selectAll().execute(), [])
+    const owner = await db.selectFrom('users').select('doc_count').where('id', '=', ada.id).executeTakeFirst()
+    t.same(owner, { doc_count: 1 }, 'the count is as before')
+  },
+)
+
+t.test('a deleted comment is gone for good after the retention', async t => {
+  const ada = await createUser()
+  const { id } = await docs.create({}, tokenOf(ada))
+  const [gone, stays] = [await docs.comment(id, {}, tokenOf(ada)), await docs.comment(id, {}, tokenOf(ada))]
+  await docs.removeComment(id, gone.id, tokenOf(ada))
+  t.same(await runIn(DAYS - 1), NOTHING)
+  t.same(await runIn(DAYS + 1), { ...NOTHING, comments: 1 })
+  t.same(await db.selectFrom('comments_all').select('id').execute(), [{ id: stays.id }])
+})
+
+t.test(
+  'an account that was closed for as long as the retention is erased and purged, one that was restored is not',
+  async t => {
+    const [closed, restored] = [await createUser(), await createUser()]
+    await docs.create({}, tokenOf(closed))
+    await docs.create({}, tokenOf(restored))
+    for (const user of [closed, restored]) await close(user)
+    await callUnary(admin, admin.restoreUser, { id: restored.id }, { token: tokenOf(root) })
+
+    t.same(await runIn(DAYS - 1), NOTHING)
+    t.same(await runIn(DAYS + 1), { ...NOTHING, documents: 1, erased: 1, purged: 1 })
+    t.equal(await countOf('users_all', 'id', closed.id), 0)
+    t.match(await receiptOf(closed.id), { requestedBy: '', documents: 1, purgedAt: Date })
+    t.equal(await countOf('users_all', 'id', restored.id), 1)
+    const told = await db.selectFrom('account_changes').selectAll().where('user_id', '=', closed.id).execute()
+    t.match(told, [
+      { closed: true, erased: false },
+      { closed: true, erased: true },
+    ])
+  },
+)
+
+t.test('an account that is opened again while its erasure comes stays as it was', async t => {
+  const user = await createUser({ name: 'Ada' })
+  const { id } = await docs.create({ title: 'Plan' }, tokenOf(user))
+  await close(user)
+  await callUnary(admin, admin.restoreUser, { id: user.id }, { token: tokenOf(root) })
+  t.equal(await createErasure(db).eraseClosed(user.id, new Date(Date.now() + 1000)), false)
+  t.match(await docs.get(id, tokenOf(user)), { title: 'Plan' })
+  t.same(await db.selectFrom('erasures').selectAll().execute(), [])
+})
+
+t.test(
+  'the rows of an erased user are gone after the retention, others’ comments on them too; the receipt stays',
+  async t => {
+    const [ada, grace] = [await createUser(), await createUser()]
+    const own = await docs.create({ visibility: 'public' }, tokenOf(ada))
+    const theirs = await docs.create({ visibility: 'public' }, tokenOf(grace))
+    for (const { id } of [own, theirs]) for (const user of [ada, grace]) await docs.comment(id, {}, tokenOf(user))
+    await erase(ada.id)
+
+    t.same(await runIn(DAYS - 1), NOTHING)
+    t.same(await runIn(DAYS + 1), { ...NOTHING, comments: 3, documents: 1, purged: 1 })
+    t.equal(await countOf('users_all', 'id', ada.id), 0)
+    t.equal(await countOf('documents_all', 'owner_id', ada.id), 0)
+    t.equal(await countOf('comments_all', 'author_id', ada.id), 0)
+    t.same((await docs.comments(theirs.id, {}, tokenOf(grace))).comments.length, 1)
+    t.match(await receiptOf(ada.id), { requestedBy: root.id, documents: 1, comments: 2, purgedAt: Date })
+    t.match(await erase(ada.id), { purgedAt: Date }, 'to erase again answers the receipt')
+  },
+)
+
+t.test('a run that is stopped leaves the rest to the next', async t => {
+  const ada = await createUser()
+  await sql`
+    insert into documents_all (owner_id, title, deleted_at)
+    select ${ada.id}::uuid, 'Plan', now() from generate_series(1, 1234)`.execute(db)
+  const stopping = new AbortController()
+  // As soon as the first batch is on its way.
+  const running = runIn(DAYS + 1, stopping.signal)
+  stopping.abort()
+  const first = (await running).documents
+  t.ok(first < 1234, `${first} in the first run`)
+  t.equal(first + (await runIn(DAYS + 1)).documents, 1234)
+})
+
+t.test('more than a batch of anything goes in one run', async t => {
+  const ada = await createUser()
+  await sql`
+    insert into documents_all (owner_id, title, deleted_at)
+    select ${ada.id}::uuid, 'Plan', now() from generate_series(1, 1100)`.execute(db)
+  await sql`
+    insert into comments_all (document_id, author_id, body)
+    select id, owner_id, 'Well' from documents_all`.execute(db)
+  await sql`
+    insert into users_all (id, email, deleted_at)
+    select id, id::text, now() from (select gen_random_uuid() as id from generate_series(1, 510)) as ids`.execute(db)
+  t.same(await runIn(DAYS + 1), { comments: 1100, documents: 1100, erased: 510, purged: 510 })
+  t.same(await runIn(DAYS + 1), NOTHING)
+})
+
+t.test('what somebody else holds is left for the next run', async t => {
+  const ada = await createUser()
+  await sql`insert into documents_all (owner_id, title, deleted_at) values (${ada.id}, 'Plan', now())`.execute(db)
+  const transaction = await db.startTransaction().execute()
+  await sql`select from documents_all for update`.execute(transaction)
+  t.same(await runIn(DAYS + 1), NOTHING)
+  await transaction.commit().execute()
+  t.same(await runIn(DAYS + 1), { ...NOTHING, documents: 1 })
+})
+
+t.test('it comes by the clock, and of several jobs at several processes one runs at a time', async t => {
+  const { userUrl } = await openTestDatabase(t)
+  const jobs = openDatabase<Tables>({ url: userUrl, schema: SCHEMA, logger })
+  t.teardown(() => jobs.close())
+  let running = 0
+  let most = 0
+  let runs = 0
+  const retention = {
+    async run() {
+      running += 1
+      most = Math.max(most, running)
+      await sql`select pg_sleep(0.05)`.execute(jobs.db)
+      running -= 1
+      runs += 1
+      return NOTHING
+    },
+  }
+  const start = () =>
+    startRetentionJob({ databaseUrl: userUrl, preparedStatements: true, retention, logger, pollMs: 50 })
+  const workers = await Promise.all([start(), start()])
+  t.teardown(() => Promise.all(workers.map(worker => worker.stop())))
+  const crontabs = sql<{ identifier: string }>`select identifier from user_jobs._private_known_crontabs`
+  await until(
+    async () => (await crontabs.execute(jobs.db)).rows,
+    rows => rows.length === 1,
+  )
+  for (let job = 0; job < 6; job++) {
+    await sql`select user_jobs.add_job('retention', queue_name => 'retention', job_key => ${randomUUID()})`.execute(
+      jobs.db,
+    )
+  }
+  await until(
+    async () => runs,
+    count => count === 6,
+  )
+  t.equal(most, 1)
+})

@@ -1,0 +1,87 @@
+import type { AdminUser, Erasure, UserFilter as GivenFilter, UserFigures, UserNode } from '#proto/admin/v1/admin.ts'
+import type { Role } from '#runtime/auth/principal.ts'
+import type { ErasureRow } from '../privacy/erasure-repository.ts'
+import type { AdminUserRow } from './administration-repository.ts'
+import type { UserFiguresRow } from './report-repository.ts'
+import type { UserFilter } from './user-filter.ts'
+import type { UserRoot } from './user-tree-repository.ts'
+
+export function toAdminUser(row: AdminUserRow): AdminUser {
+  const { id, email, name, role, department } = row
+  return {
+    id,
+    email,
+    name,
+    role,
+    department,
+    docCount: row.doc_count,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+    deletedAt: row.deleted_at ?? undefined,
+    deletedBy: row.deleted_by ?? '',
+  }
+}
+
+export function toErasure(row: ErasureRow): Erasure {
+  const { documents, comments, grants } = row
+  return {
+    userId: row.user_id,
+    requestedBy: row.requested_by ?? '',
+    erasedAt: row.requested_at,
+    documents,
+    comments,
+    grants,
+    identityErasedAt: row.identity_erased_at ?? undefined,
+    purgedAt: row.purged_at ?? undefined,
+  }
+}
+
+export function toUserNode(root: UserRoot): UserNode {
+  return {
+    user: toAdminUser(root),
+    documents: root.documents.map(({ id, title, tags, visibility, comments, ...document }) => ({
+      id,
+      title,
+      tags,
+      visibility,
+      updatedAt: new Date(document.updated_at),
+      comments: comments.map(({ excerpt, sentiment, ...comment }) => ({
+        id: comment.id,
+        authorId: comment.author_id,
+        excerpt,
+        sentiment: sentiment ?? undefined,
+        createdAt: new Date(comment.created_at),
+      })),
+    })),
+  }
+}
+
+export function toUserFigures(row: UserFiguresRow): UserFigures {
+  const { id, email, name, tags } = row
+  return {
+    userId: id,
+    email,
+    name,
+    docCount: row.doc_count,
+    averageSentiment: row.average_sentiment ?? undefined,
+    tags,
+  }
+}
+
+export function filterOf(given: GivenFilter | undefined): UserFilter {
+  if (given === undefined) return {}
+  const { role, department, emailSuffix, createdSince, createdBefore, ids } = given
+  return {
+    role: roleOf(role),
+    department,
+    emailSuffix: emailSuffix || undefined,
+    createdSince,
+    createdBefore,
+    ids: ids.length === 0 ? undefined : ids,
+  }
+}
+
+export function roleOf(text: string): Role | undefined {
+  // The contract's rules have let no other string through.
+  return text === '' ? undefined : (text as Role)
+}

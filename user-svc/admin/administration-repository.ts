@@ -1,0 +1,132 @@
+/** Users as administrators see and change them: many at once, closed ones too. */
+import { type Kysely, type Selectable, sql } from 'kysely'
+import type { Role } from '#runtime/auth/principal.ts'
+import type { Position } from '../paging/page-token.ts'
+import type { Tables, UsersTable } from '../tables.ts'
+import { meets, type UserFilter } from './user-filter.ts'
+
+export type AdminUserRow = Selectable<UsersTable>
+
+export type UserState = 'living' | 'deleted' | 'all'
+
+export interface AdminUserPage {
+  users: AdminUserRow[]
+  /** Where the next page goes on; undefined on the last. */
+  next: Position | undefined
+}
+
+/** Users whom a filter found, and those of them who were changed, or would be. */
+export interface BulkCounts {
+  matched: number
+  changed: number
+}
+
+export interface AdministrationRepository {
+  /** Newest first. */
+  page(state: UserState, filter: UserFilter, size: number, after: Position | undefined): Promise<AdminUserPage>
+  find(id: string): Promise<AdminUserRow | undefined>
+  /** Opens a closed account again. @returns undefined when there is none to open. @throws on an address that is taken. */
+  restore(id: string): Promise<AdminUserRow | undefined>
+  /** Of the living, all but `caller`. To be called in a transaction, as is `close`. */
+  setRole(filter: UserFilter, role: Role, caller: string): Promise<BulkCounts>
+  /** Marks as deleted. */
+  close(filter: UserFilter, caller: string): Promise<BulkCounts>
+  /** What `setRole` or, without a role, `close` would do. */
+  count(filter: UserFilter, role: Role | undefined, caller: string): Promise<BulkCounts>
+}
+
+// By name, so that an answer stays as it is when a column is added.
+export const ADMIN_USER_COLUMNS = [
+  'id',
+  'email',
+  'name',
+  'role',
+  'department',
+  'doc_count',
+  'created_at',
+  'updated_at',
+  'deleted_at',
+  'deleted_by',
+  'erased_at',
+] as const
+
+/** @param db the database or a transaction. */
+export function createAdministrationRepository(db: Kysely<Tables>): AdministrationRepository {
+  const matched = (filter: UserFilter, caller: string) =>
+    db.selectFrom('users').select(['id', 'role']).where(meets<'users'>(filter)).where('id', '!=', caller)
+
+  return {
+    async page(state, filter, size, after) {
+      const rows = await db
+        .selectFrom('users_all')
+        .select(ADMIN_USER_COLUMNS)
+        // As text: a Date would lose the microseconds, and with them rows at the edge of a page.
+        .select(sql<string>`created_at::text`.as('position'))
+        .where(meets<'users_all'>(filter))
+        .$if(state === 'living', query => query.where('deleted_at', 'is', null))
+        .$if(state === 'deleted', query => query.where('deleted_at', 'is not', null))
+        .$if(after !== undefined, query =>
+          query.where(sql<boolean>`(created_at, id) < (${after?.[0]}::timestamptz, ${after?.[1]}::uuid)`),
+        )
+        .orderBy('created_at', 'desc')
+        .orderBy('id', 'desc')
+        .limit(size + 1)
+        .execute()
+      const users = rows.slice(0, size)
+      const last = users.at(-1)
+      const next = rows.length > size && last !== undefined ? [last.position, last.id] : undefined
+      return { users, next }
+    },
+    find: id => db.selectFrom('users_all').select(ADMIN_USER_COLUMNS).where('id', '=', id).executeTakeFirst(),
+    restore: id =>
+      db
+        .updateTable('users_all')
+        .set({ deleted_at: null, deleted_by: null })
+        .where('id', '=', id)
+        .where('deleted_at', 'is not', null)
+        .where('erased_at', 'is', null)
+        .returning(ADMIN_USER_COLUMNS)
+        .executeTakeFirst(),
+    setRole: (filter, role, caller) =>
+      db
+        .with('matched', () => matched(filter, caller))
+        .with('changed', cte =>
+          cte
+            .updateTable('users')
+            .set({ role })
+            .where('id', 'in', row => row.selectFrom('matched').select('matched.id').where('matched.role', '!=', role))
+            .returning('id'),
+        )
+        .selectNoFrom(row => [
+          row.selectFrom('matched').select(number.as('count')).as('matched'),
+          row.selectFrom('changed').select(number.as('count')).as('changed'),
+        ])
+        .executeTakeFirstOrThrow() as Promise<BulkCounts>,
+    async close(filter, caller) {
+      await sql`select set_config('gatehouse.actor', ${caller}, true)`.execute(db)
+      return db
+        .with('matched', () => matched(filter, caller))
+        .with('changed', cte =>
+          cte
+            .deleteFrom('users')
+            .where('id', 'in', row => row.selectFrom('matched').select('matched.id'))
+            .returning('id'),
+        )
+        .selectNoFrom(row => [
+          row.selectFrom('matched').select(number.as('count')).as('matched'),
+          row.selectFrom('changed').select(number.as('count')).as('changed'),
+        ])
+        .executeTakeFirstOrThrow() as Promise<BulkCounts>
+    },
+    count: (filter, role, caller) =>
+      db
+        .selectFrom(matched(filter, caller).as('matched'))
+        .select([
+          number.as('matched'),
+          (role === undefined ? number : sql<number>`count(*) filter (where role <> ${role})::integer`).as('changed'),
+        ])
+        .executeTakeFirstOrThrow(),
+  }
+}
+
+const number = sql<number>`count(*)::integer`

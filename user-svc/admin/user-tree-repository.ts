@@ -1,0 +1,106 @@
+/** Users, their documents, and what is said about those: one statement for all three. */
+import { type Kysely, sql } from 'kysely'
+import { jsonArrayFrom } from 'kysely/helpers/postgres'
+import type { Position } from '../paging/page-token.ts'
+import type { Tables, Visibility } from '../tables.ts'
+import { ADMIN_USER_COLUMNS, type AdminUserRow } from './administration-repository.ts'
+
+/** Times are in JSON what PostgreSQL writes. */
+export interface CommentLeaf {
+  id: string
+  author_id: string
+  excerpt: string
+  sentiment: number | null
+  created_at: string
+}
+
+export interface DocumentBranch {
+  id: string
+  title: string
+  tags: string[]
+  visibility: Visibility
+  updated_at: string
+  comments: CommentLeaf[]
+}
+
+export type UserRoot = AdminUserRow & { documents: DocumentBranch[] }
+
+export interface TreePage {
+  users: UserRoot[]
+  /** Where the next page goes on; undefined on the last. */
+  next: Position | undefined
+}
+
+export interface TreeSize {
+  users: number
+  /** A user at most, the latest first. */
+  documents: number
+  /** A document at most, the latest first. */
+  comments: number
+}
+
+export interface UserTreeRepository {
+  /** Living users, the newest first. */
+  page(size: TreeSize, after: Position | undefined): Promise<TreePage>
+}
+
+const EXCERPT_LENGTH = 100
+
+export function createUserTreeRepository(db: Kysely<Tables>): UserTreeRepository {
+  return {
+    async page(size, after) {
+      const rows = await db
+        .selectFrom('users_all')
+        .select(ADMIN_USER_COLUMNS.map(column => `users_all.${column}` as const))
+        .select(sql<string>`users_all.created_at::text`.as('position'))
+        .select(user =>
+          jsonArrayFrom(
+            user
+              .selectFrom('documents')
+              .select([
+                'documents.id',
+                'title',
+                'tags',
+                'visibility',
+                sql<string>`documents.updated_at`.as('updated_at'),
+              ])
+              .select(document =>
+                jsonArrayFrom(
+                  document
+                    .selectFrom('comments')
+                    .select([
+                      'comments.id',
+                      'author_id',
+                      'sentiment',
+                      sql<string>`comments.created_at`.as('created_at'),
+                    ])
+                    .select(sql<string>`left(comments.body, ${sql.lit(EXCERPT_LENGTH)})`.as('excerpt'))
+                    .whereRef('comments.document_id', '=', 'documents.id')
+                    .orderBy('comments.created_at', 'desc')
+                    .orderBy('comments.id', 'desc')
+                    .limit(size.comments),
+                ).as('comments'),
+              )
+              .whereRef('documents.owner_id', '=', 'users_all.id')
+              .orderBy('documents.updated_at', 'desc')
+              .orderBy('documents.id', 'desc')
+              .limit(size.documents),
+          ).as('documents'),
+        )
+        .where('users_all.deleted_at', 'is', null)
+        .$if(after !== undefined, query =>
+          query.where(
+            sql<boolean>`(users_all.created_at, users_all.id) < (${after?.[0]}::timestamptz, ${after?.[1]}::uuid)`,
+          ),
+        )
+        .orderBy('users_all.created_at', 'desc')
+        .orderBy('users_all.id', 'desc')
+        .limit(size.users + 1)
+        .execute()
+      const users = rows.slice(0, size.users)
+      const last = users.at(-1)
+      const next = rows.length > size.users && last !== undefined ? [last.position, last.id] : undefined
+      return { users, next }
+    },
+  }
+}

@@ -1,0 +1,67 @@
+import type { Kysely } from 'kysely'
+import type { DocumentServiceServer } from '#proto/docs/v1/docs.ts'
+import { type Handlers, userOf } from '#runtime/grpc/server.ts'
+import { changedMeanwhile, commentForbidden, commentNotFound } from '../errors.ts'
+import type { PageTokens } from '../paging/page-token.ts'
+import type { Tables } from '../tables.ts'
+import { type Caller, callerOf } from '../users/caller.ts'
+import { createUserLoader } from '../users/user-loader.ts'
+import type { UserRepository } from '../users/user-repository.ts'
+import { type CommentRepository, createCommentRepository } from './comment-repository.ts'
+import { toComment } from './document-message.ts'
+import type { Documents } from './documents.ts'
+
+export type CommentHandlers = Pick<Handlers<DocumentServiceServer>, 'createComment' | 'listComments' | 'deleteComment'>
+
+export interface CommentHandlersDependencies {
+  db: Kysely<Tables>
+  comments: CommentRepository
+  documents: Documents
+  users: Pick<UserRepository, 'findAll'>
+  pageTokens: PageTokens
+}
+
+const DEFAULT_PAGE_SIZE = 50
+
+export function createCommentHandlers(dependencies: CommentHandlersDependencies): CommentHandlers {
+  const { db, comments, documents, users, pageTokens } = dependencies
+
+  async function deleteComment(documentId: string, id: string, caller: Caller): Promise<void> {
+    const isDeleted = await db
+      .transaction()
+      .execute(transaction => createCommentRepository(transaction).delete(documentId, id, caller))
+    if (isDeleted) return
+    await documents.assertMay('read', documentId, caller)
+    throw (await comments.exists(documentId, id)) ? commentForbidden() : commentNotFound()
+  }
+
+  return {
+    async createComment(comment, call) {
+      const caller = userOf(call)
+      const row = await comments.insert(comment, caller)
+      if (row === undefined) {
+        await documents.assertMay('comment', comment.documentId, caller)
+        throw changedMeanwhile()
+      }
+      const author = await createUserLoader(users).load(row.author_id)
+      return toComment(row, author?.name ?? '')
+    },
+    async listComments({ documentId, pageSize, pageToken }, call) {
+      await documents.assertMay('read', documentId, callerOf(call))
+      const list = `comments/${documentId.toLowerCase()}`
+      const after = pageToken === '' ? undefined : pageTokens.decode(list, pageToken)
+      const page = await comments.page(documentId, pageSize || DEFAULT_PAGE_SIZE, after)
+      const loader = createUserLoader(users)
+      return {
+        comments: await Promise.all(
+          page.comments.map(async row => toComment(row, (await loader.load(row.author_id))?.name ?? '')),
+        ),
+        nextPageToken: page.next === undefined ? '' : pageTokens.encode(list, page.next),
+      }
+    },
+    async deleteComment({ documentId, id }, call) {
+      await deleteComment(documentId, id, userOf(call))
+      return {}
+    },
+  }
+}

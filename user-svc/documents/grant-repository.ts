@@ -1,0 +1,90 @@
+import { type Kysely, type Selectable, sql } from 'kysely'
+import type { Position } from '../paging/page-token.ts'
+import type { DocumentGrantsTable, Tables } from '../tables.ts'
+import type { Caller } from '../users/caller.ts'
+import { mayDo } from './document-access.ts'
+
+export type GrantRow = Selectable<DocumentGrantsTable>
+
+export interface GrantPage {
+  grants: GrantRow[]
+  /** Where the next page goes on; undefined on the last. */
+  next: Position | undefined
+}
+
+/** What users who are not closed were granted. */
+export interface GrantRepository {
+  /**
+   * In the place of what the user had.
+   * @returns undefined when the caller may not share the document, the user is not there, or owns it.
+   */
+  put(documentId: string, userId: string, access: GrantRow['access'], caller: Caller): Promise<GrantRow | undefined>
+  /** For who may share, and for the user. @returns false when there was none to be taken. */
+  delete(documentId: string, userId: string, caller: Caller): Promise<boolean>
+  /** In the order of the users' ids. Who may see them is not asked here. */
+  page(documentId: string, size: number, after: Position | undefined): Promise<GrantPage>
+}
+
+export function createGrantRepository(db: Kysely<Tables>): GrantRepository {
+  return {
+    put: (documentId, userId, access, caller) =>
+      db
+        .insertInto('document_grants')
+        .columns(['document_id', 'user_id', 'access', 'granted_by'])
+        .expression(
+          db
+            .selectFrom('documents')
+            .innerJoin('users', join => join.on('users.id', '=', userId))
+            .select([
+              'documents.id as document_id',
+              'users.id as user_id',
+              sql<GrantRow['access']>`${access}::text`.as('access'),
+              sql<string>`${caller.userId}::uuid`.as('granted_by'),
+            ])
+            .where('documents.id', '=', documentId)
+            .where(mayDo('share', caller))
+            .whereRef('documents.owner_id', '<>', 'users.id'),
+        )
+        .onConflict(conflict =>
+          conflict.columns(['document_id', 'user_id']).doUpdateSet(row => ({
+            access: row.ref('excluded.access'),
+            granted_by: row.ref('excluded.granted_by'),
+          })),
+        )
+        .returningAll()
+        .executeTakeFirst(),
+    async delete(documentId, userId, caller) {
+      const { numDeletedRows } = await db
+        .deleteFrom('document_grants')
+        .where('document_id', '=', documentId)
+        .where('user_id', '=', userId)
+        .where(row =>
+          row.exists(
+            row
+              .selectFrom('documents')
+              .select('documents.id')
+              .where('documents.id', '=', documentId)
+              .where(document =>
+                userId.toLowerCase() === caller.userId ? sql<boolean>`true` : mayDo('share', caller)(document),
+              ),
+          ),
+        )
+        .executeTakeFirstOrThrow()
+      return numDeletedRows > 0n
+    },
+    async page(documentId, size, after) {
+      const rows = await db
+        .selectFrom('document_grants')
+        .selectAll('document_grants')
+        .innerJoin('users', 'users.id', 'document_grants.user_id')
+        .where('document_id', '=', documentId)
+        .$if(after !== undefined, query => query.where('user_id', '>', after?.[0] ?? ''))
+        .orderBy('user_id')
+        .limit(size + 1)
+        .execute()
+      const grants = rows.slice(0, size)
+      const last = grants.at(-1)
+      return { grants, next: rows.length > size && last !== undefined ? [last.user_id] : undefined }
+    },
+  }
+}

@@ -1,0 +1,40 @@
+import type { ExportRecord, ExportServiceServer } from '#proto/user/v1/export.ts'
+import { type Handlers, userOf } from '#runtime/grpc/server.ts'
+import type { AdminUserRow } from '../admin/administration-repository.ts'
+import { toComment, toDocument, toGrant } from '../documents/document-message.ts'
+import { accountErased, userNotFound } from '../errors.ts'
+import { toUser } from '../users/user-message.ts'
+import type { ExportRepository } from './export-repository.ts'
+
+type Record = ExportRecord['record']
+
+export function createExportHandlers(exports: ExportRepository): Handlers<ExportServiceServer> {
+  async function* everythingOf(user: AdminUserRow, signal: AbortSignal): AsyncGenerator<ExportRecord, void, void> {
+    yield record({ $case: 'user', value: toUser(user) }, user.deleted_at)
+    for await (const row of exports.documents(user.id, signal)) {
+      yield record({ $case: 'document', value: toDocument(row) }, row.deleted_at)
+    }
+    for await (const row of exports.comments(user.id, signal)) {
+      yield record({ $case: 'comment', value: toComment(row, user.name) }, row.deleted_at)
+    }
+    for await (const row of exports.grants(user.id, signal)) yield record({ $case: 'grant', value: toGrant(row) }, null)
+  }
+
+  return {
+    async *exportMe(_request, call) {
+      const user = await exports.findUser(userOf(call).userId)
+      if (user === undefined || user.deleted_at !== null) throw userNotFound()
+      yield* everythingOf(user, call.signal)
+    },
+    async *exportUser({ id }, call) {
+      const user = await exports.findUser(id)
+      if (user === undefined) throw userNotFound()
+      if (user.erased_at !== null) throw accountErased()
+      yield* everythingOf(user, call.signal)
+    },
+  }
+}
+
+function record(value: Record, deletedAt: Date | null): ExportRecord {
+  return { record: value, deletedAt: deletedAt ?? undefined }
+}

@@ -1,0 +1,43 @@
+import type { AccountServiceServer } from '#proto/user/v1/account.ts'
+import type { Role } from '#runtime/auth/principal.ts'
+import type { Handlers } from '#runtime/grpc/server.ts'
+import { accountClosed, emailTaken, userNotFound } from '../errors.ts'
+import type { Erasure } from '../privacy/erasure.ts'
+import type { AccountChanges } from './account-changes.ts'
+import { toUser } from './user-message.ts'
+import type { UserRepository } from './user-repository.ts'
+
+export interface AccountHandlersDependencies {
+  users: Pick<UserRepository, 'find' | 'insert' | 'isKnown'>
+  changes: AccountChanges
+  erasure: Pick<Erasure, 'confirm'>
+}
+
+export function createAccountHandlers(dependencies: AccountHandlersDependencies): Handlers<AccountServiceServer> {
+  const { users, changes, erasure } = dependencies
+
+  return {
+    async createAccount({ id, email, name, role }) {
+      // The contract's rules have let no other string through.
+      const created = await users.insert({ id, email, name, role: (role || 'user') as Role })
+      const user = created ?? (await users.find(id))
+      if (user !== undefined) return toUser(user)
+      throw (await users.isKnown(id)) ? accountClosed() : emailTaken()
+    },
+    async getAccount({ id }) {
+      const user = await users.find(id)
+      if (user === undefined) throw userNotFound()
+      return toUser(user)
+    },
+    async *watchAccountChanges({ afterSequence }, { signal }) {
+      for await (const change of changes.follow(afterSequence, signal)) {
+        const { sequence, user_id: userId, role, closed, erased, changed_at: changedAt } = change
+        yield { sequence, userId, role, closed, erased, changedAt }
+      }
+    },
+    async confirmErasure({ userId }) {
+      await erasure.confirm(userId)
+      return {}
+    },
+  }
+}

@@ -1,0 +1,65 @@
+import type { UserServiceServer } from '#proto/user/v1/user.ts'
+import type { Role } from '#runtime/auth/principal.ts'
+import { type Handlers, userOf } from '#runtime/grpc/server.ts'
+import { userNotFound } from '../errors.ts'
+import type { PageTokens } from '../paging/page-token.ts'
+import type { AccountAccess } from './account-access.ts'
+import { createUserLoader } from './user-loader.ts'
+import { toUser, toVisibleUser } from './user-message.ts'
+import type { UserRepository, UserRow } from './user-repository.ts'
+
+export interface UserHandlersDependencies {
+  users: Pick<UserRepository, 'find' | 'findAll' | 'update' | 'page'>
+  access: AccountAccess
+  pageTokens: PageTokens
+}
+
+const LIST = 'users'
+const DEFAULT_PAGE_SIZE = 50
+
+export function createUserHandlers(dependencies: UserHandlersDependencies): Handlers<UserServiceServer> {
+  const { users, access, pageTokens } = dependencies
+
+  return {
+    async getMe(_request, call) {
+      return toUser(found(await users.find(userOf(call).userId)))
+    },
+    async updateMe({ name }, call) {
+      return toUser(found(await users.update(userOf(call).userId, { name })))
+    },
+    async deleteMe(_request, call) {
+      const { userId } = userOf(call)
+      await access.close(userId, userId)
+      return {}
+    },
+    async getUser({ id }, call) {
+      return toVisibleUser(found(await users.find(id)), userOf(call))
+    },
+    async batchGetUsers({ ids }, call) {
+      const viewer = userOf(call)
+      const loader = createUserLoader(users)
+      const found = await Promise.all([...new Set(ids.map(id => id.toLowerCase()))].map(id => loader.load(id)))
+      return { users: found.filter(user => user !== undefined).map(user => toVisibleUser(user, viewer)) }
+    },
+    async listUsers({ pageSize, pageToken }) {
+      const after = pageToken === '' ? undefined : pageTokens.decode(LIST, pageToken)
+      const page = await users.page(pageSize || DEFAULT_PAGE_SIZE, after)
+      const nextPageToken = page.next === undefined ? '' : pageTokens.encode(LIST, page.next)
+      return { users: page.users.map(toUser), nextPageToken }
+    },
+    async deleteUser({ id }, call) {
+      await access.close(id, userOf(call).userId)
+      return {}
+    },
+    async updateUserAccess({ id, role, department }) {
+      // The contract's rules have let no other string through.
+      return toUser(await access.change(id, { role: role as Role | undefined, department }))
+    },
+  }
+}
+
+/** @throws StatusError NOT_FOUND: the account never was, or it was closed. */
+function found(user: UserRow | undefined): UserRow {
+  if (user === undefined) throw userNotFound()
+  return user
+}
