@@ -90,6 +90,42 @@ const breaches: { title: string; path: string; text: string; message: RegExp }[]
     message: /accounts is below sessions/,
   },
   {
+    title: 'a lower folder of user-svc that imports a higher one',
+    path: 'user-svc/users/account-handlers.ts',
+    text: "import { createErasure } from '../privacy/erasure.ts'",
+    message: /users is below privacy/,
+  },
+  {
+    title: 'a domain folder that imports the server',
+    path: 'user-svc/users/account-access.ts',
+    text: "import { createUserServer } from '../server.ts'",
+    message: /users is below server\.ts/,
+  },
+  {
+    title: 'the errors of a service that import a domain folder',
+    path: 'user-svc/errors.ts',
+    text: "import { LIMIT } from './documents/documents.ts'",
+    message: /errors\.ts is below documents/,
+  },
+  {
+    title: 'a repository that imports handlers',
+    path: 'user-svc/users/user-repository.ts',
+    text: "import { createUserHandlers } from './user-handlers.ts'",
+    message: /only handlers and the server/,
+  },
+  {
+    title: 'domain logic that imports handlers',
+    path: 'user-svc/users/account-access.ts',
+    text: "import { createUserHandlers } from './user-handlers.ts'",
+    message: /only handlers and the server/,
+  },
+  {
+    title: 'a folder that is in no part of its service',
+    path: 'user-svc/helpers/text.ts',
+    text: 'export const a = 1',
+    message: /in no part of user-svc/,
+  },
+  {
     title: 'a migration that imports a source file',
     path: 'user-svc/migrations/20261231235959-do.ts',
     text: "import { SCHEMA } from '../tables.ts'",

@@ -52,6 +52,22 @@ const PARTS: Record<string, readonly string[]> = {
     'tables.ts',
     'schema.ts',
   ],
+  'user-svc': [
+    'main.ts',
+    'server.ts',
+    '*.ts',
+    'admin',
+    'privacy',
+    'search',
+    'documents',
+    'users',
+    'paging',
+    'config.ts',
+    'metrics.ts',
+    'errors.ts',
+    'tables.ts',
+    'schema.ts',
+  ],
 }
 
 const HANDLERS = /-handlers\.ts$/

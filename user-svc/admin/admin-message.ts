@@ -1,12 +1,12 @@
 import type { AdminUser, Erasure, UserFilter as GivenFilter, UserFigures, UserNode } from '#proto/admin/v1/admin.ts'
 import type { Role } from '#runtime/auth/principal.ts'
 import type { ErasureRow } from '../privacy/erasure-repository.ts'
-import type { AdminUserRow } from './administration-repository.ts'
+import type { StoredUserRow } from '../users/stored-user-repository.ts'
 import type { UserFiguresRow } from './report-repository.ts'
 import type { UserFilter } from './user-filter.ts'
 import type { UserRoot } from './user-tree-repository.ts'
 
-export function toAdminUser(row: AdminUserRow): AdminUser {
+export function toAdminUser(row: StoredUserRow): AdminUser {
   const { id, email, name, role, department } = row
   return {
     id,

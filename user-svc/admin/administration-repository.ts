@@ -1,16 +1,15 @@
 /** Users as administrators see and change them: many at once, closed ones too. */
-import { type Kysely, type Selectable, sql } from 'kysely'
+import { type Kysely, sql } from 'kysely'
 import type { Role } from '#runtime/auth/principal.ts'
 import type { Position } from '../paging/page-token.ts'
-import type { Tables, UsersTable } from '../tables.ts'
+import type { Tables } from '../tables.ts'
+import { findStoredUser, STORED_USER_COLUMNS, type StoredUserRow } from '../users/stored-user-repository.ts'
 import { meets, type UserFilter } from './user-filter.ts'
-
-export type AdminUserRow = Selectable<UsersTable>
 
 export type UserState = 'living' | 'deleted' | 'all'
 
 export interface AdminUserPage {
-  users: AdminUserRow[]
+  users: StoredUserRow[]
   /** Where the next page goes on; undefined on the last. */
   next: Position | undefined
 }
@@ -24,9 +23,9 @@ export interface BulkCounts {
 export interface AdministrationRepository {
   /** Newest first. */
   page(state: UserState, filter: UserFilter, size: number, after: Position | undefined): Promise<AdminUserPage>
-  find(id: string): Promise<AdminUserRow | undefined>
+  find(id: string): Promise<StoredUserRow | undefined>
   /** Opens a closed account again. @returns undefined when there is none to open. @throws on an address that is taken. */
-  restore(id: string): Promise<AdminUserRow | undefined>
+  restore(id: string): Promise<StoredUserRow | undefined>
   /** Of the living, all but `caller`. To be called in a transaction, as is `close`. */
   setRole(filter: UserFilter, role: Role, caller: string): Promise<BulkCounts>
   /** Marks as deleted. */
@@ -34,21 +33,6 @@ export interface AdministrationRepository {
   /** What `setRole` or, without a role, `close` would do. */
   count(filter: UserFilter, role: Role | undefined, caller: string): Promise<BulkCounts>
 }
-
-// By name, so that an answer stays as it is when a column is added.
-export const ADMIN_USER_COLUMNS = [
-  'id',
-  'email',
-  'name',
-  'role',
-  'department',
-  'doc_count',
-  'created_at',
-  'updated_at',
-  'deleted_at',
-  'deleted_by',
-  'erased_at',
-] as const
 
 /** @param db the database or a transaction. */
 export function createAdministrationRepository(db: Kysely<Tables>): AdministrationRepository {
@@ -59,7 +43,7 @@ export function createAdministrationRepository(db: Kysely<Tables>): Administrati
     async page(state, filter, size, after) {
       const rows = await db
         .selectFrom('users_all')
-        .select(ADMIN_USER_COLUMNS)
+        .select(STORED_USER_COLUMNS)
         // As text: a Date would lose the microseconds, and with them rows at the edge of a page.
         .select(sql<string>`created_at::text`.as('position'))
         .where(meets<'users_all'>(filter))
@@ -77,7 +61,7 @@ export function createAdministrationRepository(db: Kysely<Tables>): Administrati
       const next = rows.length > size && last !== undefined ? [last.position, last.id] : undefined
       return { users, next }
     },
-    find: id => db.selectFrom('users_all').select(ADMIN_USER_COLUMNS).where('id', '=', id).executeTakeFirst(),
+    find: id => findStoredUser(db, id),
     restore: id =>
       db
         .updateTable('users_all')
@@ -85,7 +69,7 @@ export function createAdministrationRepository(db: Kysely<Tables>): Administrati
         .where('id', '=', id)
         .where('deleted_at', 'is not', null)
         .where('erased_at', 'is', null)
-        .returning(ADMIN_USER_COLUMNS)
+        .returning(STORED_USER_COLUMNS)
         .executeTakeFirst(),
     setRole: (filter, role, caller) =>
       db

@@ -8,9 +8,9 @@ import { invalidArgument } from '#runtime/status.ts'
 import { accountErased, emailTaken, noAdministrator, userNotFound } from '../errors.ts'
 import type { Tables } from '../tables.ts'
 import { lockAccountChanges } from '../users/account-changes.ts'
+import type { StoredUserRow } from '../users/stored-user-repository.ts'
 import {
   type AdministrationRepository,
-  type AdminUserRow,
   type BulkCounts,
   createAdministrationRepository,
 } from './administration-repository.ts'
@@ -18,7 +18,7 @@ import { isEmptyFilter, type UserFilter } from './user-filter.ts'
 
 export interface Administration {
   /** @throws StatusError NOT_FOUND, ALREADY_EXISTS `email_taken`, FAILED_PRECONDITION `account_erased`. */
-  restore(id: string): Promise<AdminUserRow>
+  restore(id: string): Promise<StoredUserRow>
   /** @throws StatusError INVALID_ARGUMENT for a filter that is empty, PERMISSION_DENIED. */
   setRole(filter: UserFilter, role: Role, caller: string, isDryRun: boolean): Promise<BulkCounts>
   /** @throws as `setRole`. */

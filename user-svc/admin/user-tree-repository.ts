@@ -3,7 +3,7 @@ import { type Kysely, sql } from 'kysely'
 import { jsonArrayFrom } from 'kysely/helpers/postgres'
 import type { Position } from '../paging/page-token.ts'
 import type { Tables, Visibility } from '../tables.ts'
-import { ADMIN_USER_COLUMNS, type AdminUserRow } from './administration-repository.ts'
+import { STORED_USER_COLUMNS, type StoredUserRow } from '../users/stored-user-repository.ts'
 
 /** Times are in JSON what PostgreSQL writes. */
 export interface CommentLeaf {
@@ -23,7 +23,7 @@ export interface DocumentBranch {
   comments: CommentLeaf[]
 }
 
-export type UserRoot = AdminUserRow & { documents: DocumentBranch[] }
+export type UserRoot = StoredUserRow & { documents: DocumentBranch[] }
 
 export interface TreePage {
   users: UserRoot[]
@@ -51,7 +51,7 @@ export function createUserTreeRepository(db: Kysely<Tables>): UserTreeRepository
     async page(size, after) {
       const rows = await db
         .selectFrom('users_all')
-        .select(ADMIN_USER_COLUMNS.map(column => `users_all.${column}` as const))
+        .select(STORED_USER_COLUMNS.map(column => `users_all.${column}` as const))
         .select(sql<string>`users_all.created_at::text`.as('position'))
         .select(user =>
           jsonArrayFrom(

@@ -1,15 +1,15 @@
 import type { ExportRecord, ExportServiceServer } from '#proto/user/v1/export.ts'
 import { type Handlers, userOf } from '#runtime/grpc/server.ts'
-import type { AdminUserRow } from '../admin/administration-repository.ts'
 import { toComment, toDocument, toGrant } from '../documents/document-message.ts'
 import { accountErased, userNotFound } from '../errors.ts'
+import type { StoredUserRow } from '../users/stored-user-repository.ts'
 import { toUser } from '../users/user-message.ts'
 import type { ExportRepository } from './export-repository.ts'
 
 type Record = ExportRecord['record']
 
 export function createExportHandlers(exports: ExportRepository): Handlers<ExportServiceServer> {
-  async function* everythingOf(user: AdminUserRow, signal: AbortSignal): AsyncGenerator<ExportRecord, void, void> {
+  async function* everythingOf(user: StoredUserRow, signal: AbortSignal): AsyncGenerator<ExportRecord, void, void> {
     yield record({ $case: 'user', value: toUser(user) }, user.deleted_at)
     for await (const row of exports.documents(user.id, signal)) {
       yield record({ $case: 'document', value: toDocument(row) }, row.deleted_at)

@@ -7,17 +7,17 @@
  * that stays from the beginning to the end is in it exactly once.
  */
 import { type Kysely, type Selectable, sql } from 'kysely'
-import { ADMIN_USER_COLUMNS, type AdminUserRow } from '../admin/administration-repository.ts'
 import type { CommentRow } from '../documents/comment-repository.ts'
 import { DOCUMENT_COLUMNS, type DocumentRow } from '../documents/document-repository.ts'
 import type { GrantRow } from '../documents/grant-repository.ts'
 import type { Position } from '../paging/page-token.ts'
 import type { DocumentsTable, Tables } from '../tables.ts'
+import { findStoredUser, type StoredUserRow } from '../users/stored-user-repository.ts'
 
 type Deleted = Pick<Selectable<DocumentsTable>, 'deleted_at'>
 
 export interface ExportRepository {
-  findUser(id: string): Promise<AdminUserRow | undefined>
+  findUser(id: string): Promise<StoredUserRow | undefined>
   documents(owner: string, signal: AbortSignal): AsyncIterable<DocumentRow & Deleted>
   comments(author: string, signal: AbortSignal): AsyncIterable<CommentRow & Deleted>
   /** What the user was granted. */
@@ -40,7 +40,7 @@ export function createExportRepository(db: Kysely<Tables>): ExportRepository {
   const isAfter = (after: Position) => sql<boolean>`(created_at, id) > (${after[0]}::timestamptz, ${after[1]}::uuid)`
 
   return {
-    findUser: id => db.selectFrom('users_all').select(ADMIN_USER_COLUMNS).where('id', '=', id).executeTakeFirst(),
+    findUser: id => findStoredUser(db, id),
     documents: (owner, signal) =>
       inBatches<DocumentRow & Deleted & Placed>(signal, byAge, after =>
         db

@@ -2,7 +2,6 @@ import type { AccountServiceServer } from '#proto/user/v1/account.ts'
 import type { Role } from '#runtime/auth/principal.ts'
 import type { Handlers } from '#runtime/grpc/server.ts'
 import { accountClosed, emailTaken, userNotFound } from '../errors.ts'
-import type { Erasure } from '../privacy/erasure.ts'
 import type { AccountChanges } from './account-changes.ts'
 import { toUser } from './user-message.ts'
 import type { UserRepository } from './user-repository.ts'
@@ -10,7 +9,8 @@ import type { UserRepository } from './user-repository.ts'
 export interface AccountHandlersDependencies {
   users: Pick<UserRepository, 'find' | 'insert' | 'isKnown'>
   changes: AccountChanges
-  erasure: Pick<Erasure, 'confirm'>
+  /** Records that auth-svc has erased its part of the user's data. */
+  erasure: { confirm(userId: string): Promise<void> }
 }
 
 export function createAccountHandlers(dependencies: AccountHandlersDependencies): Handlers<AccountServiceServer> {
