@@ -24,10 +24,11 @@ import { type HealthCheck, registerHealth } from './http/health.ts'
 import { createBrokenRequestHandler } from './http/malformed-request.ts'
 import { HttpProblem, toProblem } from './http/problem.ts'
 import { createRequestRecords } from './http/request-records.ts'
+import { splitTarget } from './http/request-target.ts'
 import { allowedMethods, verbStrategy } from './http/routing.ts'
 import { registerSecurityHeaders } from './http/security-headers.ts'
 import type { GatewayMetrics } from './metrics.ts'
-import { type RoutesOptions, registerRoutes, splitTarget } from './transcoding/routes.ts'
+import { type RoutesOptions, registerRoutes } from './transcoding/routes.ts'
 
 /** Milliseconds in which a request must have arrived whole. */
 const REQUEST_TIMEOUT_MS = 30_000

@@ -2,7 +2,6 @@
  * Puts the route table into Fastify: one route a binding, each parse -> limits by address -> authenticate -> limits by
  * principal -> authorize -> bind -> call -> map.
  */
-import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 import type {} from '@fastify/cookie'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
@@ -18,6 +17,7 @@ import { authorize } from '../edge/authorization.ts'
 import { assertSameSite } from '../edge/cross-site.ts'
 import type { RouteLimits } from '../edge/limits/rate-limits.ts'
 import { HttpProblem, toProblem } from '../http/problem.ts'
+import { splitTarget } from '../http/request-target.ts'
 import { Cancellation } from '../upstream/cancellation.ts'
 import { deadlineIn } from '../upstream/deadline.ts'
 import type { StreamTransport } from '../upstream/stream-transport.ts'
@@ -200,16 +200,6 @@ function toFastifyPath({ segments, verb }: PathTemplate): { url: string; constra
   const url = `/${parts.join('/')}`
   if (verb === undefined) return { url }
   return segments.at(-1)?.kind === 'literal' ? { url: `${url}::${verb}` } : { url, constraints: { verb } }
-}
-
-/** The target's path and query as they came; an absolute-form target (RFC 9112 section 3.2.2) loses its authority. */
-export function splitTarget({ url = '/' }: IncomingMessage): { path: string; query: string } {
-  const target = url.startsWith('/') ? url : url.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, '')
-  const [beforeFragment = ''] = target.split('#', 1)
-  const mark = beforeFragment.indexOf('?')
-  return mark === -1
-    ? { path: beforeFragment, query: '' }
-    : { path: beforeFragment.slice(0, mark), query: beforeFragment.slice(mark + 1) }
 }
 
 /** Nobody waits for the answer any more: the call is cancelled with it. */
