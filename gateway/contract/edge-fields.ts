@@ -22,6 +22,25 @@ export function answerFields(message: DescMessage): readonly DescField[] {
   return answerMessages(message).flatMap(({ fields }) => fields)
 }
 
+/** A string field that travels as a cookie. */
+export interface CookieField {
+  readonly field: DescField
+  /** Name, path and `SameSite` of the cookie. */
+  readonly cookie: Cookie
+  /** The int32 field beside it that holds the cookie's `Max-Age` in seconds; undefined if the contract names none. */
+  readonly maxAge: (DescField & { fieldKind: 'scalar' }) | undefined
+}
+
+/** Returns the cookie fields of a message, in the order of the contract. Fields of nested messages are not cookies. */
+export function cookieFields(message: DescMessage): CookieField[] {
+  return message.fields.flatMap(field => {
+    const cookie = cookieOf(field)
+    if (cookie === undefined) return []
+    const maxAge = message.fields.find(candidate => candidate.name === cookie.maxAgeField)
+    return [{ field, cookie, maxAge: maxAge?.fieldKind === 'scalar' ? maxAge : undefined }]
+  })
+}
+
 export function isRevocation(field: DescField): boolean {
   return field.message?.typeName === 'edge.v1.Revocation'
 }

@@ -1,8 +1,9 @@
 /** The API document, OpenAPI 3.1, made from the routes: what the gateway serves and this document cannot drift apart. */
 import type { DescField, DescMessage } from '@bufbuild/protobuf'
-import { AccessLevel, cookieOf, isEtag, isIfMatch } from '#runtime/grpc/contract.ts'
+import { AccessLevel, isEtag, isIfMatch } from '#runtime/grpc/contract.ts'
 import { commentOf } from './comments.ts'
 import { createDocumentSchemas, type DocumentSchemas, visibleFields } from './document-schema.ts'
+import { cookieFields } from './edge-fields.ts'
 import type { JsonSchema } from './json-schema.ts'
 import type { Variable } from './path-template.ts'
 import { isStream, type Route } from './route-table.ts'
@@ -232,16 +233,13 @@ function success(route: Route, status: number, schemas: DocumentSchemas): object
 }
 
 function security({ policy, descriptor }: Route): object[] {
-  const cookies = descriptor.input.fields.flatMap(field => cookieOf(field)?.name ?? [])
-  const byCookie = cookies.map(name => ({ [name]: [] }))
+  const byCookie = cookieFields(descriptor.input).map(({ cookie }) => ({ [cookie.name]: [] }))
   if (policy.access === AccessLevel.USER || policy.access === AccessLevel.ROLES) return [{ bearer: [] }]
   if (policy.access === AccessLevel.OPTIONAL) return [{}, { bearer: [] }, ...byCookie]
   return byCookie.length > 0 ? [{}, ...byCookie] : []
 }
 
 function cookieSchemes(routes: readonly Route[]): Record<string, object> {
-  const names = routes.flatMap(({ descriptor }) =>
-    descriptor.input.fields.flatMap(field => cookieOf(field)?.name ?? []),
-  )
+  const names = routes.flatMap(({ descriptor }) => cookieFields(descriptor.input).map(({ cookie }) => cookie.name))
   return Object.fromEntries(names.map(name => [name, { type: 'apiKey', in: 'cookie', name }]))
 }

@@ -7,9 +7,10 @@ import type {} from '@fastify/cookie'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Revocation } from '#proto/edge/v1/revocation.ts'
 import type { UserPrincipal } from '#runtime/auth/principal.ts'
-import { cookieOf, isIfMatch, SameSite } from '#runtime/grpc/contract.ts'
+import { isIfMatch, SameSite } from '#runtime/grpc/contract.ts'
 import type { CallMetrics } from '#runtime/observability/metrics.ts'
 import { invalidArgument } from '#runtime/status.ts'
+import { cookieFields } from '../contract/edge-fields.ts'
 import type { PathTemplate } from '../contract/path-template.ts'
 import { isStream, type Route } from '../contract/route-table.ts'
 import type { AuthenticateByPolicy } from '../edge/authentication.ts'
@@ -63,7 +64,7 @@ function registerRoute(app: FastifyInstance, route: Route, options: RoutesOption
   const { policy, template } = route
   const limits = options.limitsOf(route)
   const authenticate = options.authenticate(policy)
-  const cookieNames = route.descriptor.input.fields.flatMap(field => cookieOf(field)?.name ?? [])
+  const cookieNames = cookieFields(route.descriptor.input).map(({ cookie }) => cookie.name)
 
   app.route({
     method: route.httpMethod,

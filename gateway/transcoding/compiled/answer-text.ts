@@ -1,7 +1,7 @@
 /** A response's message on the wire to its answer: what the edge consumes is taken out, the rest is JSON text. */
 import type { DescField, DescMessage, FileRegistry } from '@bufbuild/protobuf'
-import { type Cookie, cookieOf, isEtag } from '#runtime/grpc/contract.ts'
-import { inlineOneof, isRevocation } from '../../contract/edge-fields.ts'
+import { isEtag } from '#runtime/grpc/contract.ts'
+import { cookieFields, inlineOneof, isRevocation } from '../../contract/edge-fields.ts'
 import type { Route } from '../../contract/route-table.ts'
 import type { Answer, CookieChange } from '../codec.ts'
 import { canBeCompiled } from './compilable.ts'
@@ -101,19 +101,4 @@ function messageAnswer(
 /** @param slot a string as JSON has it, between its quotes. */
 function textOf(slot: unknown): string | undefined {
   return slot === undefined ? undefined : JSON.parse(`"${slot}"`)
-}
-
-interface CookieField {
-  readonly field: DescField
-  readonly cookie: Cookie
-  readonly maxAge: (DescField & { fieldKind: 'scalar' }) | undefined
-}
-
-function cookieFields(schema: DescMessage): CookieField[] {
-  return schema.fields.flatMap(field => {
-    const cookie = cookieOf(field)
-    if (cookie === undefined) return []
-    const maxAge = schema.fields.find(candidate => candidate.name === cookie.maxAgeField)
-    return [{ field, cookie, maxAge: maxAge?.fieldKind === 'scalar' ? maxAge : undefined }]
-  })
 }

@@ -14,7 +14,8 @@
  *   decode ListUsers with 50 users   38     243
  */
 import type { DescField, FileRegistry, JsonValue } from '@bufbuild/protobuf'
-import { cookieOf, isIfMatch } from '#runtime/grpc/contract.ts'
+import { isIfMatch } from '#runtime/grpc/contract.ts'
+import { cookieFields } from '../../contract/edge-fields.ts'
 import type { Route } from '../../contract/route-table.ts'
 import { parseIfMatch } from '../binding/entity-tag.ts'
 import { compileBinding } from '../binding/request-binding.ts'
@@ -74,15 +75,12 @@ function compileEncode(route: Route, registry: FileRegistry): Codec['encode'] | 
   if (!canBeCompiled(input, registry) || wellKnownBytes(input) !== undefined) return undefined
   const bind = compileBinding(route)
   const write = compileObjectBytes(input, schema => messageBytes(registry, schema), true)
-  const cookies = input.fields.flatMap(field => {
-    const cookie = cookieOf(field)
-    return cookie === undefined ? [] : [{ field, name: cookie.name }]
-  })
+  const cookies = cookieFields(input)
   const ifMatch = input.fields.find(isIfMatch)
 
   return request => {
     const json = bind(request)
-    for (const { field, name } of cookies) take(json, field, request.cookies[name])
+    for (const { field, cookie } of cookies) take(json, field, request.cookies[cookie.name])
     if (ifMatch !== undefined) take(json, ifMatch, tagsOf(request.ifMatch))
     sink.reset()
     write(sink, json, 1)

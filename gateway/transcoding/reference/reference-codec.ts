@@ -16,10 +16,10 @@ import {
 } from '@bufbuild/protobuf'
 import { reflect } from '@bufbuild/protobuf/reflect'
 import { Revocation } from '#proto/edge/v1/revocation.ts'
-import { type Cookie, cookieOf, isEtag, isIfMatch } from '#runtime/grpc/contract.ts'
+import { isEtag, isIfMatch } from '#runtime/grpc/contract.ts'
 import { compileRules } from '#runtime/grpc/rules.ts'
 import { invalidArgument } from '#runtime/status.ts'
-import { inlineOneof, isRevocation } from '../../contract/edge-fields.ts'
+import { cookieFields, inlineOneof, isRevocation } from '../../contract/edge-fields.ts'
 import type { Route } from '../../contract/route-table.ts'
 import { parseIfMatch } from '../binding/entity-tag.ts'
 import { compileBinding } from '../binding/request-binding.ts'
@@ -138,19 +138,4 @@ function entriesOf(value: unknown): { message: Message }[] {
   return Symbol.iterator in (value as object)
     ? [...(value as Iterable<{ message: Message }>)]
     : [value as { message: Message }]
-}
-
-interface CookieField {
-  readonly field: DescField
-  readonly cookie: Cookie
-  readonly maxAge: DescField | undefined
-}
-
-function cookieFields(schema: DescMessage): CookieField[] {
-  return schema.fields.flatMap(field => {
-    const cookie = cookieOf(field)
-    if (cookie === undefined) return []
-    const maxAge = schema.fields.find(candidate => candidate.name === cookie.maxAgeField)
-    return [{ field, cookie, maxAge }]
-  })
 }
