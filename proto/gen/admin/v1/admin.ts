@@ -24,199 +24,285 @@ export const protobufPackage = "admin.v1";
 
 export const protobufFileName = "admin/v1/admin.proto";
 
+/** A user as administrators see it. */
 export interface AdminUser {
+  /** Identifier of the user (UUID). */
   id: string;
+  /** E-mail address. */
   email: string;
+  /** Display name. */
   name: string;
-  /** One of user, editor, moderator, admin. */
+  /** `user`, `editor`, `moderator` or `admin`. */
   role: string;
+  /** Department; empty if none. */
   department: string;
+  /** Number of the user's documents. */
   docCount: number;
-  createdAt: Date | undefined;
+  /** Time of the sign-up. */
+  createdAt:
+    | Date
+    | undefined;
+  /** Time of the last change. */
   updatedAt:
     | Date
     | undefined;
-  /** Set for a closed account. */
+  /** Time of the deactivation. Unset for an active user. */
   deletedAt:
     | Date
     | undefined;
-  /** Who closed it: the user, or an administrator. */
+  /** Identifier of the user who deactivated the account: the user or an administrator. */
   deletedBy: string;
 }
 
 export interface ListUsersRequest {
-  /** One of living, deleted, all; `living` unless given. */
+  /** `living` (active users, default), `deleted` (deactivated users) or `all`. */
   state: string;
+  /** Only users with this role: `user`, `editor`, `moderator` or `admin`. */
   role: string;
+  /** Only users of this department, at most 100 characters. */
   department: string;
-  /** The beginning of the e-mail address, in lower case. */
+  /** Only users whose e-mail address starts with this text, in lower case; at most 254 characters. */
   emailPrefix: string;
-  createdSince: Date | undefined;
+  /** Only users created at or after this time. */
+  createdSince:
+    | Date
+    | undefined;
+  /** Only users created before this time. */
   createdBefore:
     | Date
     | undefined;
-  /** 50 unless given. */
+  /** Maximum number of entries on the page, from 1 to 200. Default 50. */
   pageSize: number;
-  /** The `nextPageToken` of the page before. */
+  /**
+   * `nextPageToken` of the previous page, at most 512 characters. Omit it for the first page. A token is valid for the
+   * list, filter and caller that it was issued for.
+   */
   pageToken: string;
 }
 
 export interface ListUsersResponse {
+  /** Users, newest first. */
   users: AdminUser[];
-  /** Empty on the last page. */
+  /** Pass it as `pageToken` to fetch the next page. Empty on the last page. */
   nextPageToken: string;
 }
 
 export interface RestoreUserRequest {
+  /** Identifier of the user (UUID). */
   id: string;
 }
 
 export interface EraseUserRequest {
+  /** Identifier of the user (UUID). */
   id: string;
 }
 
 export interface GetErasureRequest {
+  /** Identifier of the user (UUID). */
   id: string;
 }
 
-/** The receipt of an erasure. It is complete when all three times are set. */
+/** The receipt of an erasure. The erasure is complete when all three times are set. */
 export interface Erasure {
+  /** Identifier of the user (UUID). */
   userId: string;
-  /** The administrator; empty when the account had been closed for as long as the retention. */
+  /**
+   * Identifier of the administrator who requested it. Empty if the retention job erased a user that was deactivated for
+   * the whole retention period.
+   */
   requestedBy: string;
-  /** When what the user was, wrote and was granted was emptied. */
+  /** Time at which profile, content and grants were emptied. */
   erasedAt:
     | Date
     | undefined;
-  /** Documents and comments that were emptied, and grants that were taken. */
+  /** Number of documents emptied. */
   documents: number;
+  /** Number of comments emptied. */
   comments: number;
+  /** Number of grants removed. */
   grants: number;
-  /** When address, password and the sessions' traces were gone. */
+  /** Time at which auth-svc had erased e-mail address, password and session data. */
   identityErasedAt:
     | Date
     | undefined;
-  /** When the emptied rows were gone. */
+  /** Time at which the emptied rows were removed. */
   purgedAt: Date | undefined;
 }
 
-/** Living users who meet all that is set. At least one of them must be set. */
+/** Selects active users that meet all conditions that are set. At least one condition is required. */
 export interface UserFilter {
+  /** Users with this role: `user`, `editor`, `moderator` or `admin`. */
   role: string;
+  /** Users of this department, at most 100 characters. Empty selects users without a department. */
   department?:
     | string
     | undefined;
-  /** The end of the e-mail address, such as `@example.com`, in lower case. */
+  /** Users whose e-mail address ends with this text, for example `@example.com`, in lower case; at most 254 characters. */
   emailSuffix: string;
-  createdSince: Date | undefined;
-  createdBefore: Date | undefined;
+  /** Users created at or after this time. */
+  createdSince:
+    | Date
+    | undefined;
+  /** Users created before this time. */
+  createdBefore:
+    | Date
+    | undefined;
+  /** Users with these identifiers (UUID), at most 1,000. */
   ids: string[];
 }
 
 export interface BulkUpdateRoleRequest {
-  filter: UserFilter | undefined;
+  /** The users to change. Required. */
+  filter:
+    | UserFilter
+    | undefined;
+  /** New role: `user`, `editor`, `moderator` or `admin`. Required. */
   role: string;
-  /** Counts, and changes nothing. */
+  /** Count the users without changing them. */
   dryRun: boolean;
 }
 
 export interface BulkDeleteUsersRequest {
+  /** The users to deactivate. Required. */
   filter:
     | UserFilter
     | undefined;
-  /** Counts, and changes nothing. */
+  /** Count the users without deactivating them. */
   dryRun: boolean;
 }
 
+/** Result of a bulk change. */
 export interface BulkResponse {
-  /** Users whom the filter found, the caller not among them. */
+  /** Number of users that match the filter, without the caller. */
   matched: number;
-  /** Users who were changed, or would be: who has the role already is not. */
+  /** Number of users that were changed, or would be with `dryRun`. Users that already have the role are not counted. */
   changed: number;
+  /** Whether the request was a dry run. */
   dryRun: boolean;
 }
 
 export interface GetUserTreeRequest {
-  /** Users a page, 20 unless given. */
+  /** Maximum number of users on the page, from 1 to 100. Default 20. */
   pageSize: number;
+  /**
+   * `nextPageToken` of the previous page, at most 512 characters. Omit it for the first page. A token is valid for the
+   * list, filter and caller that it was issued for.
+   */
   pageToken: string;
-  /** Documents a user at most, 5 unless given. */
+  /** Maximum number of documents per user, from 1 to 10. Default 5. */
   documents: number;
-  /** Comments a document at most, 3 unless given. */
+  /** Maximum number of comments per document, from 1 to 5. Default 3. */
   comments: number;
 }
 
+/** Users with their latest documents and comments. */
 export interface UserTree {
+  /** Users, newest first. */
   users: UserNode[];
-  /** Empty on the last page. */
+  /** Pass it as `pageToken` to fetch the next page. Empty on the last page. */
   nextPageToken: string;
 }
 
+/** A user with its latest documents. */
 export interface UserNode {
-  user: AdminUser | undefined;
+  /** The user. */
+  user:
+    | AdminUser
+    | undefined;
+  /** Documents, most recently changed first. */
   documents: DocumentNode[];
 }
 
+/** A document with its latest comments. */
 export interface DocumentNode {
+  /** Identifier of the document (UUID). */
   id: string;
+  /** Title. */
   title: string;
+  /** Tags. */
   tags: string[];
+  /** `private`, `department` or `public`. */
   visibility: string;
-  updatedAt: Date | undefined;
+  /** Time of the last change. */
+  updatedAt:
+    | Date
+    | undefined;
+  /** Comments, newest first. */
   comments: CommentNode[];
 }
 
+/** A comment. */
 export interface CommentNode {
+  /** Identifier of the comment (UUID). */
   id: string;
+  /** Identifier of the author (UUID). */
   authorId: string;
   /** The first 100 characters of the comment. */
   excerpt: string;
-  sentiment?: number | undefined;
+  /** From -1 (against) to 1 (in favour). Unset if the author gave none. */
+  sentiment?:
+    | number
+    | undefined;
+  /** Time of creation. */
   createdAt: Date | undefined;
 }
 
 export interface ReportSignupsRequest {
-  /** 30 unless given. */
+  /** Number of days, including today; from 1 to 366. Default 30. */
   days: number;
-  /** In which days begin, as the IANA names it, such as Europe/Zurich; UTC unless given. */
+  /** IANA time zone in which days start, for example `Europe/Zurich`; at most 64 characters. Default UTC. */
   timeZone: string;
 }
 
+/** Sign-ups per day. */
 export interface SignupsReport {
-  /** The earliest first, without gaps. */
+  /** One entry per day, earliest first, without gaps. */
   days: SignupsDay[];
+  /** Sum over all days. */
   total: number;
 }
 
+/** Sign-ups of one day. */
 export interface SignupsDay {
-  /** 2026-11-24 */
+  /** Date in ISO 8601, for example `2026-11-24`. */
   date: string;
+  /** Number of sign-ups. */
   signups: number;
 }
 
 export interface ReportUsersRequest {
-  /** Only users with more documents than this. */
+  /** Only users with more documents than this; from 0 to 1,000,000. */
   minDocs: number;
-  /** `-docCount` unless given; the minus is for descending. Who has no comments comes last in either order of sentiment. */
+  /**
+   * `-docCount` (default), `docCount`, `-averageSentiment` or `averageSentiment`. A minus sorts in descending order.
+   * Users without a sentiment come last in both orders.
+   */
   orderBy: string;
-  /** 20 unless given. */
+  /** Maximum number of users, from 1 to 100. Default 20. */
   limit: number;
 }
 
+/** Figures per user. */
 export interface UsersReport {
+  /** Users in the requested order. */
   users: UserFigures[];
 }
 
+/** Figures of one user. */
 export interface UserFigures {
+  /** Identifier of the user (UUID). */
   userId: string;
+  /** E-mail address. */
   email: string;
+  /** Display name. */
   name: string;
+  /** Number of the user's documents. */
   docCount: number;
-  /** Of the comments on the user's documents; unset without any. */
+  /** Average sentiment of the comments on the user's documents. Unset if there is none. */
   averageSentiment?:
     | number
     | undefined;
-  /** All tags of the user's documents, in order. */
+  /** All tags of the user's documents, sorted. */
   tags: string[];
 }
 
@@ -2166,10 +2252,14 @@ export const UserFigures: MessageFns<UserFigures> = {
   },
 };
 
-/** What administrators do with users, and what they want to know of them. */
+/** User administration and reports. All methods require the role admin. */
 export type AdminServiceService = typeof AdminServiceService;
 export const AdminServiceService = {
-  /** Users in the order of their creation, the newest first; closed ones too, where `state` says so. */
+  /**
+   * List users, including deactivated ones.
+   *
+   * Newest first. `state` selects active or deactivated users, or both.
+   */
   listUsers: {
     path: "/admin.v1.AdminService/ListUsers" as const,
     requestStream: false as const,
@@ -2179,7 +2269,12 @@ export const AdminServiceService = {
     responseSerialize: (value: ListUsersResponse): Buffer => Buffer.from(ListUsersResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListUsersResponse => ListUsersResponse.decode(value),
   },
-  /** Opens a closed account again, with everything that vanished with it. One that is open answers itself. */
+  /**
+   * Restore a deactivated user.
+   *
+   * Restores the account together with its documents and comments. An active user is returned unchanged. An erased user
+   * cannot be restored.
+   */
   restoreUser: {
     path: "/admin.v1.AdminService/RestoreUser" as const,
     requestStream: false as const,
@@ -2190,8 +2285,10 @@ export const AdminServiceService = {
     responseDeserialize: (value: Buffer): AdminUser => AdminUser.decode(value),
   },
   /**
-   * Takes all that is personal of a user, for good: at once what the user is and wrote, what signs in within seconds, and
-   * the emptied rows when the retention is over. Again, it answers the receipt that is there.
+   * Permanently erase a user's personal data.
+   *
+   * Erases profile and content at once, credentials and session data within seconds, and removes the emptied rows after
+   * the retention period. Repeating the request returns the existing receipt. Cannot be undone.
    */
   eraseUser: {
     path: "/admin.v1.AdminService/EraseUser" as const,
@@ -2202,7 +2299,11 @@ export const AdminServiceService = {
     responseSerialize: (value: Erasure): Buffer => Buffer.from(Erasure.encode(value).finish()),
     responseDeserialize: (value: Buffer): Erasure => Erasure.decode(value),
   },
-  /** The receipt, which stays when the user is gone. */
+  /**
+   * Get the receipt of an erasure.
+   *
+   * The receipt is kept after the rows of the user are removed.
+   */
   getErasure: {
     path: "/admin.v1.AdminService/GetErasure" as const,
     requestStream: false as const,
@@ -2212,7 +2313,12 @@ export const AdminServiceService = {
     responseSerialize: (value: Erasure): Buffer => Buffer.from(Erasure.encode(value).finish()),
     responseDeserialize: (value: Buffer): Erasure => Erasure.decode(value),
   },
-  /** Gives every living user whom the filter finds the role, but for the caller, by whom one administrator remains. */
+  /**
+   * Change the role of all matching users.
+   *
+   * Applies to active users. The caller is never changed, so that one administrator remains. Use `dryRun` to count the
+   * users first.
+   */
   bulkUpdateRole: {
     path: "/admin.v1.AdminService/BulkUpdateRole" as const,
     requestStream: false as const,
@@ -2223,7 +2329,12 @@ export const AdminServiceService = {
     responseSerialize: (value: BulkResponse): Buffer => Buffer.from(BulkResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): BulkResponse => BulkResponse.decode(value),
   },
-  /** Closes the account of every living user whom the filter finds, but for the caller, by whom one administrator remains. */
+  /**
+   * Deactivate all matching users.
+   *
+   * Applies to active users. The caller is never deactivated, so that one administrator remains. Use `dryRun` to count
+   * the users first.
+   */
   bulkDeleteUsers: {
     path: "/admin.v1.AdminService/BulkDeleteUsers" as const,
     requestStream: false as const,
@@ -2234,7 +2345,11 @@ export const AdminServiceService = {
     responseSerialize: (value: BulkResponse): Buffer => Buffer.from(BulkResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): BulkResponse => BulkResponse.decode(value),
   },
-  /** Users, the newest first, each with the latest of its documents, each with the latest of its comments. */
+  /**
+   * List users with their latest documents and comments.
+   *
+   * Newest users first, each with its most recent documents, each of those with its most recent comments.
+   */
   getUserTree: {
     path: "/admin.v1.AdminService/GetUserTree" as const,
     requestStream: false as const,
@@ -2244,7 +2359,11 @@ export const AdminServiceService = {
     responseSerialize: (value: UserTree): Buffer => Buffer.from(UserTree.encode(value).finish()),
     responseDeserialize: (value: Buffer): UserTree => UserTree.decode(value),
   },
-  /** How many signed up on each of the last days, today included. */
+  /**
+   * Report sign-ups per day.
+   *
+   * Counts the sign-ups of each of the last days, including today.
+   */
   reportSignups: {
     path: "/admin.v1.AdminService/ReportSignups" as const,
     requestStream: false as const,
@@ -2254,7 +2373,11 @@ export const AdminServiceService = {
     responseSerialize: (value: SignupsReport): Buffer => Buffer.from(SignupsReport.encode(value).finish()),
     responseDeserialize: (value: Buffer): SignupsReport => SignupsReport.decode(value),
   },
-  /** Users by what they wrote, and by what was said about it. */
+  /**
+   * Report users by documents and sentiment.
+   *
+   * Ranks users by the number of their documents or by the average sentiment of the comments on them.
+   */
   reportUsers: {
     path: "/admin.v1.AdminService/ReportUsers" as const,
     requestStream: false as const,
@@ -2267,31 +2390,72 @@ export const AdminServiceService = {
 } as const;
 
 export interface AdminServiceServer extends UntypedServiceImplementation {
-  /** Users in the order of their creation, the newest first; closed ones too, where `state` says so. */
+  /**
+   * List users, including deactivated ones.
+   *
+   * Newest first. `state` selects active or deactivated users, or both.
+   */
   listUsers: handleUnaryCall<ListUsersRequest, ListUsersResponse>;
-  /** Opens a closed account again, with everything that vanished with it. One that is open answers itself. */
+  /**
+   * Restore a deactivated user.
+   *
+   * Restores the account together with its documents and comments. An active user is returned unchanged. An erased user
+   * cannot be restored.
+   */
   restoreUser: handleUnaryCall<RestoreUserRequest, AdminUser>;
   /**
-   * Takes all that is personal of a user, for good: at once what the user is and wrote, what signs in within seconds, and
-   * the emptied rows when the retention is over. Again, it answers the receipt that is there.
+   * Permanently erase a user's personal data.
+   *
+   * Erases profile and content at once, credentials and session data within seconds, and removes the emptied rows after
+   * the retention period. Repeating the request returns the existing receipt. Cannot be undone.
    */
   eraseUser: handleUnaryCall<EraseUserRequest, Erasure>;
-  /** The receipt, which stays when the user is gone. */
+  /**
+   * Get the receipt of an erasure.
+   *
+   * The receipt is kept after the rows of the user are removed.
+   */
   getErasure: handleUnaryCall<GetErasureRequest, Erasure>;
-  /** Gives every living user whom the filter finds the role, but for the caller, by whom one administrator remains. */
+  /**
+   * Change the role of all matching users.
+   *
+   * Applies to active users. The caller is never changed, so that one administrator remains. Use `dryRun` to count the
+   * users first.
+   */
   bulkUpdateRole: handleUnaryCall<BulkUpdateRoleRequest, BulkResponse>;
-  /** Closes the account of every living user whom the filter finds, but for the caller, by whom one administrator remains. */
+  /**
+   * Deactivate all matching users.
+   *
+   * Applies to active users. The caller is never deactivated, so that one administrator remains. Use `dryRun` to count
+   * the users first.
+   */
   bulkDeleteUsers: handleUnaryCall<BulkDeleteUsersRequest, BulkResponse>;
-  /** Users, the newest first, each with the latest of its documents, each with the latest of its comments. */
+  /**
+   * List users with their latest documents and comments.
+   *
+   * Newest users first, each with its most recent documents, each of those with its most recent comments.
+   */
   getUserTree: handleUnaryCall<GetUserTreeRequest, UserTree>;
-  /** How many signed up on each of the last days, today included. */
+  /**
+   * Report sign-ups per day.
+   *
+   * Counts the sign-ups of each of the last days, including today.
+   */
   reportSignups: handleUnaryCall<ReportSignupsRequest, SignupsReport>;
-  /** Users by what they wrote, and by what was said about it. */
+  /**
+   * Report users by documents and sentiment.
+   *
+   * Ranks users by the number of their documents or by the average sentiment of the comments on them.
+   */
   reportUsers: handleUnaryCall<ReportUsersRequest, UsersReport>;
 }
 
 export interface AdminServiceClient extends Client {
-  /** Users in the order of their creation, the newest first; closed ones too, where `state` says so. */
+  /**
+   * List users, including deactivated ones.
+   *
+   * Newest first. `state` selects active or deactivated users, or both.
+   */
   listUsers(
     request: ListUsersRequest,
     callback: (error: ServiceError | null, response: ListUsersResponse) => void,
@@ -2307,7 +2471,12 @@ export interface AdminServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListUsersResponse) => void,
   ): ClientUnaryCall;
-  /** Opens a closed account again, with everything that vanished with it. One that is open answers itself. */
+  /**
+   * Restore a deactivated user.
+   *
+   * Restores the account together with its documents and comments. An active user is returned unchanged. An erased user
+   * cannot be restored.
+   */
   restoreUser(
     request: RestoreUserRequest,
     callback: (error: ServiceError | null, response: AdminUser) => void,
@@ -2324,8 +2493,10 @@ export interface AdminServiceClient extends Client {
     callback: (error: ServiceError | null, response: AdminUser) => void,
   ): ClientUnaryCall;
   /**
-   * Takes all that is personal of a user, for good: at once what the user is and wrote, what signs in within seconds, and
-   * the emptied rows when the retention is over. Again, it answers the receipt that is there.
+   * Permanently erase a user's personal data.
+   *
+   * Erases profile and content at once, credentials and session data within seconds, and removes the emptied rows after
+   * the retention period. Repeating the request returns the existing receipt. Cannot be undone.
    */
   eraseUser(
     request: EraseUserRequest,
@@ -2342,7 +2513,11 @@ export interface AdminServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Erasure) => void,
   ): ClientUnaryCall;
-  /** The receipt, which stays when the user is gone. */
+  /**
+   * Get the receipt of an erasure.
+   *
+   * The receipt is kept after the rows of the user are removed.
+   */
   getErasure(
     request: GetErasureRequest,
     callback: (error: ServiceError | null, response: Erasure) => void,
@@ -2358,7 +2533,12 @@ export interface AdminServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Erasure) => void,
   ): ClientUnaryCall;
-  /** Gives every living user whom the filter finds the role, but for the caller, by whom one administrator remains. */
+  /**
+   * Change the role of all matching users.
+   *
+   * Applies to active users. The caller is never changed, so that one administrator remains. Use `dryRun` to count the
+   * users first.
+   */
   bulkUpdateRole(
     request: BulkUpdateRoleRequest,
     callback: (error: ServiceError | null, response: BulkResponse) => void,
@@ -2374,7 +2554,12 @@ export interface AdminServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: BulkResponse) => void,
   ): ClientUnaryCall;
-  /** Closes the account of every living user whom the filter finds, but for the caller, by whom one administrator remains. */
+  /**
+   * Deactivate all matching users.
+   *
+   * Applies to active users. The caller is never deactivated, so that one administrator remains. Use `dryRun` to count
+   * the users first.
+   */
   bulkDeleteUsers(
     request: BulkDeleteUsersRequest,
     callback: (error: ServiceError | null, response: BulkResponse) => void,
@@ -2390,7 +2575,11 @@ export interface AdminServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: BulkResponse) => void,
   ): ClientUnaryCall;
-  /** Users, the newest first, each with the latest of its documents, each with the latest of its comments. */
+  /**
+   * List users with their latest documents and comments.
+   *
+   * Newest users first, each with its most recent documents, each of those with its most recent comments.
+   */
   getUserTree(
     request: GetUserTreeRequest,
     callback: (error: ServiceError | null, response: UserTree) => void,
@@ -2406,7 +2595,11 @@ export interface AdminServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: UserTree) => void,
   ): ClientUnaryCall;
-  /** How many signed up on each of the last days, today included. */
+  /**
+   * Report sign-ups per day.
+   *
+   * Counts the sign-ups of each of the last days, including today.
+   */
   reportSignups(
     request: ReportSignupsRequest,
     callback: (error: ServiceError | null, response: SignupsReport) => void,
@@ -2422,7 +2615,11 @@ export interface AdminServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: SignupsReport) => void,
   ): ClientUnaryCall;
-  /** Users by what they wrote, and by what was said about it. */
+  /**
+   * Report users by documents and sentiment.
+   *
+   * Ranks users by the number of their documents or by the average sentiment of the comments on them.
+   */
   reportUsers(
     request: ReportUsersRequest,
     callback: (error: ServiceError | null, response: UsersReport) => void,

@@ -27,65 +27,91 @@ export const protobufPackage = "auth.v1";
 export const protobufFileName = "auth/v1/auth.proto";
 
 export interface SignUpRequest {
+  /** E-mail address of the new account, at most 254 characters. Case and Unicode form do not matter. */
   email: string;
+  /** From 8 to 256 characters. A password that is easy to guess is rejected with `invalid_argument`, naming the field. */
   password: string;
-  /** Without control characters. */
+  /** Display name, at most 200 characters, without control characters. */
   name: string;
-  /** Where the refresh token goes: `cookie`, the default, or `body`, for native clients. */
+  /** How to deliver the refresh token: `cookie` (default; HttpOnly, for browsers) or `body` (for native clients). */
   tokenDelivery: string;
 }
 
 export interface LoginRequest {
+  /** E-mail address of the account, at most 254 characters. Case and Unicode form do not matter. */
   email: string;
+  /** Password of the account, at most 256 characters. */
   password: string;
-  /** As at sign-up. */
+  /** How to deliver the refresh token: `cookie` (default; HttpOnly, for browsers) or `body` (for native clients). */
   tokenDelivery: string;
 }
 
+/** Tokens, or a challenge if the account has a second factor. */
 export interface LoginResponse {
-  result: { $case: "tokens"; value: Tokens } | { $case: "challenge"; value: Challenge } | undefined;
+  result:
+    | //
+    /** Tokens of the new session. */
+    { $case: "tokens"; value: Tokens }
+    | //
+    /** The second step that completes the sign-in. */
+    { $case: "challenge"; value: Challenge }
+    | undefined;
 }
 
+/** The tokens of a session. */
 export interface Tokens {
-  /** Goes into `Authorization: Bearer`. */
+  /** Access token. Send it as `Authorization: Bearer`. */
   accessToken: string;
   /** Seconds until the access token expires. */
   expiresIn: number;
-  /** Always Bearer. */
+  /** Always `Bearer`. */
   tokenType: string;
-  /** Whom the tokens speak for; unset in the answer of a refresh. */
+  /** The user that the tokens belong to. Unset in the response of Refresh. */
   user:
     | User
     | undefined;
-  /** Set where the client asked for `"tokenDelivery": "body"`. */
-  refreshToken?: string | undefined;
+  /** Refresh token. Set only if the client requested `"tokenDelivery": "body"` or refreshed with a token in the body. */
+  refreshToken?:
+    | string
+    | undefined;
+  /** Refresh token as a cookie. The gateway moves it into `Set-Cookie`. */
   refreshCookie?:
     | string
     | undefined;
-  /** Seconds until the refresh token expires unless it is used. */
+  /** Seconds until the refresh token expires if it is not used. */
   refreshExpiresIn: number;
 }
 
-/** A sign-in that is not complete: the client must answer with one of the methods. */
+/** A sign-in that needs a second step. */
 export interface Challenge {
+  /** Identifies the sign-in in the second step. */
   challengeToken: string;
   /** Seconds until the challenge expires. */
   expiresIn: number;
+  /** The methods that can complete the sign-in; the client chooses one. */
   methods: string[];
 }
 
 export interface RefreshRequest {
+  /** Refresh token of a native client, at most 512 characters. Omit it when the token is in the cookie. */
   refreshToken: string;
+  /** Refresh token from the cookie, set by the gateway. */
   refreshCookie: string;
 }
 
 export interface LogoutRequest {
+  /** Refresh token of a native client, at most 512 characters. Omit it when the token is in the cookie. */
   refreshToken: string;
+  /** Refresh token from the cookie, set by the gateway. */
   refreshCookie: string;
 }
 
 export interface LogoutResponse {
-  refreshCookie?: string | undefined;
+  /** Empty, so that the gateway clears the cookie. */
+  refreshCookie?:
+    | string
+    | undefined;
+  /** Revocations that the gateway applies before it responds; removed from the response. */
   revocations: Revocation[];
 }
 
@@ -93,29 +119,41 @@ export interface ListSessionsRequest {
 }
 
 export interface ListSessionsResponse {
+  /** The caller's sessions, most recently used first. */
   sessions: Session[];
 }
 
+/** A session: the time from a sign-in until its sign-out or expiry. */
 export interface Session {
+  /** Identifier of the session (UUID), the `sid` claim of its access tokens. */
   id: string;
-  createdAt: Date | undefined;
+  /** Time of the sign-in. */
+  createdAt:
+    | Date
+    | undefined;
+  /** Time of the last refresh, or of the sign-in if there was none. */
   lastUsedAt:
     | Date
     | undefined;
-  /** When the session ends even if it is used. */
-  expiresAt: Date | undefined;
+  /** Time at which the session ends, however often it is refreshed. */
+  expiresAt:
+    | Date
+    | undefined;
+  /** User-Agent of the sign-in, cut to 256 characters. */
   userAgent: string;
-  /** The network address that the session was started from. */
+  /** Client address of the sign-in. */
   address: string;
-  /** The session of the token that asks. */
+  /** Whether the access token of this request belongs to the session. */
   current: boolean;
 }
 
 export interface EndSessionRequest {
+  /** Identifier of the session (UUID). */
   id: string;
 }
 
 export interface EndSessionResponse {
+  /** Revocations that the gateway applies before it responds; removed from the response. */
   revocations: Revocation[];
 }
 
@@ -123,32 +161,46 @@ export interface EndAllSessionsRequest {
 }
 
 export interface EndAllSessionsResponse {
-  refreshCookie?: string | undefined;
+  /** Empty, so that the gateway clears the cookie. */
+  refreshCookie?:
+    | string
+    | undefined;
+  /** Revocations that the gateway applies before it responds; removed from the response. */
   revocations: Revocation[];
 }
 
 export interface GetJwksRequest {
 }
 
+/** A JSON Web Key Set (RFC 7517 section 5). */
 export interface GetJwksResponse {
+  /** All keys that may have signed a valid access token, and the next key once it is published. */
   keys: Jwk[];
 }
 
-/** A public key, RFC 7517. auth-svc has Ed25519 keys (RFC 8037); P-256 and RSA keys of another issuer are taken as well. */
+/** A public key (RFC 7517). auth-svc issues Ed25519 keys (RFC 8037); verifiers also accept P-256 and RSA keys. */
 export interface Jwk {
+  /** Key type: `OKP`, `EC` or `RSA`. */
   kty: string;
+  /** Curve: `Ed25519` or `P-256`. Empty for RSA. */
   crv: string;
+  /** Public key of an Ed25519 key, or x coordinate of a P-256 key; base64url. */
   x: string;
+  /** Key identifier, the `kid` header of the tokens that the key signs. */
   kid: string;
+  /** Always `sig`. */
   use: string;
-  /** The one algorithm that the key is used with: EdDSA, ES256 or RS256. */
+  /** The only algorithm that the key may be used with: `EdDSA`, `ES256` or `RS256`. */
   alg: string;
-  /** Of a P-256 key, RFC 7518 section 6.2. */
+  /** y coordinate of a P-256 key (RFC 7518 section 6.2); base64url. */
   y?:
     | string
     | undefined;
-  /** Of an RSA key, RFC 7518 section 6.3. */
-  n?: string | undefined;
+  /** Modulus of an RSA key (RFC 7518 section 6.3); base64url. */
+  n?:
+    | string
+    | undefined;
+  /** Exponent of an RSA key (RFC 7518 section 6.3); base64url. */
   e?: string | undefined;
 }
 
@@ -1520,10 +1572,16 @@ export const Jwk: MessageFns<Jwk> = {
   },
 };
 
-/** Identity: accounts, sessions and the keys that their tokens are verified with. */
+/** Accounts, sessions and signing keys. */
 export type AuthServiceService = typeof AuthServiceService;
 export const AuthServiceService = {
-  /** Creates an account and signs it in. The same request again, within ten minutes, answers the same account. */
+  /**
+   * Sign up with e-mail and password.
+   *
+   * Creates an account and returns tokens for a new session. Repeating the request within ten minutes returns the same
+   * account, so that a client can retry after a lost response. An e-mail address that belongs to another account fails
+   * with `email_taken`.
+   */
   signUp: {
     path: "/auth.v1.AuthService/SignUp" as const,
     requestStream: false as const,
@@ -1533,7 +1591,13 @@ export const AuthServiceService = {
     responseSerialize: (value: Tokens): Buffer => Buffer.from(Tokens.encode(value).finish()),
     responseDeserialize: (value: Buffer): Tokens => Tokens.decode(value),
   },
-  /** Starts a session. */
+  /**
+   * Sign in with e-mail and password.
+   *
+   * Returns tokens for a new session, or a challenge if the account has a second factor. An unknown e-mail address and
+   * a wrong password fail alike, with `invalid_credentials`. Failed attempts are limited to 5 in 15 minutes for a
+   * client address; successful ones are not limited.
+   */
   login: {
     path: "/auth.v1.AuthService/Login" as const,
     requestStream: false as const,
@@ -1544,8 +1608,10 @@ export const AuthServiceService = {
     responseDeserialize: (value: Buffer): LoginResponse => LoginResponse.decode(value),
   },
   /**
-   * Exchanges a refresh token, from the cookie or the body, for new tokens in the same place. A retry within ten
-   * seconds gets the same successor; an older token used again ends the user's sessions.
+   * Refresh the access token.
+   *
+   * Exchanges the refresh token (cookie or body) for new tokens, delivered the same way. A retry within ten seconds
+   * returns the same refresh token and a new access token. Using an older refresh token ends all sessions of the user.
    */
   refresh: {
     path: "/auth.v1.AuthService/Refresh" as const,
@@ -1557,8 +1623,11 @@ export const AuthServiceService = {
     responseDeserialize: (value: Buffer): Tokens => Tokens.decode(value),
   },
   /**
-   * Ends the session of the refresh token, or else of the access token, that is presented, and clears the cookie.
-   * A session that has already ended answers the same.
+   * Sign out of the current session.
+   *
+   * Ends the session of the refresh token (cookie or body) or else of the access token, and clears the cookie. The
+   * session's access tokens are rejected on every gateway within one second. Succeeds as well if the tokens are expired
+   * or the session has already ended.
    */
   logout: {
     path: "/auth.v1.AuthService/Logout" as const,
@@ -1569,7 +1638,11 @@ export const AuthServiceService = {
     responseSerialize: (value: LogoutResponse): Buffer => Buffer.from(LogoutResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): LogoutResponse => LogoutResponse.decode(value),
   },
-  /** The caller's live sessions, the one last used first. */
+  /**
+   * List the caller's sessions.
+   *
+   * Returns the sessions that have not ended, most recently used first.
+   */
   listSessions: {
     path: "/auth.v1.AuthService/ListSessions" as const,
     requestStream: false as const,
@@ -1580,7 +1653,11 @@ export const AuthServiceService = {
       Buffer.from(ListSessionsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListSessionsResponse => ListSessionsResponse.decode(value),
   },
-  /** Ends one of the caller's sessions. */
+  /**
+   * Sign out of one session.
+   *
+   * Ends one of the caller's sessions. Its access tokens are rejected on every gateway within one second.
+   */
   endSession: {
     path: "/auth.v1.AuthService/EndSession" as const,
     requestStream: false as const,
@@ -1590,7 +1667,11 @@ export const AuthServiceService = {
     responseSerialize: (value: EndSessionResponse): Buffer => Buffer.from(EndSessionResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): EndSessionResponse => EndSessionResponse.decode(value),
   },
-  /** Ends all of the caller's sessions, this one included. */
+  /**
+   * Sign out everywhere.
+   *
+   * Ends all of the caller's sessions, including the current one, and clears the refresh cookie.
+   */
   endAllSessions: {
     path: "/auth.v1.AuthService/EndAllSessions" as const,
     requestStream: false as const,
@@ -1602,7 +1683,12 @@ export const AuthServiceService = {
       Buffer.from(EndAllSessionsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): EndAllSessionsResponse => EndAllSessionsResponse.decode(value),
   },
-  /** The public keys of the access tokens, RFC 7517. */
+  /**
+   * Get the public keys that verify access tokens.
+   *
+   * Returns a JSON Web Key Set (RFC 7517). A new key is published before it signs its first token. Fetch the set again
+   * when a token has an unknown `kid`, and at least every five minutes.
+   */
   getJwks: {
     path: "/auth.v1.AuthService/GetJwks" as const,
     requestStream: false as const,
@@ -1615,32 +1701,72 @@ export const AuthServiceService = {
 } as const;
 
 export interface AuthServiceServer extends UntypedServiceImplementation {
-  /** Creates an account and signs it in. The same request again, within ten minutes, answers the same account. */
+  /**
+   * Sign up with e-mail and password.
+   *
+   * Creates an account and returns tokens for a new session. Repeating the request within ten minutes returns the same
+   * account, so that a client can retry after a lost response. An e-mail address that belongs to another account fails
+   * with `email_taken`.
+   */
   signUp: handleUnaryCall<SignUpRequest, Tokens>;
-  /** Starts a session. */
+  /**
+   * Sign in with e-mail and password.
+   *
+   * Returns tokens for a new session, or a challenge if the account has a second factor. An unknown e-mail address and
+   * a wrong password fail alike, with `invalid_credentials`. Failed attempts are limited to 5 in 15 minutes for a
+   * client address; successful ones are not limited.
+   */
   login: handleUnaryCall<LoginRequest, LoginResponse>;
   /**
-   * Exchanges a refresh token, from the cookie or the body, for new tokens in the same place. A retry within ten
-   * seconds gets the same successor; an older token used again ends the user's sessions.
+   * Refresh the access token.
+   *
+   * Exchanges the refresh token (cookie or body) for new tokens, delivered the same way. A retry within ten seconds
+   * returns the same refresh token and a new access token. Using an older refresh token ends all sessions of the user.
    */
   refresh: handleUnaryCall<RefreshRequest, Tokens>;
   /**
-   * Ends the session of the refresh token, or else of the access token, that is presented, and clears the cookie.
-   * A session that has already ended answers the same.
+   * Sign out of the current session.
+   *
+   * Ends the session of the refresh token (cookie or body) or else of the access token, and clears the cookie. The
+   * session's access tokens are rejected on every gateway within one second. Succeeds as well if the tokens are expired
+   * or the session has already ended.
    */
   logout: handleUnaryCall<LogoutRequest, LogoutResponse>;
-  /** The caller's live sessions, the one last used first. */
+  /**
+   * List the caller's sessions.
+   *
+   * Returns the sessions that have not ended, most recently used first.
+   */
   listSessions: handleUnaryCall<ListSessionsRequest, ListSessionsResponse>;
-  /** Ends one of the caller's sessions. */
+  /**
+   * Sign out of one session.
+   *
+   * Ends one of the caller's sessions. Its access tokens are rejected on every gateway within one second.
+   */
   endSession: handleUnaryCall<EndSessionRequest, EndSessionResponse>;
-  /** Ends all of the caller's sessions, this one included. */
+  /**
+   * Sign out everywhere.
+   *
+   * Ends all of the caller's sessions, including the current one, and clears the refresh cookie.
+   */
   endAllSessions: handleUnaryCall<EndAllSessionsRequest, EndAllSessionsResponse>;
-  /** The public keys of the access tokens, RFC 7517. */
+  /**
+   * Get the public keys that verify access tokens.
+   *
+   * Returns a JSON Web Key Set (RFC 7517). A new key is published before it signs its first token. Fetch the set again
+   * when a token has an unknown `kid`, and at least every five minutes.
+   */
   getJwks: handleUnaryCall<GetJwksRequest, GetJwksResponse>;
 }
 
 export interface AuthServiceClient extends Client {
-  /** Creates an account and signs it in. The same request again, within ten minutes, answers the same account. */
+  /**
+   * Sign up with e-mail and password.
+   *
+   * Creates an account and returns tokens for a new session. Repeating the request within ten minutes returns the same
+   * account, so that a client can retry after a lost response. An e-mail address that belongs to another account fails
+   * with `email_taken`.
+   */
   signUp(request: SignUpRequest, callback: (error: ServiceError | null, response: Tokens) => void): ClientUnaryCall;
   signUp(
     request: SignUpRequest,
@@ -1653,7 +1779,13 @@ export interface AuthServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Tokens) => void,
   ): ClientUnaryCall;
-  /** Starts a session. */
+  /**
+   * Sign in with e-mail and password.
+   *
+   * Returns tokens for a new session, or a challenge if the account has a second factor. An unknown e-mail address and
+   * a wrong password fail alike, with `invalid_credentials`. Failed attempts are limited to 5 in 15 minutes for a
+   * client address; successful ones are not limited.
+   */
   login(
     request: LoginRequest,
     callback: (error: ServiceError | null, response: LoginResponse) => void,
@@ -1670,8 +1802,10 @@ export interface AuthServiceClient extends Client {
     callback: (error: ServiceError | null, response: LoginResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Exchanges a refresh token, from the cookie or the body, for new tokens in the same place. A retry within ten
-   * seconds gets the same successor; an older token used again ends the user's sessions.
+   * Refresh the access token.
+   *
+   * Exchanges the refresh token (cookie or body) for new tokens, delivered the same way. A retry within ten seconds
+   * returns the same refresh token and a new access token. Using an older refresh token ends all sessions of the user.
    */
   refresh(request: RefreshRequest, callback: (error: ServiceError | null, response: Tokens) => void): ClientUnaryCall;
   refresh(
@@ -1686,8 +1820,11 @@ export interface AuthServiceClient extends Client {
     callback: (error: ServiceError | null, response: Tokens) => void,
   ): ClientUnaryCall;
   /**
-   * Ends the session of the refresh token, or else of the access token, that is presented, and clears the cookie.
-   * A session that has already ended answers the same.
+   * Sign out of the current session.
+   *
+   * Ends the session of the refresh token (cookie or body) or else of the access token, and clears the cookie. The
+   * session's access tokens are rejected on every gateway within one second. Succeeds as well if the tokens are expired
+   * or the session has already ended.
    */
   logout(
     request: LogoutRequest,
@@ -1704,7 +1841,11 @@ export interface AuthServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: LogoutResponse) => void,
   ): ClientUnaryCall;
-  /** The caller's live sessions, the one last used first. */
+  /**
+   * List the caller's sessions.
+   *
+   * Returns the sessions that have not ended, most recently used first.
+   */
   listSessions(
     request: ListSessionsRequest,
     callback: (error: ServiceError | null, response: ListSessionsResponse) => void,
@@ -1720,7 +1861,11 @@ export interface AuthServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListSessionsResponse) => void,
   ): ClientUnaryCall;
-  /** Ends one of the caller's sessions. */
+  /**
+   * Sign out of one session.
+   *
+   * Ends one of the caller's sessions. Its access tokens are rejected on every gateway within one second.
+   */
   endSession(
     request: EndSessionRequest,
     callback: (error: ServiceError | null, response: EndSessionResponse) => void,
@@ -1736,7 +1881,11 @@ export interface AuthServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: EndSessionResponse) => void,
   ): ClientUnaryCall;
-  /** Ends all of the caller's sessions, this one included. */
+  /**
+   * Sign out everywhere.
+   *
+   * Ends all of the caller's sessions, including the current one, and clears the refresh cookie.
+   */
   endAllSessions(
     request: EndAllSessionsRequest,
     callback: (error: ServiceError | null, response: EndAllSessionsResponse) => void,
@@ -1752,7 +1901,12 @@ export interface AuthServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: EndAllSessionsResponse) => void,
   ): ClientUnaryCall;
-  /** The public keys of the access tokens, RFC 7517. */
+  /**
+   * Get the public keys that verify access tokens.
+   *
+   * Returns a JSON Web Key Set (RFC 7517). A new key is published before it signs its first token. Fetch the set again
+   * when a token has an unknown `kid`, and at least every five minutes.
+   */
   getJwks(
     request: GetJwksRequest,
     callback: (error: ServiceError | null, response: GetJwksResponse) => void,

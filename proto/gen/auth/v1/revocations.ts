@@ -25,13 +25,14 @@ export const protobufPackage = "auth.v1";
 export const protobufFileName = "auth/v1/revocations.proto";
 
 export interface ListRevocationsRequest {
-  /** Entries at most. Unset: all that there are. */
+  /** Maximum number of entries, from 1 to 10,000. Default: all entries. */
   pageSize: number;
-  /** `next_page_token` of the page before; empty for the first. */
+  /** `next_page_token` of the previous page. Empty for the first page. */
   pageToken: string;
 }
 
 export interface ListRevocationsResponse {
+  /** Revocations, in the order in which they were written. */
   revocations: Revocation[];
   /** Empty on the last page. */
   nextPageToken: string;
@@ -171,13 +172,15 @@ export const ListRevocationsResponse: MessageFns<ListRevocationsResponse> = {
   },
 };
 
-/** What the gateways need of auth-svc to refuse revoked tokens without asking anybody at each request. */
+/** Revocations for gateways, which keep them in memory and need no lookup per request. */
 export type RevocationServiceService = typeof RevocationServiceService;
 export const RevocationServiceService = {
   /**
-   * Every revocation that is still in force, page by page. A gateway reads the position of the Redis stream first, then
-   * this, then the stream from that position on, and so misses none: what is committed between two pages comes by the
-   * stream. Holds ids and times only, no credential.
+   * List the revocations that are in force.
+   *
+   * A gateway reads the position of the Redis stream, then fetches all pages of this list, then tails the stream from
+   * that position. Revocations committed between two pages arrive through the stream, so none is missed. The list holds
+   * identifiers and times only, no credentials.
    */
   listRevocations: {
     path: "/auth.v1.RevocationService/ListRevocations" as const,
@@ -194,18 +197,22 @@ export const RevocationServiceService = {
 
 export interface RevocationServiceServer extends UntypedServiceImplementation {
   /**
-   * Every revocation that is still in force, page by page. A gateway reads the position of the Redis stream first, then
-   * this, then the stream from that position on, and so misses none: what is committed between two pages comes by the
-   * stream. Holds ids and times only, no credential.
+   * List the revocations that are in force.
+   *
+   * A gateway reads the position of the Redis stream, then fetches all pages of this list, then tails the stream from
+   * that position. Revocations committed between two pages arrive through the stream, so none is missed. The list holds
+   * identifiers and times only, no credentials.
    */
   listRevocations: handleUnaryCall<ListRevocationsRequest, ListRevocationsResponse>;
 }
 
 export interface RevocationServiceClient extends Client {
   /**
-   * Every revocation that is still in force, page by page. A gateway reads the position of the Redis stream first, then
-   * this, then the stream from that position on, and so misses none: what is committed between two pages comes by the
-   * stream. Holds ids and times only, no credential.
+   * List the revocations that are in force.
+   *
+   * A gateway reads the position of the Redis stream, then fetches all pages of this list, then tails the stream from
+   * that position. Revocations committed between two pages arrive through the stream, so none is missed. The list holds
+   * identifiers and times only, no credentials.
    */
   listRevocations(
     request: ListRevocationsRequest,

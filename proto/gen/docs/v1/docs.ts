@@ -25,120 +25,185 @@ export const protobufPackage = "docs.v1";
 
 export const protobufFileName = "docs/v1/docs.proto";
 
+/** A document. */
 export interface Document {
+  /** Identifier of the document (UUID). */
   id: string;
+  /** Identifier of the owner (UUID). */
   ownerId: string;
+  /** Title. */
   title: string;
+  /** Body, plain text. */
   body: string;
+  /** Tags. */
   tags: string[];
-  /** One of private, department, public. */
+  /** `private`, `department` or `public`. */
   visibility: string;
-  /** Whose members may read it, if its visibility is `department`. */
+  /** Department whose members may read the document if its visibility is `department`. */
   department: string;
-  createdAt: Date | undefined;
+  /** Time of creation. */
+  createdAt:
+    | Date
+    | undefined;
+  /** Time of the last change. */
   updatedAt:
     | Date
     | undefined;
-  /** Another one after each change; for If-Match. */
+  /** Changes with each change of the document; for If-Match and If-None-Match. */
   etag: string;
 }
 
 /** A document without its body. */
 export interface DocumentSummary {
+  /** Identifier of the document (UUID). */
   id: string;
+  /** Identifier of the owner (UUID). */
   ownerId: string;
+  /** Title. */
   title: string;
+  /** Tags. */
   tags: string[];
+  /** `private`, `department` or `public`. */
   visibility: string;
+  /** Department whose members may read the document if its visibility is `department`. */
   department: string;
-  createdAt: Date | undefined;
-  updatedAt: Date | undefined;
-  etag: string;
-  /** Empty when the owner has none. */
-  ownerName: string;
-}
-
-export interface Comment {
-  id: string;
-  documentId: string;
-  authorId: string;
-  body: string;
-  /** From -1, against, to 1, in favour; unset when the author did not say. */
-  sentiment?: number | undefined;
+  /** Time of creation. */
   createdAt:
     | Date
     | undefined;
-  /** Empty when the author has none. */
+  /** Time of the last change. */
+  updatedAt:
+    | Date
+    | undefined;
+  /** Changes with each change of the document; for If-Match. */
+  etag: string;
+  /** Display name of the owner; empty if none. */
+  ownerName: string;
+}
+
+/** A comment on a document. */
+export interface Comment {
+  /** Identifier of the comment (UUID). */
+  id: string;
+  /** Identifier of the document (UUID). */
+  documentId: string;
+  /** Identifier of the author (UUID). */
+  authorId: string;
+  /** Text of the comment. */
+  body: string;
+  /** From -1 (against) to 1 (in favour). Unset if the author gave none. */
+  sentiment?:
+    | number
+    | undefined;
+  /** Time of creation. */
+  createdAt:
+    | Date
+    | undefined;
+  /** Display name of the author; empty if none. */
   authorName: string;
 }
 
+/** Access of one user to one document. */
 export interface Grant {
+  /** Identifier of the document (UUID). */
   documentId: string;
+  /** Identifier of the user with access (UUID). */
   userId: string;
-  /** One of read, write. */
+  /** `read` or `write`. */
   access: string;
+  /** Identifier of the user who granted access (UUID). */
   grantedBy: string;
+  /** Time of the grant. */
   createdAt: Date | undefined;
 }
 
 export interface CreateDocumentRequest {
+  /** Title, from 1 to 200 characters, no control characters. */
   title: string;
-  /** Any text without NUL. */
+  /** Body, at most 100,000 characters. NUL is not allowed. */
   body: string;
+  /** At most 20 tags of 1 to 50 characters each, without commas or control characters. */
   tags: string[];
-  /** `private` unless given. */
+  /** `private` (default), `department` or `public`. */
   visibility: string;
-  /** The caller's own unless given; only administrators name another one. */
+  /**
+   * At most 100 characters, no control characters. Default: the caller's department. Only administrators may name
+   * another one.
+   */
   department: string;
 }
 
 export interface GetDocumentRequest {
+  /** Identifier of the document (UUID). */
   id: string;
 }
 
 export interface ListDocumentsRequest {
-  /** Only this user's documents. */
+  /** Only documents of this user (UUID). */
   owner: string;
-  /** Only documents with this tag. */
+  /** Only documents with this tag, at most 50 characters. */
   tag: string;
-  /** Only documents that were changed then or later. */
+  /** Only documents changed at or after this time. */
   updatedSince:
     | Date
     | undefined;
-  /** `-updatedAt` unless given; the minus is for descending. */
+  /** `-updatedAt` (default), `updatedAt`, `-createdAt` or `createdAt`. A minus sorts in descending order. */
   sort: string;
-  /** 50 unless given. */
+  /** Maximum number of entries on the page, from 1 to 200. Default 50. */
   pageSize: number;
-  /** The `nextPageToken` of the page before. */
+  /**
+   * `nextPageToken` of the previous page, at most 512 characters. Omit it for the first page. A token is valid for the
+   * list, filter and caller that it was issued for.
+   */
   pageToken: string;
 }
 
 export interface ListDocumentsResponse {
+  /** Documents in the requested order. */
   documents: DocumentSummary[];
-  /** Empty on the last page. */
+  /** Pass it as `pageToken` to fetch the next page. Empty on the last page. */
   nextPageToken: string;
 }
 
 export interface UpdateDocumentRequest {
+  /** Identifier of the document (UUID). */
   id: string;
-  document: DocumentChanges | undefined;
+  /** New values. Required. */
+  document:
+    | DocumentChanges
+    | undefined;
+  /** Fields to change, for example `title,tags`. Default: the fields that are present in the body. */
   updateMask:
     | string[]
     | undefined;
-  /** The document must have one of these as its `etag`; `*` is any. */
+  /**
+   * Entity tags from If-Match, at most 20. The call succeeds only if one of them is the current `etag`; `*` matches any
+   * document.
+   */
   ifMatch: string[];
 }
 
+/** The fields of a document that can be changed. */
 export interface DocumentChanges {
+  /** Title, at most 200 characters, no control characters. */
   title: string;
+  /** Body, at most 100,000 characters. NUL is not allowed. */
   body: string;
+  /** At most 20 tags of 1 to 50 characters each, without commas or control characters. */
   tags: string[];
+  /** `private`, `department` or `public`. */
   visibility: string;
+  /** At most 100 characters, no control characters. */
   department: string;
 }
 
 export interface DeleteDocumentRequest {
+  /** Identifier of the document (UUID). */
   id: string;
+  /**
+   * Entity tags from If-Match, at most 20. The call succeeds only if one of them is the current `etag`; `*` matches any
+   * document.
+   */
   ifMatch: string[];
 }
 
@@ -146,26 +211,37 @@ export interface DeleteDocumentResponse {
 }
 
 export interface CreateCommentRequest {
+  /** Identifier of the document (UUID). */
   documentId: string;
+  /** Text, from 1 to 10,000 characters. NUL is not allowed. */
   body: string;
+  /** From -1 (against) to 1 (in favour). Optional. */
   sentiment?: number | undefined;
 }
 
 export interface ListCommentsRequest {
+  /** Identifier of the document (UUID). */
   documentId: string;
-  /** 50 unless given. */
+  /** Maximum number of entries on the page, from 1 to 200. Default 50. */
   pageSize: number;
+  /**
+   * `nextPageToken` of the previous page, at most 512 characters. Omit it for the first page. A token is valid for the
+   * list, filter and caller that it was issued for.
+   */
   pageToken: string;
 }
 
 export interface ListCommentsResponse {
+  /** Comments, oldest first. */
   comments: Comment[];
-  /** Empty on the last page. */
+  /** Pass it as `pageToken` to fetch the next page. Empty on the last page. */
   nextPageToken: string;
 }
 
 export interface DeleteCommentRequest {
+  /** Identifier of the document (UUID). */
   documentId: string;
+  /** Identifier of the comment (UUID). */
   id: string;
 }
 
@@ -173,13 +249,18 @@ export interface DeleteCommentResponse {
 }
 
 export interface PutGrantRequest {
+  /** Identifier of the document (UUID). */
   documentId: string;
+  /** Identifier of the user who gets access (UUID). */
   userId: string;
+  /** `read` or `write`. Required. */
   access: string;
 }
 
 export interface DeleteGrantRequest {
+  /** Identifier of the document (UUID). */
   documentId: string;
+  /** Identifier of the user who loses access (UUID). */
   userId: string;
 }
 
@@ -187,15 +268,21 @@ export interface DeleteGrantResponse {
 }
 
 export interface ListGrantsRequest {
+  /** Identifier of the document (UUID). */
   documentId: string;
-  /** 50 unless given. */
+  /** Maximum number of entries on the page, from 1 to 200. Default 50. */
   pageSize: number;
+  /**
+   * `nextPageToken` of the previous page, at most 512 characters. Omit it for the first page. A token is valid for the
+   * list, filter and caller that it was issued for.
+   */
   pageToken: string;
 }
 
 export interface ListGrantsResponse {
+  /** Grants, ordered by user id. */
   grants: Grant[];
-  /** Empty on the last page. */
+  /** Pass it as `pageToken` to fetch the next page. Empty on the last page. */
   nextPageToken: string;
 }
 
@@ -2094,11 +2181,16 @@ export const ListGrantsResponse: MessageFns<ListGrantsResponse> = {
 };
 
 /**
- * Documents, what is said about them, and who besides the owner may read or change them. A document that the caller may
- * not read is answered like one that is not there; one that may be read but not be changed so is 403.
+ * Documents, their comments, and access grants. A document that the caller may not read is reported as 404, as if it
+ * did not exist; an action on a readable document that the caller may not perform is 403.
  */
 export type DocumentServiceService = typeof DocumentServiceService;
 export const DocumentServiceService = {
+  /**
+   * Create a document.
+   *
+   * The caller becomes its owner.
+   */
   createDocument: {
     path: "/docs.v1.DocumentService/CreateDocument" as const,
     requestStream: false as const,
@@ -2109,6 +2201,11 @@ export const DocumentServiceService = {
     responseSerialize: (value: Document): Buffer => Buffer.from(Document.encode(value).finish()),
     responseDeserialize: (value: Buffer): Document => Document.decode(value),
   },
+  /**
+   * Get a document.
+   *
+   * Sends its `etag` as ETag; a request with a matching If-None-Match returns 304.
+   */
   getDocument: {
     path: "/docs.v1.DocumentService/GetDocument" as const,
     requestStream: false as const,
@@ -2118,7 +2215,11 @@ export const DocumentServiceService = {
     responseSerialize: (value: Document): Buffer => Buffer.from(Document.encode(value).finish()),
     responseDeserialize: (value: Buffer): Document => Document.decode(value),
   },
-  /** The documents that the caller may read, without their bodies. */
+  /**
+   * List documents.
+   *
+   * Returns the documents that the caller may read, without their bodies.
+   */
   listDocuments: {
     path: "/docs.v1.DocumentService/ListDocuments" as const,
     requestStream: false as const,
@@ -2130,8 +2231,11 @@ export const DocumentServiceService = {
     responseDeserialize: (value: Buffer): ListDocumentsResponse => ListDocumentsResponse.decode(value),
   },
   /**
-   * Changes what `updateMask` names; without one, the fields that the body has. A field that is named and not given is
-   * emptied. Visibility and department are for who may share the document. With If-Match the change is made only while the document has that `etag`, else it is 412.
+   * Update a document.
+   *
+   * Changes the fields in `updateMask` or, without a mask, the fields that are present in the body. A field in the mask
+   * that is absent from the body is cleared. Changing `visibility` or `department` requires permission to share the
+   * document. With If-Match, a document whose `etag` has changed is left unchanged and the request fails with 412.
    */
   updateDocument: {
     path: "/docs.v1.DocumentService/UpdateDocument" as const,
@@ -2143,7 +2247,11 @@ export const DocumentServiceService = {
     responseSerialize: (value: Document): Buffer => Buffer.from(Document.encode(value).finish()),
     responseDeserialize: (value: Buffer): Document => Document.decode(value),
   },
-  /** Deletes a document, its comments with it. With If-Match only while it has that `etag`. */
+  /**
+   * Delete a document and its comments.
+   *
+   * With If-Match, a document whose `etag` has changed is kept and the request fails with 412.
+   */
   deleteDocument: {
     path: "/docs.v1.DocumentService/DeleteDocument" as const,
     requestStream: false as const,
@@ -2155,7 +2263,11 @@ export const DocumentServiceService = {
       Buffer.from(DeleteDocumentResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): DeleteDocumentResponse => DeleteDocumentResponse.decode(value),
   },
-  /** Everybody who is signed in and may read a document may comment on it. */
+  /**
+   * Comment on a document.
+   *
+   * Allowed for every authenticated caller who may read the document.
+   */
   createComment: {
     path: "/docs.v1.DocumentService/CreateComment" as const,
     requestStream: false as const,
@@ -2165,7 +2277,11 @@ export const DocumentServiceService = {
     responseSerialize: (value: Comment): Buffer => Buffer.from(Comment.encode(value).finish()),
     responseDeserialize: (value: Buffer): Comment => Comment.decode(value),
   },
-  /** The comments of a document, the oldest first. */
+  /**
+   * List the comments of a document.
+   *
+   * Oldest first.
+   */
   listComments: {
     path: "/docs.v1.DocumentService/ListComments" as const,
     requestStream: false as const,
@@ -2176,7 +2292,11 @@ export const DocumentServiceService = {
       Buffer.from(ListCommentsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListCommentsResponse => ListCommentsResponse.decode(value),
   },
-  /** For the comment's author, the document's owner, moderators of public documents and administrators. */
+  /**
+   * Delete a comment.
+   *
+   * Allowed for its author, the document's owner, moderators of public documents, and administrators.
+   */
   deleteComment: {
     path: "/docs.v1.DocumentService/DeleteComment" as const,
     requestStream: false as const,
@@ -2187,7 +2307,11 @@ export const DocumentServiceService = {
       Buffer.from(DeleteCommentResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): DeleteCommentResponse => DeleteCommentResponse.decode(value),
   },
-  /** Lets a user read or write a document, in the place of what that user was granted before. */
+  /**
+   * Grant a user access to a document.
+   *
+   * Replaces an existing grant of that user. Requires permission to share the document.
+   */
   putGrant: {
     path: "/docs.v1.DocumentService/PutGrant" as const,
     requestStream: false as const,
@@ -2197,7 +2321,11 @@ export const DocumentServiceService = {
     responseSerialize: (value: Grant): Buffer => Buffer.from(Grant.encode(value).finish()),
     responseDeserialize: (value: Buffer): Grant => Grant.decode(value),
   },
-  /** Takes back what a user was granted. Also for users themselves, who no longer want it. */
+  /**
+   * Revoke a user's access to a document.
+   *
+   * Requires permission to share the document. Users may also remove their own grant.
+   */
   deleteGrant: {
     path: "/docs.v1.DocumentService/DeleteGrant" as const,
     requestStream: false as const,
@@ -2207,7 +2335,11 @@ export const DocumentServiceService = {
     responseSerialize: (value: DeleteGrantResponse): Buffer => Buffer.from(DeleteGrantResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): DeleteGrantResponse => DeleteGrantResponse.decode(value),
   },
-  /** Who was granted what, in the order of their ids. For who may grant. */
+  /**
+   * List the grants of a document.
+   *
+   * Ordered by user id. Requires permission to share the document.
+   */
   listGrants: {
     path: "/docs.v1.DocumentService/ListGrants" as const,
     requestStream: false as const,
@@ -2220,32 +2352,82 @@ export const DocumentServiceService = {
 } as const;
 
 export interface DocumentServiceServer extends UntypedServiceImplementation {
+  /**
+   * Create a document.
+   *
+   * The caller becomes its owner.
+   */
   createDocument: handleUnaryCall<CreateDocumentRequest, Document>;
+  /**
+   * Get a document.
+   *
+   * Sends its `etag` as ETag; a request with a matching If-None-Match returns 304.
+   */
   getDocument: handleUnaryCall<GetDocumentRequest, Document>;
-  /** The documents that the caller may read, without their bodies. */
+  /**
+   * List documents.
+   *
+   * Returns the documents that the caller may read, without their bodies.
+   */
   listDocuments: handleUnaryCall<ListDocumentsRequest, ListDocumentsResponse>;
   /**
-   * Changes what `updateMask` names; without one, the fields that the body has. A field that is named and not given is
-   * emptied. Visibility and department are for who may share the document. With If-Match the change is made only while the document has that `etag`, else it is 412.
+   * Update a document.
+   *
+   * Changes the fields in `updateMask` or, without a mask, the fields that are present in the body. A field in the mask
+   * that is absent from the body is cleared. Changing `visibility` or `department` requires permission to share the
+   * document. With If-Match, a document whose `etag` has changed is left unchanged and the request fails with 412.
    */
   updateDocument: handleUnaryCall<UpdateDocumentRequest, Document>;
-  /** Deletes a document, its comments with it. With If-Match only while it has that `etag`. */
+  /**
+   * Delete a document and its comments.
+   *
+   * With If-Match, a document whose `etag` has changed is kept and the request fails with 412.
+   */
   deleteDocument: handleUnaryCall<DeleteDocumentRequest, DeleteDocumentResponse>;
-  /** Everybody who is signed in and may read a document may comment on it. */
+  /**
+   * Comment on a document.
+   *
+   * Allowed for every authenticated caller who may read the document.
+   */
   createComment: handleUnaryCall<CreateCommentRequest, Comment>;
-  /** The comments of a document, the oldest first. */
+  /**
+   * List the comments of a document.
+   *
+   * Oldest first.
+   */
   listComments: handleUnaryCall<ListCommentsRequest, ListCommentsResponse>;
-  /** For the comment's author, the document's owner, moderators of public documents and administrators. */
+  /**
+   * Delete a comment.
+   *
+   * Allowed for its author, the document's owner, moderators of public documents, and administrators.
+   */
   deleteComment: handleUnaryCall<DeleteCommentRequest, DeleteCommentResponse>;
-  /** Lets a user read or write a document, in the place of what that user was granted before. */
+  /**
+   * Grant a user access to a document.
+   *
+   * Replaces an existing grant of that user. Requires permission to share the document.
+   */
   putGrant: handleUnaryCall<PutGrantRequest, Grant>;
-  /** Takes back what a user was granted. Also for users themselves, who no longer want it. */
+  /**
+   * Revoke a user's access to a document.
+   *
+   * Requires permission to share the document. Users may also remove their own grant.
+   */
   deleteGrant: handleUnaryCall<DeleteGrantRequest, DeleteGrantResponse>;
-  /** Who was granted what, in the order of their ids. For who may grant. */
+  /**
+   * List the grants of a document.
+   *
+   * Ordered by user id. Requires permission to share the document.
+   */
   listGrants: handleUnaryCall<ListGrantsRequest, ListGrantsResponse>;
 }
 
 export interface DocumentServiceClient extends Client {
+  /**
+   * Create a document.
+   *
+   * The caller becomes its owner.
+   */
   createDocument(
     request: CreateDocumentRequest,
     callback: (error: ServiceError | null, response: Document) => void,
@@ -2261,6 +2443,11 @@ export interface DocumentServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Document) => void,
   ): ClientUnaryCall;
+  /**
+   * Get a document.
+   *
+   * Sends its `etag` as ETag; a request with a matching If-None-Match returns 304.
+   */
   getDocument(
     request: GetDocumentRequest,
     callback: (error: ServiceError | null, response: Document) => void,
@@ -2276,7 +2463,11 @@ export interface DocumentServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Document) => void,
   ): ClientUnaryCall;
-  /** The documents that the caller may read, without their bodies. */
+  /**
+   * List documents.
+   *
+   * Returns the documents that the caller may read, without their bodies.
+   */
   listDocuments(
     request: ListDocumentsRequest,
     callback: (error: ServiceError | null, response: ListDocumentsResponse) => void,
@@ -2293,8 +2484,11 @@ export interface DocumentServiceClient extends Client {
     callback: (error: ServiceError | null, response: ListDocumentsResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Changes what `updateMask` names; without one, the fields that the body has. A field that is named and not given is
-   * emptied. Visibility and department are for who may share the document. With If-Match the change is made only while the document has that `etag`, else it is 412.
+   * Update a document.
+   *
+   * Changes the fields in `updateMask` or, without a mask, the fields that are present in the body. A field in the mask
+   * that is absent from the body is cleared. Changing `visibility` or `department` requires permission to share the
+   * document. With If-Match, a document whose `etag` has changed is left unchanged and the request fails with 412.
    */
   updateDocument(
     request: UpdateDocumentRequest,
@@ -2311,7 +2505,11 @@ export interface DocumentServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Document) => void,
   ): ClientUnaryCall;
-  /** Deletes a document, its comments with it. With If-Match only while it has that `etag`. */
+  /**
+   * Delete a document and its comments.
+   *
+   * With If-Match, a document whose `etag` has changed is kept and the request fails with 412.
+   */
   deleteDocument(
     request: DeleteDocumentRequest,
     callback: (error: ServiceError | null, response: DeleteDocumentResponse) => void,
@@ -2327,7 +2525,11 @@ export interface DocumentServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DeleteDocumentResponse) => void,
   ): ClientUnaryCall;
-  /** Everybody who is signed in and may read a document may comment on it. */
+  /**
+   * Comment on a document.
+   *
+   * Allowed for every authenticated caller who may read the document.
+   */
   createComment(
     request: CreateCommentRequest,
     callback: (error: ServiceError | null, response: Comment) => void,
@@ -2343,7 +2545,11 @@ export interface DocumentServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Comment) => void,
   ): ClientUnaryCall;
-  /** The comments of a document, the oldest first. */
+  /**
+   * List the comments of a document.
+   *
+   * Oldest first.
+   */
   listComments(
     request: ListCommentsRequest,
     callback: (error: ServiceError | null, response: ListCommentsResponse) => void,
@@ -2359,7 +2565,11 @@ export interface DocumentServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListCommentsResponse) => void,
   ): ClientUnaryCall;
-  /** For the comment's author, the document's owner, moderators of public documents and administrators. */
+  /**
+   * Delete a comment.
+   *
+   * Allowed for its author, the document's owner, moderators of public documents, and administrators.
+   */
   deleteComment(
     request: DeleteCommentRequest,
     callback: (error: ServiceError | null, response: DeleteCommentResponse) => void,
@@ -2375,7 +2585,11 @@ export interface DocumentServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DeleteCommentResponse) => void,
   ): ClientUnaryCall;
-  /** Lets a user read or write a document, in the place of what that user was granted before. */
+  /**
+   * Grant a user access to a document.
+   *
+   * Replaces an existing grant of that user. Requires permission to share the document.
+   */
   putGrant(request: PutGrantRequest, callback: (error: ServiceError | null, response: Grant) => void): ClientUnaryCall;
   putGrant(
     request: PutGrantRequest,
@@ -2388,7 +2602,11 @@ export interface DocumentServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Grant) => void,
   ): ClientUnaryCall;
-  /** Takes back what a user was granted. Also for users themselves, who no longer want it. */
+  /**
+   * Revoke a user's access to a document.
+   *
+   * Requires permission to share the document. Users may also remove their own grant.
+   */
   deleteGrant(
     request: DeleteGrantRequest,
     callback: (error: ServiceError | null, response: DeleteGrantResponse) => void,
@@ -2404,7 +2622,11 @@ export interface DocumentServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DeleteGrantResponse) => void,
   ): ClientUnaryCall;
-  /** Who was granted what, in the order of their ids. For who may grant. */
+  /**
+   * List the grants of a document.
+   *
+   * Ordered by user id. Requires permission to share the document.
+   */
   listGrants(
     request: ListGrantsRequest,
     callback: (error: ServiceError | null, response: ListGrantsResponse) => void,

@@ -12,19 +12,21 @@ export const protobufPackage = "edge.v1";
 
 export const protobufFileName = "edge/v1/options.proto";
 
+/** Access level of a method. */
 export const Access = {
+  /** ACCESS_UNSPECIFIED - Not allowed: stops the boot. */
   ACCESS_UNSPECIFIED: 0,
-  /** ACCESS_PUBLIC - Anybody. A token sent along is neither verified nor passed on. */
+  /** ACCESS_PUBLIC - Any client. The gateway neither verifies nor forwards a token. */
   ACCESS_PUBLIC: 1,
-  /** ACCESS_OPTIONAL - Anybody; a token sent along must be valid and is passed on. */
+  /** ACCESS_OPTIONAL - Any client. A token, if present, must be valid and is forwarded. */
   ACCESS_OPTIONAL: 2,
-  /** ACCESS_USER - Any signed-in user. */
+  /** ACCESS_USER - Any authenticated user. */
   ACCESS_USER: 3,
-  /** ACCESS_ROLES - A signed-in user with one of `roles`. */
+  /** ACCESS_ROLES - An authenticated user with one of `roles`. */
   ACCESS_ROLES: 4,
-  /** ACCESS_INTERNAL - Never exposed as REST: any peer that reaches the service's own port, which only the private network does. */
+  /** ACCESS_INTERNAL - Not exposed as REST. Any peer that reaches the service's own port may call it; keep that port in a private network. */
   ACCESS_INTERNAL: 5,
-  /** ACCESS_SERVICE - Never exposed as REST: a peer that presents a service token of auth-svc. */
+  /** ACCESS_SERVICE - Not exposed as REST. The peer must present a service token of auth-svc. */
   ACCESS_SERVICE: 6,
   UNRECOGNIZED: -1,
 } as const;
@@ -42,13 +44,18 @@ export namespace Access {
   export type UNRECOGNIZED = typeof Access.UNRECOGNIZED;
 }
 
+/** Format of a string. */
 export const Format = {
+  /** FORMAT_UNSPECIFIED - Any string. */
   FORMAT_UNSPECIFIED: 0,
-  /** FORMAT_EMAIL - An address as HTML's input type=email takes it, with internationalised domains allowed (RFC 6531, RFC 5890). */
+  /**
+   * FORMAT_EMAIL - An e-mail address as the HTML input type `email` accepts it, including internationalized addresses and domains (RFC
+   * 6531, RFC 5890).
+   */
   FORMAT_EMAIL: 1,
-  /** FORMAT_UUID - RFC 9562, in its hyphenated lower- or upper-case form. */
+  /** FORMAT_UUID - A UUID in hyphenated form (RFC 9562), lower or upper case. */
   FORMAT_UUID: 2,
-  /** FORMAT_URI - An absolute URI, RFC 3986. */
+  /** FORMAT_URI - An absolute URI (RFC 3986). */
   FORMAT_URI: 3,
   UNRECOGNIZED: -1,
 } as const;
@@ -63,7 +70,16 @@ export namespace Format {
   export type UNRECOGNIZED = typeof Format.UNRECOGNIZED;
 }
 
-export const SameSite = { SAME_SITE_UNSPECIFIED: 0, SAME_SITE_STRICT: 1, SAME_SITE_LAX: 2, UNRECOGNIZED: -1 } as const;
+/** SameSite attribute of a cookie. */
+export const SameSite = {
+  /** SAME_SITE_UNSPECIFIED - Strict. */
+  SAME_SITE_UNSPECIFIED: 0,
+  /** SAME_SITE_STRICT - `SameSite=Strict`. */
+  SAME_SITE_STRICT: 1,
+  /** SAME_SITE_LAX - `SameSite=Lax`. */
+  SAME_SITE_LAX: 2,
+  UNRECOGNIZED: -1,
+} as const;
 
 export type SameSite = typeof SameSite[keyof typeof SameSite];
 
@@ -74,74 +90,91 @@ export namespace SameSite {
   export type UNRECOGNIZED = typeof SameSite.UNRECOGNIZED;
 }
 
+/** Access level and limits of a method. */
 export interface Policy {
+  /** Required. */
   access: Access;
-  /** With ACCESS_ROLES: the caller has at least one of these. */
+  /** With ACCESS_ROLES: the caller must have one of these roles. */
   roles: string[];
   /**
-   * The span that one call may take, from the gateway's first byte to the upstream's last. Unset: the upstream's
-   * default in gateway.yaml.
+   * Maximum duration of one call, from the gateway's first byte to the upstream's last. Default: `timeoutMs` of the
+   * upstream in gateway.yaml; one hour for a server stream.
    */
   timeout:
     | Duration
     | undefined;
-  /** The HTTP status of success, 200 unless set. 204 sends no body. */
+  /** HTTP status of a successful call. Default 200. With 204 the response has no body. */
   successStatus: number;
   /**
-   * With ACCESS_OPTIONAL: a token that is expired, revoked or not valid counts as none. For signing out, which must
-   * work whatever is left of the session.
+   * With ACCESS_OPTIONAL: an expired, revoked or invalid token counts as no token. Intended for sign-out, which must
+   * succeed with whatever token is left.
    */
   tolerateInvalidToken: boolean;
-  /** Unset: the class `user` for who is signed in, `anonymous` for who is not, at one token a request. */
+  /** Default: class `user` for authenticated callers, `anonymous` for others, at a cost of one token. */
   rateLimit: RateLimit | undefined;
 }
 
-/** Which bucket of tokens a request draws from. */
+/** The rate-limit bucket that a request is charged to. */
 export interface RateLimit {
   /**
-   * A class that gateway.yaml has among its limits; one that it has not stops the boot. Each caller has a bucket of each
-   * class: each user where `access` demands one, else each address. Unset: as if there were no rate_limit.
+   * A class of `limits` in gateway.yaml; an unknown class stops the boot. Each caller has one bucket per class: each
+   * user if `access` requires one, otherwise each client address. Unset: the defaults of Policy.rate_limit.
    */
   class: string;
-  /** The tokens that a request takes, 1 unless set. */
+  /** Tokens charged per request. Default 1. */
   cost: number;
-  /** A success gives back what it took: only failures count. */
+  /** Refunds the cost of a successful request, so that only failures count. */
   refundOnSuccess: boolean;
 }
 
 /**
- * The rules of one field. An unset rule does not constrain. All but `required` hold only where the field is set, that
- * is, present, or different from its zero value when the field has no presence.
+ * Constraints of one field. A rule that is unset does not apply. All rules except `required` apply only to a field that
+ * is set: a field that is present or, for a field without presence, differs from its default value.
  */
 export interface Rules {
-  /** Must be set. */
+  /** The field must be set. */
   required: boolean;
-  /** Length of a string in Unicode code points, of bytes in octets. */
-  minLength?: number | undefined;
+  /** Minimum length: Unicode code points of a string, octets of bytes. */
+  minLength?:
+    | number
+    | undefined;
+  /** Maximum length: Unicode code points of a string, octets of bytes. */
   maxLength?:
     | number
     | undefined;
-  /** A regular expression (ECMA-262, flag `v`) that must match the whole string. */
+  /** Regular expression (ECMA-262, flag `v`) that must match the whole string. */
   pattern: string;
+  /** Format of a string. */
   format: Format;
-  /** Inclusive bounds of a number. */
-  min?: number | undefined;
+  /** Minimum of a number, inclusive. */
+  min?:
+    | number
+    | undefined;
+  /** Maximum of a number, inclusive. */
   max?:
     | number
     | undefined;
-  /** The closed set of a string. */
+  /** The allowed values of a string. */
   in: string[];
-  /** The most entries of a repeated or map field. The other rules then hold for each entry. */
+  /** Maximum number of entries of a repeated or map field. The other rules then apply to each entry. */
   maxItems?: number | undefined;
 }
 
-/** A cookie, RFC 6265bis. In a response an unset field leaves the browser's cookie alone and an empty one clears it. */
+/**
+ * A cookie (RFC 6265bis), always Secure and HttpOnly. In a response, an unset field leaves the browser's cookie
+ * unchanged and an empty one clears it.
+ */
 export interface Cookie {
+  /** Name of the cookie. */
   name: string;
+  /** Path attribute. */
   path: string;
-  /** Strict unless set. */
+  /** SameSite attribute. Default Strict. */
   sameSite: SameSite;
-  /** The int32 field of the same message that holds the cookie's Max-Age in seconds. Unset: a session cookie. */
+  /**
+   * Name of an int32 field of the same message that holds Max-Age in seconds. Default: none, which makes a session
+   * cookie.
+   */
   maxAgeField: string;
 }
 

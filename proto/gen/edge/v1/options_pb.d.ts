@@ -2,8 +2,8 @@
 // @generated from file edge/v1/options.proto (package edge.v1, syntax proto3)
 /* eslint-disable */
 
-// The options by which a contract tells the gateway how a method is exposed. They are read at boot from the
-// descriptors, by the gateway and by each service, so that policy is written once, beside the method it governs.
+// Options that tell the gateway how to expose a method. The gateway and each service read them from the descriptors at
+// boot, so that a policy is written once, on the method that it applies to.
 
 import type { GenEnum, GenExtension, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
@@ -15,46 +15,50 @@ import type { Duration, FieldOptions, MethodOptions, OneofOptions } from "@bufbu
 export declare const file_edge_v1_options: GenFile;
 
 /**
+ * Access level and limits of a method.
+ *
  * @generated from message edge.v1.Policy
  */
 export declare type Policy = Message<"edge.v1.Policy"> & {
   /**
+   * Required.
+   *
    * @generated from field: edge.v1.Access access = 1;
    */
   access: Access;
 
   /**
-   * With ACCESS_ROLES: the caller has at least one of these.
+   * With ACCESS_ROLES: the caller must have one of these roles.
    *
    * @generated from field: repeated string roles = 2;
    */
   roles: string[];
 
   /**
-   * The span that one call may take, from the gateway's first byte to the upstream's last. Unset: the upstream's
-   * default in gateway.yaml.
+   * Maximum duration of one call, from the gateway's first byte to the upstream's last. Default: `timeoutMs` of the
+   * upstream in gateway.yaml; one hour for a server stream.
    *
    * @generated from field: google.protobuf.Duration timeout = 3;
    */
   timeout?: Duration | undefined;
 
   /**
-   * The HTTP status of success, 200 unless set. 204 sends no body.
+   * HTTP status of a successful call. Default 200. With 204 the response has no body.
    *
    * @generated from field: int32 success_status = 4;
    */
   successStatus: number;
 
   /**
-   * With ACCESS_OPTIONAL: a token that is expired, revoked or not valid counts as none. For signing out, which must
-   * work whatever is left of the session.
+   * With ACCESS_OPTIONAL: an expired, revoked or invalid token counts as no token. Intended for sign-out, which must
+   * succeed with whatever token is left.
    *
    * @generated from field: bool tolerate_invalid_token = 5;
    */
   tolerateInvalidToken: boolean;
 
   /**
-   * Unset: the class `user` for who is signed in, `anonymous` for who is not, at one token a request.
+   * Default: class `user` for authenticated callers, `anonymous` for others, at a cost of one token.
    *
    * @generated from field: edge.v1.RateLimit rate_limit = 6;
    */
@@ -68,28 +72,28 @@ export declare type Policy = Message<"edge.v1.Policy"> & {
 export declare const PolicySchema: GenMessage<Policy>;
 
 /**
- * Which bucket of tokens a request draws from.
+ * The rate-limit bucket that a request is charged to.
  *
  * @generated from message edge.v1.RateLimit
  */
 export declare type RateLimit = Message<"edge.v1.RateLimit"> & {
   /**
-   * A class that gateway.yaml has among its limits; one that it has not stops the boot. Each caller has a bucket of each
-   * class: each user where `access` demands one, else each address. Unset: as if there were no rate_limit.
+   * A class of `limits` in gateway.yaml; an unknown class stops the boot. Each caller has one bucket per class: each
+   * user if `access` requires one, otherwise each client address. Unset: the defaults of Policy.rate_limit.
    *
    * @generated from field: string class = 1;
    */
   class: string;
 
   /**
-   * The tokens that a request takes, 1 unless set.
+   * Tokens charged per request. Default 1.
    *
    * @generated from field: uint32 cost = 2;
    */
   cost: number;
 
   /**
-   * A success gives back what it took: only failures count.
+   * Refunds the cost of a successful request, so that only failures count.
    *
    * @generated from field: bool refund_on_success = 3;
    */
@@ -103,64 +107,70 @@ export declare type RateLimit = Message<"edge.v1.RateLimit"> & {
 export declare const RateLimitSchema: GenMessage<RateLimit>;
 
 /**
- * The rules of one field. An unset rule does not constrain. All but `required` hold only where the field is set, that
- * is, present, or different from its zero value when the field has no presence.
+ * Constraints of one field. A rule that is unset does not apply. All rules except `required` apply only to a field that
+ * is set: a field that is present or, for a field without presence, differs from its default value.
  *
  * @generated from message edge.v1.Rules
  */
 export declare type Rules = Message<"edge.v1.Rules"> & {
   /**
-   * Must be set.
+   * The field must be set.
    *
    * @generated from field: bool required = 1;
    */
   required: boolean;
 
   /**
-   * Length of a string in Unicode code points, of bytes in octets.
+   * Minimum length: Unicode code points of a string, octets of bytes.
    *
    * @generated from field: optional uint32 min_length = 2;
    */
   minLength?: number | undefined;
 
   /**
+   * Maximum length: Unicode code points of a string, octets of bytes.
+   *
    * @generated from field: optional uint32 max_length = 3;
    */
   maxLength?: number | undefined;
 
   /**
-   * A regular expression (ECMA-262, flag `v`) that must match the whole string.
+   * Regular expression (ECMA-262, flag `v`) that must match the whole string.
    *
    * @generated from field: string pattern = 4;
    */
   pattern: string;
 
   /**
+   * Format of a string.
+   *
    * @generated from field: edge.v1.Format format = 5;
    */
   format: Format;
 
   /**
-   * Inclusive bounds of a number.
+   * Minimum of a number, inclusive.
    *
    * @generated from field: optional double min = 6;
    */
   min?: number | undefined;
 
   /**
+   * Maximum of a number, inclusive.
+   *
    * @generated from field: optional double max = 7;
    */
   max?: number | undefined;
 
   /**
-   * The closed set of a string.
+   * The allowed values of a string.
    *
    * @generated from field: repeated string in = 8;
    */
   in: string[];
 
   /**
-   * The most entries of a repeated or map field. The other rules then hold for each entry.
+   * Maximum number of entries of a repeated or map field. The other rules then apply to each entry.
    *
    * @generated from field: optional uint32 max_items = 9;
    */
@@ -174,32 +184,36 @@ export declare type Rules = Message<"edge.v1.Rules"> & {
 export declare const RulesSchema: GenMessage<Rules>;
 
 /**
- * A cookie, RFC 6265bis. In a response an unset field leaves the browser's cookie alone and an empty one clears it.
+ * A cookie (RFC 6265bis), always Secure and HttpOnly. In a response, an unset field leaves the browser's cookie
+ * unchanged and an empty one clears it.
  *
  * @generated from message edge.v1.Cookie
  */
 export declare type Cookie = Message<"edge.v1.Cookie"> & {
   /**
+   * Name of the cookie.
+   *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
+   * Path attribute.
+   *
    * @generated from field: string path = 2;
    */
   path: string;
 
   /**
-   * Strict unless set.
+   * SameSite attribute. Default Strict.
    *
    * @generated from field: edge.v1.SameSite same_site = 3;
    */
   sameSite: SameSite;
 
   /**
-   * The int32 field of the same message that holds the cookie's Max-Age in seconds. Unset: a session cookie.
-   *
-   * Secure and HttpOnly are always set: a field that a script may read has no need of a cookie.
+   * Name of an int32 field of the same message that holds Max-Age in seconds. Default: none, which makes a session
+   * cookie.
    *
    * @generated from field: string max_age_field = 4;
    */
@@ -213,51 +227,55 @@ export declare type Cookie = Message<"edge.v1.Cookie"> & {
 export declare const CookieSchema: GenMessage<Cookie>;
 
 /**
+ * Access level of a method.
+ *
  * @generated from enum edge.v1.Access
  */
 export enum Access {
   /**
+   * Not allowed: stops the boot.
+   *
    * @generated from enum value: ACCESS_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * Anybody. A token sent along is neither verified nor passed on.
+   * Any client. The gateway neither verifies nor forwards a token.
    *
    * @generated from enum value: ACCESS_PUBLIC = 1;
    */
   PUBLIC = 1,
 
   /**
-   * Anybody; a token sent along must be valid and is passed on.
+   * Any client. A token, if present, must be valid and is forwarded.
    *
    * @generated from enum value: ACCESS_OPTIONAL = 2;
    */
   OPTIONAL = 2,
 
   /**
-   * Any signed-in user.
+   * Any authenticated user.
    *
    * @generated from enum value: ACCESS_USER = 3;
    */
   USER = 3,
 
   /**
-   * A signed-in user with one of `roles`.
+   * An authenticated user with one of `roles`.
    *
    * @generated from enum value: ACCESS_ROLES = 4;
    */
   ROLES = 4,
 
   /**
-   * Never exposed as REST: any peer that reaches the service's own port, which only the private network does.
+   * Not exposed as REST. Any peer that reaches the service's own port may call it; keep that port in a private network.
    *
    * @generated from enum value: ACCESS_INTERNAL = 5;
    */
   INTERNAL = 5,
 
   /**
-   * Never exposed as REST: a peer that presents a service token of auth-svc.
+   * Not exposed as REST. The peer must present a service token of auth-svc.
    *
    * @generated from enum value: ACCESS_SERVICE = 6;
    */
@@ -270,30 +288,35 @@ export enum Access {
 export declare const AccessSchema: GenEnum<Access>;
 
 /**
+ * Format of a string.
+ *
  * @generated from enum edge.v1.Format
  */
 export enum Format {
   /**
+   * Any string.
+   *
    * @generated from enum value: FORMAT_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * An address as HTML's input type=email takes it, with internationalised domains allowed (RFC 6531, RFC 5890).
+   * An e-mail address as the HTML input type `email` accepts it, including internationalized addresses and domains (RFC
+   * 6531, RFC 5890).
    *
    * @generated from enum value: FORMAT_EMAIL = 1;
    */
   EMAIL = 1,
 
   /**
-   * RFC 9562, in its hyphenated lower- or upper-case form.
+   * A UUID in hyphenated form (RFC 9562), lower or upper case.
    *
    * @generated from enum value: FORMAT_UUID = 2;
    */
   UUID = 2,
 
   /**
-   * An absolute URI, RFC 3986.
+   * An absolute URI (RFC 3986).
    *
    * @generated from enum value: FORMAT_URI = 3;
    */
@@ -306,20 +329,28 @@ export enum Format {
 export declare const FormatSchema: GenEnum<Format>;
 
 /**
+ * SameSite attribute of a cookie.
+ *
  * @generated from enum edge.v1.SameSite
  */
 export enum SameSite {
   /**
+   * Strict.
+   *
    * @generated from enum value: SAME_SITE_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
+   * `SameSite=Strict`.
+   *
    * @generated from enum value: SAME_SITE_STRICT = 1;
    */
   STRICT = 1,
 
   /**
+   * `SameSite=Lax`.
+   *
    * @generated from enum value: SAME_SITE_LAX = 2;
    */
   LAX = 2,
@@ -331,43 +362,45 @@ export enum SameSite {
 export declare const SameSiteSchema: GenEnum<SameSite>;
 
 /**
- * Required on every method of a service that the gateway exposes; a method without it stops the boot.
+ * Access level and limits of the method. Required on every method of an exposed service: the gateway does not start
+ * without it.
  *
  * @generated from extension: edge.v1.Policy policy = 51001;
  */
 export declare const policy: GenExtension<MethodOptions, Policy>;
 
 /**
- * What a value of the field must satisfy, beyond its type.
+ * Constraints on the value of the field beyond its type.
  *
  * @generated from extension: edge.v1.Rules rules = 51001;
  */
 export declare const rules: GenExtension<FieldOptions, Rules>;
 
 /**
- * Moves the field between the message and a cookie; it is then part of neither the JSON body nor the query.
+ * Reads the field from a cookie (request) or writes it to a cookie (response). The field is then part of neither the
+ * JSON body nor the query.
  *
  * @generated from extension: edge.v1.Cookie cookie = 51002;
  */
 export declare const cookie: GenExtension<FieldOptions, Cookie>;
 
 /**
- * In a request, for a repeated string: the entity tags of If-Match (RFC 9110 section 13.1.1) without their quotes, or
- * the one entry `*`; it is then part of neither the JSON body nor the query.
+ * Request, repeated string: the entity tags of If-Match (RFC 9110 section 13.1.1) without quotes, or the single entry
+ * `*`. The field is then part of neither the JSON body nor the query.
  *
  * @generated from extension: bool if_match = 51003;
  */
 export declare const if_match: GenExtension<FieldOptions, boolean>;
 
 /**
- * In a response, for a string: sent as ETag too (RFC 9110 section 8.8.3), in the quotes that belong to it there.
+ * Response, string: also sent as a quoted ETag (RFC 9110 section 8.8.3).
  *
  * @generated from extension: bool etag = 51004;
  */
 export declare const etag: GenExtension<FieldOptions, boolean>;
 
 /**
- * The JSON of whichever member is set stands in the place of the whole message. Only for the single oneof of a
+ * The JSON of the member that is set replaces the JSON of the whole message. Allowed only on the single oneof of a
  * response whose members are messages.
  *
  * @generated from extension: bool inline = 51001;

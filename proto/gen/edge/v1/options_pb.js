@@ -2,8 +2,8 @@
 // @generated from file edge/v1/options.proto (package edge.v1, syntax proto3)
 /* eslint-disable */
 
-// The options by which a contract tells the gateway how a method is exposed. They are read at boot from the
-// descriptors, by the gateway and by each service, so that policy is written once, beside the method it governs.
+// Options that tell the gateway how to expose a method. The gateway and each service read them from the descriptors at
+// boot, so that a policy is written once, on the method that it applies to.
 
 import { enumDesc, extDesc, fileDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
 import { file_google_protobuf_descriptor, file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
@@ -49,6 +49,8 @@ export const AccessSchema = /*@__PURE__*/
   enumDesc(file_edge_v1_options, 0);
 
 /**
+ * Access level of a method.
+ *
  * @generated from enum edge.v1.Access
  */
 export const Access = /*@__PURE__*/
@@ -61,6 +63,8 @@ export const FormatSchema = /*@__PURE__*/
   enumDesc(file_edge_v1_options, 1);
 
 /**
+ * Format of a string.
+ *
  * @generated from enum edge.v1.Format
  */
 export const Format = /*@__PURE__*/
@@ -73,13 +77,16 @@ export const SameSiteSchema = /*@__PURE__*/
   enumDesc(file_edge_v1_options, 2);
 
 /**
+ * SameSite attribute of a cookie.
+ *
  * @generated from enum edge.v1.SameSite
  */
 export const SameSite = /*@__PURE__*/
   tsEnum(SameSiteSchema);
 
 /**
- * Required on every method of a service that the gateway exposes; a method without it stops the boot.
+ * Access level and limits of the method. Required on every method of an exposed service: the gateway does not start
+ * without it.
  *
  * @generated from extension: edge.v1.Policy policy = 51001;
  */
@@ -87,7 +94,7 @@ export const policy = /*@__PURE__*/
   extDesc(file_edge_v1_options, 0);
 
 /**
- * What a value of the field must satisfy, beyond its type.
+ * Constraints on the value of the field beyond its type.
  *
  * @generated from extension: edge.v1.Rules rules = 51001;
  */
@@ -95,7 +102,8 @@ export const rules = /*@__PURE__*/
   extDesc(file_edge_v1_options, 1);
 
 /**
- * Moves the field between the message and a cookie; it is then part of neither the JSON body nor the query.
+ * Reads the field from a cookie (request) or writes it to a cookie (response). The field is then part of neither the
+ * JSON body nor the query.
  *
  * @generated from extension: edge.v1.Cookie cookie = 51002;
  */
@@ -103,8 +111,8 @@ export const cookie = /*@__PURE__*/
   extDesc(file_edge_v1_options, 2);
 
 /**
- * In a request, for a repeated string: the entity tags of If-Match (RFC 9110 section 13.1.1) without their quotes, or
- * the one entry `*`; it is then part of neither the JSON body nor the query.
+ * Request, repeated string: the entity tags of If-Match (RFC 9110 section 13.1.1) without quotes, or the single entry
+ * `*`. The field is then part of neither the JSON body nor the query.
  *
  * @generated from extension: bool if_match = 51003;
  */
@@ -112,7 +120,7 @@ export const if_match = /*@__PURE__*/
   extDesc(file_edge_v1_options, 3);
 
 /**
- * In a response, for a string: sent as ETag too (RFC 9110 section 8.8.3), in the quotes that belong to it there.
+ * Response, string: also sent as a quoted ETag (RFC 9110 section 8.8.3).
  *
  * @generated from extension: bool etag = 51004;
  */
@@ -120,7 +128,7 @@ export const etag = /*@__PURE__*/
   extDesc(file_edge_v1_options, 4);
 
 /**
- * The JSON of whichever member is set stands in the place of the whole message. Only for the single oneof of a
+ * The JSON of the member that is set replaces the JSON of the whole message. Allowed only on the single oneof of a
  * response whose members are messages.
  *
  * @generated from extension: bool inline = 51001;

@@ -13,26 +13,26 @@ export const protobufPackage = "edge.v1";
 export const protobufFileName = "edge/v1/revocation.proto";
 
 /**
- * Access tokens that are no longer accepted although they have not expired. A response field of this type is
- * consumed by the gateway that carried the call, which applies it at once; the client never sees it.
+ * A revocation of access tokens that have not expired. The gateway that carried the call applies a response field of
+ * this type at once and removes it from the response.
  */
 export interface Revocation {
   target:
     | //
-    /** Every token of one session. */
+    /** Revokes all tokens of a session, by their `sid`. */
     { $case: "sessionId"; value: string }
     | //
-    /** One token, by its `jti`. */
+    /** Revokes one token, by its `jti`. */
     { $case: "tokenId"; value: string }
     | //
-    /** Every token of one user issued at or before `not_after`. */
+    /** Revokes all tokens of a user issued at or before `not_after`. */
     { $case: "userId"; value: string }
     | undefined;
-  /** With `user_id`: the last issue time that is revoked, in milliseconds. */
+  /** With `user_id`: the last revoked issue time, in milliseconds. */
   notAfter:
     | Date
     | undefined;
-  /** When the last affected token has expired and the entry may be forgotten. */
+  /** Time at which the last revoked token has expired and the entry may be dropped. */
   expiresAt: Date | undefined;
 }
 

@@ -25,42 +25,54 @@ export const protobufPackage = "search.v1";
 export const protobufFileName = "search/v1/search.proto";
 
 export interface SearchRequest {
+  /** Query, from 1 to 200 characters, no control characters. */
   q: string;
-  /** 20 unless given. */
+  /** Maximum number of results on the page, from 1 to 50. Default 20. */
   pageSize: number;
-  /** The `nextPageToken` of the page before. */
+  /**
+   * `nextPageToken` of the previous page, at most 512 characters. Omit it for the first page. A token is valid for the
+   * list, filter and caller that it was issued for.
+   */
   pageToken: string;
 }
 
 export interface SearchResponse {
+  /** Results, best match first. */
   results: SearchResult[];
-  /** Empty on the last page. */
+  /** Pass it as `pageToken` to fetch the next page. Empty on the last page. */
   nextPageToken: string;
 }
 
+/** A document that matches. */
 export interface SearchResult {
+  /** Identifier of the document (UUID). */
   documentId: string;
+  /** Identifier of the document's owner (UUID). */
   ownerId: string;
-  /** The whole title, in pieces. */
+  /** The whole title, split at highlights. */
   title: Piece[];
   /**
-   * Passages of the body around what matched, in pieces; its beginning when only the title did. Of a long body only the
-   * first 20,000 characters are looked at.
+   * Snippets of the body around matches, split at highlights; the start of the body if only the title matches. Only the
+   * first 20,000 characters of the body are searched for snippets.
    */
   excerpt: Piece[];
+  /** Tags of the document. */
   tags: string[];
+  /** `private`, `department` or `public`. */
   visibility: string;
+  /** Time of the last change of the document. */
   updatedAt:
     | Date
     | undefined;
-  /** Comparable within one search only. */
+  /** Relevance. Comparable within one search only. */
   rank: number;
 }
 
-/** A piece of text as it was written, in no markup. Joined, the pieces are the text. */
+/** A part of a text, plain and without markup. The parts joined in order are the text. */
 export interface Piece {
+  /** The text of the part. */
   text: string;
-  /** It is what was searched for. */
+  /** Whether the part is a match and should be highlighted. */
   isMatch: boolean;
 }
 
@@ -425,12 +437,16 @@ export const Piece: MessageFns<Piece> = {
   },
 };
 
-/** Full text search over what the caller may read. */
+/** Full-text search over documents. */
 export type SearchServiceService = typeof SearchServiceService;
 export const SearchServiceService = {
   /**
-   * The best matches first. In `q` all words must be there; `"two words"` stand together in that order, `begin*` is the
-   * beginning of a word, `-word` must not be there, and `tag:name` or `tag:"two words"` is a tag of the document.
+   * Search documents.
+   *
+   * Returns the documents that the caller may read and that match the query, best match first. A document matches if it
+   * contains all words of `q`. `"two words"` matches the words in that order, `begin*` matches a prefix, `-word`
+   * excludes documents with the word, and `tag:name` or `tag:"two words"` matches a tag. The newest 1,000 matches are
+   * ranked; phrases and exclusions are checked in the newest 5,000 documents that contain all words.
    */
   search: {
     path: "/search.v1.SearchService/Search" as const,
@@ -445,16 +461,24 @@ export const SearchServiceService = {
 
 export interface SearchServiceServer extends UntypedServiceImplementation {
   /**
-   * The best matches first. In `q` all words must be there; `"two words"` stand together in that order, `begin*` is the
-   * beginning of a word, `-word` must not be there, and `tag:name` or `tag:"two words"` is a tag of the document.
+   * Search documents.
+   *
+   * Returns the documents that the caller may read and that match the query, best match first. A document matches if it
+   * contains all words of `q`. `"two words"` matches the words in that order, `begin*` matches a prefix, `-word`
+   * excludes documents with the word, and `tag:name` or `tag:"two words"` matches a tag. The newest 1,000 matches are
+   * ranked; phrases and exclusions are checked in the newest 5,000 documents that contain all words.
    */
   search: handleUnaryCall<SearchRequest, SearchResponse>;
 }
 
 export interface SearchServiceClient extends Client {
   /**
-   * The best matches first. In `q` all words must be there; `"two words"` stand together in that order, `begin*` is the
-   * beginning of a word, `-word` must not be there, and `tag:name` or `tag:"two words"` is a tag of the document.
+   * Search documents.
+   *
+   * Returns the documents that the caller may read and that match the query, best match first. A document matches if it
+   * contains all words of `q`. `"two words"` matches the words in that order, `begin*` matches a prefix, `-word`
+   * excludes documents with the word, and `tag:name` or `tag:"two words"` matches a tag. The newest 1,000 matches are
+   * ranked; phrases and exclusions are checked in the newest 5,000 documents that contain all words.
    */
   search(
     request: SearchRequest,

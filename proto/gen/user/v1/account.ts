@@ -28,38 +28,46 @@ export const protobufPackage = "user.v1";
 export const protobufFileName = "user/v1/account.proto";
 
 export interface CreateAccountRequest {
+  /** Identifier of the user (UUID). */
   id: string;
-  /** As auth-svc has normalised it. */
+  /** E-mail address, normalized by auth-svc; at most 254 characters, no control characters. */
   email: string;
+  /** Display name, at most 200 characters, no control characters. */
   name: string;
-  /** `user` unless given; `admin` is for the first administrator. */
+  /** `user` (default) or `admin`; `admin` is used for the first administrator. */
   role: string;
 }
 
 export interface GetAccountRequest {
+  /** Identifier of the user (UUID). */
   id: string;
 }
 
 export interface WatchAccountChangesRequest {
+  /** Sequence of the last change already applied; 0 for all changes. */
   afterSequence: bigint;
 }
 
+/** A committed change of a user. */
 export interface AccountChange {
-  /** Grows with each change; gaps mean nothing. */
+  /** Increases with each change. Gaps carry no meaning. */
   sequence: bigint;
+  /** Identifier of the user (UUID). */
   userId: string;
-  /** The role after the change. */
+  /** Role after the change. */
   role: string;
-  /** Whether the account is closed after the change; one that was may be open again. */
+  /** Whether the user is deactivated after the change. A later change may restore the user. */
   closed: boolean;
+  /** Time of the change. */
   changedAt:
     | Date
     | undefined;
-  /** Nothing of the user may be kept, but the id. To be confirmed, and final. */
+  /** The user was erased: delete everything but the id, then call ConfirmErasure. Final. */
   erased: boolean;
 }
 
 export interface ConfirmErasureRequest {
+  /** Identifier of the user (UUID). */
   userId: string;
 }
 
@@ -488,10 +496,15 @@ export const ConfirmErasureResponse: MessageFns<ConfirmErasureResponse> = {
   },
 };
 
-/** What auth-svc needs of user-svc. Not exposed by the gateway. */
+/** Users, for auth-svc. Not exposed by the gateway. */
 export type AccountServiceService = typeof AccountServiceService;
 export const AccountServiceService = {
-  /** Creates the user of a sign-up. Idempotent: the same id again answers the user that is there. */
+  /**
+   * Create the user of a sign-up.
+   *
+   * Idempotent: repeating the request with the same id returns the existing user. Fails with ALREADY_EXISTS if the
+   * e-mail address belongs to another user.
+   */
   createAccount: {
     path: "/user.v1.AccountService/CreateAccount" as const,
     requestStream: false as const,
@@ -501,7 +514,11 @@ export const AccountServiceService = {
     responseSerialize: (value: User): Buffer => Buffer.from(User.encode(value).finish()),
     responseDeserialize: (value: Buffer): User => User.decode(value),
   },
-  /** The user, closed accounts excluded. */
+  /**
+   * Get an active user.
+   *
+   * Fails with NOT_FOUND for a deactivated user.
+   */
   getAccount: {
     path: "/user.v1.AccountService/GetAccount" as const,
     requestStream: false as const,
@@ -512,8 +529,10 @@ export const AccountServiceService = {
     responseDeserialize: (value: Buffer): User => User.decode(value),
   },
   /**
-   * Every change that concerns who may sign in and as what, in the order of commit, from after `after_sequence` on.
-   * The stream stays open and goes on with changes as they happen.
+   * Follow changes that affect sign-in: roles, deactivations, restores and erasures.
+   *
+   * Sends the changes after `after_sequence` in commit order, then keeps the stream open and sends new changes as they
+   * are committed.
    */
   watchAccountChanges: {
     path: "/user.v1.AccountService/WatchAccountChanges" as const,
@@ -525,7 +544,11 @@ export const AccountServiceService = {
     responseSerialize: (value: AccountChange): Buffer => Buffer.from(AccountChange.encode(value).finish()),
     responseDeserialize: (value: Buffer): AccountChange => AccountChange.decode(value),
   },
-  /** Says that nothing is left of the identity of a user who was erased. Idempotent. */
+  /**
+   * Confirm that auth-svc has erased its data of a user.
+   *
+   * Idempotent.
+   */
   confirmErasure: {
     path: "/user.v1.AccountService/ConfirmErasure" as const,
     requestStream: false as const,
@@ -540,21 +563,41 @@ export const AccountServiceService = {
 } as const;
 
 export interface AccountServiceServer extends UntypedServiceImplementation {
-  /** Creates the user of a sign-up. Idempotent: the same id again answers the user that is there. */
+  /**
+   * Create the user of a sign-up.
+   *
+   * Idempotent: repeating the request with the same id returns the existing user. Fails with ALREADY_EXISTS if the
+   * e-mail address belongs to another user.
+   */
   createAccount: handleUnaryCall<CreateAccountRequest, User>;
-  /** The user, closed accounts excluded. */
+  /**
+   * Get an active user.
+   *
+   * Fails with NOT_FOUND for a deactivated user.
+   */
   getAccount: handleUnaryCall<GetAccountRequest, User>;
   /**
-   * Every change that concerns who may sign in and as what, in the order of commit, from after `after_sequence` on.
-   * The stream stays open and goes on with changes as they happen.
+   * Follow changes that affect sign-in: roles, deactivations, restores and erasures.
+   *
+   * Sends the changes after `after_sequence` in commit order, then keeps the stream open and sends new changes as they
+   * are committed.
    */
   watchAccountChanges: handleServerStreamingCall<WatchAccountChangesRequest, AccountChange>;
-  /** Says that nothing is left of the identity of a user who was erased. Idempotent. */
+  /**
+   * Confirm that auth-svc has erased its data of a user.
+   *
+   * Idempotent.
+   */
   confirmErasure: handleUnaryCall<ConfirmErasureRequest, ConfirmErasureResponse>;
 }
 
 export interface AccountServiceClient extends Client {
-  /** Creates the user of a sign-up. Idempotent: the same id again answers the user that is there. */
+  /**
+   * Create the user of a sign-up.
+   *
+   * Idempotent: repeating the request with the same id returns the existing user. Fails with ALREADY_EXISTS if the
+   * e-mail address belongs to another user.
+   */
   createAccount(
     request: CreateAccountRequest,
     callback: (error: ServiceError | null, response: User) => void,
@@ -570,7 +613,11 @@ export interface AccountServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: User) => void,
   ): ClientUnaryCall;
-  /** The user, closed accounts excluded. */
+  /**
+   * Get an active user.
+   *
+   * Fails with NOT_FOUND for a deactivated user.
+   */
   getAccount(
     request: GetAccountRequest,
     callback: (error: ServiceError | null, response: User) => void,
@@ -587,8 +634,10 @@ export interface AccountServiceClient extends Client {
     callback: (error: ServiceError | null, response: User) => void,
   ): ClientUnaryCall;
   /**
-   * Every change that concerns who may sign in and as what, in the order of commit, from after `after_sequence` on.
-   * The stream stays open and goes on with changes as they happen.
+   * Follow changes that affect sign-in: roles, deactivations, restores and erasures.
+   *
+   * Sends the changes after `after_sequence` in commit order, then keeps the stream open and sends new changes as they
+   * are committed.
    */
   watchAccountChanges(
     request: WatchAccountChangesRequest,
@@ -599,7 +648,11 @@ export interface AccountServiceClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<AccountChange>;
-  /** Says that nothing is left of the identity of a user who was erased. Idempotent. */
+  /**
+   * Confirm that auth-svc has erased its data of a user.
+   *
+   * Idempotent.
+   */
   confirmErasure(
     request: ConfirmErasureRequest,
     callback: (error: ServiceError | null, response: ConfirmErasureResponse) => void,

@@ -29,21 +29,33 @@ export interface ExportMeRequest {
 }
 
 export interface ExportUserRequest {
+  /** Identifier of the user (UUID). */
   id: string;
 }
 
 /**
- * The user first, then documents and comments as they were written, then what others granted to the user. What changes
- * while the stream goes on is in it as it was or as it became; nothing that stays is left out, and nothing comes twice.
+ * One record of an export. The export is not a snapshot: a record that changes while the stream is open appears in its
+ * old or its new state. A record that exists for the whole time appears exactly once.
  */
 export interface ExportRecord {
   record:
-    | { $case: "user"; value: User }
-    | { $case: "document"; value: Document }
-    | { $case: "comment"; value: Comment }
-    | { $case: "grant"; value: Grant }
+    | //
+    /** The user. */
+    { $case: "user"; value: User }
+    | //
+    /** A document of the user. */
+    { $case: "document"; value: Document }
+    | //
+    /** A comment by the user. */
+    { $case: "comment"; value: Comment }
+    | //
+    /** A grant to the user. */
+    { $case: "grant"; value: Grant }
     | undefined;
-  /** Set for a closed account, and for a document or a comment that was deleted by itself. */
+  /**
+   * Time of the deactivation or deletion. Set for a deactivated user and for a document or comment that was deleted on
+   * its own.
+   */
   deletedAt: Date | undefined;
 }
 
@@ -272,10 +284,15 @@ export const ExportRecord: MessageFns<ExportRecord> = {
   },
 };
 
-/** Everything that is held of a user, as a stream: what was deleted, too, for as long as it is kept. */
+/** Export of the data held about a user, as a stream. */
 export type ExportServiceService = typeof ExportServiceService;
 export const ExportServiceService = {
-  /** The caller's own data, one thing a line. */
+  /**
+   * Export the caller's own data.
+   *
+   * Streams one record per line: the user, then documents and comments in the order of creation, then grants to the
+   * user. Includes deleted documents and comments until they are purged.
+   */
   exportMe: {
     path: "/user.v1.ExportService/ExportMe" as const,
     requestStream: false as const,
@@ -285,7 +302,11 @@ export const ExportServiceService = {
     responseSerialize: (value: ExportRecord): Buffer => Buffer.from(ExportRecord.encode(value).finish()),
     responseDeserialize: (value: Buffer): ExportRecord => ExportRecord.decode(value),
   },
-  /** A user's data, closed accounts included. */
+  /**
+   * Export a user's data.
+   *
+   * As ExportMe, for any user, including deactivated ones.
+   */
   exportUser: {
     path: "/user.v1.ExportService/ExportUser" as const,
     requestStream: false as const,
@@ -298,21 +319,39 @@ export const ExportServiceService = {
 } as const;
 
 export interface ExportServiceServer extends UntypedServiceImplementation {
-  /** The caller's own data, one thing a line. */
+  /**
+   * Export the caller's own data.
+   *
+   * Streams one record per line: the user, then documents and comments in the order of creation, then grants to the
+   * user. Includes deleted documents and comments until they are purged.
+   */
   exportMe: handleServerStreamingCall<ExportMeRequest, ExportRecord>;
-  /** A user's data, closed accounts included. */
+  /**
+   * Export a user's data.
+   *
+   * As ExportMe, for any user, including deactivated ones.
+   */
   exportUser: handleServerStreamingCall<ExportUserRequest, ExportRecord>;
 }
 
 export interface ExportServiceClient extends Client {
-  /** The caller's own data, one thing a line. */
+  /**
+   * Export the caller's own data.
+   *
+   * Streams one record per line: the user, then documents and comments in the order of creation, then grants to the
+   * user. Includes deleted documents and comments until they are purged.
+   */
   exportMe(request: ExportMeRequest, options?: Partial<CallOptions>): ClientReadableStream<ExportRecord>;
   exportMe(
     request: ExportMeRequest,
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<ExportRecord>;
-  /** A user's data, closed accounts included. */
+  /**
+   * Export a user's data.
+   *
+   * As ExportMe, for any user, including deactivated ones.
+   */
   exportUser(request: ExportUserRequest, options?: Partial<CallOptions>): ClientReadableStream<ExportRecord>;
   exportUser(
     request: ExportUserRequest,

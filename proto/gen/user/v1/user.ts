@@ -24,14 +24,23 @@ export const protobufPackage = "user.v1";
 
 export const protobufFileName = "user/v1/user.proto";
 
+/** A user. */
 export interface User {
+  /** Identifier of the user (UUID). */
   id: string;
+  /** E-mail address. Empty if the caller may see public fields only. */
   email: string;
+  /** Display name. */
   name: string;
-  /** One of user, editor, moderator, admin. */
+  /** `user`, `editor`, `moderator` or `admin`. Empty if the caller may see public fields only. */
   role: string;
+  /** Department; empty if none. */
   department: string;
-  createdAt: Date | undefined;
+  /** Time of the sign-up. */
+  createdAt:
+    | Date
+    | undefined;
+  /** Time of the last change. */
   updatedAt: Date | undefined;
 }
 
@@ -39,7 +48,7 @@ export interface GetMeRequest {
 }
 
 export interface UpdateMeRequest {
-  /** Without control characters. */
+  /** Display name, at most 200 characters, no control characters. */
   name?: string | undefined;
 }
 
@@ -50,31 +59,39 @@ export interface DeleteMeResponse {
 }
 
 export interface GetUserRequest {
+  /** Identifier of the user (UUID). */
   id: string;
 }
 
 export interface BatchGetUsersRequest {
+  /** Identifiers of the users (UUID), from 1 to 100. */
   ids: string[];
 }
 
 export interface BatchGetUsersResponse {
+  /** Users in the order of `ids`. */
   users: User[];
 }
 
 export interface ListUsersRequest {
-  /** 50 unless given. */
+  /** Maximum number of entries on the page, from 1 to 200. Default 50. */
   pageSize: number;
-  /** The `nextPageToken` of the page before. */
+  /**
+   * `nextPageToken` of the previous page, at most 512 characters. Omit it for the first page. A token is valid for the
+   * list, filter and caller that it was issued for.
+   */
   pageToken: string;
 }
 
 export interface ListUsersResponse {
+  /** Users, newest first. */
   users: User[];
-  /** Empty on the last page. */
+  /** Pass it as `pageToken` to fetch the next page. Empty on the last page. */
   nextPageToken: string;
 }
 
 export interface DeleteUserRequest {
+  /** Identifier of the user (UUID). */
   id: string;
 }
 
@@ -82,11 +99,13 @@ export interface DeleteUserResponse {
 }
 
 export interface UpdateUserAccessRequest {
+  /** Identifier of the user (UUID). */
   id: string;
+  /** `user`, `editor`, `moderator` or `admin`. Omit it to keep the role. */
   role?:
     | string
     | undefined;
-  /** Without control characters; empty for none. */
+  /** Department, at most 100 characters, no control characters. Empty removes it; omit it to keep the department. */
   department?: string | undefined;
 }
 
@@ -877,10 +896,10 @@ export const UpdateUserAccessRequest: MessageFns<UpdateUserAccessRequest> = {
   },
 };
 
-/** Users, as themselves and as administrators see them. */
+/** User profiles and roles. */
 export type UserServiceService = typeof UserServiceService;
 export const UserServiceService = {
-  /** The caller's own account. */
+  /** Get the caller's own profile. */
   getMe: {
     path: "/user.v1.UserService/GetMe" as const,
     requestStream: false as const,
@@ -890,7 +909,11 @@ export const UserServiceService = {
     responseSerialize: (value: User): Buffer => Buffer.from(User.encode(value).finish()),
     responseDeserialize: (value: Buffer): User => User.decode(value),
   },
-  /** Changes the caller's own account; what is not given stays as it is. */
+  /**
+   * Update the caller's own profile.
+   *
+   * Fields that are not set stay unchanged.
+   */
   updateMe: {
     path: "/user.v1.UserService/UpdateMe" as const,
     requestStream: false as const,
@@ -900,7 +923,12 @@ export const UserServiceService = {
     responseSerialize: (value: User): Buffer => Buffer.from(User.encode(value).finish()),
     responseDeserialize: (value: Buffer): User => User.decode(value),
   },
-  /** Closes the caller's own account: it can no longer sign in and its sessions end. */
+  /**
+   * Deactivate the caller's own account.
+   *
+   * All sessions of the caller end, and the caller can no longer sign in. An administrator can restore the account
+   * until it is erased. The last administrator cannot be deactivated.
+   */
   deleteMe: {
     path: "/user.v1.UserService/DeleteMe" as const,
     requestStream: false as const,
@@ -911,8 +939,10 @@ export const UserServiceService = {
     responseDeserialize: (value: Buffer): DeleteMeResponse => DeleteMeResponse.decode(value),
   },
   /**
-   * One user. Everybody signed in sees the public part (id, name, createdAt); the user, moderators and
-   * administrators see the rest.
+   * Get a user.
+   *
+   * Any caller sees the public fields `id`, `name` and `createdAt`. The user, moderators and administrators see all
+   * fields.
    */
   getUser: {
     path: "/user.v1.UserService/GetUser" as const,
@@ -923,7 +953,11 @@ export const UserServiceService = {
     responseSerialize: (value: User): Buffer => Buffer.from(User.encode(value).finish()),
     responseDeserialize: (value: Buffer): User => User.decode(value),
   },
-  /** Several users, as GetUser shows them, in the order of `ids`. Who is not there is left out. */
+  /**
+   * Get several users.
+   *
+   * Returns users in the order of `ids`, with the same fields as GetUser. Unknown and deactivated users are omitted.
+   */
   batchGetUsers: {
     path: "/user.v1.UserService/BatchGetUsers" as const,
     requestStream: false as const,
@@ -934,7 +968,11 @@ export const UserServiceService = {
       Buffer.from(BatchGetUsersResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): BatchGetUsersResponse => BatchGetUsersResponse.decode(value),
   },
-  /** Users in the order of their creation, the newest first. */
+  /**
+   * List active users.
+   *
+   * Newest first. Requires the role moderator or admin.
+   */
   listUsers: {
     path: "/user.v1.UserService/ListUsers" as const,
     requestStream: false as const,
@@ -944,7 +982,11 @@ export const UserServiceService = {
     responseSerialize: (value: ListUsersResponse): Buffer => Buffer.from(ListUsersResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListUsersResponse => ListUsersResponse.decode(value),
   },
-  /** Closes a user's account. The last administrator's cannot be closed. */
+  /**
+   * Deactivate a user.
+   *
+   * All sessions of the user end. The last administrator cannot be deactivated.
+   */
   deleteUser: {
     path: "/user.v1.UserService/DeleteUser" as const,
     requestStream: false as const,
@@ -955,8 +997,10 @@ export const UserServiceService = {
     responseDeserialize: (value: Buffer): DeleteUserResponse => DeleteUserResponse.decode(value),
   },
   /**
-   * Changes what a user may do. A change of role ends the validity of the user's access tokens within a second;
-   * the sessions go on and get the new role at their next refresh. The last administrator keeps the role.
+   * Change a user's role or department.
+   *
+   * A change of role invalidates the user's access tokens within one second; the sessions continue and get the new role
+   * at their next refresh. The last administrator cannot lose the role.
    */
   updateUserAccess: {
     path: "/user.v1.UserService/UpdateUserAccess" as const,
@@ -971,32 +1015,57 @@ export const UserServiceService = {
 } as const;
 
 export interface UserServiceServer extends UntypedServiceImplementation {
-  /** The caller's own account. */
+  /** Get the caller's own profile. */
   getMe: handleUnaryCall<GetMeRequest, User>;
-  /** Changes the caller's own account; what is not given stays as it is. */
+  /**
+   * Update the caller's own profile.
+   *
+   * Fields that are not set stay unchanged.
+   */
   updateMe: handleUnaryCall<UpdateMeRequest, User>;
-  /** Closes the caller's own account: it can no longer sign in and its sessions end. */
+  /**
+   * Deactivate the caller's own account.
+   *
+   * All sessions of the caller end, and the caller can no longer sign in. An administrator can restore the account
+   * until it is erased. The last administrator cannot be deactivated.
+   */
   deleteMe: handleUnaryCall<DeleteMeRequest, DeleteMeResponse>;
   /**
-   * One user. Everybody signed in sees the public part (id, name, createdAt); the user, moderators and
-   * administrators see the rest.
+   * Get a user.
+   *
+   * Any caller sees the public fields `id`, `name` and `createdAt`. The user, moderators and administrators see all
+   * fields.
    */
   getUser: handleUnaryCall<GetUserRequest, User>;
-  /** Several users, as GetUser shows them, in the order of `ids`. Who is not there is left out. */
+  /**
+   * Get several users.
+   *
+   * Returns users in the order of `ids`, with the same fields as GetUser. Unknown and deactivated users are omitted.
+   */
   batchGetUsers: handleUnaryCall<BatchGetUsersRequest, BatchGetUsersResponse>;
-  /** Users in the order of their creation, the newest first. */
+  /**
+   * List active users.
+   *
+   * Newest first. Requires the role moderator or admin.
+   */
   listUsers: handleUnaryCall<ListUsersRequest, ListUsersResponse>;
-  /** Closes a user's account. The last administrator's cannot be closed. */
+  /**
+   * Deactivate a user.
+   *
+   * All sessions of the user end. The last administrator cannot be deactivated.
+   */
   deleteUser: handleUnaryCall<DeleteUserRequest, DeleteUserResponse>;
   /**
-   * Changes what a user may do. A change of role ends the validity of the user's access tokens within a second;
-   * the sessions go on and get the new role at their next refresh. The last administrator keeps the role.
+   * Change a user's role or department.
+   *
+   * A change of role invalidates the user's access tokens within one second; the sessions continue and get the new role
+   * at their next refresh. The last administrator cannot lose the role.
    */
   updateUserAccess: handleUnaryCall<UpdateUserAccessRequest, User>;
 }
 
 export interface UserServiceClient extends Client {
-  /** The caller's own account. */
+  /** Get the caller's own profile. */
   getMe(request: GetMeRequest, callback: (error: ServiceError | null, response: User) => void): ClientUnaryCall;
   getMe(
     request: GetMeRequest,
@@ -1009,7 +1078,11 @@ export interface UserServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: User) => void,
   ): ClientUnaryCall;
-  /** Changes the caller's own account; what is not given stays as it is. */
+  /**
+   * Update the caller's own profile.
+   *
+   * Fields that are not set stay unchanged.
+   */
   updateMe(request: UpdateMeRequest, callback: (error: ServiceError | null, response: User) => void): ClientUnaryCall;
   updateMe(
     request: UpdateMeRequest,
@@ -1022,7 +1095,12 @@ export interface UserServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: User) => void,
   ): ClientUnaryCall;
-  /** Closes the caller's own account: it can no longer sign in and its sessions end. */
+  /**
+   * Deactivate the caller's own account.
+   *
+   * All sessions of the caller end, and the caller can no longer sign in. An administrator can restore the account
+   * until it is erased. The last administrator cannot be deactivated.
+   */
   deleteMe(
     request: DeleteMeRequest,
     callback: (error: ServiceError | null, response: DeleteMeResponse) => void,
@@ -1039,8 +1117,10 @@ export interface UserServiceClient extends Client {
     callback: (error: ServiceError | null, response: DeleteMeResponse) => void,
   ): ClientUnaryCall;
   /**
-   * One user. Everybody signed in sees the public part (id, name, createdAt); the user, moderators and
-   * administrators see the rest.
+   * Get a user.
+   *
+   * Any caller sees the public fields `id`, `name` and `createdAt`. The user, moderators and administrators see all
+   * fields.
    */
   getUser(request: GetUserRequest, callback: (error: ServiceError | null, response: User) => void): ClientUnaryCall;
   getUser(
@@ -1054,7 +1134,11 @@ export interface UserServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: User) => void,
   ): ClientUnaryCall;
-  /** Several users, as GetUser shows them, in the order of `ids`. Who is not there is left out. */
+  /**
+   * Get several users.
+   *
+   * Returns users in the order of `ids`, with the same fields as GetUser. Unknown and deactivated users are omitted.
+   */
   batchGetUsers(
     request: BatchGetUsersRequest,
     callback: (error: ServiceError | null, response: BatchGetUsersResponse) => void,
@@ -1070,7 +1154,11 @@ export interface UserServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: BatchGetUsersResponse) => void,
   ): ClientUnaryCall;
-  /** Users in the order of their creation, the newest first. */
+  /**
+   * List active users.
+   *
+   * Newest first. Requires the role moderator or admin.
+   */
   listUsers(
     request: ListUsersRequest,
     callback: (error: ServiceError | null, response: ListUsersResponse) => void,
@@ -1086,7 +1174,11 @@ export interface UserServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListUsersResponse) => void,
   ): ClientUnaryCall;
-  /** Closes a user's account. The last administrator's cannot be closed. */
+  /**
+   * Deactivate a user.
+   *
+   * All sessions of the user end. The last administrator cannot be deactivated.
+   */
   deleteUser(
     request: DeleteUserRequest,
     callback: (error: ServiceError | null, response: DeleteUserResponse) => void,
@@ -1103,8 +1195,10 @@ export interface UserServiceClient extends Client {
     callback: (error: ServiceError | null, response: DeleteUserResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Changes what a user may do. A change of role ends the validity of the user's access tokens within a second;
-   * the sessions go on and get the new role at their next refresh. The last administrator keeps the role.
+   * Change a user's role or department.
+   *
+   * A change of role invalidates the user's access tokens within one second; the sessions continue and get the new role
+   * at their next refresh. The last administrator cannot lose the role.
    */
   updateUserAccess(
     request: UpdateUserAccessRequest,
