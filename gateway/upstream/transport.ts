@@ -54,6 +54,30 @@ export interface Transport {
   close(): Promise<void>
 }
 
+/** Opens server streams. */
+export interface StreamTransport {
+  /** The gRPC target, such as `dns:///auth-svc:50051`. */
+  readonly address: string
+  /**
+   * Opens one stream. The next message is read after the consumer has taken the one before; returning the generator
+   * cancels the call.
+   * @param method path on the wire, such as `/auth.v1.AuthService/Login`.
+   * @param message the encoded request message.
+   * @param deadline in milliseconds of `performance.now()`.
+   * @throws StatusError with the status of the upstream, or of the transport.
+   */
+  open(
+    method: string,
+    message: Uint8Array,
+    metadata: CallMetadata,
+    deadline: number,
+    cancellation: Cancellation,
+  ): AsyncGenerator<Uint8Array, void, void>
+  /** Number of open streams. */
+  readonly size: number
+  close(): void
+}
+
 /** Finds out that a server is gone which did not say so. */
 export interface KeepaliveOptions {
   /** Milliseconds without a byte from the peer until it is asked for one. */

@@ -7,12 +7,12 @@ import { z } from 'zod'
 import { readContract, serviceOf } from '#runtime/grpc/contract.ts'
 import type { Logger } from '#runtime/observability/logger.ts'
 import type { ExposedService } from '../contract/route-table.ts'
+import { createStreamTransport } from './grpc-js/stream-transport.ts'
 import { createGrpcJsTransport } from './grpc-js/transport.ts'
 import { MAX_SERVICE_LENGTH } from './health.ts'
 import { createHttp2Transport } from './http2/transport.ts'
-import { createStreamTransport, type StreamTransport } from './stream-transport.ts'
 import { readTlsCredentials, resolveTlsFiles, tlsSchema } from './tls-credentials.ts'
-import { MAX_KEEPALIVE_INTERVAL_MS, type Transport, type TransportObserver } from './transport.ts'
+import { MAX_KEEPALIVE_INTERVAL_MS, type StreamTransport, type Transport, type TransportObserver } from './transport.ts'
 
 /** Milliseconds. gRPC servers hang up on a client that asks more often than they like; many want 300,000 at least. */
 const keepaliveSchema = z

@@ -1,35 +1,13 @@
-/**
- * Server streams, by @grpc/grpc-js: they are few and long, so that its cost of a call does not matter, and its flow control
- * stops the server when nobody reads on.
- */
 import type { Client, ClientReadableStream, ServiceError } from '@grpc/grpc-js'
 import { fromGrpcError } from '#runtime/status.ts'
-import type { Cancellation } from './cancellation.ts'
-import { epochDeadline } from './deadline.ts'
-import { type GrpcJsOptions, openGrpcJsClient, toBuffer, toMetadata } from './grpc-js/client.ts'
-import type { CallMetadata } from './transport.ts'
+import { epochDeadline } from '../deadline.ts'
+import type { StreamTransport } from '../transport.ts'
+import { type GrpcJsOptions, openGrpcJsClient, toBuffer, toMetadata } from './client.ts'
 
-export interface StreamTransport {
-  readonly address: string
-  /**
-   * Messages as they come; the next one is asked for when the one before was taken. To stop iterating cancels the call.
-   * @param method the path on the wire.
-   * @param deadline see deadline.ts.
-   * @throws StatusError as the upstream ended it, or of the transport.
-   */
-  open(
-    method: string,
-    message: Uint8Array,
-    metadata: CallMetadata,
-    deadline: number,
-    cancellation: Cancellation,
-  ): AsyncGenerator<Uint8Array, void, void>
-  /** Streams that are open. */
-  readonly size: number
-  close(): void
-}
-
-/** Connects with the first stream. */
+/**
+ * Creates the transport of server streams. They are few and long, so the cost per call of @grpc/grpc-js does not matter;
+ * its flow control stops the server while the consumer reads no further message. Connects when the first stream opens.
+ */
 export function createStreamTransport(options: GrpcJsOptions): StreamTransport {
   let client: Client | undefined
   let size = 0

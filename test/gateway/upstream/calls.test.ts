@@ -3,9 +3,9 @@ import t from 'tap'
 import { acceptTrace, startTelemetry } from '#runtime/observability/telemetry.ts'
 import { Code, StatusError, unavailable } from '#runtime/status.ts'
 import { createGatewayMetrics } from '../../../gateway/metrics.ts'
+import { callMetadata, createUpstreamCall } from '../../../gateway/upstream/calls.ts'
 import { deadlineIn } from '../../../gateway/upstream/deadline.ts'
 import type { Transport } from '../../../gateway/upstream/transport.ts'
-import { createUpstreamCall } from '../../../gateway/upstream/upstream-call.ts'
 import { startOtlpReceiver } from '../../support/otlp-receiver.ts'
 
 const receiver = await startOtlpReceiver(t)
@@ -102,3 +102,32 @@ t.test('a call that fails is an error with its code', async t => {
     t.match(span, { isError: true, attributes: { 'rpc.status_code': code, 'error.type': code } })
   }
 })
+
+const TRACEPARENT = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00'
+
+function metadataOf(ip: string | undefined) {
+  const socket = { remoteAddress: ip && '198.51.100.1' }
+  const request = { ip, socket, headers: {}, trace: acceptTrace(undefined, undefined, 0) } as unknown as FastifyRequest
+  return callMetadata(request, TRACEPARENT)
+}
+
+t.test('the client address is left out if the socket is closed and has none', async t => {
+  t.same(metadataOf('203.0.113.7'), {
+    traceparent: TRACEPARENT,
+    'gatehouse-client-address': '203.0.113.7',
+    'gatehouse-client-user-agent': '',
+  })
+  t.notOk('gatehouse-client-address' in metadataOf(undefined))
+})
+
+t.test(
+  'the client address is the one that a trusted proxy forwards if it is valid, else the address of the proxy',
+  async t => {
+    const addressFor = (ip: string) => metadataOf(ip)['gatehouse-client-address']
+    t.equal(addressFor('::ffff:203.0.113.7'), '203.0.113.7')
+    t.equal(addressFor('2001:db8::1'), '2001:db8::1')
+    for (const invalid of ['\u00e9', '203.0.113.7:80', '[2001:db8::1]:443', 'x'.repeat(9000)]) {
+      t.equal(addressFor(invalid), '198.51.100.1', invalid.slice(0, 20))
+    }
+  },
+)

@@ -1,0 +1,181 @@
+/**
+ * The calls that a request makes to an upstream: metadata, metrics, `request.rpcCode` for the access log and, if the
+ * request's trace is sampled, a client span.
+ */
+import type { Attributes, SpanContext } from '@opentelemetry/api'
+import type { FastifyRequest } from 'fastify'
+import { CLIENT_ADDRESS, CLIENT_USER_AGENT } from '#runtime/auth/principal.ts'
+import type { CallMetrics } from '#runtime/observability/metrics.ts'
+import { childOf, isSampled, recordCall, type SpanEvent, serverOf } from '#runtime/observability/telemetry.ts'
+import { traceparentOf } from '#runtime/observability/trace-context.ts'
+import { Code, StatusError } from '#runtime/status.ts'
+import type { Route } from '../contract/route-table.ts'
+import { clientAddress } from '../http/client-address.ts'
+import type { Cancellation } from './cancellation.ts'
+import type { CallMetadata, CallObserver, StreamTransport, Transport } from './transport.ts'
+
+/**
+ * Calls a unary method for a request.
+ * @param message the encoded request message.
+ * @param deadline in milliseconds of `performance.now()`.
+ * @returns the encoded response message.
+ * @throws StatusError of the upstream or of the transport.
+ */
+export type UpstreamCall = (
+  request: FastifyRequest,
+  message: Uint8Array,
+  deadline: number,
+  cancellation: Cancellation,
+) => Promise<Uint8Array>
+
+/** Opens a server stream for a request. Parameters and errors are those of `UpstreamCall`; yields encoded messages. */
+export type UpstreamStream = (
+  request: FastifyRequest,
+  message: Uint8Array,
+  deadline: number,
+  cancellation: Cancellation,
+) => AsyncGenerator<Uint8Array, void, void>
+
+type Method = Pick<Route, 'name' | 'rpcPath' | 'upstream'>
+
+/** Returns a function that calls `method`. Each call is counted in `metrics` by upstream, method and status code. */
+export function createUpstreamCall(
+  transport: Pick<Transport, 'unary' | 'address'>,
+  method: Method,
+  metrics: CallMetrics,
+): UpstreamCall {
+  const { rpcPath } = method
+  const recorder = new CallRecorder(transport.address, method, metrics)
+
+  return async (request, message, deadline, cancellation) => {
+    const startedAt = performance.now()
+    const parent = request.trace.spanContext
+    const span = isSampled(parent) ? new CallSpan(parent) : undefined
+    const metadata = callMetadata(request, span?.traceparent ?? request.trace.traceparent)
+    try {
+      const response = await transport.unary(rpcPath, message, metadata, deadline, cancellation, span)
+      recorder.record(request, Code.OK, startedAt, span)
+      return response
+    } catch (error) {
+      recorder.record(request, codeOf(error), startedAt, span)
+      throw error
+    }
+  }
+}
+
+/** Returns a function that opens a stream of `method`. A stream is counted in `metrics` when it ends. */
+export function createUpstreamStream(transport: StreamTransport, method: Method, metrics: CallMetrics): UpstreamStream {
+  const { rpcPath } = method
+  const recorder = new CallRecorder(transport.address, method, metrics)
+
+  return async function* (request, message, deadline, cancellation) {
+    const startedAt = performance.now()
+    const parent = request.trace.spanContext
+    const span = isSampled(parent) ? new CallSpan(parent) : undefined
+    const metadata = callMetadata(request, span?.traceparent ?? request.trace.traceparent)
+    // CANCELLED if the consumer stops early. Set now, because the access log may be written before the generator returns.
+    let code = Code.CANCELLED
+    request.rpcCode = code
+    try {
+      yield* transport.open(rpcPath, message, metadata, deadline, cancellation)
+      code = Code.OK
+    } catch (error) {
+      code = codeOf(error)
+      throw error
+    } finally {
+      recorder.record(request, code, startedAt, span)
+    }
+  }
+}
+
+/**
+ * The metadata of an upstream call. It is built from scratch, so that no header of the client reaches an upstream
+ * unchecked. The access token is forwarded only after it was verified.
+ * @param traceparent of the span that makes the call.
+ */
+export function callMetadata(request: FastifyRequest, traceparent: string): CallMetadata {
+  const metadata: Record<string, string> = {
+    traceparent,
+    [CLIENT_USER_AGENT]: toMetadataValue(request.headers['user-agent'] ?? ''),
+  }
+  const address = clientAddress(request)
+  if (address !== undefined) metadata[CLIENT_ADDRESS] = address
+  const { traceState } = request.trace.spanContext
+  if (traceState !== undefined) metadata['tracestate'] = traceState.serialize()
+  if (request.principal !== undefined) metadata['authorization'] = request.headers.authorization ?? ''
+  return metadata
+}
+
+/**
+ * At most 256 characters of printable ASCII without surrounding spaces, as gRPC over HTTP/2 defines ASCII-Value. Other
+ * characters become `?`.
+ */
+function toMetadataValue(text: string): string {
+  return text
+    .replace(/[^\x20-\x7e]/g, '?')
+    .slice(0, 256)
+    .trim()
+}
+
+function codeOf(error: unknown): Code {
+  return error instanceof StatusError ? error.code : Code.UNKNOWN
+}
+
+/** Records the end of the calls of one method. */
+class CallRecorder {
+  readonly #name: string
+  readonly #server: Attributes
+  readonly #metrics: ReturnType<CallMetrics['of']>
+
+  constructor(address: string, { name, upstream }: Method, metrics: CallMetrics) {
+    this.#name = name
+    this.#server = serverOf(address)
+    this.#metrics = metrics.of(upstream, name)
+  }
+
+  /** @param span undefined if the trace is not sampled. */
+  record(request: FastifyRequest, code: Code, startedAt: number, span: CallSpan | undefined): void {
+    request.rpcCode = code
+    this.#metrics.record(code, (performance.now() - startedAt) / 1000, span?.context)
+    if (span === undefined) return
+    recordCall({
+      name: this.#name,
+      code: Code[code],
+      spanContext: span.context,
+      parent: request.trace.spanContext,
+      startedAt,
+      attributes: { ...this.#server, ...span.peerAttributes() },
+      events: span.failedAttempts,
+    })
+  }
+}
+
+/** The span of a sampled call. As its observer it records the server of the last attempt and an event per failed one. */
+class CallSpan implements CallObserver {
+  readonly context: SpanContext
+  readonly traceparent: string
+  readonly failedAttempts: SpanEvent[] = []
+  #attempt = 0
+  #server = ''
+
+  constructor(parent: SpanContext) {
+    this.context = childOf(parent)
+    this.traceparent = traceparentOf(this.context)
+  }
+
+  onAttempt(attempt: number, server: string): void {
+    this.#attempt = attempt
+    this.#server = server
+  }
+
+  onAttemptEnd(error: StatusError | undefined): void {
+    if (error === undefined) return
+    const attributes = { attempt: this.#attempt, 'rpc.status_code': Code[error.code], ...this.peerAttributes() }
+    this.failedAttempts.push({ name: 'attempt failed', at: performance.now(), attributes })
+  }
+
+  peerAttributes(): Attributes {
+    const { 'server.address': address, 'server.port': port } = serverOf(this.#server)
+    return { 'network.peer.address': address, 'network.peer.port': port }
+  }
+}
