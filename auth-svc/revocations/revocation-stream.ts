@@ -5,11 +5,13 @@
  */
 import { randomUUID } from 'node:crypto'
 import type { Redis } from 'ioredis'
+import {
+  REVOCATION_FIELDS as FIELDS,
+  REVOCATION_EPOCH,
+  REVOCATION_HEARTBEAT,
+  REVOCATION_STREAM,
+} from '#runtime/auth/revocation-stream.ts'
 import type { Revocation } from './revocation-repository.ts'
-
-const STREAM = 'gatehouse:revocations'
-const EPOCH = 'gatehouse:revocations:epoch'
-const HEARTBEAT = 'gatehouse:revocations:heartbeat'
 
 // 100 a second for the 15 minutes of an access token; about 20 MB.
 const LENGTH = 100_000
@@ -29,26 +31,27 @@ export function createRevocationStream(redis: Redis): RevocationStream {
   return {
     async append(revocations) {
       const pipeline = redis.pipeline()
-      for (const revocation of revocations) pipeline.xadd(STREAM, 'MAXLEN', '~', LENGTH, '*', ...fieldsOf(revocation))
+      for (const revocation of revocations)
+        pipeline.xadd(REVOCATION_STREAM, 'MAXLEN', '~', LENGTH, '*', ...fieldsOf(revocation))
       const replies = (await pipeline.exec()) ?? []
       const failed = replies.find(([error]) => error !== null)
       if (failed !== undefined) throw failed[0]
     },
     async ensureEpoch() {
-      await redis.set(EPOCH, randomUUID(), 'NX')
+      await redis.set(REVOCATION_EPOCH, randomUUID(), 'NX')
     },
     async time() {
       const [seconds, microseconds] = await redis.time()
       return Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000)
     },
     async vouch(completeAt) {
-      await redis.set(HEARTBEAT, completeAt)
+      await redis.set(REVOCATION_HEARTBEAT, completeAt)
     },
   }
 }
 
 /** Times in milliseconds since the epoch. */
 function fieldsOf({ kind, target, notAfter, expiresAt }: Revocation): string[] {
-  const always = ['kind', kind, 'id', target, 'expires_at', String(expiresAt.getTime())]
-  return notAfter === null ? always : [...always, 'not_after', String(notAfter.getTime())]
+  const always = [FIELDS.kind, kind, FIELDS.id, target, FIELDS.expiresAt, String(expiresAt.getTime())]
+  return notAfter === null ? always : [...always, FIELDS.notAfter, String(notAfter.getTime())]
 }

@@ -1,4 +1,5 @@
 import type { Revocation } from '#proto/edge/v1/revocation.ts'
+import { REVOCATION_FIELDS as FIELDS } from '#runtime/auth/revocation-stream.ts'
 
 /** As Redis gives it. */
 export type StreamEntry = [id: string, fields: string[]]
@@ -7,9 +8,9 @@ export type StreamEntry = [id: string, fields: string[]]
 export function readRevocation(fields: readonly string[]): Revocation | undefined {
   const entry: Record<string, string | undefined> = {}
   for (let at = 0; at < fields.length; at += 2) entry[fields[at] ?? ''] = fields[at + 1]
-  const target = targetOf(entry['kind'], entry['id'] ?? '')
-  const notAfter = dateOf(entry['not_after'])
-  const expiresAt = dateOf(entry['expires_at'])
+  const target = targetOf(entry[FIELDS.kind], entry[FIELDS.id] ?? '')
+  const notAfter = dateOf(entry[FIELDS.notAfter])
+  const expiresAt = dateOf(entry[FIELDS.expiresAt])
   const isWhole = expiresAt !== undefined && (target?.$case !== 'userId' || notAfter !== undefined)
   return target !== undefined && isWhole ? { target, notAfter, expiresAt } : undefined
 }

@@ -17,13 +17,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import type { Revocation } from '#proto/edge/v1/revocation.ts'
+import { REVOCATION_EPOCH, REVOCATION_HEARTBEAT, REVOCATION_STREAM } from '#runtime/auth/revocation-stream.ts'
 import type { Logger } from '#runtime/observability/logger.ts'
 import { isBefore, millisecondsOf, readRevocation, type StreamEntry } from './revocation-entry.ts'
 import type { RevocationSet } from './revocations.ts'
-
-const STREAM = 'gatehouse:revocations'
-const EPOCH = 'gatehouse:revocations:epoch'
-const HEARTBEAT = 'gatehouse:revocations:heartbeat'
 
 /** Longer without the stream than this, and no token can be trusted any more. */
 const MAX_BLIND_MS = 30_000
@@ -72,9 +69,9 @@ export function followRevocations(options: RevocationFollowerOptions): Revocatio
 
   /** One life of the stream: returns when another must be begun, throws when Redis or auth-svc cannot be had. */
   async function follow(): Promise<void> {
-    const epoch = await redis.get(EPOCH)
+    const epoch = await redis.get(REVOCATION_EPOCH)
     if (epoch === null) throw new Error('auth-svc has not begun a revocation stream')
-    const [newest] = await redis.xrevrange(STREAM, '+', '-', 'COUNT', 1)
+    const [newest] = await redis.xrevrange(REVOCATION_STREAM, '+', '-', 'COUNT', 1)
     let position = newest?.[0] ?? '0-0'
     completeAt = await takeSnapshot()
     trust()
@@ -149,10 +146,10 @@ export function followRevocations(options: RevocationFollowerOptions): Revocatio
     const replies = await redis
       .pipeline()
       .time()
-      .get(HEARTBEAT)
-      .xread('COUNT', BATCH, 'BLOCK', BLOCK_MS, 'STREAMS', STREAM, position)
-      .get(EPOCH)
-      .xrange(STREAM, '-', '+', 'COUNT', 1)
+      .get(REVOCATION_HEARTBEAT)
+      .xread('COUNT', BATCH, 'BLOCK', BLOCK_MS, 'STREAMS', REVOCATION_STREAM, position)
+      .get(REVOCATION_EPOCH)
+      .xrange(REVOCATION_STREAM, '-', '+', 'COUNT', 1)
       .exec()
     const failed = replies?.find(([error]) => error !== null)
     if (failed !== undefined) throw failed[0]

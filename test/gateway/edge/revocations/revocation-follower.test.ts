@@ -3,6 +3,7 @@ import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import type { Revocation } from '#proto/edge/v1/revocation.ts'
 import type { UserPrincipal } from '#runtime/auth/principal.ts'
+import { REVOCATION_EPOCH, REVOCATION_HEARTBEAT, REVOCATION_STREAM } from '#runtime/auth/revocation-stream.ts'
 import { createRedis } from '#runtime/process/redis.ts'
 import { followRevocations } from '../../../../gateway/edge/revocations/revocation-follower.ts'
 import { createRevocationSet } from '../../../../gateway/edge/revocations/revocations.ts'
@@ -10,9 +11,6 @@ import { startTestRedis } from '../../../support/test-redis.ts'
 import { until as untilIt } from '../../../support/until.ts'
 
 const logger = pino({ level: 'silent' })
-const STREAM = 'gatehouse:revocations'
-const EPOCH = 'gatehouse:revocations:epoch'
-const HEARTBEAT = 'gatehouse:revocations:heartbeat'
 const MAX_SILENT_MS = 300_000
 const expiresAt = new Date(Date.now() + 900_000)
 
@@ -27,7 +25,7 @@ async function startFollowing(t: Test) {
   const writer = createRedis(server.url, logger)
   const truth: Revocation[] = []
   const set = createRevocationSet()
-  await writer.set(EPOCH, 'one')
+  await writer.set(REVOCATION_EPOCH, 'one')
   /** `ahead`: milliseconds by which the follower's clock is, to let time pass. */
   const state = { snapshots: 0, isAway: false, ahead: 0 }
   const lags: number[] = []
@@ -52,7 +50,16 @@ async function startFollowing(t: Test) {
     truth.push({ target: { $case: 'sessionId', value: sessionId }, notAfter: undefined, expiresAt })
   const publish = (sessionId: string) => {
     revoke(sessionId)
-    return writer.xadd(STREAM, '*', 'kind', 'sid', 'id', sessionId, 'expires_at', String(expiresAt.getTime()))
+    return writer.xadd(
+      REVOCATION_STREAM,
+      '*',
+      'kind',
+      'sid',
+      'id',
+      sessionId,
+      'expires_at',
+      String(expiresAt.getTime()),
+    )
   }
   /** From then on the stream has a beginning: the first entry of all may have followed others, for all that is known. */
   const begin = async () => {
@@ -64,7 +71,7 @@ async function startFollowing(t: Test) {
   const knows = (sessionId: string) => until(() => set.has(principal(sessionId)))
   const vouch = async () => {
     const [seconds, microseconds] = await writer.time()
-    await writer.set(HEARTBEAT, Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000))
+    await writer.set(REVOCATION_HEARTBEAT, Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000))
   }
   /** From now on, so that auth-svc is not asked instead, and what is to be seen is seen by the stream. */
   const keepVouching = async () => {
@@ -90,7 +97,7 @@ t.test('what was revoked before is known by the snapshot, what comes after by th
   await publish('after')
   await knows('after')
   await writer.xadd(
-    STREAM,
+    REVOCATION_STREAM,
     '*',
     'kind',
     'user',
@@ -124,7 +131,7 @@ t.test('a flushed Redis makes it take a new snapshot', async t => {
   await keepVouching()
   revoke('in truth only')
   await writer.flushall()
-  await writer.set(EPOCH, 'two')
+  await writer.set(REVOCATION_EPOCH, 'two')
   await knows('in truth only')
   t.ok(state.snapshots >= 2)
   t.ok(set.has(principal('in truth only')))
@@ -161,7 +168,7 @@ t.test('a Redis that hangs makes it blind, too', async t => {
 t.test('an entry that cannot be read does not stop those after it', async t => {
   const { writer, publish, knows, state } = await startFollowing(t)
   await until(() => state.snapshots === 1)
-  await writer.xadd(STREAM, '*', 'kind', 'planet', 'id', 'x')
+  await writer.xadd(REVOCATION_STREAM, '*', 'kind', 'planet', 'id', 'x')
   await publish('next')
   await knows('next')
   t.pass('it went on')
@@ -172,7 +179,7 @@ t.test('it is blind from the start until it has a snapshot', async t => {
   state.isAway = true
   await writer.flushall()
   t.ok(follower.blindFor() >= 0)
-  await writer.set(EPOCH, 'three')
+  await writer.set(REVOCATION_EPOCH, 'three')
   await until(() => follower.blindFor() > 1000)
   state.isAway = false
   await until(() => follower.blindFor() < 1000)
@@ -190,10 +197,10 @@ t.test('it asks for all again when the stream no longer reaches back to where it
   const entry = (id: string) => ['*', 'kind', 'sid', 'id', id, 'expires_at', String(expiresAt.getTime())] as const
   await writer
     .multi()
-    .xadd(STREAM, ...entry('lost'))
-    .xadd(STREAM, ...entry('too'))
-    .xadd(STREAM, ...entry('kept'))
-    .xtrim(STREAM, 'MAXLEN', 1)
+    .xadd(REVOCATION_STREAM, ...entry('lost'))
+    .xadd(REVOCATION_STREAM, ...entry('too'))
+    .xadd(REVOCATION_STREAM, ...entry('kept'))
+    .xtrim(REVOCATION_STREAM, 'MAXLEN', 1)
     .exec()
   for (const session of ['kept', 'lost', 'too']) await knows(session)
   t.equal(state.snapshots, 3)
@@ -204,7 +211,7 @@ t.test('more than one read can take is read to the end before it is complete', a
   await begin()
   const pipeline = writer.pipeline()
   for (let number = 0; number < 5000; number++) {
-    pipeline.xadd(STREAM, '*', 'kind', 'sid', 'id', `${number}`, 'expires_at', String(expiresAt.getTime()))
+    pipeline.xadd(REVOCATION_STREAM, '*', 'kind', 'sid', 'id', `${number}`, 'expires_at', String(expiresAt.getTime()))
   }
   await pipeline.exec()
   const written = performance.now()
