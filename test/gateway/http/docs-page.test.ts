@@ -50,7 +50,7 @@ t.test('the page works in a browser under its policy, and asks no other host for
   page.on('pageerror', error => complaints.push(error.message))
 
   await page.goto(`${origin}/docs/`)
-  await page.getByText('Creates an account and signs it in').first().waitFor({ timeout: 60_000 })
+  await page.getByText('Sign up with e-mail and password').first().waitFor({ timeout: 60_000 })
   t.match(await page.title(), 'Gatehouse API')
   t.same(complaints, [])
   t.same(foreign, [])
