@@ -21,8 +21,9 @@ import { createAccessLog } from './http/access-log.ts'
 import { registerDrain } from './http/drain.ts'
 import { createErrorSampler } from './http/error-sampling.ts'
 import { type HealthCheck, registerHealth } from './http/health.ts'
+import { HttpError } from './http/http-errors.ts'
 import { createBrokenRequestHandler } from './http/malformed-request.ts'
-import { HttpProblem, toProblem } from './http/problem.ts'
+import { toProblem } from './http/problem.ts'
 import { createRequestRecords } from './http/request-records.ts'
 import { splitTarget } from './http/request-target.ts'
 import { allowedMethods, verbStrategy } from './http/routing.ts'
@@ -94,8 +95,8 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     const { path } = splitTarget(request.raw)
     const allowed = allowedMethods(routes, path)
     throw allowed.length === 0
-      ? new HttpProblem('route_not_found')
-      : new HttpProblem('method_not_allowed', { allow: allowed.join(', ') })
+      ? new HttpError('route_not_found')
+      : new HttpError('method_not_allowed', { headers: { allow: allowed.join(', ') } })
   })
 
   const hasOrigins = corsOrigins.length > 0
@@ -129,7 +130,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     const encoding = request.headers['content-encoding'] ?? 'identity'
     // A body is read outside of the context in which its request began.
     if (encoding.toLowerCase() === 'identity') context.with(request.trace.context, done, undefined, null, body)
-    else done(new HttpProblem('unsupported_media_type'))
+    else done(new HttpError('unsupported_media_type'))
   })
 
   registerHealth(app, options.healthChecks, options.isReady)

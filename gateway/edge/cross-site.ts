@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify'
-import { HttpProblem } from '../http/problem.ts'
+import { HttpError } from '../http/http-errors.ts'
 
 /**
  * Refuses a call by cookie that another site may have caused (CSRF). A browser says where a request comes from in
@@ -9,5 +9,5 @@ import { HttpProblem } from '../http/problem.ts'
 export function assertSameSite(request: FastifyRequest, origins: ReadonlySet<string>): void {
   const { 'sec-fetch-site': site, origin, 'content-type': type = '' } = request.headers
   const isOurs = site === 'same-origin' || site === 'none' || (origin !== undefined && origins.has(origin))
-  if (!isOurs || !/^application\/json\s*(;|$)/i.test(type)) throw new HttpProblem('cross_site_request')
+  if (!isOurs || !/^application\/json\s*(;|$)/i.test(type)) throw new HttpError('cross_site_request')
 }

@@ -2,9 +2,10 @@ import type { Socket } from 'node:net'
 import { context } from '@opentelemetry/api'
 import type { Logger } from '#runtime/observability/logger.ts'
 import { acceptTrace } from '#runtime/observability/telemetry.ts'
-import { HttpProblem, type HttpProblemCode, toProblem } from './problem.ts'
+import { HttpError, type HttpErrorCode } from './http-errors.ts'
+import { toProblem } from './problem.ts'
 
-const CODES: Record<string, HttpProblemCode> = {
+const CODES: Record<string, HttpErrorCode> = {
   HPE_HEADER_OVERFLOW: 'headers_too_large',
   ERR_HTTP_REQUEST_TIMEOUT: 'request_timeout',
 }
@@ -24,7 +25,7 @@ export function createBrokenRequestHandler(
     }
     const { context: traceContext, spanContext } = acceptTrace(undefined, undefined, 0)
     const { traceId } = spanContext
-    const { problem } = toProblem(new HttpProblem(CODES[error.code ?? ''] ?? 'bad_request'), { path: '', traceId })
+    const { problem } = toProblem(new HttpError(CODES[error.code ?? ''] ?? 'bad_request'), { path: '', traceId })
     onRefused(problem.status)
     context.with(traceContext, () => logger.info({ status: problem.status, reason: error.code }, 'broken request'))
     const body = JSON.stringify(problem)

@@ -17,7 +17,8 @@ import type { AuthenticateByPolicy } from '../edge/authentication.ts'
 import { authorize } from '../edge/authorization.ts'
 import { assertSameSite } from '../edge/cross-site.ts'
 import type { RouteLimits } from '../edge/limits/rate-limits.ts'
-import { HttpProblem, toProblem } from '../http/problem.ts'
+import { HttpError } from '../http/http-errors.ts'
+import { toProblem } from '../http/problem.ts'
 import { splitTarget } from '../http/request-target.ts'
 import { createUpstreamCall, createUpstreamStream } from '../upstream/calls.ts'
 import { Cancellation } from '../upstream/cancellation.ts'
@@ -175,7 +176,7 @@ function streamHandler(route: Route, options: RoutesOptions): Handler {
 function requestInput(template: PathTemplate, request: FastifyRequest): RequestInput {
   const { path, query } = splitTarget(request.raw)
   const pathValues = template.extract(path)
-  if (pathValues === undefined) throw new HttpProblem('route_not_found')
+  if (pathValues === undefined) throw new HttpError('route_not_found')
   const body = request.body instanceof Uint8Array ? request.body : undefined
   return { pathValues, query, body, cookies: cookiesOf(request), ifMatch: request.headers['if-match'] }
 }

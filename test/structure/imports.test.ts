@@ -179,7 +179,7 @@ t.test('the layout check accepts imports that point down', async t => {
   const allowed = [
     readSourceFile('gateway/main.ts', "import { buildApp } from './app.ts'; console.log(process.env.HOME)"),
     readSourceFile('gateway/app.ts', "import { registerRoutes } from './transcoding/routes.ts'"),
-    readSourceFile('gateway/edge/cache.ts', "import { HttpProblem } from '../http/problem.ts'"),
+    readSourceFile('gateway/edge/cache.ts', "import { HttpError } from '../http/http-errors.ts'"),
     readSourceFile('gateway/transcoding/routes.ts', "import { authorize } from '../edge/authorization.ts'"),
     readSourceFile('user-svc/server.ts', "import { createUserHandlers } from './users/user-handlers.ts'"),
     readSourceFile(

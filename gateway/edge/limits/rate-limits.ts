@@ -8,7 +8,7 @@ import { isSampled, withSpan } from '#runtime/observability/telemetry.ts'
 import { Code, StatusError } from '#runtime/status.ts'
 import type { Route } from '../../contract/route-table.ts'
 import { clientAddress, networkOf } from '../../http/client-address.ts'
-import { HttpProblem } from '../../http/problem.ts'
+import { HttpError } from '../../http/http-errors.ts'
 import { type BucketLimitOptions, bucketStore } from './bucket-store.ts'
 import { type Buckets, type Charge, chargeOf } from './buckets.ts'
 import type { LimitSettings } from './limit-classes.ts'
@@ -81,7 +81,11 @@ export async function registerRateLimits(
       reply.header('ratelimit-policy', policy)
       reply.header('ratelimit', limitField(className, remaining, ttlInSeconds))
       onDecision?.(className, isExceeded ? 'refused' : 'admitted')
-      if (isExceeded) throw new HttpProblem('rate_limited', { 'retry-after': String(ttlInSeconds) })
+      if (isExceeded)
+        throw new HttpError('rate_limited', {
+          headers: { 'retry-after': String(ttlInSeconds) },
+          detail: `Too many requests for class "${className}". Retry after ${ttlInSeconds} s.`,
+        })
       if (refund !== undefined) request.refund = { bucket: result.key, charge: refund }
     }
   }
