@@ -5,16 +5,17 @@
  * An erasure is first applied, then confirmed, then passed: a crash in between has all of it done again, which changes
  * nothing.
  */
-import { type Kysely, sql } from 'kysely'
+import type { Kysely } from 'kysely'
 import type { AccountChange } from '#proto/user/v1/account.ts'
 import type { Role } from '#runtime/auth/principal.ts'
 import type { Logger } from '#runtime/observability/logger.ts'
+import { createAccountChangeCursor } from './accounts/account-change-cursor.ts'
 import { createAccountRepository } from './accounts/account-repository.ts'
 import type { SignUp } from './accounts/sign-up.ts'
 import { createSignUpJobs } from './accounts/sign-up-jobs.ts'
 import type { UserDirectory } from './accounts/user-directory.ts'
 import { isEmailTaken } from './errors.ts'
-import { type Periodic, startPeriodic } from './periodic.ts'
+import { type PeriodicTask, startPeriodicTask } from './periodic-task.ts'
 import type { Revocation } from './revocations/revocation-repository.ts'
 import type { Revocations } from './revocations/revocations.ts'
 import { createSessionRepository } from './sessions/session-repository.ts'
@@ -31,14 +32,14 @@ export interface AccountChangesDependencies {
 const RECONNECT_MS = 500
 
 /** Begins at once, goes on until it is stopped. While user-svc is away it tries again twice a second. */
-export function followAccountChanges(dependencies: AccountChangesDependencies): Periodic {
+export function followAccountChanges(dependencies: AccountChangesDependencies): PeriodicTask {
   const { db, users, signUp, revocations, logger } = dependencies
   const stopping = new AbortController()
   let isConnected = true
 
   async function follow(): Promise<void> {
     try {
-      for await (const change of users.changes(await readCursor(db), stopping.signal)) {
+      for await (const change of users.changes(await createAccountChangeCursor(db).read(), stopping.signal)) {
         isConnected = true
         await revocations.publish(await (change.erased ? erase(change) : apply(change)))
       }
@@ -63,7 +64,7 @@ export function followAccountChanges(dependencies: AccountChangesDependencies): 
 
   function applyOnce(change: AccountChange): Promise<Revocation[]> {
     return db.transaction().execute(async transaction => {
-      if (!(await moveCursor(transaction, change.sequence))) return []
+      if (!(await createAccountChangeCursor(transaction).advance(change.sequence))) return []
       return applyChange(transaction, change)
     })
   }
@@ -107,7 +108,7 @@ export function followAccountChanges(dependencies: AccountChangesDependencies): 
   }
 
   async function pass(change: AccountChange): Promise<Revocation[]> {
-    await moveCursor(db, change.sequence)
+    await createAccountChangeCursor(db).advance(change.sequence)
     return []
   }
 
@@ -125,25 +126,11 @@ export function followAccountChanges(dependencies: AccountChangesDependencies): 
     return ended
   }
 
-  const following = startPeriodic({ name: 'account changes', everyMs: RECONNECT_MS, logger, run: follow })
+  const following = startPeriodicTask({ name: 'account changes', intervalMs: RECONNECT_MS, logger, run: follow })
   return {
     stop() {
       stopping.abort()
       return following.stop()
     },
   }
-}
-
-async function readCursor(db: Kysely<Tables>): Promise<bigint> {
-  return (await db.selectFrom('account_change_cursor').select('sequence').executeTakeFirstOrThrow()).sequence
-}
-
-/** @returns false when it is past there already. */
-async function moveCursor(transaction: Kysely<Tables>, sequence: bigint): Promise<boolean> {
-  const { numUpdatedRows } = await transaction
-    .updateTable('account_change_cursor')
-    .set({ sequence: sql`${sequence}` })
-    .where('sequence', '<', sequence)
-    .executeTakeFirst()
-  return numUpdatedRows === 1n
 }

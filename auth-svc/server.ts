@@ -24,7 +24,7 @@ import { createBcryptThreads } from './passwords/bcrypt-threads.ts'
 import { createBoundedQueue } from './passwords/bounded-queue.ts'
 import { createPasswordHasher } from './passwords/password-hasher.ts'
 import { createPasswordStrength } from './passwords/password-strength.ts'
-import { startPeriodic } from './periodic.ts'
+import { startPeriodicTask } from './periodic-task.ts'
 import { createRevocationHandlers } from './revocations/revocation-handlers.ts'
 import { createRevocationStream } from './revocations/revocation-stream.ts'
 import { createRevocations } from './revocations/revocations.ts'
@@ -157,9 +157,9 @@ export async function createAuthServer(options: AuthServerOptions): Promise<Auth
       })
       const running = [
         followAccountChanges({ db, users, signUp, revocations, logger }),
-        startPeriodic({ name: 'revocation sweep', everyMs: 1000, logger, run: () => revocations.sweep() }),
-        startPeriodic({ name: 'key rotation', everyMs: 10_000, logger, run: () => keys.rotate() }),
-        startPeriodic({ name: 'clean-up', everyMs: 60_000, logger, run: cleanUp }),
+        startPeriodicTask({ name: 'revocation sweep', intervalMs: 1000, logger, run: () => revocations.sweep() }),
+        startPeriodicTask({ name: 'key rotation', intervalMs: 10_000, logger, run: () => keys.rotate() }),
+        startPeriodicTask({ name: 'clean-up', intervalMs: 60_000, logger, run: cleanUp }),
         worker,
       ]
       return {
