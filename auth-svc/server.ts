@@ -1,3 +1,7 @@
+/**
+ * Builds auth-svc from its settings and connections. The domains depend on each other in the order in which they are
+ * created: tokens and passwords, then revocations and sign-up, then sessions.
+ */
 import { availableParallelism } from 'node:os'
 import type { FileRegistry } from '@bufbuild/protobuf'
 import type { Redis } from 'ioredis'
@@ -9,25 +13,22 @@ import { createGrpcServer, type GrpcServer } from '#runtime/grpc/server.ts'
 import type { Logger } from '#runtime/observability/logger.ts'
 import type { Database } from '#runtime/postgres/database.ts'
 import { toStatusError } from '#runtime/postgres/errors.ts'
-import { startJobWorker } from '#runtime/postgres/job-worker.ts'
 import type { Settings } from '#runtime/process/env.ts'
-import { followAccountChanges } from './account-changes.ts'
 import { createAccountRepository } from './accounts/account-repository.ts'
-import { ensureFirstAdministrator } from './accounts/first-administrator.ts'
+import { ensureFirstAdministrator, type FirstAdministrator } from './accounts/first-administrator.ts'
 import { createSignUp } from './accounts/sign-up.ts'
-import { COMPLETE_SIGN_UP, type CompleteSignUp } from './accounts/sign-up-jobs.ts'
 import { createUserDirectory } from './accounts/user-directory.ts'
 import { createAuthHandlers } from './auth-handlers.ts'
+import { type BackgroundTasks, startBackgroundTasks } from './background-tasks.ts'
 import type { settings } from './config.ts'
 import type { AuthMetrics } from './metrics.ts'
 import { createBcryptThreads } from './passwords/bcrypt-threads.ts'
 import { createBoundedQueue } from './passwords/bounded-queue.ts'
 import { createPasswordHasher } from './passwords/password-hasher.ts'
 import { createPasswordStrength } from './passwords/password-strength.ts'
-import { startPeriodicTask } from './periodic-task.ts'
 import { createRevocationHandlers } from './revocations/revocation-handlers.ts'
 import { createRevocationStream } from './revocations/revocation-stream.ts'
-import { createRevocations } from './revocations/revocations.ts'
+import { createRevocations, type Revocations } from './revocations/revocations.ts'
 import { createLogin } from './sessions/login.ts'
 import { createLogout } from './sessions/logout.ts'
 import { createRefresh } from './sessions/refresh.ts'
@@ -35,65 +36,133 @@ import { createRefreshFamilies } from './sessions/refresh-families.ts'
 import { createRefreshTokens } from './sessions/refresh-token.ts'
 import { createSessionRepository } from './sessions/session-repository.ts'
 import { createSessions } from './sessions/sessions.ts'
-import { JOBS_SCHEMA, type Tables } from './tables.ts'
+import type { Tables } from './tables.ts'
 import { createSigningKeySeal } from './tokens/signing-key-seal.ts'
 import { openSigningKeys } from './tokens/signing-keys.ts'
-import { createTokenIssuer } from './tokens/token-issuer.ts'
+import { createTokenIssuer, type TokenIssuer } from './tokens/token-issuer.ts'
 
 export type AuthSettings = Settings<typeof settings>
 
 export interface AuthServerOptions {
+  /** Contract with the policies and validation rules of the RPCs. */
   contract: FileRegistry
   logger: Logger
   metrics: AuthMetrics
   database: Database<Tables>
+  /** Redis for refresh token families and the revocation stream. */
   redis: Redis
+  /** Connection to user-svc. */
   users: AccountServiceClient
   settings: AuthSettings
 }
 
 export interface AuthServer {
+  /** Serves `auth.v1`. The caller starts it with `listen`. */
   readonly grpc: GrpcServer
-  /** What goes on beside the calls: jobs, sweeps, key rotation, the changes of user-svc. */
-  startBackground(): Promise<{ stop(): Promise<void> }>
-  /** @throws StatusError when the account cannot be made. */
-  ensureFirstAdministrator(account: { email: string; password: string }): Promise<void>
+  /** Starts jobs, periodic tasks and the stream of account changes. @throws if PostgreSQL is unavailable. */
+  startBackground(): Promise<BackgroundTasks>
+  /** Signs the first administrator up. @throws StatusError if the e-mail address or the password is not acceptable. */
+  ensureFirstAdministrator(administrator: FirstAdministrator): Promise<void>
+  /** Ends the worker thread of the password strength check. Call it after `grpc.stop()`. */
   close(): Promise<void>
 }
 
-/** auth-svc, not yet listening. It serves what it can while user-svc is away: all but signing up and in. */
+/**
+ * Creates auth-svc; the caller starts listening and background tasks. While user-svc is unavailable, sign-up and sign-in
+ * fail with UNAVAILABLE, and everything else works.
+ *
+ * @throws Error if the stored signing keys cannot be decrypted with `SIGNING_KEY_SECRET`.
+ */
 export async function createAuthServer(options: AuthServerOptions): Promise<AuthServer> {
   const { contract, logger, metrics, database, redis, settings } = options
-  const { db, prepare, ping } = database
+  const { db, ping } = database
+  const { keys, issuer, verifier } = await createTokens(options)
+  const { hasher, strength } = await createPasswords(options)
+  const users = createUserDirectory({ client: options.users, token: () => issuer.serviceToken() })
+  const accounts = createAccountRepository(db)
+  const signUp = createSignUp({ db, hasher, strength, users })
   const tokenTtlMs = settings.ACCESS_TOKEN_TTL_S * 1000
+  const revocations = createRevocations({ db, stream: createRevocationStream(redis), logger, tokenTtlMs })
+  const { sessions, rows, refresh, logout } = createSessionOperations(options, issuer, revocations)
+  const login = createLogin({ accounts, hasher, signUp, users, sessions })
 
+  metrics.watch.pool(database.poolState)
+  const grpc = createGrpcServer({
+    contract,
+    logger,
+    verifier,
+    calls: metrics.rpc,
+    dependencies: { postgres: ping, redis: () => redis.ping() },
+    mapError: toStatusError,
+  })
+  grpc.add<AuthServiceServer>(
+    'auth.v1.AuthService',
+    AuthServiceService,
+    createAuthHandlers({ signUp, login, refresh, logout, sessions, keys }),
+  )
+  grpc.add<RevocationServiceServer>(
+    'auth.v1.RevocationService',
+    RevocationServiceService,
+    createRevocationHandlers(revocations),
+  )
+
+  return {
+    grpc,
+    startBackground: () =>
+      startBackgroundTasks({
+        accountChanges: { db, users, signUp, revocations, logger },
+        jobs: {
+          databaseUrl: settings.DATABASE_URL,
+          preparedStatements: settings.DATABASE_PREPARED === 'on',
+        },
+        keys,
+        logger,
+        revocations,
+        sessions: rows,
+        signUp,
+      }),
+    ensureFirstAdministrator: administrator => ensureFirstAdministrator({ accounts, signUp, logger }, administrator),
+    close: () => strength.close(),
+  }
+}
+
+async function createTokens({ database: { db }, settings }: Pick<AuthServerOptions, 'database' | 'settings'>) {
+  const { TOKEN_ISSUER: issuer, TOKEN_AUDIENCE: audience, ACCESS_TOKEN_TTL_S: accessTtlS } = settings
   const keys = await openSigningKeys({
     db,
     seal: createSigningKeySeal(settings.SIGNING_KEY_SECRET),
     periodMs: settings.SIGNING_KEY_PERIOD_S * 1000,
     leadMs: settings.SIGNING_KEY_LEAD_S * 1000,
-    tokenTtlMs,
+    tokenTtlMs: accessTtlS * 1000,
   })
-  const { TOKEN_ISSUER: issuer, TOKEN_AUDIENCE: audience } = settings
-  const tokens = createTokenIssuer({ keys, issuer, audience, accessTtlS: settings.ACCESS_TOKEN_TTL_S })
-  const users = createUserDirectory({ client: options.users, token: () => tokens.serviceToken() })
+  return {
+    keys,
+    issuer: createTokenIssuer({ keys, issuer, audience, accessTtlS }),
+    verifier: createTokenVerifier({ keys, issuer, audience }),
+  }
+}
+
+async function createPasswords({ metrics, settings }: Pick<AuthServerOptions, 'metrics' | 'settings'>) {
   const cores = availableParallelism()
   const queue = createBoundedQueue({ concurrency: cores, maxWaiting: settings.PASSWORD_QUEUE_LIMIT ?? cores * 32 })
+  metrics.watch.passwordQueue(() => queue)
   const hasher = await createPasswordHasher({
     pepper: settings.PASSWORD_PEPPER,
     cost: settings.BCRYPT_COST,
     threads: createBcryptThreads(),
     queue,
   })
-  metrics.watch.passwordQueue(() => queue)
-  metrics.watch.pool(database.poolState)
-  const strength = createPasswordStrength()
+  return { hasher, strength: createPasswordStrength() }
+}
 
-  const accounts = createAccountRepository(db)
+function createSessionOperations(
+  { database: { db, prepare }, redis, logger, metrics, settings }: AuthServerOptions,
+  tokens: TokenIssuer,
+  revocations: Revocations,
+) {
   const rows = createSessionRepository(db, prepare)
   const refreshTokens = createRefreshTokens(settings.REFRESH_TOKEN_SECRET)
   const families = createRefreshFamilies({ redis, graceMs: settings.REFRESH_GRACE_MS })
-  const revocations = createRevocations({ db, stream: createRevocationStream(redis), logger, tokenTtlMs })
   const sessions = createSessions({
     db,
     families,
@@ -103,72 +172,14 @@ export async function createAuthServer(options: AuthServerOptions): Promise<Auth
     refreshTtlMs: settings.REFRESH_TOKEN_TTL_S * 1000,
     sessionTtlMs: settings.SESSION_TTL_S * 1000,
   })
-  const signUp = createSignUp({ db, hasher, strength, users })
-
-  const grpc = createGrpcServer({
-    contract,
+  const refresh = createRefresh({
+    sessions,
+    rows,
+    families,
+    refreshTokens,
     logger,
-    verifier: createTokenVerifier({ keys, issuer, audience }),
-    calls: metrics.rpc,
-    dependencies: { postgres: ping, redis: () => redis.ping() },
-    mapError: toStatusError,
+    onReuse: metrics.reuse,
+    reuseScope: settings.REUSE_SCOPE,
   })
-  grpc.add<AuthServiceServer>(
-    'auth.v1.AuthService',
-    AuthServiceService,
-    createAuthHandlers({
-      signUp,
-      login: createLogin({ accounts, hasher, signUp, users, sessions }),
-      refresh: createRefresh({
-        sessions,
-        rows,
-        families,
-        refreshTokens,
-        logger,
-        onReuse: metrics.reuse,
-        reuseScope: settings.REUSE_SCOPE,
-      }),
-      logout: createLogout({ rows, refreshTokens, sessions }),
-      sessions,
-      keys,
-    }),
-  )
-  grpc.add<RevocationServiceServer>(
-    'auth.v1.RevocationService',
-    RevocationServiceService,
-    createRevocationHandlers(revocations),
-  )
-
-  async function cleanUp(): Promise<void> {
-    await signUp.adopt()
-    await revocations.deleteExpired()
-    await rows.deleteExpired()
-  }
-
-  return {
-    grpc,
-    async startBackground() {
-      const worker = await startJobWorker({
-        databaseUrl: settings.DATABASE_URL,
-        schema: JOBS_SCHEMA,
-        preparedStatements: settings.DATABASE_PREPARED === 'on',
-        logger,
-        tasks: { [COMPLETE_SIGN_UP]: payload => signUp.resume((payload as CompleteSignUp).userId) },
-      })
-      const running = [
-        followAccountChanges({ db, users, signUp, revocations, logger }),
-        startPeriodicTask({ name: 'revocation sweep', intervalMs: 1000, logger, run: () => revocations.sweep() }),
-        startPeriodicTask({ name: 'key rotation', intervalMs: 10_000, logger, run: () => keys.rotate() }),
-        startPeriodicTask({ name: 'clean-up', intervalMs: 60_000, logger, run: cleanUp }),
-        worker,
-      ]
-      return {
-        stop: async () => {
-          await Promise.all(running.map(part => part.stop()))
-        },
-      }
-    },
-    ensureFirstAdministrator: account => ensureFirstAdministrator({ accounts, signUp, logger }, account),
-    close: () => strength.close(),
-  }
+  return { sessions, rows, refresh, logout: createLogout({ rows, refreshTokens, sessions }) }
 }

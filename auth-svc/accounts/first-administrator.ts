@@ -9,17 +9,24 @@ export interface FirstAdministratorDependencies {
   logger: Logger
 }
 
+/** Credentials of the first administrator: the settings `ADMIN_EMAIL` and `ADMIN_PASSWORD`. */
+export interface FirstAdministrator {
+  email: string
+  password: string
+}
+
 /**
- * Signs the administrator up unless the address has an account, whose password and role then stay as they are. The job
- * of the sign-up completes it: user-svc need not be there yet.
- * @throws StatusError as a sign-up does, such as for a password that is easy to guess.
+ * Signs the first administrator up, with the role `admin`. An existing account with this e-mail address keeps its
+ * password and its role. user-svc may be unavailable: the sign-up's job completes the account later.
+ *
+ * @throws StatusError with the errors of `SignUp.begin`, for example for a weak password.
  */
 export async function ensureFirstAdministrator(
   { accounts, signUp, logger }: FirstAdministratorDependencies,
-  { email, password }: { email: string; password: string },
+  { email, password }: FirstAdministrator,
 ): Promise<void> {
-  const known = normalizeEmail(email)
-  if (known !== undefined && (await accounts.findByEmail(known)) !== undefined) return
+  const normalized = normalizeEmail(email)
+  if (normalized !== undefined && (await accounts.findByEmail(normalized)) !== undefined) return
   const account = await signUp.begin({ email, password, name: 'Administrator', role: 'admin' })
-  logger.info({ userId: account.userId }, 'the first administrator was signed up')
+  logger.info({ userId: account.userId }, 'first administrator signed up')
 }
