@@ -1,10 +1,10 @@
 /**
  * The codec that is compiled for a method at boot: message bytes to JSON text and JSON to message bytes, with no message
- * object between. What it writes is the reference's to the byte, and all that it is unsure about (see unsure.ts) it
+ * object between. What it writes is the reference's to the byte, and all that it is fallBack about (see fallback.ts) it
  * hands to the reference, which makes the message or the error. So a refusal has the reference's words, and costs both:
  * refusals are rare, and what a hostile one costs is bounded by the limit of a body.
  *
- * It is made of closures and not of generated source, into which no name of a contract could slip as code.
+ * It is made of closures and not of generated reader, into which no name of a contract could slip as code.
  *
  * CPU time of one call, compiled and reference in one run of `test/bench/codec.ts`, in us:
  *
@@ -21,13 +21,13 @@ import { parseIfMatch } from '../binding/entity-tag.ts'
 import { compileBinding } from '../binding/request-binding.ts'
 import type { Codec } from '../codec.ts'
 import { createReferenceCodec } from '../reference/reference-codec.ts'
-import { compileAnswer } from './answer-text.ts'
-import { canBeCompiled, typesLeft } from './compilable.ts'
-import { messageBytes } from './message-bytes.ts'
-import { compileObjectBytes } from './object-bytes.ts'
-import { isUnsure, unsure } from './unsure.ts'
-import { wellKnownBytes } from './well-known-bytes.ts'
-import { WireSink } from './wire-sink.ts'
+import { isCompilable, uncompiledTypes } from './compilable-types.ts'
+import { fallBack, withFallback } from './fallback.ts'
+import { messageEncoder } from './message-codecs.ts'
+import { compileObjectEncoder } from './object-encoder.ts'
+import { compileResponseDecoder } from './response-decoder.ts'
+import { wellKnownEncoder } from './well-known-encoders.ts'
+import { WireWriter } from './wire-writer.ts'
 
 export interface CompiledCodec extends Codec {
   /** What always goes to the reference: the types by their names, or all requests or responses. */
@@ -42,39 +42,26 @@ export function createCompiledCodec(
 ): CompiledCodec {
   const { input, output } = route.descriptor
   const encode = compileEncode(route, registry)
-  const decode = compileAnswer(route, registry)
+  const decode = compileResponseDecoder(route, registry)
   return {
     leftToReference: [
-      ...(encode === undefined ? ['every request'] : typesLeft(input, registry)),
-      ...(decode === undefined ? ['every response'] : typesLeft(output, registry)),
+      ...(encode === undefined ? ['every request'] : uncompiledTypes(input, registry)),
+      ...(decode === undefined ? ['every response'] : uncompiledTypes(output, registry)),
     ],
-    encode: encode === undefined ? reference.encode : request => surely(encode, reference.encode, request),
-    decode: decode === undefined ? reference.decode : message => surely(decode, reference.decode, message),
-  }
-}
-
-function surely<Input, Output>(
-  attempt: (input: Input) => Output,
-  reference: (input: Input) => Output,
-  input: Input,
-): Output {
-  try {
-    return attempt(input)
-  } catch (error) {
-    if (isUnsure(error)) return reference(input)
-    throw error
+    encode: encode === undefined ? reference.encode : request => withFallback(encode, reference.encode, request),
+    decode: decode === undefined ? reference.decode : message => withFallback(decode, reference.decode, message),
   }
 }
 
 // One for all, since no encoding begins before another has ended.
-const sink = new WireSink()
+const writer = new WireWriter()
 
 /** @returns undefined for a method that is left to the reference. */
 function compileEncode(route: Route, registry: FileRegistry): Codec['encode'] | undefined {
   const { input } = route.descriptor
-  if (!canBeCompiled(input, registry) || wellKnownBytes(input) !== undefined) return undefined
+  if (!isCompilable(input, registry) || wellKnownEncoder(input) !== undefined) return undefined
   const bind = compileBinding(route)
-  const write = compileObjectBytes(input, schema => messageBytes(registry, schema), true)
+  const write = compileObjectEncoder(input, schema => messageEncoder(registry, schema), true)
   const cookies = cookieFields(input)
   const ifMatch = input.fields.find(isIfMatch)
 
@@ -82,9 +69,9 @@ function compileEncode(route: Route, registry: FileRegistry): Codec['encode'] | 
     const json = bind(request)
     for (const { field, cookie } of cookies) take(json, field, request.cookies[cookie.name])
     if (ifMatch !== undefined) take(json, ifMatch, tagsOf(request.ifMatch))
-    sink.reset()
-    write(sink, json, 1)
-    return sink.take()
+    writer.reset()
+    write(writer, json, 1)
+    return writer.take()
   }
 }
 
@@ -93,13 +80,13 @@ function tagsOf(header: string | undefined): string[] | undefined {
   try {
     return header === undefined ? undefined : parseIfMatch(header)
   } catch {
-    return unsure()
+    return fallBack()
   }
 }
 
 /** What a header carries stands in the JSON under no other name. */
 function take(json: JsonValue, { name, jsonName }: DescField, value: string | string[] | undefined): void {
   const isObject = typeof json === 'object' && json !== null && !Array.isArray(json)
-  if (!isObject || Object.hasOwn(json, name) || Object.hasOwn(json, jsonName)) unsure()
+  if (!isObject || Object.hasOwn(json, name) || Object.hasOwn(json, jsonName)) fallBack()
   if (value !== undefined) json[jsonName] = value
 }

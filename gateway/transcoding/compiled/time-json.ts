@@ -1,5 +1,5 @@
 /** Timestamps and durations as JSON text. */
-import { unsure } from './unsure.ts'
+import { fallBack } from './fallback.ts'
 
 // 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z.
 const FIRST_SECOND = -62_135_596_800
@@ -25,7 +25,7 @@ const dayTexts: string[] = Array.from({ length: DAYS }, () => '')
 
 /** RFC 3339, in quotes. */
 export function timestampText(seconds: number, nanos: number): string {
-  if (seconds < FIRST_SECOND || seconds > LAST_SECOND || nanos < 0 || nanos > LAST_NANO) unsure()
+  if (seconds < FIRST_SECOND || seconds > LAST_SECOND || nanos < 0 || nanos > LAST_NANO) fallBack()
   const day = Math.floor(seconds / DAY)
   const second = seconds - day * DAY
   const minute = (second / 60) | 0
@@ -44,7 +44,7 @@ function dayText(day: number): string {
 
 /** Seconds with an `s`, in quotes. */
 export function durationText(seconds: number, nanos: number): string {
-  if (Math.abs(seconds) > MAX_DURATION || Math.abs(nanos) > LAST_NANO || seconds * nanos < 0) unsure()
+  if (Math.abs(seconds) > MAX_DURATION || Math.abs(nanos) > LAST_NANO || seconds * nanos < 0) fallBack()
   const sign = seconds < 0 || nanos < 0 ? '-' : ''
   return `"${sign}${Math.abs(seconds)}${fraction(Math.abs(nanos))}s"`
 }

@@ -3,81 +3,83 @@
  * decimal digits; padded base64): for another that ProtoJSON allows too, such as 1e3, the reference is asked.
  */
 import { type DescEnum, type DescField, type JsonValue, ScalarType } from '@bufbuild/protobuf'
-import { unsure } from './unsure.ts'
-import type { WireSink } from './wire-sink.ts'
-import { BIT32, BIT64, DELIMITED, VARINT } from './wire-source.ts'
+import { fallBack } from './fallback.ts'
+import { BIT32, BIT64, DELIMITED, VARINT } from './wire-reader.ts'
+import type { WireWriter } from './wire-writer.ts'
 
-export interface ScalarBytes<Value = unknown> {
+export interface ScalarEncoder<Value = unknown> {
   readonly wireType: number
   /** The value that rules are checked on and that `write` takes. */
   readonly parse: (json: JsonValue) => Value
   readonly isZero: (value: Value) => boolean
-  readonly write: (sink: WireSink, value: Value) => void
+  readonly write: (writer: WireWriter, value: Value) => void
 }
 
-export const SCALAR_BYTES: Record<ScalarType, ScalarBytes> = {
+export const SCALAR_ENCODERS: Record<ScalarType, ScalarEncoder> = {
   [ScalarType.BOOL]: scalar<boolean>({
     wireType: VARINT,
-    parse: json => (typeof json === 'boolean' ? json : unsure()),
+    parse: json => (typeof json === 'boolean' ? json : fallBack()),
     isZero: value => !value,
-    write: (sink, value) => sink.uint32(value ? 1 : 0),
+    write: (writer, value) => writer.uint32(value ? 1 : 0),
   }),
   [ScalarType.STRING]: scalar<string>({
     wireType: DELIMITED,
     parse: parseString,
     isZero: value => value === '',
-    write: (sink, value) => sink.string(value),
+    write: (writer, value) => writer.string(value),
   }),
   [ScalarType.BYTES]: scalar<Buffer>({
     wireType: DELIMITED,
-    parse: json => (isPaddedBase64(json) ? Buffer.from(json, 'base64') : unsure()),
+    parse: json => (isPaddedBase64(json) ? Buffer.from(json, 'base64') : fallBack()),
     isZero: value => value.length === 0,
-    write: (sink, value) => sink.bytes(value),
+    write: (writer, value) => writer.bytes(value),
   }),
-  [ScalarType.INT32]: number(VARINT, parseInt32, (sink, value) => sink.int32(value)),
-  [ScalarType.UINT32]: number(VARINT, parseUint32, (sink, value) => sink.uint32(value)),
-  [ScalarType.SINT32]: number(VARINT, parseInt32, (sink, value) => sink.uint32(((value << 1) ^ (value >> 31)) >>> 0)),
-  [ScalarType.FIXED32]: number(BIT32, parseUint32, (sink, value) => sink.fixed32(value)),
-  [ScalarType.SFIXED32]: number(BIT32, parseInt32, (sink, value) => sink.fixed32(value)),
-  [ScalarType.INT64]: bigint(VARINT, parseInt64, (sink, value) => sink.varint64(value)),
-  [ScalarType.UINT64]: bigint(VARINT, parseUint64, (sink, value) => sink.varint64(value)),
-  [ScalarType.SINT64]: bigint(VARINT, parseInt64, (sink, value) => sink.varint64((value << 1n) ^ (value >> 63n))),
-  [ScalarType.FIXED64]: bigint(BIT64, parseUint64, (sink, value) => sink.fixed64(value)),
-  [ScalarType.SFIXED64]: bigint(BIT64, parseInt64, (sink, value) => sink.fixed64(value)),
+  [ScalarType.INT32]: number(VARINT, parseInt32, (writer, value) => writer.int32(value)),
+  [ScalarType.UINT32]: number(VARINT, parseUint32, (writer, value) => writer.uint32(value)),
+  [ScalarType.SINT32]: number(VARINT, parseInt32, (writer, value) =>
+    writer.uint32(((value << 1) ^ (value >> 31)) >>> 0),
+  ),
+  [ScalarType.FIXED32]: number(BIT32, parseUint32, (writer, value) => writer.fixed32(value)),
+  [ScalarType.SFIXED32]: number(BIT32, parseInt32, (writer, value) => writer.fixed32(value)),
+  [ScalarType.INT64]: bigint(VARINT, parseInt64, (writer, value) => writer.varint64(value)),
+  [ScalarType.UINT64]: bigint(VARINT, parseUint64, (writer, value) => writer.varint64(value)),
+  [ScalarType.SINT64]: bigint(VARINT, parseInt64, (writer, value) => writer.varint64((value << 1n) ^ (value >> 63n))),
+  [ScalarType.FIXED64]: bigint(BIT64, parseUint64, (writer, value) => writer.fixed64(value)),
+  [ScalarType.SFIXED64]: bigint(BIT64, parseInt64, (writer, value) => writer.fixed64(value)),
   [ScalarType.FLOAT]: scalar<number>({
     wireType: BIT32,
     parse: json => {
       const value = parseDouble(json)
-      return Number.isFinite(Math.fround(value)) ? value : unsure()
+      return Number.isFinite(Math.fround(value)) ? value : fallBack()
     },
     isZero: isPositiveZero,
-    write: (sink, value) => sink.float(value),
+    write: (writer, value) => writer.float(value),
   }),
   [ScalarType.DOUBLE]: scalar<number>({
     wireType: BIT64,
     parse: parseDouble,
     isZero: isPositiveZero,
-    write: (sink, value) => sink.double(value),
+    write: (writer, value) => writer.double(value),
   }),
 }
 
-function scalar<Value>(bytes: ScalarBytes<Value>): ScalarBytes {
-  return bytes as ScalarBytes
+function scalar<Value>(bytes: ScalarEncoder<Value>): ScalarEncoder {
+  return bytes as ScalarEncoder
 }
 
 function number(
   wireType: number,
   parse: (json: JsonValue) => number,
-  write: ScalarBytes<number>['write'],
-): ScalarBytes {
+  write: ScalarEncoder<number>['write'],
+): ScalarEncoder {
   return scalar<number>({ wireType, parse, isZero: value => value === 0, write })
 }
 
 function bigint(
   wireType: number,
   parse: (json: JsonValue) => bigint,
-  write: ScalarBytes<bigint>['write'],
-): ScalarBytes {
+  write: ScalarEncoder<bigint>['write'],
+): ScalarEncoder {
   return scalar<bigint>({ wireType, parse, isZero: value => value === 0n, write })
 }
 
@@ -91,43 +93,43 @@ function isPaddedBase64(json: JsonValue): json is string {
 }
 
 export function parseString(json: JsonValue): string {
-  return typeof json === 'string' && json.isWellFormed() ? json : unsure()
+  return typeof json === 'string' && json.isWellFormed() ? json : fallBack()
 }
 
 function parseInteger(json: JsonValue): number {
   const value = typeof json === 'string' && DIGITS.test(json) ? Number(json) : json
   // A zero with a sign is one without.
-  return typeof value === 'number' && Number.isSafeInteger(value) ? value + 0 : unsure()
+  return typeof value === 'number' && Number.isSafeInteger(value) ? value + 0 : fallBack()
 }
 
 function parseInt32(json: JsonValue): number {
   const value = parseInteger(json)
-  return value === (value | 0) ? value : unsure()
+  return value === (value | 0) ? value : fallBack()
 }
 
 function parseUint32(json: JsonValue): number {
   const value = parseInteger(json)
-  return value === value >>> 0 ? value : unsure()
+  return value === value >>> 0 ? value : fallBack()
 }
 
 function parseBigint(json: JsonValue): bigint {
   if (typeof json === 'string' && DIGITS.test(json) && json.length <= '-9223372036854775808'.length) return BigInt(json)
-  return typeof json === 'number' && Number.isSafeInteger(json) ? BigInt(json) : unsure()
+  return typeof json === 'number' && Number.isSafeInteger(json) ? BigInt(json) : fallBack()
 }
 
 function parseInt64(json: JsonValue): bigint {
   const value = parseBigint(json)
-  return value === BigInt.asIntN(64, value) ? value : unsure()
+  return value === BigInt.asIntN(64, value) ? value : fallBack()
 }
 
 function parseUint64(json: JsonValue): bigint {
   const value = parseBigint(json)
-  return value === BigInt.asUintN(64, value) ? value : unsure()
+  return value === BigInt.asUintN(64, value) ? value : fallBack()
 }
 
 function parseDouble(json: JsonValue): number {
   const value = typeof json === 'string' && DECIMAL.test(json) ? Number(json) : json
-  return typeof value === 'number' && Number.isFinite(value) ? value : unsure()
+  return typeof value === 'number' && Number.isFinite(value) ? value : fallBack()
 }
 
 /** -0 is not the zero that goes without saying. */
@@ -136,7 +138,7 @@ function isPositiveZero(value: number): boolean {
 }
 
 /** @returns undefined for NullValue, whose null is a value in some places and none in others. */
-function enumBytes({ typeName, open, values }: DescEnum): ScalarBytes | undefined {
+function enumBytes({ typeName, open, values }: DescEnum): ScalarEncoder | undefined {
   if (typeName === 'google.protobuf.NullValue') return undefined
   const named = new Map([
     ...values.map(({ jsonName, number }) => [jsonName, number] as const),
@@ -148,17 +150,17 @@ function enumBytes({ typeName, open, values }: DescEnum): ScalarBytes | undefine
   return scalar<number>({
     wireType: VARINT,
     parse: json => {
-      if (typeof json === 'string') return named.get(json) ?? unsure()
+      if (typeof json === 'string') return named.get(json) ?? fallBack()
       const value = parseInt32(json)
-      return open || numbers.has(value) ? value : unsure()
+      return open || numbers.has(value) ? value : fallBack()
     },
     isZero: value => value === zero,
-    write: (sink, value) => sink.int32(value),
+    write: (writer, value) => writer.int32(value),
   })
 }
 
 /** Of a field's single value, of a list's entry, of a map's value; undefined for what is not written here. */
-export function scalarBytes(field: DescField): ScalarBytes | undefined {
+export function scalarEncoder(field: DescField): ScalarEncoder | undefined {
   if (field.enum !== undefined) return enumBytes(field.enum)
-  return field.message === undefined ? SCALAR_BYTES[field.scalar as ScalarType] : undefined
+  return field.message === undefined ? SCALAR_ENCODERS[field.scalar as ScalarType] : undefined
 }

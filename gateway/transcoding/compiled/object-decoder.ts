@@ -3,36 +3,28 @@
  * slot until the message ends, then all are put together in the order of the fields' numbers, as the reference does.
  */
 import { type DescField, type DescMessage, ScalarType } from '@bufbuild/protobuf'
-import { type FieldReader, fieldReaders, type Slot, slotText } from './field-text.ts'
-import { scalarText } from './scalar-text.ts'
-import { unsure } from './unsure.ts'
-import { DELIMITED, type WireSource } from './wire-source.ts'
+import { fallBack } from './fallback.ts'
+import { compileFieldDecoders, type DecoderOf, type FieldDecoder, type Slot, slotText } from './field-decoder.ts'
+import { scalarDecoder } from './scalar-decoders.ts'
+import { DELIMITED, type WireReader } from './wire-reader.ts'
 
-/**
- * Reads the message from `start` to `end` and writes its JSON.
- * @param depth of the message itself; the outermost's is 1.
- */
-export type MessageText = (source: WireSource, start: number, end: number, depth: number) => string
-
-export type TextOf = (schema: DescMessage) => MessageText
-
-export interface ObjectText {
+export interface ObjectDecoder {
   /** In the order of their numbers, which is that of the slots. */
   readonly fields: readonly DescField[]
-  read(source: WireSource, start: number, end: number, depth: number): Slot[]
+  read(reader: WireReader, start: number, end: number, depth: number): Slot[]
   write(slots: readonly Slot[]): string
   /** The JSON of one field; undefined where the object does not have it. */
   writeField(slots: readonly Slot[], index: number): string | undefined
 }
 
 /** @param unsaid fields that are not written while they are unset, whatever they are. */
-export function compileObject(
+export function compileObjectDecoder(
   schema: DescMessage,
-  textOf: TextOf,
+  decoderOf: DecoderOf,
   unsaid: ReadonlySet<DescField> = new Set(),
-): ObjectText {
+): ObjectDecoder {
   const fields = schema.fields.toSorted((a, b) => a.number - b.number)
-  return { fields, read: compileRead(fields, textOf), ...compileWrite(fields, unsaid) }
+  return { fields, read: compileRead(fields, decoderOf), ...compileWrite(fields, unsaid) }
 }
 
 /** As the reference's. */
@@ -42,15 +34,15 @@ export const MAX_DEPTH = 100
 const ARRAY_TAGS = 1024
 const NONE = -1
 
-function compileRead(fields: readonly DescField[], textOf: TextOf): ObjectText['read'] {
+function compileRead(fields: readonly DescField[], decoderOf: DecoderOf): ObjectDecoder['read'] {
   // 0 is no field's.
   const numbers = new Set([0, ...fields.map(field => field.number)])
-  const frequent: (FieldReader | undefined)[] = []
-  const others = new Map<number, FieldReader>()
+  const frequent: (FieldDecoder | undefined)[] = []
+  const others = new Map<number, FieldDecoder>()
   // Strings, the most frequent of all, are read without the call of a field's reader, which takes 15 ns.
   const stringSlots = new Int32Array(ARRAY_TAGS).fill(NONE)
   for (const [index, field] of fields.entries()) {
-    for (const [tag, readField] of fieldReaders(field, fields, textOf)) {
+    for (const [tag, readField] of compileFieldDecoders(field, fields, decoderOf)) {
       if (tag >= ARRAY_TAGS) others.set(tag, readField)
       else if (isLoneString(field)) stringSlots[tag] = index
       else frequent[tag] = readField
@@ -58,46 +50,46 @@ function compileRead(fields: readonly DescField[], textOf: TextOf): ObjectText['
   }
   const unset: Slot[] = fields.map(() => undefined)
 
-  return (source, start, end, depth) => {
-    if (depth > MAX_DEPTH) unsure()
-    const { buffer } = source
+  return (reader, start, end, depth) => {
+    if (depth > MAX_DEPTH) fallBack()
+    const { buffer } = reader
     const slots = unset.slice()
     let at = start
     while (at < end) {
       let tag = buffer[at++] as number
       if (tag > 0x7f) {
-        tag = source.tag(at - 1)
-        at = source.position
+        tag = reader.tag(at - 1)
+        at = reader.position
       }
       if ((tag & 7) === DELIMITED) {
         let length = buffer[at++] as number
         if (length > 0x7f) {
-          length = source.uint32(at - 1)
-          at = source.position
+          length = reader.uint32(at - 1)
+          at = reader.position
         }
         const fieldEnd = at + length
         // Past the end the length is not a number, nor is this.
-        if (!(fieldEnd <= end)) unsure()
+        if (!(fieldEnd <= end)) fallBack()
         const stringSlot = tag < ARRAY_TAGS ? (stringSlots[tag] as number) : NONE
-        if (stringSlot !== NONE) slots[stringSlot] = source.escapedString(at, fieldEnd)
-        else readerOf(tag)?.(source, at, fieldEnd, slots, depth)
+        if (stringSlot !== NONE) slots[stringSlot] = reader.escapedString(at, fieldEnd)
+        else readerOf(tag)?.(reader, at, fieldEnd, slots, depth)
         at = fieldEnd
       } else {
         const readField = readerOf(tag)
-        if (readField === undefined) source.skip(tag, at)
-        else readField(source, at, end, slots, depth)
-        at = source.position
+        if (readField === undefined) reader.skip(tag, at)
+        else readField(reader, at, end, slots, depth)
+        at = reader.position
       }
     }
-    if (at !== end) unsure()
+    if (at !== end) fallBack()
     return slots
   }
 
   /** @returns undefined for a field that is not known. */
-  function readerOf(tag: number): FieldReader | undefined {
+  function readerOf(tag: number): FieldDecoder | undefined {
     const readField = tag < ARRAY_TAGS ? frequent[tag] : others.get(tag)
     // A field that is known, but not as the wire type which it has here.
-    if (readField === undefined && numbers.has(tag >>> 3)) unsure()
+    if (readField === undefined && numbers.has(tag >>> 3)) fallBack()
     return readField
   }
 }
@@ -109,7 +101,7 @@ function isLoneString(field: DescField): boolean {
 function compileWrite(
   fields: readonly DescField[],
   unsaid: ReadonlySet<DescField>,
-): Pick<ObjectText, 'write' | 'writeField'> {
+): Pick<ObjectDecoder, 'write' | 'writeField'> {
   const frames = fields.map(frameOf)
   const heads = fields.map(({ jsonName }, index) => `${JSON.stringify(jsonName)}:${frames[index]?.open}`)
   const tails = frames.map(frame => frame.close)
@@ -141,7 +133,7 @@ function compileWrite(
 /** What stands around the text of a slot. */
 function frameOf(field: DescField): { open: string; close: string } {
   if (field.fieldKind === 'list') return { open: '[', close: ']' }
-  const quote = field.fieldKind === 'scalar' ? (scalarText(field)?.quote ?? '') : ''
+  const quote = field.fieldKind === 'scalar' ? (scalarDecoder(field)?.quote ?? '') : ''
   return { open: quote, close: quote }
 }
 
@@ -152,5 +144,5 @@ const IMPLICIT = 2
 function blankOf(field: DescField): string | undefined {
   if (field.fieldKind === 'list') return ''
   if (field.fieldKind === 'map') return '{}'
-  return field.presence === IMPLICIT ? scalarText(field)?.zero : undefined
+  return field.presence === IMPLICIT ? scalarDecoder(field)?.zero : undefined
 }

@@ -4,17 +4,20 @@ import { isEtag } from '#runtime/grpc/contract.ts'
 import { cookieFields, inlineOneof, isRevocation } from '../../contract/edge-fields.ts'
 import type { Route } from '../../contract/route-table.ts'
 import type { Answer, CookieChange } from '../codec.ts'
-import { canBeCompiled } from './compilable.ts'
-import { messageText } from './message-text.ts'
-import { compileObject } from './object-text.ts'
-import { unsure } from './unsure.ts'
-import { wellKnownText } from './well-known-text.ts'
-import { DELIMITED, WireSource } from './wire-source.ts'
+import { isCompilable } from './compilable-types.ts'
+import { fallBack } from './fallback.ts'
+import { messageDecoder } from './message-codecs.ts'
+import { compileObjectDecoder } from './object-decoder.ts'
+import { wellKnownDecoder } from './well-known-decoders.ts'
+import { DELIMITED, WireReader } from './wire-reader.ts'
 
-type AnswerText = (source: WireSource, start: number, end: number, depth: number) => Answer
+type AnswerText = (reader: WireReader, start: number, end: number, depth: number) => Answer
 
 /** @returns undefined for a method that is left to the reference. */
-export function compileAnswer(route: Route, registry: FileRegistry): ((message: Uint8Array) => Answer) | undefined {
+export function compileResponseDecoder(
+  route: Route,
+  registry: FileRegistry,
+): ((message: Uint8Array) => Answer) | undefined {
   const { output } = route.descriptor
   const answer = inlineOneof(output)
     ? inlineAnswer(output, registry)
@@ -22,26 +25,26 @@ export function compileAnswer(route: Route, registry: FileRegistry): ((message: 
   return (
     answer &&
     (message => {
-      const source = new WireSource(message)
-      return answer(source, 0, source.buffer.length, 1)
+      const reader = new WireReader(message)
+      return answer(reader, 0, reader.buffer.length, 1)
     })
   )
 }
 
 /** The member's answer stands for the message, which has nothing but the member. */
 function inlineAnswer(output: DescMessage, registry: FileRegistry): AnswerText | undefined {
-  if (!canBeCompiled(output, registry)) return undefined
+  if (!isCompilable(output, registry)) return undefined
   const members = new Map<number, AnswerText>()
   for (const field of output.fields) {
     const member = field.message && messageAnswer(field.message, registry, undefined)
     if (member === undefined) return undefined
     members.set((field.number << 3) | DELIMITED, member)
   }
-  return (source, start, end, depth) => {
-    const answer = members.get(source.tag(start)) ?? unsure()
-    const length = source.uint32(source.position)
-    const { position } = source
-    return position + length === end ? answer(source, position, end, depth + 1) : unsure()
+  return (reader, start, end, depth) => {
+    const answer = members.get(reader.tag(start)) ?? fallBack()
+    const length = reader.uint32(reader.position)
+    const { position } = reader
+    return position + length === end ? answer(reader, position, end, depth + 1) : fallBack()
   }
 }
 
@@ -56,19 +59,19 @@ function messageAnswer(
   const revocations = schema.fields.filter(isRevocation)
   const tag = schema.fields.find(isEtag)
   if (cookies.length + revocations.length === 0 && tag === undefined && responseField === undefined) {
-    const write = messageText(registry, schema)
-    return (source, start, end, depth) => ({
-      body: write(source, start, end, depth),
+    const write = messageDecoder(registry, schema)
+    return (reader, start, end, depth) => ({
+      body: write(reader, start, end, depth),
       cookies: NONE,
       revocations: NONE,
       etag: undefined,
     })
   }
-  const writerOf = (nested: DescMessage) => messageText(registry, nested)
-  const isOrdinary = canBeCompiled(schema, registry) && wellKnownText(schema, writerOf) === undefined
+  const writerOf = (nested: DescMessage) => messageDecoder(registry, nested)
+  const isOrdinary = isCompilable(schema, registry) && wellKnownDecoder(schema, writerOf) === undefined
   if (!isOrdinary || (responseField && revocations.length > 0)) return undefined
 
-  const { fields, read, write, writeField } = compileObject(schema, writerOf, new Set(revocations))
+  const { fields, read, write, writeField } = compileObjectDecoder(schema, writerOf, new Set(revocations))
   const placeOf = (field: DescField) => fields.indexOf(field)
   const cookiePlaces = cookies.map(({ field, cookie, maxAge }) => ({
     place: placeOf(field),
@@ -80,10 +83,10 @@ function messageAnswer(
   const tagPlace = tag && placeOf(tag)
   const responsePlace = responseField && placeOf(responseField)
 
-  return (source, start, end, depth) => {
-    const slots = read(source, start, end, depth)
+  return (reader, start, end, depth) => {
+    const slots = read(reader, start, end, depth)
     // What they revoke is rare, and the reference's.
-    if (revocationPlaces.some(place => slots[place] !== undefined)) unsure()
+    if (revocationPlaces.some(place => slots[place] !== undefined)) fallBack()
     const changes: CookieChange[] = []
     for (const { place, cookie, maxAgePlace, maxAgeDefault } of cookiePlaces) {
       const value = slots[place] as string | undefined

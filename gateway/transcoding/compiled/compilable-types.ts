@@ -1,7 +1,7 @@
 /** Which types the compiled codec takes on. The others go to the reference. */
 import type { DescField, DescMessage, FileRegistry } from '@bufbuild/protobuf'
 
-export function canBeCompiled(schema: DescMessage, registry: FileRegistry): boolean {
+export function isCompilable(schema: DescMessage, registry: FileRegistry): boolean {
   return (
     schema.typeName !== 'google.protobuf.Any' &&
     !extendedTypes(registry).has(schema.typeName) &&
@@ -11,11 +11,11 @@ export function canBeCompiled(schema: DescMessage, registry: FileRegistry): bool
 }
 
 /** The names of the types within the message, itself among them, that are left to the reference. */
-export function typesLeft(schema: DescMessage, registry: FileRegistry, seen = new Set<DescMessage>()): string[] {
+export function uncompiledTypes(schema: DescMessage, registry: FileRegistry, seen = new Set<DescMessage>()): string[] {
   if (seen.has(schema)) return []
   seen.add(schema)
-  const own = canBeCompiled(schema, registry) ? [] : [schema.typeName]
-  return [...own, ...schema.fields.flatMap(({ message }) => (message ? typesLeft(message, registry, seen) : []))]
+  const own = isCompilable(schema, registry) ? [] : [schema.typeName]
+  return [...own, ...schema.fields.flatMap(({ message }) => (message ? uncompiledTypes(message, registry, seen) : []))]
 }
 
 // google.protobuf.FeatureSet.FieldPresence.LEGACY_REQUIRED

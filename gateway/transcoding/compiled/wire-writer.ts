@@ -1,5 +1,5 @@
 /** Writes the protobuf wire format, into a buffer that is used again for message after message. */
-import { unsure } from './unsure.ts'
+import { fallBack } from './fallback.ts'
 
 // Grown by a large message, it is given back after it.
 const USUAL_SIZE = 16 * 1024
@@ -7,7 +7,7 @@ const USUAL_SIZE = 16 * 1024
 // Shorter text is copied faster by a loop than by a call out of the engine.
 const SHORT_TEXT = 40
 
-export class WireSink {
+export class WireWriter {
   #buffer = Buffer.allocUnsafeSlow(USUAL_SIZE)
   #position = 0
 
@@ -128,5 +128,5 @@ function sizeOf(length: number): number {
   if (length < 2 ** 7) return 1
   if (length < 2 ** 14) return 2
   if (length < 2 ** 21) return 3
-  return length < 2 ** 28 ? 4 : unsure()
+  return length < 2 ** 28 ? 4 : fallBack()
 }

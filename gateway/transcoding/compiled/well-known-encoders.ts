@@ -1,0 +1,146 @@
+/** The well-known types that ProtoJSON reads in a form of their own, from that form to the wire. */
+import type { DescField, DescMessage, JsonValue } from '@bufbuild/protobuf'
+import { protoSnakeCase } from '@bufbuild/protobuf/reflect'
+import { isWrapperDesc } from '@bufbuild/protobuf/wkt'
+import { isTimestamp } from '../reference/text-formats.ts'
+import { fallBack } from './fallback.ts'
+import type { MessageEncoder } from './field-encoder.ts'
+import { parseString, scalarEncoder } from './scalar-encoders.ts'
+import { BIT64, DELIMITED, VARINT } from './wire-reader.ts'
+import type { WireWriter } from './wire-writer.ts'
+
+/** @returns undefined for a type that is read as other messages are. */
+export function wellKnownEncoder(schema: DescMessage): MessageEncoder | undefined {
+  return BYTES[schema.typeName] ?? (isWrapperDesc(schema) ? wrapperBytes(schema.fields[0]) : undefined)
+}
+
+const BYTES: Record<string, MessageEncoder> = {
+  'google.protobuf.Timestamp': writeTimestamp,
+  'google.protobuf.Duration': writeDuration,
+  'google.protobuf.FieldMask': writeFieldMask,
+  'google.protobuf.Struct': writeStruct,
+  'google.protobuf.ListValue': writeListValue,
+  'google.protobuf.Value': writeValue,
+}
+
+const FIRST_TAG = 1 << 3
+
+function wrapperBytes(field: DescField): MessageEncoder {
+  const { wireType, parse, isZero, write } = scalarEncoder(field) ?? fallBack()
+  return (writer, json) => {
+    const value = parse(json)
+    if (isZero(value)) return
+    writer.uint32(FIRST_TAG | wireType)
+    write(writer, value)
+  }
+}
+
+// Seconds, their fraction, offset.
+const TIMESTAMP = /^(.{19})(?:\.(\d+))?(.+)$/
+const FIRST_SECOND = -62_135_596_800
+const LAST_SECOND = 253_402_300_799
+
+function writeTimestamp(writer: WireWriter, json: JsonValue): void {
+  const text = parseString(json)
+  const [, second, fraction, offset] = (isTimestamp(text) && TIMESTAMP.exec(text)) || fallBack()
+  const seconds = Date.parse(`${second}${offset}`) / 1000
+  if (!(seconds >= FIRST_SECOND && seconds <= LAST_SECOND)) fallBack()
+  writeSecondsAndNanos(writer, seconds, nanosOf(fraction))
+}
+
+const DURATION = /^(-)?(\d{1,12})(?:\.(\d{1,9}))?s$/
+const MAX_DURATION = 315_576_000_000
+
+function writeDuration(writer: WireWriter, json: JsonValue): void {
+  const [, minus, whole, fraction] = DURATION.exec(parseString(json)) ?? fallBack()
+  const seconds = Number(whole)
+  if (seconds > MAX_DURATION) fallBack()
+  const sign = minus === undefined ? 1 : -1
+  writeSecondsAndNanos(writer, sign * seconds, sign * nanosOf(fraction))
+}
+
+function nanosOf(fraction: string | undefined): number {
+  return fraction === undefined ? 0 : Number(fraction.padEnd(9, '0'))
+}
+
+function writeSecondsAndNanos(writer: WireWriter, seconds: number, nanos: number): void {
+  if (seconds !== 0) {
+    writer.uint32(FIRST_TAG | VARINT)
+    writer.varint64(BigInt(seconds))
+  }
+  if (nanos !== 0) {
+    writer.uint32((2 << 3) | VARINT)
+    writer.int32(nanos)
+  }
+}
+
+function writeFieldMask(writer: WireWriter, json: JsonValue): void {
+  const mask = parseString(json)
+  if (mask.includes('_')) fallBack()
+  if (mask === '') return
+  for (const path of mask.split(',')) {
+    writer.uint32(FIRST_TAG | DELIMITED)
+    writer.string(protoSnakeCase(path))
+  }
+}
+
+function writeStruct(writer: WireWriter, json: JsonValue): void {
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) fallBack()
+  for (const [key, value] of Object.entries(json)) {
+    writer.uint32(FIRST_TAG | DELIMITED)
+    const entry = writer.open()
+    writer.uint32(FIRST_TAG | DELIMITED)
+    writer.string(parseString(key))
+    writeDelimited(writer, (2 << 3) | DELIMITED, value, writeValue)
+    writer.close(entry)
+  }
+}
+
+function writeListValue(writer: WireWriter, json: JsonValue): void {
+  if (!Array.isArray(json)) fallBack()
+  for (const value of json) writeDelimited(writer, FIRST_TAG | DELIMITED, value, writeValue)
+}
+
+function writeDelimited(
+  writer: WireWriter,
+  tag: number,
+  json: JsonValue,
+  write: (writer: WireWriter, json: JsonValue) => void,
+): void {
+  writer.uint32(tag)
+  const start = writer.open()
+  write(writer, json)
+  writer.close(start)
+}
+
+const NULL_TAG = (1 << 3) | VARINT
+const NUMBER_TAG = (2 << 3) | BIT64
+const STRING_TAG = (3 << 3) | DELIMITED
+const BOOL_TAG = (4 << 3) | VARINT
+const STRUCT_TAG = (5 << 3) | DELIMITED
+const LIST_TAG = (6 << 3) | DELIMITED
+
+function writeValue(writer: WireWriter, json: JsonValue): void {
+  switch (typeof json) {
+    case 'string':
+      writer.uint32(STRING_TAG)
+      writer.string(parseString(json))
+      return
+    case 'number':
+      // JSON.parse takes 1e999 for infinite.
+      if (!Number.isFinite(json)) fallBack()
+      writer.uint32(NUMBER_TAG)
+      writer.double(json)
+      return
+    case 'boolean':
+      writer.uint32(BOOL_TAG)
+      writer.uint32(json ? 1 : 0)
+      return
+    default:
+      if (json === null) {
+        writer.uint32(NULL_TAG)
+        writer.uint32(0)
+      } else if (Array.isArray(json)) writeDelimited(writer, LIST_TAG, json, writeListValue)
+      else writeDelimited(writer, STRUCT_TAG, json, writeStruct)
+  }
+}
