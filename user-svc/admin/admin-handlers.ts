@@ -1,7 +1,7 @@
 import type { AdminServiceServer } from '#proto/admin/v1/admin.ts'
 import type { Role } from '#runtime/auth/principal.ts'
 import { type Handlers, userOf } from '#runtime/grpc/server.ts'
-import type { PageTokens } from '../paging/page-token.ts'
+import { type PageTokens, servePage } from '../paging/page-token.ts'
 import type { Erasure } from '../privacy/erasure.ts'
 import { filterOf, roleOf, toAdminUser, toErasure, toUserNode } from './admin-message.ts'
 import type { Administration } from './administration.ts'
@@ -37,12 +37,10 @@ export function createAdminHandlers(dependencies: AdminHandlersDependencies): Ha
         createdBefore,
       }
       const list = JSON.stringify(['admin users', state, filter])
-      const after = pageToken === '' ? undefined : pageTokens.decode(list, pageToken)
-      const page = await users.page(state, filter, pageSize || DEFAULT_PAGE_SIZE, after)
-      return {
-        users: page.users.map(toAdminUser),
-        nextPageToken: page.next === undefined ? '' : pageTokens.encode(list, page.next),
-      }
+      const { rows, nextPageToken } = await servePage(pageTokens, list, pageToken, after =>
+        users.page(state, filter, pageSize || DEFAULT_PAGE_SIZE, after),
+      )
+      return { users: rows.map(toAdminUser), nextPageToken }
     },
     async restoreUser({ id }) {
       return toAdminUser(await administration.restore(id))
@@ -61,17 +59,13 @@ export function createAdminHandlers(dependencies: AdminHandlersDependencies): Ha
       return { ...(await administration.close(filterOf(filter), userOf(call).userId, dryRun)), dryRun }
     },
     async getUserTree({ pageSize, documents, comments, pageToken }) {
-      const list = 'tree'
       const size = {
         users: pageSize || DEFAULT_TREE.users,
         documents: documents || DEFAULT_TREE.documents,
         comments: comments || DEFAULT_TREE.comments,
       }
-      const page = await trees.page(size, pageToken === '' ? undefined : pageTokens.decode(list, pageToken))
-      return {
-        users: page.users.map(toUserNode),
-        nextPageToken: page.next === undefined ? '' : pageTokens.encode(list, page.next),
-      }
+      const { rows, nextPageToken } = await servePage(pageTokens, 'tree', pageToken, after => trees.page(size, after))
+      return { users: rows.map(toUserNode), nextPageToken }
     },
     ...reports,
   }

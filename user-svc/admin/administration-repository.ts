@@ -1,18 +1,12 @@
 /** Users as administrators see and change them: many at once, closed ones too. */
 import { type Kysely, sql } from 'kysely'
 import type { Role } from '#runtime/auth/principal.ts'
-import type { Position } from '../paging/page-token.ts'
+import { NEWEST_FIRST, type Page, type Position, readPage } from '../paging/keyset.ts'
 import type { Tables } from '../tables.ts'
 import { findStoredUser, STORED_USER_COLUMNS, type StoredUserRow } from '../users/stored-user-repository.ts'
 import { meets, type UserFilter } from './user-filter.ts'
 
 export type UserState = 'living' | 'deleted' | 'all'
-
-export interface AdminUserPage {
-  users: StoredUserRow[]
-  /** Where the next page goes on; undefined on the last. */
-  next: Position | undefined
-}
 
 /** Users whom a filter found, and those of them who were changed, or would be. */
 export interface BulkCounts {
@@ -22,7 +16,7 @@ export interface BulkCounts {
 
 export interface AdministrationRepository {
   /** Newest first. */
-  page(state: UserState, filter: UserFilter, size: number, after: Position | undefined): Promise<AdminUserPage>
+  page(state: UserState, filter: UserFilter, size: number, after: Position | undefined): Promise<Page<StoredUserRow>>
   find(id: string): Promise<StoredUserRow | undefined>
   /** Opens a closed account again. @returns undefined when there is none to open. @throws on an address that is taken. */
   restore(id: string): Promise<StoredUserRow | undefined>
@@ -40,26 +34,14 @@ export function createAdministrationRepository(db: Kysely<Tables>): Administrati
     db.selectFrom('users').select(['id', 'role']).where(meets<'users'>(filter)).where('id', '!=', caller)
 
   return {
-    async page(state, filter, size, after) {
-      const rows = await db
+    page(state, filter, size, after) {
+      const query = db
         .selectFrom('users_all')
         .select(STORED_USER_COLUMNS)
-        // As text: a Date would lose the microseconds, and with them rows at the edge of a page.
-        .select(sql<string>`created_at::text`.as('position'))
         .where(meets<'users_all'>(filter))
         .$if(state === 'living', query => query.where('deleted_at', 'is', null))
         .$if(state === 'deleted', query => query.where('deleted_at', 'is not', null))
-        .$if(after !== undefined, query =>
-          query.where(sql<boolean>`(created_at, id) < (${after?.[0]}::timestamptz, ${after?.[1]}::uuid)`),
-        )
-        .orderBy('created_at', 'desc')
-        .orderBy('id', 'desc')
-        .limit(size + 1)
-        .execute()
-      const users = rows.slice(0, size)
-      const last = users.at(-1)
-      const next = rows.length > size && last !== undefined ? [last.position, last.id] : undefined
-      return { users, next }
+      return readPage(query, NEWEST_FIRST, size, after)
     },
     find: id => findStoredUser(db, id),
     restore: id =>

@@ -1,7 +1,7 @@
 /** Users, their documents, and what is said about those: one statement for all three. */
 import { type Kysely, sql } from 'kysely'
 import { jsonArrayFrom } from 'kysely/helpers/postgres'
-import type { Position } from '../paging/page-token.ts'
+import { NEWEST_FIRST, type Page, type Position, readPage } from '../paging/keyset.ts'
 import type { Tables, Visibility } from '../tables.ts'
 import { STORED_USER_COLUMNS, type StoredUserRow } from '../users/stored-user-repository.ts'
 
@@ -25,12 +25,6 @@ export interface DocumentBranch {
 
 export type UserRoot = StoredUserRow & { documents: DocumentBranch[] }
 
-export interface TreePage {
-  users: UserRoot[]
-  /** Where the next page goes on; undefined on the last. */
-  next: Position | undefined
-}
-
 export interface TreeSize {
   users: number
   /** A user at most, the latest first. */
@@ -41,18 +35,17 @@ export interface TreeSize {
 
 export interface UserTreeRepository {
   /** Living users, the newest first. */
-  page(size: TreeSize, after: Position | undefined): Promise<TreePage>
+  page(size: TreeSize, after: Position | undefined): Promise<Page<UserRoot>>
 }
 
 const EXCERPT_LENGTH = 100
 
 export function createUserTreeRepository(db: Kysely<Tables>): UserTreeRepository {
   return {
-    async page(size, after) {
-      const rows = await db
+    page(size, after) {
+      const query = db
         .selectFrom('users_all')
-        .select(STORED_USER_COLUMNS.map(column => `users_all.${column}` as const))
-        .select(sql<string>`users_all.created_at::text`.as('position'))
+        .select(STORED_USER_COLUMNS)
         .select(user =>
           jsonArrayFrom(
             user
@@ -87,20 +80,8 @@ export function createUserTreeRepository(db: Kysely<Tables>): UserTreeRepository
               .limit(size.documents),
           ).as('documents'),
         )
-        .where('users_all.deleted_at', 'is', null)
-        .$if(after !== undefined, query =>
-          query.where(
-            sql<boolean>`(users_all.created_at, users_all.id) < (${after?.[0]}::timestamptz, ${after?.[1]}::uuid)`,
-          ),
-        )
-        .orderBy('users_all.created_at', 'desc')
-        .orderBy('users_all.id', 'desc')
-        .limit(size.users + 1)
-        .execute()
-      const users = rows.slice(0, size.users)
-      const last = users.at(-1)
-      const next = rows.length > size.users && last !== undefined ? [last.position, last.id] : undefined
-      return { users, next }
+        .where('deleted_at', 'is', null)
+      return readPage(query, NEWEST_FIRST, size.users, after)
     },
   }
 }

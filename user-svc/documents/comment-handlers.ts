@@ -2,7 +2,7 @@ import type { Kysely } from 'kysely'
 import type { DocumentServiceServer } from '#proto/docs/v1/docs.ts'
 import { type Handlers, userOf } from '#runtime/grpc/server.ts'
 import { changedMeanwhile, commentForbidden, commentNotFound } from '../errors.ts'
-import type { PageTokens } from '../paging/page-token.ts'
+import { type PageTokens, servePage } from '../paging/page-token.ts'
 import type { Tables } from '../tables.ts'
 import { type Caller, callerOf } from '../users/caller.ts'
 import { createUserLoader } from '../users/user-loader.ts'
@@ -49,14 +49,15 @@ export function createCommentHandlers(dependencies: CommentHandlersDependencies)
     async listComments({ documentId, pageSize, pageToken }, call) {
       await documents.assertMay('read', documentId, callerOf(call))
       const list = `comments/${documentId.toLowerCase()}`
-      const after = pageToken === '' ? undefined : pageTokens.decode(list, pageToken)
-      const page = await comments.page(documentId, pageSize || DEFAULT_PAGE_SIZE, after)
+      const { rows, nextPageToken } = await servePage(pageTokens, list, pageToken, after =>
+        comments.page(documentId, pageSize || DEFAULT_PAGE_SIZE, after),
+      )
       const loader = createUserLoader(users)
       return {
         comments: await Promise.all(
-          page.comments.map(async row => toComment(row, (await loader.load(row.author_id))?.name ?? '')),
+          rows.map(async row => toComment(row, (await loader.load(row.author_id))?.name ?? '')),
         ),
-        nextPageToken: page.next === undefined ? '' : pageTokens.encode(list, page.next),
+        nextPageToken,
       }
     },
     async deleteComment({ documentId, id }, call) {

@@ -1,5 +1,5 @@
 import { type Kysely, type Selectable, sql } from 'kysely'
-import type { Position } from '../paging/page-token.ts'
+import { OLDEST_FIRST, type Page, type Position, readPage } from '../paging/keyset.ts'
 import type { CommentsView, Tables } from '../tables.ts'
 import type { Caller } from '../users/caller.ts'
 import { mayDo } from './document-access.ts'
@@ -12,18 +12,12 @@ export interface NewComment {
   sentiment?: number | undefined
 }
 
-export interface CommentPage {
-  comments: CommentRow[]
-  /** Where the next page goes on; undefined on the last. */
-  next: Position | undefined
-}
-
 /** Comments that are there: neither deleted, nor gone with their author or their document. */
 export interface CommentRepository {
   /** @returns undefined when the caller may not comment on the document, or there is none. */
   insert(comment: NewComment, author: Caller): Promise<CommentRow | undefined>
   /** The oldest first. Who may read them is not asked here. */
-  page(documentId: string, size: number, after: Position | undefined): Promise<CommentPage>
+  page(documentId: string, size: number, after: Position | undefined): Promise<Page<CommentRow>>
   /** Marks as deleted, for the author and who may moderate. To be called in a transaction. @returns false when it was not. */
   delete(documentId: string, id: string, caller: Caller): Promise<boolean>
   exists(documentId: string, id: string): Promise<boolean>
@@ -52,23 +46,9 @@ export function createCommentRepository(db: Kysely<Tables>): CommentRepository {
         )
         .returning(COLUMNS)
         .executeTakeFirst(),
-    async page(documentId, size, after) {
-      const rows = await db
-        .selectFrom('comments')
-        .select(COLUMNS)
-        .select(sql<string>`created_at::text`.as('position'))
-        .where('document_id', '=', documentId)
-        .$if(after !== undefined, query =>
-          query.where(sql<boolean>`(created_at, id) > (${after?.[0]}::timestamptz, ${after?.[1]}::uuid)`),
-        )
-        .orderBy('created_at')
-        .orderBy('id')
-        .limit(size + 1)
-        .execute()
-      const comments = rows.slice(0, size)
-      const last = comments.at(-1)
-      const next = rows.length > size && last !== undefined ? [last.position, last.id] : undefined
-      return { comments, next }
+    page(documentId, size, after) {
+      const query = db.selectFrom('comments').select(COLUMNS).where('document_id', '=', documentId)
+      return readPage(query, OLDEST_FIRST, size, after)
     },
     async delete(documentId, id, caller) {
       await sql`select set_config('gatehouse.actor', ${caller.userId}, true)`.execute(db)

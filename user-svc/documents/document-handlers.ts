@@ -1,6 +1,6 @@
 import type { DocumentServiceServer } from '#proto/docs/v1/docs.ts'
 import { type Handlers, userOf } from '#runtime/grpc/server.ts'
-import type { PageTokens } from '../paging/page-token.ts'
+import { type PageTokens, servePage } from '../paging/page-token.ts'
 import { callerOf } from '../users/caller.ts'
 import { createUserLoader } from '../users/user-loader.ts'
 import type { UserRepository } from '../users/user-repository.ts'
@@ -40,14 +40,15 @@ export function createDocumentHandlers(dependencies: DocumentHandlersDependencie
       const order = (sort || '-updatedAt') as DocumentSort
       // Of this list only: a position says nothing in another order, and another caller has other ways.
       const list = JSON.stringify(['documents', filter, order, caller?.userId, caller?.role])
-      const after = pageToken === '' ? undefined : pageTokens.decode(list, pageToken)
-      const page = await lists.page(filter, order, caller, pageSize || DEFAULT_PAGE_SIZE, after)
+      const { rows, nextPageToken } = await servePage(pageTokens, list, pageToken, after =>
+        lists.page(filter, order, caller, pageSize || DEFAULT_PAGE_SIZE, after),
+      )
       const loader = createUserLoader(users)
       return {
         documents: await Promise.all(
-          page.documents.map(async row => toDocumentSummary(row, (await loader.load(row.owner_id))?.name ?? '')),
+          rows.map(async row => toDocumentSummary(row, (await loader.load(row.owner_id))?.name ?? '')),
         ),
-        nextPageToken: page.next === undefined ? '' : pageTokens.encode(list, page.next),
+        nextPageToken,
       }
     },
     async updateDocument({ id, document, updateMask, ifMatch }, call) {

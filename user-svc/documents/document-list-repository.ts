@@ -4,7 +4,16 @@
  * it has enough: on a million documents, for somebody who may read few, that is all of them.
  */
 import { type Expression, type ExpressionBuilder, type Kysely, type SqlBool, sql } from 'kysely'
-import type { Position } from '../paging/page-token.ts'
+import {
+  type Keyset,
+  NEWEST_FIRST,
+  OLDEST_FIRST,
+  orderByKeyset,
+  type Page,
+  type Position,
+  selectPage,
+  toPage,
+} from '../paging/keyset.ts'
 import type { Tables } from '../tables.ts'
 import type { Caller } from '../users/caller.ts'
 import { waysTo } from './document-access.ts'
@@ -18,19 +27,19 @@ export interface DocumentFilter {
   readonly updatedSince: Date | undefined
 }
 
-export const DOCUMENT_SORTS = {
-  '-updatedAt': { column: 'updated_at', direction: 'desc' },
-  updatedAt: { column: 'updated_at', direction: 'asc' },
-  '-createdAt': { column: 'created_at', direction: 'desc' },
-  createdAt: { column: 'created_at', direction: 'asc' },
-} as const
+const LAST_UPDATE = [
+  ['updated_at', 'timestamptz'],
+  ['id', 'uuid'],
+] as const
 
-export type DocumentSort = keyof typeof DOCUMENT_SORTS
+export type DocumentSort = '-updatedAt' | 'updatedAt' | '-createdAt' | 'createdAt'
 
-export interface DocumentPage {
-  documents: DocumentSummaryRow[]
-  /** Where the next page goes on; undefined on the last. */
-  next: Position | undefined
+/** The orders of the list, by the value of `sort`. */
+export const DOCUMENT_SORTS: Readonly<Record<DocumentSort, Keyset<'created_at' | 'updated_at' | 'id'>>> = {
+  '-updatedAt': { ...NEWEST_FIRST, columns: LAST_UPDATE },
+  updatedAt: { ...OLDEST_FIRST, columns: LAST_UPDATE },
+  '-createdAt': NEWEST_FIRST,
+  createdAt: OLDEST_FIRST,
 }
 
 export interface DocumentListRepository {
@@ -40,7 +49,7 @@ export interface DocumentListRepository {
     caller: Caller | undefined,
     size: number,
     after: Position | undefined,
-  ): Promise<DocumentPage>
+  ): Promise<Page<DocumentSummaryRow>>
 }
 
 const SUMMARY_COLUMNS = DOCUMENT_COLUMNS.filter(column => column !== 'body')
@@ -50,42 +59,22 @@ type Condition = (row: ExpressionBuilder<Tables, 'documents'>) => Expression<Sql
 export function createDocumentListRepository(db: Kysely<Tables>): DocumentListRepository {
   return {
     async page(filter, sort, caller, size, after) {
-      const { column, direction } = DOCUMENT_SORTS[sort]
-      const limit = size + 1
-
+      const keyset = DOCUMENT_SORTS[sort]
       const pageOf = (way: Condition) =>
-        db
-          .selectFrom('documents')
-          .select(SUMMARY_COLUMNS)
-          // As text: a Date would lose the microseconds, and with them rows at the edge of a page.
-          .select(sql<string>`${sql.ref(column)}::text`.as('position'))
-          .where(way)
-          .where(matches(filter))
-          .$if(after !== undefined, query =>
-            query.where(
-              sql<boolean>`(${sql.ref(column)}, id) ${sql.raw(direction === 'desc' ? '<' : '>')} (${after?.[0]}::timestamptz, ${after?.[1]}::uuid)`,
-            ),
-          )
-          .orderBy(column, direction)
-          .orderBy('id', direction)
-          .limit(limit)
-          .as('page')
-
-      const [first, ...others] = waysTo('read', caller).map(way => db.selectFrom(pageOf(way)).selectAll())
-      if (first === undefined) return { documents: [], next: undefined }
+        selectPage(
+          db.selectFrom('documents').select(SUMMARY_COLUMNS).where(way).where(matches(filter)),
+          keyset,
+          size,
+          after,
+        )
+      const [first, ...others] = waysTo('read', caller).map(way => db.selectFrom(pageOf(way).as('page')).selectAll())
+      if (first === undefined) return { rows: [], next: undefined }
       // One document may be found in several ways: a union has it once.
       const all = others.reduce((united, page) => united.union(page), first)
-      const rows = await db
-        .selectFrom(all.as('pages'))
-        .selectAll()
-        .orderBy(column, direction)
-        .orderBy('id', direction)
-        .limit(limit)
+      const rows = await orderByKeyset(db.selectFrom(all.as('pages')).selectAll(), keyset)
+        .limit(size + 1)
         .execute()
-      const documents = rows.slice(0, size)
-      const last = documents.at(-1)
-      const next = rows.length > size && last !== undefined ? [last.position, last.id] : undefined
-      return { documents, next }
+      return toPage(rows, size)
     },
   }
 }

@@ -2,7 +2,7 @@ import type { DocumentServiceServer } from '#proto/docs/v1/docs.ts'
 import { type Handlers, userOf } from '#runtime/grpc/server.ts'
 import { invalidArgument, type StatusError } from '#runtime/status.ts'
 import { changedMeanwhile, grantNotFound, userNotFound } from '../errors.ts'
-import type { PageTokens } from '../paging/page-token.ts'
+import { type PageTokens, servePage } from '../paging/page-token.ts'
 import type { Caller } from '../users/caller.ts'
 import type { UserRepository } from '../users/user-repository.ts'
 import { toGrant } from './document-message.ts'
@@ -48,12 +48,10 @@ export function createGrantHandlers(dependencies: GrantHandlersDependencies): Gr
     async listGrants({ documentId, pageSize, pageToken }, call) {
       await documents.assertMay('share', documentId, userOf(call))
       const list = `grants/${documentId.toLowerCase()}`
-      const after = pageToken === '' ? undefined : pageTokens.decode(list, pageToken)
-      const page = await grants.page(documentId, pageSize || DEFAULT_PAGE_SIZE, after)
-      return {
-        grants: page.grants.map(toGrant),
-        nextPageToken: page.next === undefined ? '' : pageTokens.encode(list, page.next),
-      }
+      const { rows, nextPageToken } = await servePage(pageTokens, list, pageToken, after =>
+        grants.page(documentId, pageSize || DEFAULT_PAGE_SIZE, after),
+      )
+      return { grants: rows.map(toGrant), nextPageToken }
     },
   }
 }

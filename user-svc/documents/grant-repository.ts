@@ -1,16 +1,10 @@
 import { type Kysely, type Selectable, sql } from 'kysely'
-import type { Position } from '../paging/page-token.ts'
+import { type Keyset, type Page, type Position, readPage } from '../paging/keyset.ts'
 import type { DocumentGrantsTable, Tables } from '../tables.ts'
 import type { Caller } from '../users/caller.ts'
 import { mayDo } from './document-access.ts'
 
 export type GrantRow = Selectable<DocumentGrantsTable>
-
-export interface GrantPage {
-  grants: GrantRow[]
-  /** Where the next page goes on; undefined on the last. */
-  next: Position | undefined
-}
 
 /** What users who are not closed were granted. */
 export interface GrantRepository {
@@ -22,8 +16,10 @@ export interface GrantRepository {
   /** For who may share, and for the user. @returns false when there was none to be taken. */
   delete(documentId: string, userId: string, caller: Caller): Promise<boolean>
   /** In the order of the users' ids. Who may see them is not asked here. */
-  page(documentId: string, size: number, after: Position | undefined): Promise<GrantPage>
+  page(documentId: string, size: number, after: Position | undefined): Promise<Page<GrantRow>>
 }
+
+const BY_USER = { direction: 'asc', columns: [['user_id', 'uuid']] } as const satisfies Keyset
 
 export function createGrantRepository(db: Kysely<Tables>): GrantRepository {
   return {
@@ -72,19 +68,13 @@ export function createGrantRepository(db: Kysely<Tables>): GrantRepository {
         .executeTakeFirstOrThrow()
       return numDeletedRows > 0n
     },
-    async page(documentId, size, after) {
-      const rows = await db
+    page(documentId, size, after) {
+      const query = db
         .selectFrom('document_grants')
         .selectAll('document_grants')
         .innerJoin('users', 'users.id', 'document_grants.user_id')
         .where('document_id', '=', documentId)
-        .$if(after !== undefined, query => query.where('user_id', '>', after?.[0] ?? ''))
-        .orderBy('user_id')
-        .limit(size + 1)
-        .execute()
-      const grants = rows.slice(0, size)
-      const last = grants.at(-1)
-      return { grants, next: rows.length > size && last !== undefined ? [last.user_id] : undefined }
+      return readPage(query, BY_USER, size, after)
     },
   }
 }

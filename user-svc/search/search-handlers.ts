@@ -1,7 +1,7 @@
 import type { SearchResult, SearchServiceServer } from '#proto/search/v1/search.ts'
 import type { Handlers } from '#runtime/grpc/server.ts'
 import { invalidArgument } from '#runtime/status.ts'
-import type { PageTokens } from '../paging/page-token.ts'
+import { type PageTokens, servePage } from '../paging/page-token.ts'
 import { callerOf } from '../users/caller.ts'
 import { piecesOf } from './search-highlights.ts'
 import { looksForSomething, parseSearchQuery } from './search-query.ts'
@@ -27,12 +27,10 @@ export function createSearchHandlers({
         throw invalidArgument([{ field: 'q', description: 'says nothing to look for, such as a word or tag:name' }])
       }
       const list = JSON.stringify(['search', query, caller?.userId, caller?.role])
-      const after = pageToken === '' ? undefined : pageTokens.decode(list, pageToken)
-      const { hits, next } = await documents.search(query, caller, pageSize || DEFAULT_PAGE_SIZE, after)
-      return {
-        results: hits.map(toSearchResult),
-        nextPageToken: next === undefined ? '' : pageTokens.encode(list, next),
-      }
+      const { rows, nextPageToken } = await servePage(pageTokens, list, pageToken, after =>
+        documents.search(query, caller, pageSize || DEFAULT_PAGE_SIZE, after),
+      )
+      return { results: rows.map(toSearchResult), nextPageToken }
     },
   }
 }

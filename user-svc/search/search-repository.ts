@@ -31,7 +31,7 @@
  */
 import { type Expression, type ExpressionBuilder, type Kysely, type RawBuilder, type SqlBool, sql } from 'kysely'
 import { waysTo } from '../documents/document-access.ts'
-import type { Position } from '../paging/page-token.ts'
+import { type Keyset, type Page, type Position, selectPage, toPage } from '../paging/keyset.ts'
 import type { Tables, Visibility } from '../tables.ts'
 import type { Caller } from '../users/caller.ts'
 import { conditionOf } from './search-condition.ts'
@@ -55,14 +55,13 @@ export interface SearchHit {
   excerpt: string
 }
 
-export interface SearchPage {
-  hits: SearchHit[]
-  /** Where the next page goes on; undefined on the last. */
-  next: Position | undefined
-}
-
 export interface SearchRepository {
-  search(query: SearchQuery, caller: Caller | undefined, size: number, after: Position | undefined): Promise<SearchPage>
+  search(
+    query: SearchQuery,
+    caller: Caller | undefined,
+    size: number,
+    after: Position | undefined,
+  ): Promise<Page<SearchHit>>
 }
 
 /**
@@ -78,11 +77,19 @@ const EXCERPT = `${SELECTORS}, MaxFragments=2, MaxWords=30, MinWords=12, Fragmen
 const markable = (text: RawBuilder<string>) =>
   sql<string>`translate(${text}, ${`<${Object.values(MARKS).join('')}`}, ${MARKS.lessThan})`
 
+const BEST_FIRST = {
+  direction: 'desc',
+  columns: [
+    ['rank', 'float4'],
+    ['id', 'uuid'],
+  ],
+} as const satisfies Keyset
+
 export function createSearchRepository(db: Kysely<Tables>): SearchRepository {
   return {
     async search(search, caller, size, after) {
       const { query, hasWords, holds } = conditionOf(search)
-      const [afterRank, afterId, horizon] = after ?? []
+      const horizon = after?.[2]
 
       const newestBy = (way: Condition) =>
         db
@@ -105,7 +112,7 @@ export function createSearchRepository(db: Kysely<Tables>): SearchRepository {
       const [first, ...others] = waysTo('read', caller).map(way =>
         db.selectFrom(candidatesBy(way).as('candidates')).selectAll(),
       )
-      if (first === undefined) return { hits: [], next: undefined }
+      if (first === undefined) return { rows: [], next: undefined }
       // One document may be found in several ways: a union has it once.
       const united = others.reduce((so, one) => so.union(one), first)
 
@@ -124,20 +131,10 @@ export function createSearchRepository(db: Kysely<Tables>): SearchRepository {
             .innerJoin('documents_all', 'documents_all.id', 'candidates.id')
             .select(['candidates.id', sql<number>`ts_rank_cd(search, ${query}, 1)`.as('rank')]),
         )
-        .with('page', cte =>
-          cte
-            .selectFrom('ranked')
-            .selectAll()
-            .$if(after !== undefined, page =>
-              page.where(sql<boolean>`(rank, id) < (${afterRank}::float4, ${afterId}::uuid)`),
-            )
-            .orderBy('rank', 'desc')
-            .orderBy('id', 'desc')
-            .limit(size + 1),
-        )
+        .with('page', cte => selectPage(cte.selectFrom('ranked').selectAll(), BEST_FIRST, size, after))
         .selectFrom('page')
         .innerJoin('documents_all', 'documents_all.id', 'page.id')
-        .select(['page.id', 'page.rank', 'owner_id', 'tags', 'visibility', 'updated_at'])
+        .select(['page.id', 'page.rank', 'page.position', 'owner_id', 'tags', 'visibility', 'updated_at'])
         .select([
           sql<string>`ts_headline('english', ${markable(sql`title`)}, ${query}, ${WHOLE})`.as('title'),
           sql<string>`ts_headline('english', ${markable(sql`left(body, ${EXCERPT_FROM}::int)`)}, ${query}, ${EXCERPT})`.as(
@@ -149,11 +146,9 @@ export function createSearchRepository(db: Kysely<Tables>): SearchRepository {
         .orderBy('page.id', 'desc')
         .execute()
 
-      const hits = rows.slice(0, size)
-      const last = hits.at(-1)
-      if (rows.length <= size || last === undefined) return { hits, next: undefined }
-      // JSON writes a float4 so that it reads back as it was.
-      return { hits, next: [String(last.rank), last.id, horizon ?? last.now] }
+      const page = toPage(rows, size)
+      const { next } = page
+      return { ...page, next: next === undefined ? undefined : [...next, horizon ?? rows[0]?.now ?? ''] }
     },
   }
 }

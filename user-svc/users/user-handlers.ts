@@ -2,7 +2,7 @@ import type { UserServiceServer } from '#proto/user/v1/user.ts'
 import type { Role } from '#runtime/auth/principal.ts'
 import { type Handlers, userOf } from '#runtime/grpc/server.ts'
 import { userNotFound } from '../errors.ts'
-import type { PageTokens } from '../paging/page-token.ts'
+import { type PageTokens, servePage } from '../paging/page-token.ts'
 import type { AccountAccess } from './account-access.ts'
 import { createUserLoader } from './user-loader.ts'
 import { toUser, toVisibleUser } from './user-message.ts'
@@ -42,10 +42,10 @@ export function createUserHandlers(dependencies: UserHandlersDependencies): Hand
       return { users: found.filter(user => user !== undefined).map(user => toVisibleUser(user, viewer)) }
     },
     async listUsers({ pageSize, pageToken }) {
-      const after = pageToken === '' ? undefined : pageTokens.decode(LIST, pageToken)
-      const page = await users.page(pageSize || DEFAULT_PAGE_SIZE, after)
-      const nextPageToken = page.next === undefined ? '' : pageTokens.encode(LIST, page.next)
-      return { users: page.users.map(toUser), nextPageToken }
+      const { rows, nextPageToken } = await servePage(pageTokens, LIST, pageToken, after =>
+        users.page(pageSize || DEFAULT_PAGE_SIZE, after),
+      )
+      return { users: rows.map(toUser), nextPageToken }
     },
     async deleteUser({ id }, call) {
       await access.close(id, userOf(call).userId)

@@ -1,7 +1,7 @@
 import { type Kysely, type Selectable, sql } from 'kysely'
 import type { Role } from '#runtime/auth/principal.ts'
 import { type Prepare, prepareIn } from '#runtime/postgres/prepared-statements.ts'
-import type { Position } from '../paging/page-token.ts'
+import { NEWEST_FIRST, type Page, type Position, readPage } from '../paging/keyset.ts'
 import type { Tables, UsersView } from '../tables.ts'
 
 export type UserRow = Omit<Selectable<UsersView>, 'doc_count'>
@@ -19,12 +19,6 @@ export interface UserChanges {
   department?: string | undefined
 }
 
-export interface UserPage {
-  users: UserRow[]
-  /** Where the next page goes on; undefined on the last. */
-  next: Position | undefined
-}
-
 /** Users who have not been closed, but where a method says so. */
 export interface UserRepository {
   find(id: string): Promise<UserRow | undefined>
@@ -40,7 +34,7 @@ export interface UserRepository {
   close(id: string, closedBy: string): Promise<boolean>
   hasOtherAdministrator(than: string): Promise<boolean>
   /** Newest first. */
-  page(size: number, after: Position | undefined): Promise<UserPage>
+  page(size: number, after: Position | undefined): Promise<Page<UserRow>>
 }
 
 // By name, so that a column which is added does not change what a prepared statement answers.
@@ -82,23 +76,6 @@ export function createUserRepository(db: Kysely<Tables>, prepare: Prepare = prep
       const query = db.selectFrom('users').select('id').where('role', '=', 'admin').where('id', '!=', than).limit(1)
       return (await query.executeTakeFirst()) !== undefined
     },
-    async page(size, after) {
-      const rows = await db
-        .selectFrom('users')
-        .selectAll()
-        // As text: a Date would lose the microseconds, and with them rows at the edge of a page.
-        .select(sql<string>`created_at::text`.as('position'))
-        .$if(after !== undefined, query =>
-          query.where(sql<boolean>`(created_at, id) < (${after?.[0]}::timestamptz, ${after?.[1]}::uuid)`),
-        )
-        .orderBy('created_at', 'desc')
-        .orderBy('id', 'desc')
-        .limit(size + 1)
-        .execute()
-      const users = rows.slice(0, size)
-      const last = users.at(-1)
-      const next = rows.length > size && last !== undefined ? [last.position, last.id] : undefined
-      return { users, next }
-    },
+    page: (size, after) => readPage(db.selectFrom('users').select(COLUMNS), NEWEST_FIRST, size, after),
   }
 }
