@@ -1,6 +1,6 @@
 import type { AuthServiceServer, GetJwksResponse, Tokens } from '#proto/auth/v1/auth.ts'
 import type { User } from '#proto/user/v1/user.ts'
-import { SIGNING_ALGORITHM } from '#runtime/auth/principal.ts'
+import { SIGNING_ALGORITHM } from '#runtime/auth/token-profile.ts'
 import { type Handlers, userOf } from '#runtime/grpc/server.ts'
 import type { SignUp } from './accounts/sign-up.ts'
 import { emailTaken } from './errors.ts'

@@ -1,5 +1,5 @@
 import { setTimeout } from 'node:timers/promises'
-import { createTokenVerifier } from '#runtime/auth/principal.ts'
+import { createTokenVerifier } from '#runtime/auth/token-verifier.ts'
 import { readContract } from '#runtime/grpc/contract.ts'
 import { createLogger } from '#runtime/observability/logger.ts'
 import { type MetricsServer, serveMetrics } from '#runtime/observability/metrics-server.ts'

@@ -5,7 +5,7 @@ import { type SearchServiceServer, SearchServiceService } from '#proto/search/v1
 import { type AccountServiceServer, AccountServiceService } from '#proto/user/v1/account.ts'
 import { type ExportServiceServer, ExportServiceService } from '#proto/user/v1/export.ts'
 import { type UserServiceServer, UserServiceService } from '#proto/user/v1/user.ts'
-import type { TokenVerifier } from '#runtime/auth/principal.ts'
+import type { TokenVerifier } from '#runtime/auth/token-verifier.ts'
 import { createGrpcServer, type GrpcServer } from '#runtime/grpc/server.ts'
 import type { Logger } from '#runtime/observability/logger.ts'
 import type { PoolState } from '#runtime/observability/metrics.ts'

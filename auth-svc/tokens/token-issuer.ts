@@ -5,14 +5,14 @@
  * after a role change would be revoked along with those of before.
  */
 import { randomUUID, sign } from 'node:crypto'
+import type { Role } from '#runtime/auth/principal.ts'
 import {
   ACCESS_TOKEN,
   type AccessClaims,
-  type Role,
   SERVICE_AUDIENCE,
   SERVICE_TOKEN,
   SIGNING_ALGORITHM,
-} from '#runtime/auth/principal.ts'
+} from '#runtime/auth/token-profile.ts'
 import type { SigningKeys } from './signing-keys.ts'
 
 export interface AccessTokenSubject {

@@ -5,15 +5,11 @@
  */
 import fastifyJwt from '@fastify/jwt'
 import Fastify, { type FastifyRequest } from 'fastify'
+import { bearerToken } from '#runtime/auth/bearer-token.ts'
 import type { KeySource, VerificationKey } from '#runtime/auth/key-set.ts'
-import {
-  bearerToken,
-  createTokenVerifier,
-  type ExpectedToken,
-  type Principal,
-  type ReadClaims,
-  type UserPrincipal,
-} from '#runtime/auth/principal.ts'
+import type { Principal, UserPrincipal } from '#runtime/auth/principal.ts'
+import type { ExpectedToken } from '#runtime/auth/token-profile.ts'
+import { type ClaimsVerifier, createTokenVerifier } from '#runtime/auth/token-verifier.ts'
 import { AccessLevel, type Policy } from '#runtime/grpc/contract.ts'
 import { Code, StatusError, unauthenticated, unavailable } from '#runtime/status.ts'
 import type { RevocationSet } from './revocations/revocations.ts'
@@ -47,7 +43,7 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
   }
 
   function authenticate(token: string): UserPrincipal | Promise<UserPrincipal> {
-    const verified = verifier.verifyAtOnce(token)
+    const verified = verifier.verifyMaybeAsync(token)
     return verified instanceof Promise ? verified.then(admit) : admit(verified)
   }
 
@@ -81,7 +77,7 @@ async function tolerate(work: () => UserPrincipal | Promise<UserPrincipal>): Pro
  * takes the one algorithm of the key, and answers without waiting. `request.jwtVerify` with a key by callback decodes
  * each token twice and takes 3 us more.
  */
-async function compileFastifyJwt(key: VerificationKey, expected: ExpectedToken): Promise<ReadClaims> {
+async function compileFastifyJwt(key: VerificationKey, expected: ExpectedToken): Promise<ClaimsVerifier> {
   const holder = Fastify()
   await holder.register(fastifyJwt, {
     secret: { public: key.pem },

@@ -4,7 +4,7 @@
  */
 import type { Attributes, SpanContext } from '@opentelemetry/api'
 import type { FastifyRequest } from 'fastify'
-import { CLIENT_ADDRESS, CLIENT_USER_AGENT } from '#runtime/auth/principal.ts'
+import { CLIENT_ADDRESS, CLIENT_USER_AGENT } from '#runtime/grpc/metadata.ts'
 import type { CallMetrics } from '#runtime/observability/metrics.ts'
 import { childOf, isSampled, recordCall, type SpanEvent, serverOf } from '#runtime/observability/telemetry.ts'
 import { traceparentOf } from '#runtime/observability/trace-context.ts'

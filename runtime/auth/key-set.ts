@@ -1,9 +1,9 @@
-/** The public keys that tokens are verified with: those of auth-svc, fetched and kept. */
+/** The public keys of auth-svc: conversion of JWKs and a key set that is fetched and cached. */
 import { createPublicKey, type KeyObject } from 'node:crypto'
 import type { Logger } from '../observability/logger.ts'
 import { unavailable } from '../status.ts'
 
-/** RFC 7517, 7518 and 8037. An absent member may be an empty string, as the contract's message has it. */
+/** A public JSON Web Key (RFC 7517, 7518, 8037). An absent member may also be an empty string, as in the proto message. */
 export interface Jwk {
   kty: string
   kid: string
@@ -16,55 +16,78 @@ export interface Jwk {
   alg?: string
 }
 
-/** A public key, and the one algorithm that it is used with: never one that the token names (RFC 8725 section 3.1). */
+/** A public key with its one algorithm. The `alg` header of a token never selects the algorithm (RFC 8725 section 3.1). */
 export interface VerificationKey {
   readonly kid: string
   readonly algorithm: 'EdDSA' | 'ES256' | 'RS256'
+  /** SubjectPublicKeyInfo. */
   readonly pem: string
 }
 
 export interface KeySource {
-  /** The key as the set is known right now, without waiting. The same object as long as it is the same key. */
+  /**
+   * Returns a key of the cached key set without waiting; undefined if the set does not contain it. The same key is always
+   * the same object, so that callers can compare keys by identity.
+   */
   current(kid: string): VerificationKey | undefined
   /**
-   * The key, asked for where it is not known.
-   * @throws StatusError UNAVAILABLE when the keys cannot be had: an unknown key is then not taken for a bad token.
+   * Returns a key, after a fetch if the cached key set does not contain it; undefined if the key does not exist.
+   * @throws StatusError UNAVAILABLE with the reason `keys_unavailable` if the key set cannot be fetched: an unknown key
+   * does not prove that the token is invalid.
    */
   find(kid: string): Promise<VerificationKey | undefined>
 }
 
 export interface RemoteKeySetOptions {
+  /** Fetches the current key set. A rejected fetch is retried after `retryMs`. */
   fetch: () => Promise<readonly Jwk[]>
+  /** Receives one warning for each key of the set that cannot be used. Default none. */
   logger?: Pick<Logger, 'warn'>
+  /**
+   * Minimum time between two fetches triggered by an unknown `kid`, in milliseconds. Default 5,000. Until then an unknown
+   * `kid` counts as non-existent, so that a flood of invented kids causes no fetches.
+   */
   minIntervalMs?: number
+  /** Delay before the next attempt after a failed fetch, in milliseconds. Default 1,000. */
   retryMs?: number
+  /**
+   * Maximum age of the key set before it is fetched again, in milliseconds. Default 60,000. Known keys stay valid during
+   * the fetch and while it fails; keys missing from the new set are dropped.
+   */
   maxAgeMs?: number
+  /** Monotonic clock in milliseconds. Default `performance.now`. */
   now?: () => number
 }
 
+export interface RemoteKeySet extends KeySource {
+  /**
+   * Fetches the key set now; concurrent calls share one fetch.
+   * @throws the error of `fetch`.
+   */
+  refresh(): Promise<void>
+  /** Whether at least one key was loaded. */
+  readonly isLoaded: boolean
+}
+
 /**
- * The key set of auth-svc, fetched when a `kid` is not in it, but not more often than `minIntervalMs`, or `retryMs`
- * while fetching fails: a flood of invented kids costs no fetches. Keys that the set no longer holds are forgotten with
- * the next fetch, which happens every `maxAgeMs` at the least.
+ * Creates a key set that fetches itself when it is used: when a `kid` is unknown, and when the set is older than
+ * `maxAgeMs`. A key that cannot be used (see `toVerificationKey`) is skipped with a warning; the others are used.
  */
-export function createRemoteKeySet(
-  options: RemoteKeySetOptions,
-): KeySource & { refresh(): Promise<void>; readonly isLoaded: boolean } {
+export function createRemoteKeySet(options: RemoteKeySetOptions): RemoteKeySet {
   const { fetch, logger, minIntervalMs = 5_000, retryMs = 1_000, maxAgeMs = 60_000 } = options
-  // A clock that is not set: after a step back keys would be neither forgotten nor found.
   const { now = performance.now.bind(performance) } = options
   let keys: ReadonlyMap<string, VerificationKey> = new Map()
-  let passedOver: ReadonlySet<string> = new Set()
+  let skipped: ReadonlySet<string> = new Set()
   let fetchedAt = Number.NEGATIVE_INFINITY
   let attemptedAt = Number.NEGATIVE_INFINITY
   let fetching: Promise<void> | undefined
-  /** Of the latest attempt. */
+  /** Error of the latest fetch. */
   let failure: unknown
 
   async function load(): Promise<void> {
     attemptedAt = now()
     try {
-      adopt(await fetch())
+      replaceKeys(await fetch())
       fetchedAt = now()
       failure = undefined
     } catch (error) {
@@ -73,12 +96,11 @@ export function createRemoteKeySet(
     }
   }
 
-  /** A key of the set that is of no use to us does not take the others with it. */
-  function adopt(jwks: readonly Jwk[]): void {
+  function replaceKeys(jwks: readonly Jwk[]): void {
     const next = new Map<string, VerificationKey>()
-    const useless = new Set<string>()
+    const nextSkipped = new Set<string>()
     for (const jwk of jwks) {
-      const problem = problemOf(jwk) ?? (next.has(jwk.kid) ? 'its kid stands twice in the set' : undefined)
+      const problem = problemOf(jwk) ?? (next.has(jwk.kid) ? 'duplicate kid' : undefined)
       if (problem === undefined) {
         const key = toVerificationKey(jwk)
         const known = keys.get(key.kid)
@@ -87,11 +109,11 @@ export function createRemoteKeySet(
         continue
       }
       const entry = `${jwk.kid} ${problem}`
-      useless.add(entry)
-      if (!passedOver.has(entry)) logger?.warn({ kid: jwk.kid, problem }, 'a key of the key set is not used')
+      nextSkipped.add(entry)
+      if (!skipped.has(entry)) logger?.warn({ kid: jwk.kid, problem }, 'unusable key in the key set; skipping it')
     }
     keys = next
-    passedOver = useless
+    skipped = nextSkipped
   }
 
   function refresh(): Promise<void> {
@@ -101,15 +123,15 @@ export function createRemoteKeySet(
     return fetching
   }
 
-  /** A refresh that is due and allowed; what goes wrong is kept in `failure`. */
-  function refreshIf(due: boolean): Promise<void> | undefined {
-    if (!due) return undefined
+  /** Starts or joins a fetch unless the interval forbids it. Never rejects: the error is kept in `failure`. */
+  function refreshIf(isDue: boolean): Promise<void> | undefined {
+    if (!isDue) return undefined
     const interval = failure === undefined ? minIntervalMs : retryMs
     const mayFetch = fetching !== undefined || now() - attemptedAt >= interval
     return mayFetch ? refresh().catch(() => {}) : undefined
   }
 
-  const isStale = () => now() - fetchedAt > maxAgeMs
+  const isOutdated = () => now() - fetchedAt > maxAgeMs
 
   return {
     refresh,
@@ -117,17 +139,16 @@ export function createRemoteKeySet(
       return keys.size > 0
     },
     current(kid) {
-      // A known key serves while a newer set is on its way, and while auth-svc is away.
-      void refreshIf(isStale())
+      void refreshIf(isOutdated())
       return keys.get(kid)
     },
     async find(kid) {
       const known = keys.get(kid)
-      const refreshed = refreshIf(known === undefined || isStale())
+      const refreshed = refreshIf(known === undefined || isOutdated())
       if (known === undefined) await refreshed
       const found = known ?? keys.get(kid)
       if (found === undefined && (failure !== undefined || keys.size === 0)) {
-        throw unavailable('The keys that tokens are verified with cannot be had', {
+        throw unavailable('The keys that verify access tokens cannot be fetched', {
           reason: 'keys_unavailable',
           cause: failure,
         })
@@ -137,7 +158,11 @@ export function createRemoteKeySet(
   }
 }
 
-/** @throws where the key is not one that tokens can be verified with. */
+/**
+ * Converts a JWK to a verification key. Supported are Ed25519, P-256 (ES256) and RSA (RS256) with 2,048 to 8,192 bits and
+ * an exponent of at least 65,537.
+ * @throws Error for other keys, for malformed keys, and if `use` or `alg` does not match.
+ */
 export function toVerificationKey(jwk: Jwk): VerificationKey {
   const problem = problemOf(jwk)
   const algorithm = algorithmOf(jwk)
@@ -146,23 +171,25 @@ export function toVerificationKey(jwk: Jwk): VerificationKey {
   return { kid: jwk.kid, algorithm, pem }
 }
 
-/** Why a key is of no use; undefined where it is. */
+/** @returns the reason why a key cannot be used; undefined if it can. */
 function problemOf(jwk: Jwk): string | undefined {
-  if (jwk.kid === '') return 'it has no kid'
-  if (jwk.use && jwk.use !== 'sig') return 'it is not for signatures'
+  if (jwk.kid === '') return 'kid is missing'
+  if (jwk.use && jwk.use !== 'sig') return 'use is not "sig"'
   const algorithm = algorithmOf(jwk)
-  if (algorithm === undefined) return 'it is neither Ed25519, P-256 nor RSA'
-  if (jwk.alg && jwk.alg !== algorithm) return `it is not for ${algorithm}`
+  if (algorithm === undefined) return 'key type is not Ed25519, P-256 or RSA'
+  if (jwk.alg && jwk.alg !== algorithm) return `alg is not ${algorithm}`
   try {
     const { modulusLength = 0, publicExponent = 0n } = publicKeyOf(jwk).asymmetricKeyDetails ?? {}
     const isWeak = modulusLength < 2048 || modulusLength > 8192 || publicExponent < 65_537n
-    return algorithm === 'RS256' && isWeak ? 'RSA takes 2048 to 8192 bits and an exponent from 65537' : undefined
+    return algorithm === 'RS256' && isWeak
+      ? 'RSA requires 2048 to 8192 bits and an exponent of at least 65537'
+      : undefined
   } catch (error) {
-    return `it cannot be read: ${(error as Error).message}`
+    return `malformed key: ${(error as Error).message}`
   }
 }
 
-/** P-256 alone for ES256: other curves are as long and are not it (RFC 7518 section 3.4). */
+/** ES256 is P-256 only (RFC 7518 section 3.4); signatures of other curves can have the same length. */
 function algorithmOf({ kty, crv }: Jwk): VerificationKey['algorithm'] | undefined {
   if (kty === 'OKP' && crv === 'Ed25519') return 'EdDSA'
   if (kty === 'EC' && crv === 'P-256') return 'ES256'

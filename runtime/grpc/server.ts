@@ -15,20 +15,16 @@ import {
   status,
 } from '@grpc/grpc-js'
 import { context, SpanKind } from '@opentelemetry/api'
-import {
-  bearerToken,
-  CLIENT_ADDRESS,
-  CLIENT_USER_AGENT,
-  type Principal,
-  type TokenVerifier,
-  type UserPrincipal,
-} from '../auth/principal.ts'
+import { bearerToken } from '../auth/bearer-token.ts'
+import type { Principal, UserPrincipal } from '../auth/principal.ts'
+import type { TokenVerifier } from '../auth/token-verifier.ts'
 import { type Logger, requestLine } from '../observability/logger.ts'
 import type { CallMetrics, CallRecorder } from '../observability/metrics.ts'
 import { continueTrace, isSampled, type RequestTrace, recordSpan, serverOf } from '../observability/telemetry.ts'
 import { invalidArgument, permissionDenied, StatusError, toGrpcError, unauthenticated } from '../status.ts'
 import { AccessLevel, methodName, type Policy, requirePolicy, serviceOf } from './contract.ts'
 import { addHealth } from './health.ts'
+import { CLIENT_ADDRESS, CLIENT_USER_AGENT, firstValue } from './metadata.ts'
 import { compileRules, type MessageValidator } from './rules.ts'
 
 /** What a handler knows of its call besides the message. */
@@ -189,7 +185,10 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   /** One log line and, if the trace is sampled, one span a call; everything within belongs to the caller's trace. */
   async function observe<R>(method: Method, grpc: ServerCall, work: () => Promise<R>): Promise<R> {
     const { metadata } = grpc
-    const requestTrace = continueTrace(first(metadata, 'traceparent'), metadata.get('tracestate').join() || undefined)
+    const requestTrace = continueTrace(
+      firstValue(metadata, 'traceparent'),
+      metadata.get('tracestate').join() || undefined,
+    )
     return context.with(requestTrace.context, async () => {
       let code = status.OK
       try {
@@ -221,8 +220,8 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     const violations = method.validate(request)
     if (violations.length > 0) throw invalidArgument(violations)
     const client = {
-      address: first(metadata, CLIENT_ADDRESS) ?? '',
-      userAgent: first(metadata, CLIENT_USER_AGENT) ?? '',
+      address: firstValue(metadata, CLIENT_ADDRESS) ?? '',
+      userAgent: firstValue(metadata, CLIENT_USER_AGENT) ?? '',
     }
     return {
       principal,
@@ -235,7 +234,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
 
   async function authenticate(policy: Policy, metadata: Metadata): Promise<Principal | undefined> {
     if (policy.access === AccessLevel.PUBLIC || policy.access === AccessLevel.INTERNAL) return undefined
-    const token = bearerToken(first(metadata, 'authorization'))
+    const token = bearerToken(firstValue(metadata, 'authorization'))
     if (token === undefined) return undefined
     if (!policy.tolerateInvalidToken) return verifier.verify(token)
     return verifier.verify(token).catch(error => {
@@ -271,7 +270,7 @@ function recordCall(
       'rpc.system.name': 'grpc',
       'rpc.method': name,
       'rpc.status_code': status[code],
-      'client.address': first(grpc.metadata, CLIENT_ADDRESS),
+      'client.address': firstValue(grpc.metadata, CLIENT_ADDRESS),
       ...serverOf(grpc.getHost()),
     },
     errorType: SERVER_ERRORS.includes(code) ? status[code] : undefined,
@@ -304,10 +303,6 @@ function authorize(policy: Policy, principal: Principal | undefined): void {
 export function userOf(call: Call): UserPrincipal {
   if (call.principal?.kind !== 'user') throw unauthenticated('unauthenticated', 'Sign in first')
   return call.principal
-}
-
-function first(metadata: Metadata, key: string): string | undefined {
-  return metadata.get(key)[0]?.toString()
 }
 
 function abortWith(grpc: {

@@ -1,7 +1,7 @@
 /** Access tokens as auth-svc issues them, and those that it never would, from a key made for the test. */
 import { createHmac, generateKeyPairSync, randomUUID, sign } from 'node:crypto'
 import type { KeySource, VerificationKey } from '#runtime/auth/key-set.ts'
-import { type AccessClaims, SERVICE_AUDIENCE } from '#runtime/auth/principal.ts'
+import { type AccessClaims, SERVICE_AUDIENCE } from '#runtime/auth/token-profile.ts'
 
 export interface TokenMint {
   readonly keys: KeySource

@@ -1,7 +1,8 @@
 import { createHmac, generateKeyPairSync, randomUUID, sign } from 'node:crypto'
 import t from 'tap'
 import type { KeySource, VerificationKey } from '#runtime/auth/key-set.ts'
-import { createTokenVerifier, SERVICE_AUDIENCE } from '#runtime/auth/principal.ts'
+import { SERVICE_AUDIENCE } from '#runtime/auth/token-profile.ts'
+import { createTokenVerifier } from '#runtime/auth/token-verifier.ts'
 import { Code } from '#runtime/status.ts'
 import { type AccessTokenSubject, createTokenIssuer } from '../../../auth-svc/tokens/token-issuer.ts'
 
