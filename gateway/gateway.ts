@@ -119,7 +119,7 @@ export async function createGateway(
     transcoding: {
       codecFor: route => {
         const codec = createCompiledCodec(route, upstreamOf(route.upstream).registry)
-        const { leftToReference: types } = codec
+        const { uncompiled: types } = codec
         if (types.length > 0) logger.debug({ method: route.name, types }, 'no codec is compiled for a part of a method')
         return codec
       },

@@ -1,11 +1,11 @@
 /** The API document, OpenAPI 3.1, made from the routes: what the gateway serves and this document cannot drift apart. */
 import type { DescField, DescMessage } from '@bufbuild/protobuf'
 import { AccessLevel, isEtag, isIfMatch } from '#runtime/grpc/contract.ts'
-import { commentOf } from './comments.ts'
-import { createDocumentSchemas, type DocumentSchemas, visibleFields } from './document-schema.ts'
 import { cookieFields } from './edge-fields.ts'
 import type { JsonSchema } from './json-schema.ts'
+import { createOpenApiSchemas, type OpenApiSchemas, visibleFields } from './openapi-schemas.ts'
 import type { Variable } from './path-template.ts'
+import { commentOf } from './proto-comments.ts'
 import { isStream, type Route } from './route-table.ts'
 
 export interface ApiInfo {
@@ -51,7 +51,7 @@ const REASONS: Record<number, string> = {
 }
 
 export function buildOpenApi(routes: readonly Route[], { title, version, publicUrl }: ApiInfo): object {
-  const schemas = createDocumentSchemas()
+  const schemas = createOpenApiSchemas()
   const paths: Record<string, Record<string, object>> = {}
   for (const route of routes) {
     const path = pathOf(route)
@@ -76,7 +76,7 @@ export function buildOpenApi(routes: readonly Route[], { title, version, publicU
   }
 }
 
-function operation(route: Route, routes: readonly Route[], schemas: DocumentSchemas): object {
+function operation(route: Route, routes: readonly Route[], schemas: OpenApiSchemas): object {
   const { descriptor, policy } = route
   const comment = commentOf(descriptor) ?? descriptor.name
   const roles = policy.roles.length > 0 ? `\n\nTakes one of the roles ${policy.roles.join(', ')}.` : ''
@@ -123,7 +123,7 @@ function parameterName({ fieldPath }: Variable): string {
   return fieldPath.join('.')
 }
 
-function pathParameters({ template, descriptor }: Route, schemas: DocumentSchemas): object[] {
+function pathParameters({ template, descriptor }: Route, schemas: OpenApiSchemas): object[] {
   const { segments, variables } = template
   const named = variables.map(variable => {
     const field = fieldAt(descriptor.input, variable.fieldPath)
@@ -155,7 +155,7 @@ function fieldAt(message: DescMessage, fieldPath: readonly string[]): DescField 
 }
 
 /** Fields of messages in messages are left out: a client may give them by their dotted path, but a list has no end. */
-function queryParameters(route: Route, schemas: DocumentSchemas): object[] {
+function queryParameters(route: Route, schemas: OpenApiSchemas): object[] {
   if (route.body.kind === 'message') return []
   return unbound(route)
     .filter(field => field.fieldKind !== 'map' && schemas.ofField(field)['$ref'] === undefined)
@@ -185,7 +185,7 @@ function unbound({ descriptor, template, body }: Route): DescField[] {
   )
 }
 
-function requestBody(route: Route, schemas: DocumentSchemas): object {
+function requestBody(route: Route, schemas: OpenApiSchemas): object {
   if (route.body.kind === 'none') return {}
   const schema =
     route.body.kind === 'field'
@@ -194,7 +194,7 @@ function requestBody(route: Route, schemas: DocumentSchemas): object {
   return { requestBody: { content: { 'application/json': { schema } } } }
 }
 
-function responses(route: Route, schemas: DocumentSchemas): object {
+function responses(route: Route, schemas: OpenApiSchemas): object {
   const { policy, descriptor, template } = route
   const status = policy.successStatus || 200
   const isSignedIn = policy.access === AccessLevel.USER || policy.access === AccessLevel.ROLES
@@ -219,7 +219,7 @@ function responses(route: Route, schemas: DocumentSchemas): object {
   }
 }
 
-function success(route: Route, status: number, schemas: DocumentSchemas): object {
+function success(route: Route, status: number, schemas: OpenApiSchemas): object {
   if (status === 204) return { description: 'Done' }
   const { descriptor, responseField } = route
   const schema = responseField === undefined ? schemas.refTo(descriptor.output) : schemas.ofField(responseField)

@@ -12,7 +12,7 @@ import { createGatewayMetrics } from '../../gateway/metrics.ts'
 import { createOpenStreams } from '../../gateway/transcoding/open-streams.ts'
 import { createStreamTransport } from '../../gateway/upstream/grpc-js/stream-transport.ts'
 import { createHttp2Transport } from '../../gateway/upstream/http2/transport.ts'
-import { createAgreeingCodec } from '../gateway/transcoding/compiled/agreeing-codec.ts'
+import { createComparingCodec } from '../gateway/transcoding/compiled/comparing-codec.ts'
 import { type Answerer, startUpstream } from './echo-upstream.ts'
 import { createTokenMint } from './token-mint.ts'
 
@@ -41,7 +41,7 @@ export async function startTestGateway(t: Test, options: TestGatewayOptions) {
     metrics,
     routes: buildRouteTable([{ service, upstream: 'shop' }]),
     transcoding: {
-      codecFor: route => createAgreeingCodec(route, contract),
+      codecFor: route => createComparingCodec(route, contract),
       transportOf: () => transport,
       streamsOf: () => streams,
       openStreams,

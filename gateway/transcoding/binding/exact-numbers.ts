@@ -2,8 +2,8 @@
 import type { DescField, DescMessage, JsonObject, JsonValue } from '@bufbuild/protobuf'
 import { invalidArgument, type Violation } from '#runtime/status.ts'
 import { kindOf, messageKind } from '../../contract/json-schema.ts'
-import type { ChangedNumbers } from './changed-numbers.ts'
-import { fieldNames } from './field-names.ts'
+import { fieldsByName } from './json-fields.ts'
+import type { LossyNumbers } from './lossy-numbers.ts'
 
 // An answer need not be as long as a hostile request.
 const MAX_VIOLATIONS = 100
@@ -13,7 +13,7 @@ const MAX_VIOLATIONS = 100
  * of 64 bits only: a shorter one does not take it, and a double rounds by its nature. What is in an Any is not known here.
  * @throws StatusError INVALID_ARGUMENT with the path of each.
  */
-export function assertExact(schema: DescMessage, json: JsonValue, changed: ChangedNumbers): void {
+export function assertExactNumbers(schema: DescMessage, json: JsonValue, changed: LossyNumbers): void {
   const violations: Violation[] = []
   inValue(json, '', messageKind(schema), schema)
   if (violations.length > 0) throw invalidArgument(violations)
@@ -21,7 +21,7 @@ export function assertExact(schema: DescMessage, json: JsonValue, changed: Chang
   /** @param kind undefined for what no field is known of. */
   function inValue(value: JsonValue, path: string, kind: string | undefined, message: DescMessage | undefined): void {
     if (typeof value !== 'object' || value === null) return
-    const names = kind === 'message' && message !== undefined ? fieldNames(message) : undefined
+    const names = kind === 'message' && message !== undefined ? fieldsByName(message) : undefined
     for (const [name, child] of Object.entries(value)) {
       const field = names?.get(name)
       if (field !== undefined) inField(field, value, name, joined(path, field.jsonName))

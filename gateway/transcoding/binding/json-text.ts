@@ -5,8 +5,8 @@
  */
 import type { JsonValue } from '@bufbuild/protobuf'
 import { invalidArgument } from '#runtime/status.ts'
-import { type ChangedNumbers, noteChangedNumbers } from './changed-numbers.ts'
-import { endOfString } from './json-tokens.ts'
+import { endOfString } from './json-scanner.ts'
+import { findLossyNumbers, type LossyNumbers } from './lossy-numbers.ts'
 
 /** Deeper than any message we know; a parser that recurses is safe far beyond it. */
 export const MAX_JSON_DEPTH = 64
@@ -17,7 +17,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
  * @param changed takes what a double does not hold; whether that matters, the field tells.
  * @throws StatusError INVALID_ARGUMENT that says what is wrong with the text.
  */
-export function parseJson(bytes: Uint8Array, changed: ChangedNumbers): JsonValue {
+export function parseJson(bytes: Uint8Array, changed: LossyNumbers): JsonValue {
   const text = decode(bytes)
   const { depth, names } = measure(text)
   if (depth > MAX_JSON_DEPTH) throw malformed(`is nested deeper than ${MAX_JSON_DEPTH} levels`)
@@ -29,7 +29,7 @@ export function parseJson(bytes: Uint8Array, changed: ChangedNumbers): JsonValue
   }
   // As many names in the value as in the text: none was given twice.
   if (countNames(value) !== names) throw duplicate(text)
-  noteChangedNumbers(text, value, changed)
+  findLossyNumbers(text, value, changed)
   return value
 }
 

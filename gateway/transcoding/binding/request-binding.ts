@@ -6,10 +6,10 @@
 import type { DescField, DescMessage, JsonObject, JsonValue } from '@bufbuild/protobuf'
 import { invalidArgument, type Violation } from '#runtime/status.ts'
 import type { Route } from '../../contract/route-table.ts'
-import type { ChangedNumbers } from './changed-numbers.ts'
-import { assertExact } from './exact-numbers.ts'
-import { fieldNames } from './field-names.ts'
+import { assertExactNumbers } from './exact-numbers.ts'
+import { fieldsByName } from './json-fields.ts'
 import { MAX_JSON_DEPTH, parseJson } from './json-text.ts'
+import type { LossyNumbers } from './lossy-numbers.ts'
 import { isTextMessage, scalarFromText } from './text-values.ts'
 import { compileUpdateMask } from './update-mask.ts'
 
@@ -61,7 +61,7 @@ export function compileBinding(route: Route): (input: BindingInput) => JsonValue
 
 function bodyJson({ body: binding, descriptor }: Route, body: Uint8Array | undefined): JsonValue {
   if (body === undefined || body.length === 0) return {}
-  const changed: ChangedNumbers = new Map()
+  const changed: LossyNumbers = new Map()
   const json = parseJson(body, changed)
   if (binding.kind !== 'none') {
     const tree = binding.kind === 'message' ? json : { [binding.field.jsonName]: json }
@@ -69,7 +69,7 @@ function bodyJson({ body: binding, descriptor }: Route, body: Uint8Array | undef
     if (binding.kind === 'field' && typeof json === 'number' && changed.size > 0) {
       changed.set(tree as JsonObject, new Set([binding.field.jsonName]))
     }
-    if (changed.size > 0) assertExact(descriptor.input, tree, changed)
+    if (changed.size > 0) assertExactNumbers(descriptor.input, tree, changed)
     return tree
   }
   const isEmpty = typeof json === 'object' && json !== null && Object.keys(json).length === 0
@@ -130,7 +130,7 @@ function tryResolve(message: DescMessage, names: readonly string[]): readonly De
   const fields: DescField[] = []
   let current: DescMessage | undefined = message
   for (const name of names) {
-    const field: DescField | undefined = current && fieldNames(current).get(name)
+    const field: DescField | undefined = current && fieldsByName(current).get(name)
     if (field === undefined) return undefined
     fields.push(field)
     current = field.message

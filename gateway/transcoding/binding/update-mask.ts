@@ -4,7 +4,7 @@
  */
 import type { DescField, DescMessage, JsonObject, JsonValue } from '@bufbuild/protobuf'
 import type { Route } from '../../contract/route-table.ts'
-import { fieldNames } from './field-names.ts'
+import { fieldsByName } from './json-fields.ts'
 
 /** @returns what adds the mask to a request's JSON, where none is given; undefined for a route that has none to give. */
 export function compileUpdateMask(route: Route): ((tree: JsonObject) => void) | undefined {
@@ -26,7 +26,7 @@ export function compileUpdateMask(route: Route): ((tree: JsonObject) => void) | 
 }
 
 function* pathsOf(message: DescMessage, json: JsonObject, prefix: string): Iterable<string> {
-  const names = fieldNames(message)
+  const names = fieldsByName(message)
   for (const [name, value] of Object.entries(json)) {
     const field = names.get(name)
     // The structure check says that it is not known.

@@ -31,7 +31,7 @@ import { WireWriter } from './wire-writer.ts'
 
 export interface CompiledCodec extends Codec {
   /** What always goes to the reference: the types by their names, or all requests or responses. */
-  readonly leftToReference: readonly string[]
+  readonly uncompiled: readonly string[]
 }
 
 /** @param registry for the types that an Any may hold. */
@@ -44,7 +44,7 @@ export function createCompiledCodec(
   const encode = compileEncode(route, registry)
   const decode = compileResponseDecoder(route, registry)
   return {
-    leftToReference: [
+    uncompiled: [
       ...(encode === undefined ? ['every request'] : uncompiledTypes(input, registry)),
       ...(decode === undefined ? ['every response'] : uncompiledTypes(output, registry)),
     ],

@@ -24,8 +24,8 @@ import type { Route } from '../../contract/route-table.ts'
 import { parseIfMatch } from '../binding/entity-tag.ts'
 import { compileBinding } from '../binding/request-binding.ts'
 import type { Answer, Codec, CookieChange } from '../codec.ts'
-import { compileStructure } from './structure.ts'
-import { valueFaults } from './value-faults.ts'
+import { compileStructureCheck } from './structure-check.ts'
+import { findValueViolations } from './value-violations.ts'
 
 /** @param registry for the types that an Any may hold. */
 export function createReferenceCodec(route: Route, registry: FileRegistry): Codec {
@@ -35,7 +35,7 @@ export function createReferenceCodec(route: Route, registry: FileRegistry): Code
 function compileEncode(route: Route, registry: FileRegistry): Codec['encode'] {
   const { input } = route.descriptor
   const bind = compileBinding(route)
-  const structure = compileStructure(input)
+  const structure = compileStructureCheck(input)
   const rules = compileRules(input)
   const cookies = cookieFields(input)
   const ifMatch = input.fields.find(isIfMatch)
@@ -61,7 +61,7 @@ function read(input: DescMessage, json: JsonValue, registry: FileRegistry): Mess
   try {
     return fromJson(input, json, { registry })
   } catch (error) {
-    throw invalidArgument(valueFaults(input, json, registry, error))
+    throw invalidArgument(findValueViolations(input, json, registry, error))
   }
 }
 

@@ -1,18 +1,18 @@
 import type { DescMessage } from '@bufbuild/protobuf'
 import t from 'tap'
 import { StatusError } from '#runtime/status.ts'
-import type { ChangedNumbers } from '../../../../gateway/transcoding/binding/changed-numbers.ts'
-import { assertExact } from '../../../../gateway/transcoding/binding/exact-numbers.ts'
+import { assertExactNumbers } from '../../../../gateway/transcoding/binding/exact-numbers.ts'
 import { parseJson } from '../../../../gateway/transcoding/binding/json-text.ts'
+import type { LossyNumbers } from '../../../../gateway/transcoding/binding/lossy-numbers.ts'
 import { everyFieldContract } from '../../../support/every-field.ts'
 
 const every = everyFieldContract().getMessage('every.v1.Every') as DescMessage
 
 function refused(text: string): string[] {
-  const changed: ChangedNumbers = new Map()
+  const changed: LossyNumbers = new Map()
   const json = parseJson(Buffer.from(text), changed)
   try {
-    assertExact(every, json, changed)
+    assertExactNumbers(every, json, changed)
     return []
   } catch (error) {
     if (error instanceof StatusError) return error.violations.map(({ field }) => field)

@@ -2,12 +2,12 @@ import type { JsonValue } from '@bufbuild/protobuf'
 import fc from 'fast-check'
 import t from 'tap'
 import { StatusError } from '#runtime/status.ts'
-import type { ChangedNumbers } from '../../../../gateway/transcoding/binding/changed-numbers.ts'
 import { MAX_JSON_DEPTH, parseJson } from '../../../../gateway/transcoding/binding/json-text.ts'
+import type { LossyNumbers } from '../../../../gateway/transcoding/binding/lossy-numbers.ts'
 
 const bytes = (text: string) => Buffer.from(text)
 
-const parse = (text: string, changed: ChangedNumbers = new Map()) => parseJson(bytes(text), changed)
+const parse = (text: string, changed: LossyNumbers = new Map()) => parseJson(bytes(text), changed)
 
 function refusal(text: string | Uint8Array): { field: string; description: string } {
   try {
@@ -76,7 +76,7 @@ t.test('__proto__ is a name like any other', async t => {
 
 t.test('a number that JSON.parse has changed is noted by its place', async t => {
   const changedIn = (text: string) => {
-    const changed: ChangedNumbers = new Map()
+    const changed: LossyNumbers = new Map()
     const value = parseJson(bytes(text), changed)
     t.strictSame(value, JSON.parse(text))
     return [...changed].map(([holder, names]) => [JSON.stringify(holder), ...names])
@@ -135,7 +135,7 @@ t.test('whether a number was changed is what exact arithmetic says, wherever it 
       const scale = 10n ** BigInt(-power)
       const parsed = Number(text)
       const isChanged = Number.isInteger(parsed) && mantissa !== BigInt(parsed) * scale
-      const changed: ChangedNumbers = new Map()
+      const changed: LossyNumbers = new Map()
       const value = parse(
         `[[${JSON.stringify(other)}], {${JSON.stringify(name)}: ${text}}, ${text}]`,
         changed,

@@ -5,7 +5,7 @@ import type { Route } from '../../../../gateway/contract/route-table.ts'
 import type { Answer, Codec, RequestInput } from '../../../../gateway/transcoding/codec.ts'
 import { createCompiledCodec } from '../../../../gateway/transcoding/compiled/compiled-codec.ts'
 import { createReferenceCodec } from '../../../../gateway/transcoding/reference/reference-codec.ts'
-import { comparable, outcomeOf } from './agreeing-codec.ts'
+import { comparable, outcomeOf } from './comparing-codec.ts'
 
 export interface CodecPair {
   /** @throws AssertionError unless both make the same of it. */
@@ -84,4 +84,12 @@ export function testRoute(message: DescMessage, { variables = [], body, response
     body: body === '*' ? { kind: 'message' } : field === undefined ? { kind: 'none' } : { kind: 'field', field },
     responseField: fieldNamed(responseBody ?? ''),
   } as unknown as Route
+}
+
+/**
+ * The number of runs of a property. The first argument of the test file multiplies it: `node test/…/encode.test.ts 50`.
+ * @param usual number of runs without an argument.
+ */
+export function runs(usual: number): number {
+  return usual * Number(process.argv[2] ?? 1)
 }

@@ -5,12 +5,11 @@ import { createCompiledCodec } from '../../../../gateway/transcoding/compiled/co
 import { arbitraryMessage } from '../../../support/arbitrary-message.ts'
 import { everyFieldContract } from '../../../support/every-field.ts'
 import type { FieldSpec } from './arbitrary-types.ts'
-import { buildTypes } from './build-types.ts'
-import { codecPair, testRoute } from './codec-pair.ts'
-import { runs } from './runs.ts'
+import { buildDescriptors } from './build-descriptors.ts'
+import { codecPair, runs, testRoute } from './codec-pair.ts'
 
 const every = everyFieldContract()
-const wellKnown = buildTypes({
+const wellKnown = buildDescriptors({
   syntax: 'proto3',
   isExtended: false,
   types: [['plain', 'list', 'map'].flatMap(label => fieldsOfWellKnownTypes(label as FieldSpec['label'])), [], []],
@@ -45,7 +44,7 @@ for (const [registry, name] of COMPILED) {
 
 t.test('what is left to the reference is told by the names of the types', async t => {
   const left = (name: string) =>
-    createCompiledCodec(testRoute(every.getMessage(name) as DescMessage, { body: '*' }), every).leftToReference
+    createCompiledCodec(testRoute(every.getMessage(name) as DescMessage, { body: '*' }), every).uncompiled
   t.same(left('every.v1.Scalars'), [])
   t.same(left('every.v1.WellKnown'), ['google.protobuf.Any', 'google.protobuf.Any'], 'of requests and of responses')
   t.same(left('every.v1.Closed'), ['every request', 'every.v1.Closed'], 'a group')

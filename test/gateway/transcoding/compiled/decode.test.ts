@@ -4,14 +4,13 @@ import t from 'tap'
 import { arbitraryMessage } from '../../../support/arbitrary-message.ts'
 import { arbitraryTypes } from './arbitrary-types.ts'
 import { arbitraryWire, damaged } from './arbitrary-wire.ts'
-import { buildTypes } from './build-types.ts'
-import { codecPair, newTally, testRoute } from './codec-pair.ts'
-import { runs } from './runs.ts'
+import { buildDescriptors } from './build-descriptors.ts'
+import { codecPair, newTally, runs, testRoute } from './codec-pair.ts'
 
 t.test('what the compiled codec reads, it reads as the reference does, and refuses the same', async t => {
   const tally = newTally()
   const cases = arbitraryTypes().chain(spec => {
-    const registry = buildTypes(spec)
+    const registry = buildDescriptors(spec)
     const schema = registry.getMessage('t.v1.T0') as DescMessage
     const wire = arbitraryWire(schema)
     // A message that lacks what it must have cannot be written.
@@ -25,7 +24,7 @@ t.test('what the compiled codec reads, it reads as the reference does, and refus
   })
   fc.assert(
     fc.property(cases, ({ spec, responseBody, messages }) => {
-      const registry = buildTypes(spec)
+      const registry = buildDescriptors(spec)
       const route = testRoute(registry.getMessage('t.v1.T0') as DescMessage, { responseBody })
       const pair = codecPair(route, registry, tally)
       for (const message of messages) pair.decode(message)

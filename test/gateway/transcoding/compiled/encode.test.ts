@@ -4,16 +4,15 @@ import t from 'tap'
 import { cookieOf } from '#runtime/grpc/contract.ts'
 import { arbitraryRequest } from './arbitrary-request.ts'
 import { arbitraryTypes } from './arbitrary-types.ts'
-import { buildTypes } from './build-types.ts'
-import { codecPair, newTally, testRoute } from './codec-pair.ts'
-import { runs } from './runs.ts'
+import { buildDescriptors } from './build-descriptors.ts'
+import { codecPair, newTally, runs, testRoute } from './codec-pair.ts'
 
 t.test(
   'what the compiled codec writes, it writes as the reference does, and refuses the same in the same words',
   async t => {
     const tally = newTally()
     const cases = arbitraryTypes().chain(spec => {
-      const schema = buildTypes(spec).getMessage('t.v1.T0') as DescMessage
+      const schema = buildDescriptors(spec).getMessage('t.v1.T0') as DescMessage
       const fields = schema.fields.filter(field => cookieOf(field) === undefined)
       const names = fields.map(field => field.name)
       const scalars = fields.filter(({ fieldKind }) => fieldKind === 'scalar' || fieldKind === 'enum')
@@ -33,7 +32,7 @@ t.test(
     })
     fc.assert(
       fc.property(cases, ({ spec, parts, requests }) => {
-        const registry = buildTypes(spec)
+        const registry = buildDescriptors(spec)
         const route = testRoute(registry.getMessage('t.v1.T0') as DescMessage, parts)
         const pair = codecPair(route, registry, tally)
         for (const request of requests) pair.encode(request)

@@ -1,7 +1,7 @@
 /** Messages on the wire that are hard to read right, by what they have. */
 import type { DescField } from '@bufbuild/protobuf'
 import { type Bytes, delimited, padded, tag, varint } from './arbitrary-wire.ts'
-import { eachField } from './hard-contract.ts'
+import { eachField } from './edge-case-contract.ts'
 
 export interface MessageCase {
   readonly type: string
@@ -91,7 +91,7 @@ const STRING_TYPES = 'Scalars ScalarLists ScalarChoice'
 const SINGLE_TYPES = `${STRING_TYPES} OptionalScalars Enums ClosedEnums`
 const MESSAGE_TYPES = 'ScalarMaps MapKeys WellKnown Choice'
 
-export const HARD_MESSAGES: Readonly<Record<string, readonly MessageCase[]>> = {
+export const MESSAGE_CASES: Readonly<Record<string, readonly MessageCase[]>> = {
   'values of each wire type': fieldMessages(`${SINGLE_TYPES} ${MESSAGE_TYPES} Closed`, ({ number }) => [
     ...VALUES.flatMap(value => [0, 1, 2, 5].map(wireType => [...tag(number, wireType), ...value])),
     ...VALUES.flatMap(value => [record(number, value, value), [...tag(99, 0), ...value]]),

@@ -1,7 +1,7 @@
 /** Requests that are hard to read right, by what they have. */
 import type { DescField } from '@bufbuild/protobuf'
 import { isWrapperDesc } from '@bufbuild/protobuf/wkt'
-import { eachField } from './hard-contract.ts'
+import { eachField } from './edge-case-contract.ts'
 
 export interface RequestCase {
   readonly type: string
@@ -83,7 +83,7 @@ const SCALAR_TYPES = 'Scalars OptionalScalars ScalarLists ScalarMaps ScalarChoic
 const WELL_KNOWN_TYPES = 'WellKnown WellKnownLists WellKnownMaps'
 const ENUM_TYPES = 'Enums ClosedEnums Closed'
 
-export const HARD_REQUESTS: Readonly<Record<string, readonly RequestCase[]>> = {
+export const REQUEST_CASES: Readonly<Record<string, readonly RequestCase[]>> = {
   scalars: valueBodies(SCALAR_TYPES),
   enums: valueBodies(ENUM_TYPES),
   'well-known types': valueBodies(WELL_KNOWN_TYPES),

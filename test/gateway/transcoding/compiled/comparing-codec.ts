@@ -7,7 +7,7 @@ import type { Codec } from '../../../../gateway/transcoding/codec.ts'
 import { createCompiledCodec } from '../../../../gateway/transcoding/compiled/compiled-codec.ts'
 import { createReferenceCodec } from '../../../../gateway/transcoding/reference/reference-codec.ts'
 
-export function createAgreeingCodec(route: Route, registry: FileRegistry): Codec {
+export function createComparingCodec(route: Route, registry: FileRegistry): Codec {
   const compiled = createCompiledCodec(route, registry)
   const reference = createReferenceCodec(route, registry)
   return {

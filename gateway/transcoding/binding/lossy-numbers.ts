@@ -4,16 +4,16 @@
  * large body for the sake of one, at seven times the cost of parsing it.
  */
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf'
-import { endOfNumber, endOfString } from './json-tokens.ts'
+import { endOfNumber, endOfString } from './json-scanner.ts'
 
 /** Numbers that JSON.parse has changed, by the objects and arrays they stand in and their names there. */
-export type ChangedNumbers = Map<object, Set<string>>
+export type LossyNumbers = Map<object, Set<string>>
 
 // What a double may not hold: 16 digits or more, or an exponent. In a string it costs a second look and nothing else.
 const MAY_CHANGE = /\d{16}|\d[eE]/
 
 /** @param root what the text parses to, in which no object has a name twice. */
-export function noteChangedNumbers(text: string, root: JsonValue, changed: ChangedNumbers): void {
+export function findLossyNumbers(text: string, root: JsonValue, changed: LossyNumbers): void {
   if (!MAY_CHANGE.test(text)) return
   const holders: JsonValue[] = []
   /** Of what comes next in each holder: its index, or where its name stands in the text. */

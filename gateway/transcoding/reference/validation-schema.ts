@@ -7,7 +7,7 @@
  */
 import type { DescEnum, DescField, DescMessage, DescOneof } from '@bufbuild/protobuf'
 import { isCarried } from '#runtime/grpc/contract.ts'
-import { type JsonSchema, kindOf, messageKind, type PlainKind, scalarKind } from './json-schema.ts'
+import { type JsonSchema, kindOf, messageKind, type PlainKind, scalarKind } from '../../contract/json-schema.ts'
 
 /** Our one keyword beside the standard's: of each group of names, an object has one at most. */
 export const AT_MOST_ONE = 'atMostOne'
@@ -20,7 +20,7 @@ export interface NameGroup {
   readonly complaint: string
 }
 
-export function acceptsSchema(message: DescMessage): JsonSchema {
+export function validationSchema(message: DescMessage): JsonSchema {
   const kind = messageKind(message)
   if (kind !== 'message') return VALUES[kind]
   const $defs: Record<string, JsonSchema> = {}

@@ -1,6 +1,6 @@
 import { type DescMessage, fromJson, type JsonValue } from '@bufbuild/protobuf'
 import t from 'tap'
-import { valueFaults } from '../../../../gateway/transcoding/reference/value-faults.ts'
+import { findValueViolations } from '../../../../gateway/transcoding/reference/value-violations.ts'
 import { everyFieldContract } from '../../../support/every-field.ts'
 
 const contract = everyFieldContract()
@@ -12,7 +12,7 @@ function faultsOf(schema: DescMessage, json: JsonValue) {
     fromJson(schema, json, { registry: contract })
     return []
   } catch (error) {
-    return valueFaults(schema, json, contract, error)
+    return findValueViolations(schema, json, contract, error)
   }
 }
 

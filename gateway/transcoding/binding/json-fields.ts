@@ -5,7 +5,7 @@ import { isCarried } from '#runtime/grpc/contract.ts'
 const known = new WeakMap<DescMessage, ReadonlyMap<string, DescField>>()
 
 /** The fields that a client may give, by both of their names. */
-export function fieldNames(message: DescMessage): ReadonlyMap<string, DescField> {
+export function fieldsByName(message: DescMessage): ReadonlyMap<string, DescField> {
   let names = known.get(message)
   if (names === undefined) {
     const fields = message.fields.filter(field => !isCarried(field))

@@ -22,7 +22,7 @@ const MAX_VIOLATIONS = 100
  * @param reason what the library said of all of it.
  * @returns at least one, a hundred at most, with the whole path of each field.
  */
-export function valueFaults(
+export function findValueViolations(
   schema: DescMessage,
   json: JsonValue,
   registry: FileRegistry,

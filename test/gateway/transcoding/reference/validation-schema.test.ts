@@ -2,16 +2,16 @@ import { type DescMessage, fromJson, type JsonValue, toJson } from '@bufbuild/pr
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import fc from 'fast-check'
 import t from 'tap'
-import { AT_MOST_ONE, acceptsSchema } from '../../../gateway/contract/accepts-schema.ts'
-import { compileStructure } from '../../../gateway/transcoding/reference/structure.ts'
-import { TEXT_FORMATS } from '../../../gateway/transcoding/reference/text-formats.ts'
-import { arbitraryMessage } from '../../support/arbitrary-message.ts'
-import { everyFieldContract } from '../../support/every-field.ts'
+import { compileStructureCheck } from '../../../../gateway/transcoding/reference/structure-check.ts'
+import { TEXT_FORMATS } from '../../../../gateway/transcoding/reference/text-formats.ts'
+import { AT_MOST_ONE, validationSchema } from '../../../../gateway/transcoding/reference/validation-schema.ts'
+import { arbitraryMessage } from '../../../support/arbitrary-message.ts'
+import { everyFieldContract } from '../../../support/every-field.ts'
 
 const contract = everyFieldContract()
 const every = contract.getMessage('every.v1.Every') as DescMessage
 const schemas = every.fields.flatMap(field => (field.fieldKind === 'message' ? [field.message] : []))
-const accepts = new Map(schemas.map(schema => [schema, compileStructure(schema)]))
+const accepts = new Map(schemas.map(schema => [schema, compileStructureCheck(schema)]))
 
 function isAccepted(schema: DescMessage, json: JsonValue): boolean {
   return accepts.get(schema)?.(json).length === 0
@@ -119,12 +119,12 @@ const STRICTER: Record<string, JsonValue> = {
 for (const [what, json] of Object.entries(STRICTER)) {
   t.test(`refused although the library reads it: ${what}`, async t => {
     t.ok(isRead(every, json))
-    t.notSame(compileStructure(every)(json), [])
+    t.notSame(compileStructureCheck(every)(json), [])
   })
 }
 
 t.test('a field that a cookie carries is not part of the JSON', async t => {
-  const check = compileStructure(contract.getMessage('every.v1.Cookied') as DescMessage)
+  const check = compileStructureCheck(contract.getMessage('every.v1.Cookied') as DescMessage)
   t.same(check({ text: 'x' }), [])
   t.same(check({ text: 'x', byCookie: 'y' }), [{ field: 'byCookie', description: 'is not known' }])
   t.same(check({ by_cookie: 'y' }), [{ field: 'by_cookie', description: 'is not known' }])
@@ -132,6 +132,6 @@ t.test('a field that a cookie carries is not part of the JSON', async t => {
 
 t.test('is a JSON Schema of 2020-12, with one keyword of our own', async t => {
   const ajv = new Ajv2020({ allowUnionTypes: true, keywords: [AT_MOST_ONE], formats: TEXT_FORMATS })
-  t.ok(ajv.validateSchema(acceptsSchema(every)), ajv.errorsText())
-  t.doesNotThrow(() => ajv.compile(acceptsSchema(every)))
+  t.ok(ajv.validateSchema(validationSchema(every)), ajv.errorsText())
+  t.doesNotThrow(() => ajv.compile(validationSchema(every)))
 })

@@ -2,9 +2,9 @@
 import type { DescField, DescMessage } from '@bufbuild/protobuf'
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js'
 import type { Violation } from '#runtime/status.ts'
-import { AT_MOST_ONE, acceptsSchema, type NameGroup } from '../../contract/accepts-schema.ts'
-import { fieldNames } from '../binding/field-names.ts'
+import { fieldsByName } from '../binding/json-fields.ts'
 import { TEXT_FORMATS } from './text-formats.ts'
+import { AT_MOST_ONE, type NameGroup, validationSchema } from './validation-schema.ts'
 
 /** A violation for each field that is wrong, a hundred at most; none means that the structure is right. */
 export type StructureCheck = (json: unknown) => Violation[]
@@ -12,11 +12,11 @@ export type StructureCheck = (json: unknown) => Violation[]
 // An answer need not be as long as a hostile request.
 const MAX_VIOLATIONS = 100
 
-export function compileStructure(schema: DescMessage): StructureCheck {
+export function compileStructureCheck(schema: DescMessage): StructureCheck {
   // A schema takes milliseconds to compile: at the method's first request, so that a large contract boots fast.
   let validate: ValidateFunction | undefined
   return json => {
-    validate ??= compiler.compile(acceptsSchema(schema))
+    validate ??= compiler.compile(validationSchema(schema))
     return validate(json) ? [] : violationsOf(schema, validate.errors ?? [])
   }
 }
@@ -109,7 +109,7 @@ function fieldPathOf(schema: DescMessage, pointer: readonly string[]): string {
       container = undefined
       continue
     }
-    const field: DescField | undefined = message && fieldNames(message).get(token)
+    const field: DescField | undefined = message && fieldsByName(message).get(token)
     const name = field?.jsonName ?? token
     path = path === '' ? name : `${path}.${name}`
     if (field?.fieldKind === 'list' || field?.fieldKind === 'map') container = field

@@ -1,11 +1,11 @@
 import type { DescMessage, JsonValue } from '@bufbuild/protobuf'
 import t from 'tap'
-import { compileStructure } from '../../../../gateway/transcoding/reference/structure.ts'
+import { compileStructureCheck } from '../../../../gateway/transcoding/reference/structure-check.ts'
 import { buildContract } from '../../../support/contract.ts'
 import { everyFieldContract } from '../../../support/every-field.ts'
 
 const contract = everyFieldContract()
-const check = compileStructure(contract.getMessage('every.v1.Every') as DescMessage)
+const check = compileStructureCheck(contract.getMessage('every.v1.Every') as DescMessage)
 
 const CASES: { what: string; json: JsonValue; field: string; description: string }[] = [
   { what: 'no object', json: [], field: 'body', description: 'must be an object' },
@@ -193,8 +193,8 @@ t.test('a request that is a well-known type is checked as what it is', async t =
       message Stamped { google.protobuf.Timestamp at = 1; }`,
   })
   const timestamp = stamped.getMessage('google.protobuf.Timestamp') as DescMessage
-  t.same(compileStructure(timestamp)('2026-01-31T23:59:59Z'), [])
-  t.same(compileStructure(timestamp)({}), [
+  t.same(compileStructureCheck(timestamp)('2026-01-31T23:59:59Z'), [])
+  t.same(compileStructureCheck(timestamp)({}), [
     { field: 'body', description: 'must be a time such as 2026-01-31T23:59:59Z' },
   ])
 })

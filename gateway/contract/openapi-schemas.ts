@@ -5,9 +5,9 @@
 import type { DescField, DescMessage } from '@bufbuild/protobuf'
 import { isCarried, type Rules, rulesOf } from '#runtime/grpc/contract.ts'
 import { FORMATS } from '#runtime/grpc/rules.ts'
-import { commentOf } from './comments.ts'
 import { inlineOneof, isRevocation } from './edge-fields.ts'
 import { type JsonKind, type JsonSchema, kindOf, messageKind } from './json-schema.ts'
+import { commentOf } from './proto-comments.ts'
 
 const INTEGER_TEXT = { type: 'string', pattern: '^-?[0-9]+$' }
 
@@ -31,7 +31,7 @@ const PLAIN: Record<Exclude<JsonKind, 'enum' | 'message'>, JsonSchema> = {
 }
 
 /** The schemas of a document: each message stands once, under `components`, and is referred to, so recursion works. */
-export interface DocumentSchemas {
+export interface OpenApiSchemas {
   readonly components: Readonly<Record<string, JsonSchema>>
   refTo(message: DescMessage): JsonSchema
   ofField(field: DescField): JsonSchema
@@ -39,7 +39,7 @@ export interface DocumentSchemas {
   propertiesOf(message: DescMessage, fields?: readonly DescField[]): JsonSchema
 }
 
-export function createDocumentSchemas(): DocumentSchemas {
+export function createOpenApiSchemas(): OpenApiSchemas {
   const components: Record<string, JsonSchema> = {}
 
   function refTo(message: DescMessage): JsonSchema {

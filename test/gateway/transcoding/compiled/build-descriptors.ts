@@ -38,7 +38,7 @@ const SAMPLE = 't.v1'
 const built = new WeakMap<TypesSpec, FileRegistry>()
 
 /** The contract: `t.v1.T0` to `t.v1.T2`. */
-export function buildTypes(spec: TypesSpec): FileRegistry {
+export function buildDescriptors(spec: TypesSpec): FileRegistry {
   const known = built.get(spec)
   if (known !== undefined) return known
   const file = create(FileDescriptorProtoSchema, {

@@ -4,19 +4,19 @@ import t, { type Test } from 'tap'
 import { isFallback } from '../../../../gateway/transcoding/compiled/fallback.ts'
 import { messageEncoder } from '../../../../gateway/transcoding/compiled/message-codecs.ts'
 import { WireWriter } from '../../../../gateway/transcoding/compiled/wire-writer.ts'
-import { comparable, outcomeOf } from './agreeing-codec.ts'
 import { type CodecPair, codecPair, newTally, testRoute } from './codec-pair.ts'
-import { contract, typeNamed } from './hard-contract.ts'
-import { HARD_MESSAGES, type MessageCase } from './hard-messages.ts'
-import { HARD_REQUESTS, type RequestCase } from './hard-requests.ts'
+import { comparable, outcomeOf } from './comparing-codec.ts'
+import { contract, typeNamed } from './edge-case-contract.ts'
+import { MESSAGE_CASES, type MessageCase } from './edge-case-messages.ts'
+import { REQUEST_CASES, type RequestCase } from './edge-case-requests.ts'
 
-for (const [what, cases] of Object.entries(HARD_REQUESTS)) {
+for (const [what, cases] of Object.entries(REQUEST_CASES)) {
   t.test(`requests with ${what} are written as the reference does, or refused in the same words`, async t => {
     agree(t, cases, (pair, { body, query = '' }) => pair.encode({ pathValues: [], query, body, cookies: {} }))
   })
 }
 
-for (const [what, cases] of Object.entries(HARD_MESSAGES)) {
+for (const [what, cases] of Object.entries(MESSAGE_CASES)) {
   t.test(`messages with ${what} are read as the reference does, or refused in the same words`, async t => {
     agree(t, cases, (pair, { message }) => pair.decode(Uint8Array.from(message)))
   })
