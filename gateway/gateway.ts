@@ -14,9 +14,9 @@ import type { settings as shape } from './config.ts'
 import { buildOpenApi } from './contract/openapi.ts'
 import { buildRouteTable } from './contract/route-table.ts'
 import { createSharedBuckets } from './edge/limits/shared-buckets.ts'
+import { fetchSnapshot } from './edge/revocations/revocation-entries.ts'
 import { followRevocations } from './edge/revocations/revocation-follower.ts'
-import { listRevocations } from './edge/revocations/revocation-snapshot.ts'
-import { createRevocationSet } from './edge/revocations/revocations.ts'
+import { createRevocationSet } from './edge/revocations/revocation-set.ts'
 import { readGatewayFile } from './gateway-file.ts'
 import { registerDocs } from './http/docs-page.ts'
 import { type HealthCheck, isHealthy } from './http/health.ts'
@@ -76,16 +76,16 @@ export async function createGateway(
   const revocations = createRevocationSet()
   const follower = followRevocations({
     redis,
-    snapshot: signal => listRevocations(revocationService, signal),
-    maxSilentMs: settings.REVOCATION_SILENCE_LIMIT_S * 1000,
+    snapshot: signal => fetchSnapshot(revocationService, signal),
+    maxHeartbeatAgeMs: settings.REVOCATION_SILENCE_LIMIT_S * 1000,
     set: revocations,
     logger,
     onApplied: metrics.revocationApplied,
   })
 
   metrics.watch.revocationEntries(() => revocations.size)
-  metrics.watch.revocationLag(() => follower.blindFor() / 1000)
-  metrics.watch.revocationSilence(() => follower.silentFor() / 1000)
+  metrics.watch.revocationLag(() => follower.staleForMs() / 1000)
+  metrics.watch.revocationSilence(() => follower.heartbeatAgeMs() / 1000)
   const buckets = createSharedBuckets({ redisUrl: settings.REDIS_URL, logger })
   metrics.watch.rateLimitFallback(() => buckets.isLocal)
 
@@ -99,7 +99,7 @@ export async function createGateway(
     },
     {
       name: 'revocations',
-      problem: () => (follower.isBlind() ? 'the stream in Redis or auth-svc cannot be had' : undefined),
+      problem: () => (follower.isStale() ? 'the stream in Redis or auth-svc cannot be had' : undefined),
     },
     ...upstreams.map(({ config, transport }) => ({
       name: `upstream ${config.name}`,
@@ -133,7 +133,7 @@ export async function createGateway(
       issuer: settings.TOKEN_ISSUER,
       audience: settings.TOKEN_AUDIENCE,
       revocations,
-      isBlind: follower.isBlind,
+      isStale: follower.isStale,
     },
     limits: { settings: file.limits, buckets, onDecision: metrics.rateLimited },
     publicUrl: settings.PUBLIC_URL,

@@ -12,7 +12,7 @@ import type { ExpectedToken } from '#runtime/auth/token-profile.ts'
 import { type ClaimsVerifier, createTokenVerifier } from '#runtime/auth/token-verifier.ts'
 import { AccessLevel, type Policy } from '#runtime/grpc/contract.ts'
 import { Code, StatusError, unauthenticated, unavailable } from '#runtime/status.ts'
-import type { RevocationSet } from './revocations/revocations.ts'
+import type { RevocationSet } from './revocations/revocation-set.ts'
 
 export interface AuthenticationOptions {
   readonly keys: KeySource
@@ -20,7 +20,7 @@ export interface AuthenticationOptions {
   readonly audience: string
   readonly revocations: RevocationSet
   /** Whether so many revocations may have been missed that no token can be trusted. */
-  readonly isBlind: () => boolean
+  readonly isStale: () => boolean
 }
 
 /** The caller as far as the policy asks; undefined is nobody. What it refuses, it throws or rejects with. */
@@ -30,12 +30,12 @@ export type Authenticate = (request: FastifyRequest) => UserPrincipal | undefine
 export type AuthenticateByPolicy = (policy: Policy) => Authenticate
 
 export function createAuthentication(options: AuthenticationOptions): AuthenticateByPolicy {
-  const { keys, issuer, audience, revocations, isBlind } = options
+  const { keys, issuer, audience, revocations, isStale } = options
   const verifier = createTokenVerifier({ keys, issuer, audience, compile: compileFastifyJwt })
 
   function admit(principal: Principal): UserPrincipal {
     if (principal.kind !== 'user') throw unauthenticated('token_invalid', 'The access token is not valid')
-    if (isBlind()) {
+    if (isStale()) {
       throw unavailable('Whether the token was revoked is not known right now', { reason: 'revocations_unknown' })
     }
     if (revocations.has(principal)) throw unauthenticated('token_revoked', 'The access token was revoked')

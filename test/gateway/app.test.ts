@@ -222,7 +222,7 @@ t.test('access follows the policy', async t => {
   })
   t.same(await as('/v1/who', user), [401, 'token_revoked'])
   t.same(await as('/v1/who', admin), [200, undefined])
-  state.isBlind = true
+  state.isStale = true
   t.same(await as('/v1/who', admin), [503, 'revocations_unknown'])
   t.same(await as('/v1/items/7'), [200, undefined], 'what needs no token goes on')
 })

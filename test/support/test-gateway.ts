@@ -7,7 +7,7 @@ import { serviceOf } from '#runtime/grpc/contract.ts'
 import { type AppOptions, buildApp } from '../../gateway/app.ts'
 import { buildRouteTable } from '../../gateway/contract/route-table.ts'
 import { createLocalBuckets } from '../../gateway/edge/limits/local-buckets.ts'
-import { createRevocationSet } from '../../gateway/edge/revocations/revocations.ts'
+import { createRevocationSet } from '../../gateway/edge/revocations/revocation-set.ts'
 import { createGatewayMetrics } from '../../gateway/metrics.ts'
 import { createOpenStreams } from '../../gateway/transcoding/open-streams.ts'
 import { createStreamTransport } from '../../gateway/upstream/grpc-js/stream-transport.ts'
@@ -35,7 +35,7 @@ export async function startTestGateway(t: Test, options: TestGatewayOptions) {
   const revocations = createRevocationSet()
   const metrics = createGatewayMetrics()
   metrics.watch.openStreams(() => streams.size)
-  const state = { isBlind: false, lines: [] as Record<string, unknown>[] }
+  const state = { isStale: false, lines: [] as Record<string, unknown>[] }
   const app = await buildApp({
     logger: pino({ level: 'info' }, { write: (line: string) => void state.lines.push(JSON.parse(line)) }),
     metrics,
@@ -52,7 +52,7 @@ export async function startTestGateway(t: Test, options: TestGatewayOptions) {
       issuer: 'https://issuer.example',
       audience: 'shop',
       revocations,
-      isBlind: () => state.isBlind,
+      isStale: () => state.isStale,
     },
     limits: options.limits ?? {
       settings: { classes: { user: 'unlimited', anonymous: 'unlimited' }, methods: {} },

@@ -1,75 +1,79 @@
 /**
- * Ids that are kept until a time of each, filed by the minute in which they may go: forgetting some costs the same
- * however many there are.
+ * A set of ids, each with an expiry time. Ids are grouped by the minute in which they expire, so that the cost of
+ * `removeExpired` depends on its limit and not on the size of the set.
  */
 export interface ExpiringSet {
-  /** Until the later of the times that an id was put in with, in milliseconds since the epoch. */
-  put(id: string, expiresAt: number): void
+  /** Adds an id. Adding it again can only extend its expiry. @param expiresAt milliseconds since the Unix epoch. */
+  add(id: string, expiresAt: number): void
   has(id: string): boolean
-  /** Forgets what may go, looking at `limit` ids at the most. */
-  forgetExpired(limit: number, onForget?: (id: string) => void): void
+  /** Removes expired ids; checks at most `limit` ids. @param onRemove is called with each id removed. */
+  removeExpired(limit: number, onRemove?: (id: string) => void): void
   readonly size: number
 }
 
-/** In milliseconds. */
+/** The two clocks, in milliseconds. Tests replace them. */
 export interface Clocks {
+  /** Milliseconds since the Unix epoch. It may be stepped forward or back. */
   readonly wall: () => number
+  /** Milliseconds from an arbitrary origin. It never steps. */
   readonly monotonic: () => number
 }
 
+/** The clocks of the process. */
 export const CLOCKS: Clocks = { wall: () => Date.now(), monotonic: () => performance.now() }
 
 const MINUTE_MS = 60_000
 
 /**
- * Nothing goes before both clocks say so: the wall clock may step ahead and back, and time by the other alone would be
- * wrong where the wall clock was wrong at first.
+ * Creates an empty set. An id expires when both clocks agree: the wall clock has reached its expiry time, and it has
+ * been in the set for `minLifetimeMs`. The wall clock alone does not suffice: it may be ahead when an id is added, and be
+ * stepped back after the id was removed.
  *
- * @param leastMs milliseconds that what is put in stays at the least. A wall clock that is ahead just then calls it
- *   expired, until it steps back.
+ * @param minLifetimeMs minimum time that an id stays in the set, in milliseconds.
  */
-export function createExpiringSet({ wall, monotonic }: Clocks, leastMs: number): ExpiringSet {
-  const kept = new Map<string, { readonly expiresAt: number; readonly keptUntil: number }>()
-  const filed = new Map<number, string[]>()
+export function createExpiringSet({ wall, monotonic }: Clocks, minLifetimeMs: number): ExpiringSet {
+  const entries = new Map<string, { readonly expiresAt: number; readonly keptUntil: number }>()
+  /** Ids by the minute, of the monotonic clock, from which they may have expired. */
+  const idsByMinute = new Map<number, string[]>()
 
-  function file(id: string, ms: number): void {
+  function schedule(id: string, ms: number): void {
     const minute = Math.ceil((monotonic() + ms) / MINUTE_MS)
-    const ids = filed.get(minute)
-    if (ids === undefined) filed.set(minute, [id])
+    const ids = idsByMinute.get(minute)
+    if (ids === undefined) idsByMinute.set(minute, [id])
     else ids.push(id)
   }
 
-  function take(id: string, onForget: ((id: string) => void) | undefined): void {
-    const times = kept.get(id)
-    // It was filed twice, and went the first time.
-    if (times === undefined) return
-    const left = Math.max(times.expiresAt - wall(), times.keptUntil - monotonic())
-    if (left > 0) file(id, left)
+  function removeIfExpired(id: string, onRemove: ((id: string) => void) | undefined): void {
+    const entry = entries.get(id)
+    // An id that was added twice is scheduled twice; the first check may have removed it.
+    if (entry === undefined) return
+    const remainingMs = Math.max(entry.expiresAt - wall(), entry.keptUntil - monotonic())
+    if (remainingMs > 0) schedule(id, remainingMs)
     else {
-      kept.delete(id)
-      onForget?.(id)
+      entries.delete(id)
+      onRemove?.(id)
     }
   }
 
   return {
-    put(id, expiresAt) {
-      const known = kept.get(id)
-      if (known !== undefined && known.expiresAt >= expiresAt) return
-      kept.set(id, { expiresAt, keptUntil: monotonic() + leastMs })
-      file(id, Math.max(leastMs, expiresAt - wall()))
+    add(id, expiresAt) {
+      const present = entries.get(id)
+      if (present !== undefined && present.expiresAt >= expiresAt) return
+      entries.set(id, { expiresAt, keptUntil: monotonic() + minLifetimeMs })
+      schedule(id, Math.max(minLifetimeMs, expiresAt - wall()))
     },
-    has: id => kept.has(id),
-    forgetExpired(limit, onForget) {
+    has: id => entries.has(id),
+    removeExpired(limit, onRemove) {
       const now = monotonic()
-      let left = limit
-      for (const [minute, ids] of filed) {
+      let remaining = limit
+      for (const [minute, ids] of idsByMinute) {
         if (minute * MINUTE_MS > now) continue
-        for (; left > 0 && ids.length > 0; left--) take(ids.pop() as string, onForget)
-        if (ids.length === 0) filed.delete(minute)
+        for (; remaining > 0 && ids.length > 0; remaining--) removeIfExpired(ids.pop() as string, onRemove)
+        if (ids.length === 0) idsByMinute.delete(minute)
       }
     },
     get size() {
-      return kept.size
+      return entries.size
     },
   }
 }

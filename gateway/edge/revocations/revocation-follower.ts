@@ -1,148 +1,160 @@
 /**
- * Keeps the revocation set true: a snapshot of auth-svc, then the tail of the Redis stream.
+ * Keeps the in-memory revocation set in sync with auth-svc.
  *
- * The position in the stream is read before the snapshot, so that nothing falls between the two; what comes twice does no
- * harm. The stream's epoch tells one stream from another: when Redis was flushed or replaced, the epoch is gone or
- * different, and a new snapshot is taken. So it is when the stream no longer reaches back to where the reading stopped.
+ * Start-up: read the stream position, fetch a snapshot from auth-svc, then tail the Redis stream from that position.
+ * Entries delivered twice are harmless. If the stream epoch changes (Redis was flushed or replaced) or the stream has
+ * been trimmed past our position, the follower takes a new snapshot.
  *
- * Two things can hide a revocation, and each has its bound:
- * - Redis cannot be read. Nothing is known of logouts that others have been told are done: after 30 s no token is trusted.
- * - Nobody fills the stream. auth-svc vouches for it each second; where it does not for 10 s, it is asked itself, which
- *   tells as much. Where it does not answer either, it is away: nobody can log out then, and what may be missing is what
- *   its last moments committed and did not send, and changes of roles, which wait for it. Hence a longer bound, of
- *   minutes (`maxSilentMs`): a restart or a migration of auth-svc must not lock everybody out of everything else.
+ * Two failures can hide a revocation; each has a bound after which access tokens are rejected:
+ * - Redis unreachable: 30 s (`MAX_STALE_MS`), because logouts may have completed elsewhere.
+ * - auth-svc sends no heartbeat for 10 s: the follower fetches a snapshot from auth-svc, which is just as complete. If
+ *   auth-svc is down, no session can be ended, so the bound is longer (`maxHeartbeatAgeMs`, minutes). Only what auth-svc
+ *   committed in its last moments, and role changes that wait for it, may be missing. A restart or migration of auth-svc
+ *   must not reject every token.
  *
- * All spans of time are by a monotonic clock: a step of the wall clock neither blinds nor opens anything.
+ * All intervals use a monotonic clock, so changes of the system clock have no effect.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import type { Revocation } from '#proto/edge/v1/revocation.ts'
 import { REVOCATION_EPOCH, REVOCATION_HEARTBEAT, REVOCATION_STREAM } from '#runtime/auth/revocation-stream.ts'
 import type { Logger } from '#runtime/observability/logger.ts'
-import { isBefore, millisecondsOf, readRevocation, type StreamEntry } from './revocation-entry.ts'
-import type { RevocationSet } from './revocations.ts'
+import { entryTimeMs, isBefore, readRevocation, type StreamEntry } from './revocation-entries.ts'
+import type { RevocationSet } from './revocation-set.ts'
 
-/** Longer without the stream than this, and no token can be trusted any more. */
-const MAX_BLIND_MS = 30_000
+/** Maximum age of the last complete read of the stream. Past it, the set is stale. */
+const MAX_STALE_MS = 30_000
 
-// An idle read returns this often, and with it the proof that nothing was missed.
+// A blocking read of an idle stream returns after this time, and so confirms that no entry was missed.
 const BLOCK_MS = 500
 
-// Entries of one read, and entries that are looked at for their expiry after it: 1 ms of work each.
+// Entries per read, and entries checked for expiry after each read. Either is about 1 ms of work.
 const BATCH = 1000
 
-const ASK_AFTER_MS = 10_000
+/** Heartbeat age from which the follower fetches a snapshot, and the minimum time between two such fetches. */
+const SNAPSHOT_AFTER_MS = 10_000
+
+const RETRY_MS = 250
 
 export interface RevocationFollowerOptions {
-  /** A connection of its own: it blocks. */
+  /** A dedicated connection: reads of the stream block it. The follower closes it when stopped. */
   redis: Redis
-  /** All revocations in force, from auth-svc, in parts that are small enough to be taken in at once. */
+  /** Fetches all revocations in force from auth-svc, in pages small enough to be applied without blocking. */
   snapshot: (signal: AbortSignal) => AsyncIterable<readonly Revocation[]>
+  /** Receives the revocations. */
   set: RevocationSet
   logger: Logger
-  /** Milliseconds for which nobody may have vouched for the stream before no token is trusted. */
-  maxSilentMs: number
-  /** Told of each entry of the stream: milliseconds since it was written. */
+  /** Maximum heartbeat age in milliseconds. Past it, the set is stale. A snapshot counts as a heartbeat. */
+  maxHeartbeatAgeMs: number
+  /** Called for each stream entry with its lag: milliseconds from writing to applying it. */
   onApplied?: (lagMs: number) => void
-  /** Milliseconds of a clock that never steps. */
+  /** Milliseconds of a clock that never steps. Default `performance.now()`. */
   monotonic?: () => number
 }
 
 export interface RevocationFollower {
-  /** Whether so much may have been missed that no token can be trusted. */
-  isBlind(): boolean
-  /** Milliseconds since the set was last known to have all that the stream has. */
-  blindFor(): number
-  /** Milliseconds since the last moment up to which the stream is known to have had everything. */
-  silentFor(): number
+  /** Reports whether a bound is exceeded, so that access tokens must be rejected. True until the first snapshot. */
+  isStale(): boolean
+  /** Milliseconds since the set last contained every entry of the stream. Infinite until the first snapshot. */
+  staleForMs(): number
+  /** Milliseconds since the last heartbeat or snapshot of auth-svc. Infinite until the first snapshot. */
+  heartbeatAgeMs(): number
+  /** Stops following and closes the Redis connection. */
   stop(): Promise<void>
 }
 
+/** Starts to follow the revocation stream. Failures are logged and retried every 250 ms until `stop` is called. */
 export function followRevocations(options: RevocationFollowerOptions): RevocationFollower {
-  const { redis, snapshot, set, logger, maxSilentMs, onApplied, monotonic = () => performance.now() } = options
+  const { redis, snapshot, set, logger, maxHeartbeatAgeMs, onApplied, monotonic = () => performance.now() } = options
   const stopping = new AbortController()
+  // All times are of the monotonic clock.
   let completeAt = Number.NEGATIVE_INFINITY
-  let vouchedAt = Number.NEGATIVE_INFINITY
-  let askedAt = Number.NEGATIVE_INFINITY
-  let trustedUntil = Number.NEGATIVE_INFINITY
-  let isSilenceTold = false
+  let heartbeatAt = Number.NEGATIVE_INFINITY
+  let snapshotTriedAt = Number.NEGATIVE_INFINITY
+  let staleFrom = Number.NEGATIVE_INFINITY
+  let isHeartbeatMissing = false
 
-  /** One life of the stream: returns when another must be begun, throws when Redis or auth-svc cannot be had. */
-  async function follow(): Promise<void> {
+  /** Follows one epoch of the stream. Returns if a new snapshot is needed; throws if Redis or auth-svc fails. */
+  async function followEpoch(): Promise<void> {
     const epoch = await redis.get(REVOCATION_EPOCH)
-    if (epoch === null) throw new Error('auth-svc has not begun a revocation stream')
+    if (epoch === null) throw new Error('auth-svc has not created the revocation stream yet')
     const [newest] = await redis.xrevrange(REVOCATION_STREAM, '+', '-', 'COUNT', 1)
     let position = newest?.[0] ?? '0-0'
     completeAt = await takeSnapshot()
-    trust()
-    logger.info({ entries: set.size }, 'revocations are known')
+    updateStaleness()
+    logger.info({ entries: set.size }, 'revocation snapshot loaded; following the stream')
 
     while (!stopping.signal.aborted) {
       const readAt = monotonic()
-      const read = await readOn(position)
+      const read = await readStream(position)
       if (read.epoch !== epoch) return
-      // Redis' clock less ours; too much by the time that the question was on its way, so that ages come out too high.
+      // Redis' clock minus ours. The latency of the request is included, so that ages are over- and not underestimated.
       const offset = read.time - readAt
       apply(read.entries, offset)
       if (read.entries.length > 0 && isBefore(position, read.oldest)) {
-        logger.info({ position, oldest: read.oldest }, 'the revocation stream does not reach back to the last read')
+        logger.info(
+          { position, oldest: read.oldest },
+          'revocation stream was trimmed past the read position; fetching a snapshot from auth-svc',
+        )
         return
       }
       position = read.entries.at(-1)?.[0] ?? position
-      // Entries written while the read was under way may still be on their way, and those past a full batch are.
+      // Entries added during the read may be missing, and a full batch may have successors.
       if (read.entries.length < BATCH) completeAt = readAt
-      if (read.heartbeat !== null) hear(Math.min(readAt, Number(read.heartbeat) - offset))
-      trust()
-      set.forgetExpired(BATCH)
-      if (silentFor() > ASK_AFTER_MS && monotonic() - askedAt > ASK_AFTER_MS) await askInstead()
+      if (read.heartbeat !== null) onHeartbeat(Math.min(readAt, Number(read.heartbeat) - offset))
+      updateStaleness()
+      set.removeExpired(BATCH)
+      if (heartbeatAgeMs() > SNAPSHOT_AFTER_MS && monotonic() - snapshotTriedAt > SNAPSHOT_AFTER_MS) {
+        await replaceHeartbeat()
+      }
     }
   }
 
-  /** Added to what is known: a revocation that was applied here while it was on its way must not be lost. */
+  /** Adds a snapshot to the set and keeps what the set has: revocations may be applied here before auth-svc lists them. */
   async function takeSnapshot(): Promise<number> {
-    const began = monotonic()
-    for await (const part of snapshot(stopping.signal)) for (const revocation of part) set.add(revocation)
-    vouchedAt = Math.max(vouchedAt, began)
-    return began
+    const startedAt = monotonic()
+    for await (const page of snapshot(stopping.signal)) for (const revocation of page) set.add(revocation)
+    heartbeatAt = Math.max(heartbeatAt, startedAt)
+    return startedAt
   }
 
   function apply(entries: readonly StreamEntry[], offset: number): void {
     for (const [id, fields] of entries) {
       const revocation = readRevocation(fields)
-      if (revocation === undefined) logger.error({ id }, 'a revocation could not be read')
+      if (revocation === undefined) logger.error({ id }, 'malformed entry in the revocation stream; skipped')
       else set.add(revocation)
-      onApplied?.(Math.max(0, monotonic() + offset - millisecondsOf(id)))
+      onApplied?.(Math.max(0, monotonic() + offset - entryTimeMs(id)))
     }
   }
 
-  function hear(heartbeat: number): void {
-    if (heartbeat > vouchedAt) vouchedAt = heartbeat
-    if (isSilenceTold && silentFor() < ASK_AFTER_MS) {
-      logger.info('auth-svc vouches for the revocation stream again')
-      isSilenceTold = false
+  function onHeartbeat(time: number): void {
+    if (time > heartbeatAt) heartbeatAt = time
+    if (isHeartbeatMissing && heartbeatAgeMs() < SNAPSHOT_AFTER_MS) {
+      logger.info('revocation heartbeat received again')
+      isHeartbeatMissing = false
     }
   }
 
-  async function askInstead(): Promise<void> {
-    askedAt = monotonic()
-    if (!isSilenceTold) logger.warn('nobody vouches for the revocation stream; auth-svc is asked itself')
-    isSilenceTold = true
+  async function replaceHeartbeat(): Promise<void> {
+    snapshotTriedAt = monotonic()
+    if (!isHeartbeatMissing) logger.warn('no revocation heartbeat for 10 s; fetching a snapshot from auth-svc')
+    isHeartbeatMissing = true
     try {
       await takeSnapshot()
-      trust()
+      updateStaleness()
     } catch (error) {
-      logger.debug({ err: error }, 'auth-svc does not answer')
+      logger.debug({ err: error }, 'fetching a revocation snapshot failed; retrying in 10 s')
     }
   }
 
-  function trust(): void {
-    trustedUntil = Math.min(completeAt + MAX_BLIND_MS, vouchedAt + maxSilentMs)
+  function updateStaleness(): void {
+    staleFrom = Math.min(completeAt + MAX_STALE_MS, heartbeatAt + maxHeartbeatAgeMs)
   }
 
-  const silentFor = () => monotonic() - vouchedAt
+  const heartbeatAgeMs = () => monotonic() - heartbeatAt
 
-  /** The heartbeat is read before the entries: those that it vouches for are there by then. */
-  async function readOn(position: string) {
+  /** Reads the entries after `position`. The heartbeat is read first, so that the entries it covers are in the reply. */
+  async function readStream(position: string) {
     const replies = await redis
       .pipeline()
       .time()
@@ -173,22 +185,22 @@ export function followRevocations(options: RevocationFollowerOptions): Revocatio
     let isFailing = false
     while (!stopping.signal.aborted) {
       try {
-        await follow()
+        await followEpoch()
         isFailing = false
       } catch (error) {
         if (stopping.signal.aborted) return
-        if (!isFailing) logger.warn({ err: error }, 'revocations cannot be followed')
+        if (!isFailing) logger.warn({ err: error }, 'following the revocation stream failed; retrying')
         isFailing = true
-        await delay(250, undefined, { signal: stopping.signal }).catch(() => {})
+        await delay(RETRY_MS, undefined, { signal: stopping.signal }).catch(() => {})
       }
     }
   }
 
   const running = run()
   return {
-    isBlind: () => !(monotonic() <= trustedUntil),
-    blindFor: () => monotonic() - completeAt,
-    silentFor,
+    isStale: () => monotonic() > staleFrom,
+    staleForMs: () => monotonic() - completeAt,
+    heartbeatAgeMs,
     async stop() {
       stopping.abort()
       redis.disconnect()

@@ -5,7 +5,7 @@ import { createTokenVerifier } from '#runtime/auth/token-verifier.ts'
 import { AccessLevel } from '#runtime/grpc/contract.ts'
 import { Code } from '#runtime/status.ts'
 import { createAuthentication } from '../../../gateway/edge/authentication.ts'
-import { createRevocationSet } from '../../../gateway/edge/revocations/revocations.ts'
+import { createRevocationSet } from '../../../gateway/edge/revocations/revocation-set.ts'
 
 const issuer = 'https://issuer.example'
 const audience = 'us'
@@ -59,7 +59,7 @@ const authenticate = createAuthentication({
   issuer,
   audience,
   revocations: createRevocationSet(),
-  isBlind: () => false,
+  isStale: () => false,
 })({ access: AccessLevel.USER } as Parameters<ReturnType<typeof createAuthentication>>[0])
 
 /** The services' verifier, and the gateway's. */

@@ -6,12 +6,12 @@ import type { UserPrincipal } from '#runtime/auth/principal.ts'
 import { REVOCATION_EPOCH, REVOCATION_HEARTBEAT, REVOCATION_STREAM } from '#runtime/auth/revocation-stream.ts'
 import { createRedis } from '#runtime/process/redis.ts'
 import { followRevocations } from '../../../../gateway/edge/revocations/revocation-follower.ts'
-import { createRevocationSet } from '../../../../gateway/edge/revocations/revocations.ts'
+import { createRevocationSet } from '../../../../gateway/edge/revocations/revocation-set.ts'
 import { startTestRedis } from '../../../support/test-redis.ts'
 import { until as untilIt } from '../../../support/until.ts'
 
 const logger = pino({ level: 'silent' })
-const MAX_SILENT_MS = 300_000
+const MAX_HEARTBEAT_AGE_MS = 300_000
 const expiresAt = new Date(Date.now() + 900_000)
 
 function principal(sessionId: string, { userId = 'u', issuedAt = 1000 } = {}): UserPrincipal {
@@ -19,35 +19,35 @@ function principal(sessionId: string, { userId = 'u', issuedAt = 1000 } = {}): U
   return { ...rest, userId, sessionId, issuedAt }
 }
 
-/** What auth-svc does, as far as a gateway can see: the truth, and the stream that carries it. */
+/** Starts a follower against a Redis of its own and an auth-svc in memory: `committed` is its database. */
 async function startFollowing(t: Test) {
   const server = await startTestRedis(t)
   const writer = createRedis(server.url, logger)
-  const truth: Revocation[] = []
+  const committed: Revocation[] = []
   const set = createRevocationSet()
   await writer.set(REVOCATION_EPOCH, 'one')
-  /** `ahead`: milliseconds by which the follower's clock is, to let time pass. */
-  const state = { snapshots: 0, isAway: false, ahead: 0 }
+  /** `clockOffsetMs` moves the follower's clock forward. */
+  const state = { snapshots: 0, isDown: false, clockOffsetMs: 0 }
   const lags: number[] = []
   const follower = followRevocations({
     redis: createRedis(server.url, logger),
     async *snapshot() {
-      if (state.isAway) throw new Error('auth-svc is away')
+      if (state.isDown) throw new Error('auth-svc is down')
       state.snapshots++
-      for (const revocation of [...truth]) yield [revocation]
+      for (const revocation of [...committed]) yield [revocation]
     },
     set,
     logger,
-    maxSilentMs: MAX_SILENT_MS,
+    maxHeartbeatAgeMs: MAX_HEARTBEAT_AGE_MS,
     onApplied: lag => lags.push(lag),
-    monotonic: () => performance.now() + state.ahead,
+    monotonic: () => performance.now() + state.clockOffsetMs,
   })
   t.teardown(async () => {
     await follower.stop()
     writer.disconnect()
   })
   const revoke = (sessionId: string) =>
-    truth.push({ target: { $case: 'sessionId', value: sessionId }, notAfter: undefined, expiresAt })
+    committed.push({ target: { $case: 'sessionId', value: sessionId }, notAfter: undefined, expiresAt })
   const publish = (sessionId: string) => {
     revoke(sessionId)
     return writer.xadd(
@@ -61,41 +61,55 @@ async function startFollowing(t: Test) {
       String(expiresAt.getTime()),
     )
   }
-  /** From then on the stream has a beginning: the first entry of all may have followed others, for all that is known. */
-  const begin = async () => {
+  /** Waits until the follower waitUntilRevoked an entry of the stream. Before the first entry it cannot exclude a trimmed stream. */
+  const startStream = async () => {
     await until(() => state.snapshots === 1)
-    await publish('the first of all')
+    await publish('first entry')
     await until(() => state.snapshots === 2)
     lags.length = 0
   }
-  const knows = (sessionId: string) => until(() => set.has(principal(sessionId)))
-  const vouch = async () => {
+  const waitUntilRevoked = (sessionId: string) => until(() => set.has(principal(sessionId)))
+  const sendHeartbeat = async () => {
     const [seconds, microseconds] = await writer.time()
     await writer.set(REVOCATION_HEARTBEAT, Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000))
   }
-  /** From now on, so that auth-svc is not asked instead, and what is to be seen is seen by the stream. */
-  const keepVouching = async () => {
-    await vouch()
-    const timer = setInterval(() => void vouch(), 100)
+  /** Sends heartbeats from now on, so that the follower takes no snapshot for the lack of one. */
+  const keepHeartbeat = async () => {
+    await sendHeartbeat()
+    const timer = setInterval(() => void sendHeartbeat(), 100)
     t.teardown(() => clearInterval(timer))
   }
-  return { server, writer, follower, set, truth, state, lags, revoke, publish, begin, knows, vouch, keepVouching }
+  return {
+    server,
+    writer,
+    follower,
+    set,
+    committed,
+    state,
+    lags,
+    revoke,
+    publish,
+    startStream,
+    waitUntilRevoked,
+    sendHeartbeat,
+    keepHeartbeat,
+  }
 }
 
-async function until(isSo: () => boolean): Promise<void> {
+async function until(isReached: () => boolean): Promise<void> {
   await untilIt(
-    async () => isSo(),
-    is => is,
+    async () => isReached(),
+    reached => reached,
     { everyMs: 5 },
   )
 }
 
-t.test('what was revoked before is known by the snapshot, what comes after by the stream', async t => {
-  const { revoke, publish, begin, knows, writer, set, state } = await startFollowing(t)
+t.test('the snapshot supplies revocations from before the start, the stream those from after it', async t => {
+  const { revoke, publish, startStream, waitUntilRevoked, writer, set, state } = await startFollowing(t)
   revoke('before')
-  await begin()
+  await startStream()
   await publish('after')
-  await knows('after')
+  await waitUntilRevoked('after')
   await writer.xadd(
     REVOCATION_STREAM,
     '*',
@@ -114,182 +128,182 @@ t.test('what was revoked before is known by the snapshot, what comes after by th
   t.equal(state.snapshots, 2)
 })
 
-t.test('no revocation falls between the snapshot and the stream', async t => {
-  const { publish, revoke, knows } = await startFollowing(t)
+t.test('no revocation is lost between the snapshot and the stream', async t => {
+  const { publish, revoke, waitUntilRevoked } = await startFollowing(t)
   const sessions = Array.from({ length: 300 }, () => randomUUID())
   for (const session of sessions) {
     revoke(session)
     await publish(session)
   }
-  for (const session of sessions) await knows(session)
-  t.pass('all are known')
+  for (const session of sessions) await waitUntilRevoked(session)
+  t.pass('all 300 are in the set')
 })
 
-t.test('a flushed Redis makes it take a new snapshot', async t => {
-  const { writer, revoke, knows, state, set, keepVouching } = await startFollowing(t)
+t.test('a flush of Redis makes the follower take a new snapshot', async t => {
+  const { writer, revoke, waitUntilRevoked, state, set, keepHeartbeat } = await startFollowing(t)
   await until(() => state.snapshots === 1)
-  await keepVouching()
-  revoke('in truth only')
+  await keepHeartbeat()
+  revoke('committed only')
   await writer.flushall()
   await writer.set(REVOCATION_EPOCH, 'two')
-  await knows('in truth only')
+  await waitUntilRevoked('committed only')
   t.ok(state.snapshots >= 2)
-  t.ok(set.has(principal('in truth only')))
+  t.ok(set.has(principal('committed only')))
 })
 
 t.test(
-  'while Redis is gone what is known stays known, and the blindness is measured; afterwards nothing is missing',
+  'revocations stay in force while Redis is down, staleness is measured, and missed ones arrive after the restart',
   async t => {
-    const { server, follower, publish, revoke, knows, set } = await startFollowing(t)
+    const { server, follower, publish, revoke, waitUntilRevoked, set } = await startFollowing(t)
     revoke('before')
     await publish('before')
-    await knows('before')
+    await waitUntilRevoked('before')
     await server.kill()
-    await until(() => follower.blindFor() > 300)
+    await until(() => follower.staleForMs() > 300)
     t.ok(set.has(principal('before')))
     revoke('meanwhile')
     await server.restart()
-    await knows('meanwhile')
-    await until(() => follower.blindFor() < 1000)
+    await waitUntilRevoked('meanwhile')
+    await until(() => follower.staleForMs() < 1000)
     t.ok(set.has(principal('before')))
   },
 )
 
-t.test('a Redis that hangs makes it blind, too', async t => {
+t.test('a Redis that hangs makes the revocation set stale', async t => {
   const { server, follower, state } = await startFollowing(t)
   await until(() => state.snapshots === 1)
   server.signal('SIGSTOP')
-  await until(() => follower.blindFor() > 3000)
+  await until(() => follower.staleForMs() > 3000)
   server.signal('SIGCONT')
-  await until(() => follower.blindFor() < 1000)
-  t.pass('and it sees again')
+  await until(() => follower.staleForMs() < 1000)
+  t.pass('up to date again')
 })
 
-t.test('an entry that cannot be read does not stop those after it', async t => {
-  const { writer, publish, knows, state } = await startFollowing(t)
+t.test('a malformed stream entry is skipped and later entries are applied', async t => {
+  const { writer, publish, waitUntilRevoked, state } = await startFollowing(t)
   await until(() => state.snapshots === 1)
   await writer.xadd(REVOCATION_STREAM, '*', 'kind', 'planet', 'id', 'x')
   await publish('next')
-  await knows('next')
-  t.pass('it went on')
+  await waitUntilRevoked('next')
+  t.pass('the entry after it was applied')
 })
 
-t.test('it is blind from the start until it has a snapshot', async t => {
+t.test('the revocation set is stale until the first snapshot', async t => {
   const { follower, state, writer } = await startFollowing(t)
-  state.isAway = true
+  state.isDown = true
   await writer.flushall()
-  t.ok(follower.blindFor() >= 0)
+  t.ok(follower.staleForMs() >= 0)
   await writer.set(REVOCATION_EPOCH, 'three')
-  await until(() => follower.blindFor() > 1000)
-  state.isAway = false
-  await until(() => follower.blindFor() < 1000)
-  t.pass('it saw once auth-svc was back')
+  await until(() => follower.staleForMs() > 1000)
+  state.isDown = false
+  await until(() => follower.staleForMs() < 1000)
+  t.pass('up to date once auth-svc is available')
 })
 
-t.test('it asks for all again when the stream no longer reaches back to where it was', async t => {
-  const { writer, publish, begin, revoke, knows, state, keepVouching } = await startFollowing(t)
-  await begin()
-  await keepVouching()
+t.test('a stream trimmed past the read position makes the follower take a new snapshot', async t => {
+  const { writer, publish, startStream, revoke, waitUntilRevoked, state, keepHeartbeat } = await startFollowing(t)
+  await startStream()
+  await keepHeartbeat()
   await publish('another')
-  await knows('another')
+  await waitUntilRevoked('another')
   t.equal(state.snapshots, 2)
-  for (const lost of ['lost', 'too']) revoke(lost)
+  for (const trimmed of ['trimmed 1', 'trimmed 2']) revoke(trimmed)
   const entry = (id: string) => ['*', 'kind', 'sid', 'id', id, 'expires_at', String(expiresAt.getTime())] as const
   await writer
     .multi()
-    .xadd(REVOCATION_STREAM, ...entry('lost'))
-    .xadd(REVOCATION_STREAM, ...entry('too'))
+    .xadd(REVOCATION_STREAM, ...entry('trimmed 1'))
+    .xadd(REVOCATION_STREAM, ...entry('trimmed 2'))
     .xadd(REVOCATION_STREAM, ...entry('kept'))
     .xtrim(REVOCATION_STREAM, 'MAXLEN', 1)
     .exec()
-  for (const session of ['kept', 'lost', 'too']) await knows(session)
+  for (const session of ['kept', 'trimmed 1', 'trimmed 2']) await waitUntilRevoked(session)
   t.equal(state.snapshots, 3)
 })
 
-t.test('more than one read can take is read to the end before it is complete', async t => {
-  const { writer, begin, knows, follower, set } = await startFollowing(t)
-  await begin()
+t.test('5,000 entries, more than one batch, are all applied before the set counts as complete', async t => {
+  const { writer, startStream, waitUntilRevoked, follower, set } = await startFollowing(t)
+  await startStream()
   const pipeline = writer.pipeline()
   for (let number = 0; number < 5000; number++) {
     pipeline.xadd(REVOCATION_STREAM, '*', 'kind', 'sid', 'id', `${number}`, 'expires_at', String(expiresAt.getTime()))
   }
   await pipeline.exec()
   const written = performance.now()
-  await until(() => follower.blindFor() < performance.now() - written)
+  await until(() => follower.staleForMs() < performance.now() - written)
   t.equal(set.size, 5001)
-  await knows('4999')
+  await waitUntilRevoked('4999')
 })
 
-t.test('the lag of each entry is told', async t => {
-  const { publish, begin, knows, lags } = await startFollowing(t)
-  await begin()
+t.test('onApplied receives the lag of each entry', async t => {
+  const { publish, startStream, waitUntilRevoked, lags } = await startFollowing(t)
+  await startStream()
   await publish('one')
-  await knows('one')
+  await waitUntilRevoked('one')
   await publish('two')
-  await knows('two')
+  await waitUntilRevoked('two')
   t.equal(lags.length, 2)
   t.ok(lags.every(lag => lag >= 0 && lag < 20_000))
 })
 
-t.test('after 30 s without the stream it is blind, and sees again at once when it is back', async t => {
+t.test('the revocation set is stale after 30 s without the stream and recovers when Redis responds', async t => {
   const { server, follower, state } = await startFollowing(t)
-  t.ok(follower.isBlind(), 'also before it has ever seen')
-  await until(() => !follower.isBlind())
+  t.ok(follower.isStale(), 'stale before the first snapshot')
+  await until(() => !follower.isStale())
   server.signal('SIGSTOP')
-  state.ahead += 29_000
-  t.notOk(follower.isBlind())
-  state.ahead += 1_001
-  t.ok(follower.isBlind())
+  state.clockOffsetMs += 29_000
+  t.notOk(follower.isStale())
+  state.clockOffsetMs += 1_001
+  t.ok(follower.isStale())
   server.signal('SIGCONT')
-  await until(() => !follower.isBlind())
-  t.pass('it sees')
+  await until(() => !follower.isStale())
+  t.pass('up to date again')
 })
 
-t.test('where nobody vouches for the stream, auth-svc is asked itself; somebody who does spares it that', async t => {
-  const { revoke, knows, follower, state, vouch } = await startFollowing(t)
+t.test('without a heartbeat for 10 s the follower takes a snapshot; with heartbeats it does not', async t => {
+  const { revoke, waitUntilRevoked, follower, state, sendHeartbeat } = await startFollowing(t)
   await until(() => state.snapshots === 1)
   for (let time = 0; time < 30_000; time += 6_000) {
-    state.ahead += 6_000
-    await vouch()
-    await until(() => follower.silentFor() < 4_000)
+    state.clockOffsetMs += 6_000
+    await sendHeartbeat()
+    await until(() => follower.heartbeatAgeMs() < 4_000)
   }
   t.equal(state.snapshots, 1)
-  revoke('committed, and not sent')
-  state.ahead += 10_000
-  await knows('committed, and not sent')
-  t.ok(follower.silentFor() < 5_000, 'and its answer is as good')
+  revoke('committed but not published')
+  state.clockOffsetMs += 10_000
+  await waitUntilRevoked('committed but not published')
+  t.ok(follower.heartbeatAgeMs() < 5_000, 'a snapshot counts as a heartbeat')
 })
 
-t.test('without auth-svc it trusts what it knows for minutes, and then nothing', async t => {
-  const { follower, state, vouch } = await startFollowing(t)
-  await until(() => !follower.isBlind())
-  state.isAway = true
-  state.ahead += MAX_SILENT_MS - 20_000
-  await until(() => follower.blindFor() < 1_000)
-  t.notOk(follower.isBlind())
-  state.ahead += 20_001
-  await until(() => follower.blindFor() < 1_000)
-  t.ok(follower.isBlind(), 'although the stream can be read')
-  await vouch()
-  await until(() => !follower.isBlind())
-  t.pass('it sees once auth-svc is back')
+t.test('without auth-svc the revocation set is stale after the maximum heartbeat age', async t => {
+  const { follower, state, sendHeartbeat } = await startFollowing(t)
+  await until(() => !follower.isStale())
+  state.isDown = true
+  state.clockOffsetMs += MAX_HEARTBEAT_AGE_MS - 20_000
+  await until(() => follower.staleForMs() < 1_000)
+  t.notOk(follower.isStale())
+  state.clockOffsetMs += 20_001
+  await until(() => follower.staleForMs() < 1_000)
+  t.ok(follower.isStale(), 'although the stream is readable')
+  await sendHeartbeat()
+  await until(() => !follower.isStale())
+  t.pass('up to date with the next heartbeat')
 })
 
-t.test('a step of the wall clock neither blinds it nor opens its eyes', async t => {
-  const { follower, server, state, vouch } = await startFollowing(t)
-  await until(() => !follower.isBlind())
-  await vouch()
+t.test('a step of the wall clock does not change staleness', async t => {
+  const { follower, server, state, sendHeartbeat } = await startFollowing(t)
+  await until(() => !follower.isStale())
+  await sendHeartbeat()
   const now = Date.now
   t.teardown(() => {
     Date.now = now
   })
   for (const step of [3_600_000, -3_600_000]) {
     Date.now = () => now() + step
-    t.ok(follower.blindFor() < 20_000 && follower.silentFor() < 20_000)
-    t.notOk(follower.isBlind())
+    t.ok(follower.staleForMs() < 20_000 && follower.heartbeatAgeMs() < 20_000)
+    t.notOk(follower.isStale())
   }
   server.signal('SIGSTOP')
-  state.ahead += 30_001
-  t.ok(follower.isBlind())
+  state.clockOffsetMs += 30_001
+  t.ok(follower.isStale())
   server.signal('SIGCONT')
 })
