@@ -1,7 +1,8 @@
 /** A case that loads one server as fast as it answers. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { CpuMeter, residentOf } from './cpu.ts'
-import { type Request, startLoad } from './load.ts'
+import type { Request } from './load.ts'
+import { startLoad } from './load-generator.ts'
 import type { Case } from './rounds.ts'
 import type { ServerUnderTest } from './server-under-test.ts'
 

@@ -1,11 +1,5 @@
-/**
- * Load as fast as it is answered: by wrk where it is installed, else by autocannon. wrk takes about 4 us of CPU for a
- * request and autocannon 20, and with the backend on the same core only the former keeps a gateway of 30 us busy.
- */
-import { spawnSync } from 'node:child_process'
-import { startAutocannon } from './autocannon.ts'
+/** A load on one server: its requests, its result and the handle of a running load. */
 import type { Pausable } from './pausable.ts'
-import { startWrk } from './wrk.ts'
 
 export interface Request {
   readonly method?: 'GET' | 'POST'
@@ -42,12 +36,6 @@ export interface RunningLoad extends Pick<Pausable, 'pause' | 'resume'> {
 
 /** When a generator ends whom nobody has ended. */
 export const LONGEST_LOAD_SECONDS = 600
-
-export const generator = spawnSync('wrk', ['-v']).error === undefined ? 'wrk' : 'autocannon'
-
-export function startLoad(load: Load): Promise<RunningLoad> {
-  return generator === 'wrk' ? startWrk(load) : startAutocannon(load)
-}
 
 /** A request as it goes over the wire. */
 export function rawRequest(origin: string, { method = 'GET', path, headers = {}, body = '' }: Request): string {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { glob } from 'node:fs/promises'
 import path from 'node:path'
 import t from 'tap'
-import { findBreaches } from './rules.ts'
+import { findBreaches, findCycles } from './rules.ts'
 import { readSourceFile } from './source-file.ts'
 
 const root = path.resolve(import.meta.dirname, '../..')
@@ -14,6 +14,26 @@ t.test('the imports of all source files point down', async t => {
   t.ok(paths.length > 50, `${paths.length} files are checked`)
   const files = paths.map(file => readSourceFile(file, readFileSync(path.join(root, file), 'utf8')))
   t.strictSame(findBreaches(files), [])
+  t.strictSame(findCycles(files), [], 'no file imports itself, directly or through others')
+})
+
+t.test('the layout check reports files that import each other in a cycle', async t => {
+  const read = (path: string, text: string) => readSourceFile(path, text)
+  const cycle = [
+    read('gateway/http/a.ts', "import { b } from './b.ts'"),
+    read('gateway/http/b.ts', "import type { C } from '../../gateway/http/c.ts'; import { d } from './d.ts'"),
+    read('gateway/http/c.ts', "export type C = import('./b.ts').B"),
+    read('gateway/http/d.ts', "import 'pg'; import { status } from '#runtime/status.ts'"),
+  ]
+  t.strictSame(findCycles(cycle), ['gateway/http/b.ts -> gateway/http/c.ts -> gateway/http/b.ts'])
+  t.strictSame(findCycles([read('gateway/http/a.ts', "export * from './a.ts'")]), [
+    'gateway/http/a.ts -> gateway/http/a.ts',
+  ])
+  t.strictSame(
+    findCycles(cycle.filter(({ path }) => !path.endsWith('c.ts'))),
+    [],
+    'imports that meet in one file are no cycle',
+  )
 })
 
 const breaches: { title: string; path: string; text: string; message: RegExp }[] = [

@@ -3,7 +3,8 @@
  *
  * - a service imports itself, `runtime/` and `proto/` only;
  * - within a service and within `runtime/`, a file imports from its own folder and from the ones below it;
- * - only handlers and the server import handlers.
+ * - only handlers and the server import handlers;
+ * - no files import each other in a cycle, types included.
  */
 import { posix } from 'node:path'
 import type { SourceFile } from './source-file.ts'
@@ -111,6 +112,28 @@ function* checkImport(from: string, to: string): Iterable<string> {
   if (fromPart > toPart) yield `${from} imports ${to}: ${parts[fromPart]} is below ${parts[toPart]}`
   if (fromPart === toPart && HANDLERS.test(to) && !HANDLERS.test(from)) {
     yield `${from} imports ${to}: only handlers and the server import handlers`
+  }
+}
+
+/**
+ * Finds import cycles. Type imports count as much as value imports.
+ * @returns one line per cycle, such as `a.ts -> b.ts -> a.ts`; an empty array if there is none.
+ */
+export function findCycles(files: readonly SourceFile[]): string[] {
+  const importsOf = new Map(
+    files.map(({ path, imports }) => [path, imports.flatMap(specifier => resolve(path, specifier) ?? [])]),
+  )
+  const cycles: string[] = []
+  const finished = new Set<string>()
+  for (const { path } of files) visit(path, [])
+  return cycles
+
+  function visit(path: string, importers: readonly string[]): void {
+    const start = importers.indexOf(path)
+    if (start !== -1) cycles.push([...importers.slice(start), path].join(' -> '))
+    if (start !== -1 || finished.has(path)) return
+    for (const target of importsOf.get(path) ?? []) visit(target, [...importers, path])
+    finished.add(path)
   }
 }
 

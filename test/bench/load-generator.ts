@@ -1,0 +1,15 @@
+/**
+ * Starts a load with wrk if it is installed, otherwise with autocannon. wrk uses about 4 us of CPU per request,
+ * autocannon 20 us. With the upstream on the same core, only wrk saturates a gateway that uses 30 us per request.
+ */
+import { spawnSync } from 'node:child_process'
+import { startAutocannon } from './autocannon.ts'
+import type { Load, RunningLoad } from './load.ts'
+import { startWrk } from './wrk.ts'
+
+/** The load generator that `startLoad` uses. */
+export const generator = spawnSync('wrk', ['-v']).error === undefined ? 'wrk' : 'autocannon'
+
+export function startLoad(load: Load): Promise<RunningLoad> {
+  return generator === 'wrk' ? startWrk(load) : startAutocannon(load)
+}
