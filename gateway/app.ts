@@ -22,10 +22,10 @@ import { registerDrain } from './http/drain.ts'
 import { createErrorSampler } from './http/error-sampling.ts'
 import { type HealthCheck, registerHealth } from './http/health.ts'
 import { HttpError } from './http/http-errors.ts'
-import { createBrokenRequestHandler } from './http/malformed-request.ts'
+import { createMalformedRequestHandler } from './http/malformed-request.ts'
 import { toProblem } from './http/problem.ts'
-import { createRequestRecords } from './http/request-records.ts'
 import { splitTarget } from './http/request-target.ts'
+import { createRequestTelemetry } from './http/request-telemetry.ts'
 import { allowedMethods, verbStrategy } from './http/routing.ts'
 import { registerSecurityHeaders } from './http/security-headers.ts'
 import type { GatewayMetrics } from './metrics.ts'
@@ -60,13 +60,13 @@ export interface AppOptions {
 
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { logger, metrics, routes, authentication, publicUrl, corsOrigins } = options
-  const records = createRequestRecords({
+  const telemetry = createRequestTelemetry({
     sampleRatio: options.sampleRatio,
     sampleError: createErrorSampler(options.errorSampleRatio),
     accessLog: createAccessLog(logger),
     metrics: metrics.http,
   })
-  metrics.watch.requestsInFlight(records.inFlight)
+  metrics.watch.requestsInFlight(telemetry.inFlight)
   const app: FastifyInstance = Fastify({
     loggerInstance: logger as FastifyBaseLogger,
     // A child logger for each request would only add an id that the trace already has.
@@ -79,17 +79,17 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     forceCloseConnections: 'idle',
     requestTimeout: REQUEST_TIMEOUT_MS,
     routerOptions: { maxParamLength: 1024, constraints: { verb: verbStrategy } },
-    clientErrorHandler: createBrokenRequestHandler(logger, records.refused),
+    clientErrorHandler: createMalformedRequestHandler(logger, telemetry.countMalformed),
     // What the router refuses is seen by no hook: its records begin here.
     frameworkErrors: (error, refused, answer) => {
       const [request, reply] = [refused as FastifyRequest, answer as FastifyReply]
-      records.begin(request, reply)
+      telemetry.start(request, reply)
       answerError(error, request, reply)
     },
   })
 
   registerDrain(app, options.isStopping)
-  records.register(app)
+  telemetry.register(app)
   app.setErrorHandler<FastifyError>(answerError)
   app.setNotFoundHandler(request => {
     const { path } = splitTarget(request.raw)

@@ -1,35 +1,39 @@
-/** One line a request. It is put together from text, since it is the only line that each request leaves. */
+/**
+ * The access log: one line of level info per request. The line is concatenated instead of serialized by pino, because it
+ * is written for each request (see `requestLine` for the measured cost).
+ */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { jsonText, type Logger, requestLine } from '#runtime/observability/logger.ts'
 import { Code } from '#runtime/status.ts'
 
 /**
  * Logs a request that has ended.
- * @param route as JSON text.
- * @param status that the client got, or would have got.
- * @param isWhole false when the client went away before it had the whole answer.
+ *
+ * @param routeJson route label as a JSON string, with its quotation marks.
+ * @param status HTTP status of the response; 499 if the client disconnected before the response headers were sent.
+ * @param isComplete whether the whole response was sent. If not, the line has `"aborted":true`.
  */
 export type AccessLog = (
   request: FastifyRequest,
   reply: FastifyReply,
-  route: string,
+  routeJson: string,
   status: number,
-  isWhole: boolean,
+  isComplete: boolean,
 ) => void
 
 export function createAccessLog(logger: Logger): AccessLog {
   const log = requestLine(logger, 'request')
-  return (request, reply, route, status, isWhole) => {
+  return (request, reply, routeJson, status, isComplete) => {
     const { traceId, spanId } = request.trace.spanContext
     const { principal, rpcCode } = request
-    // A method is one of those that Node's parser knows. What comes from outside goes through `jsonText`.
+    // The method needs no escaping: Node's parser accepts a fixed list. Values chosen by clients go through `jsonText`.
     let members = `,"trace_id":"${traceId}","span_id":"${spanId}","request_id":${jsonText(request.id)}`
-    members += `,"method":"${request.method}","route":${route},"status":${status}`
+    members += `,"method":"${request.method}","route":${routeJson},"status":${status}`
     members += `,"ms":${Math.round(reply.elapsedTime * 100) / 100}`
     const length = reply.getHeader('content-length')
     if (length !== undefined) members += `,"bytes":${Number(length)}`
     if (rpcCode !== undefined && rpcCode !== Code.OK) members += `,"rpc_code":"${Code[rpcCode]}"`
     if (principal !== undefined) members += `,"user_id":${jsonText(principal.userId)}`
-    log(isWhole ? members : `${members},"aborted":true`)
+    log(isComplete ? members : `${members},"aborted":true`)
   }
 }

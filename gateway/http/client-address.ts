@@ -1,46 +1,57 @@
-/** Who a client is by its address, and whom it stands for. */
+/** The address of the client and the network that rate limits count it by. */
 import { isIPv4, isIPv6 } from 'node:net'
 import type { FastifyRequest } from 'fastify'
 
 /**
- * An IPv4 or IPv6 address. A proxy that is trusted may pass on what is none: its own then counts.
- * @returns undefined when the client is gone, whose socket has none any more.
+ * Returns the IPv4 or IPv6 address of the client, taken from X-Forwarded-For if the peer is a trusted proxy. If that
+ * header contains no valid address, the address of the proxy is returned.
+ *
+ * @returns undefined if the connection is closed, because its socket has no address then.
  */
 export function clientAddress(request: FastifyRequest): string | undefined {
   const { ip }: { readonly ip?: string } = request
-  return addressIn(ip) ?? addressIn(request.socket.remoteAddress)
+  return normalizeAddress(ip) ?? normalizeAddress(request.socket.remoteAddress)
 }
 
-/** IPv4 stands for itself, IPv6 for its /64, which one customer has as a rule (RFC 6177). */
+/**
+ * Returns the network that an address belongs to: the address itself for IPv4, the /64 prefix for IPv6. Providers assign
+ * at least a /64 to each customer (RFC 6177), who could otherwise use a new address for each request.
+ */
 export function networkOf(address: string): string {
   if (isIPv4(address)) return address
   const network = groupsOf(address).slice(0, 4)
   return `${network.map(group => group.toString(16)).join(':')}::/64`
 }
 
-const MAPPED = '::ffff:'
+const MAPPED_PREFIX = '::ffff:'
 
-/** @returns undefined for what is no address. An IPv4 address that is mapped into IPv6 is one of IPv4. */
-export function addressIn(text: string | undefined): string | undefined {
+/**
+ * Converts an IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2) to IPv4 and returns any other address unchanged.
+ *
+ * @returns undefined if `text` is not an IP address.
+ */
+export function normalizeAddress(text: string | undefined): string | undefined {
   if (text === undefined || isIPv4(text)) return text
-  // Every IPv4 client of a socket that listens on `::` has this form.
-  if (text.startsWith(MAPPED) && isIPv4(text.slice(MAPPED.length))) return text.slice(MAPPED.length)
+  // Fast path: a socket that listens on `::` reports each IPv4 peer in this form.
+  if (text.startsWith(MAPPED_PREFIX) && isIPv4(text.slice(MAPPED_PREFIX.length)))
+    return text.slice(MAPPED_PREFIX.length)
   if (!isIPv6(text)) return undefined
   const groups = groupsOf(text)
   const isMapped = groups[5] === 0xffff && groups.slice(0, 5).every(group => group === 0)
   return isMapped ? groups.slice(6).flatMap(bytesOf).join('.') : text
 }
 
-/** The eight groups of an IPv6 address (RFC 4291 section 2.2), without its zone. */
+/** Returns the eight 16-bit groups of an IPv6 address (RFC 4291 section 2.2). The zone is dropped. */
 function groupsOf(address: string): number[] {
   const [withoutZone = ''] = address.split('%', 1)
   const [head = '', tail] = withoutZone.split('::')
-  const before = partGroups(head)
-  const after = tail === undefined ? [] : partGroups(tail)
+  const before = parseGroups(head)
+  const after = tail === undefined ? [] : parseGroups(tail)
   return [...before, ...Array<number>(8 - before.length - after.length).fill(0), ...after]
 }
 
-function partGroups(part: string): number[] {
+/** Parses the groups on one side of `::`. The last two groups may be in dotted-decimal form. */
+function parseGroups(part: string): number[] {
   if (part === '') return []
   return part.split(':').flatMap(group => {
     if (!group.includes('.')) return Number.parseInt(group, 16)

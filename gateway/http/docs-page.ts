@@ -1,15 +1,17 @@
 /**
- * `/openapi.json`, and `/docs`, a page to read it.
+ * Serves the OpenAPI document at `/openapi.json` and an HTML reference of it at `/docs/`.
  *
- * The page has a Content-Security-Policy of its own: its scripts are our copy of the library and the one inline script
- * that the library writes, by its hash; nothing is loaded from another host. Styles may be inline, since the library makes
- * its own at run time.
+ * The page replaces the Content-Security-Policy of the API with its own. It allows scripts from the gateway and, by
+ * hash, the one inline script of @scalar/fastify-api-reference; nothing is loaded from other hosts. Inline styles are
+ * allowed, because the library generates them at run time.
  */
 import { createHash } from 'node:crypto'
 import Fastify, { type FastifyInstance, type LightMyRequestResponse } from 'fastify'
 
-const INLINE_SCRIPT = /<script(?![^>]*\bsrc=)[^>]*>([\s\S]*?)<\/script>/g
+const PAGE = '/docs/'
+const SCRIPT = '/docs/js/scalar.js'
 
+/** @param options.document the OpenAPI document. It is serialized once, and its ETag is the hash of its content. */
 export function registerDocs(app: FastifyInstance, { document }: { document: object }): void {
   const json = JSON.stringify(document)
   const etag = `"${sha256(json)}"`
@@ -20,21 +22,20 @@ export function registerDocs(app: FastifyInstance, { document }: { document: obj
     return reply.header('content-type', 'application/json; charset=utf-8').send(json)
   })
 
-  // Few gateways are ever asked for it, and the library holds its script twice, 20 MB in all: it is loaded for the first
-  // who asks.
-  const answers = new Map<string, Promise<LightMyRequestResponse>>()
+  // Loaded on the first request for the page: the library needs 20 MB, and few processes ever serve the page.
   let library: Promise<FastifyInstance> | undefined
+  const responses = new Map<string, Promise<LightMyRequestResponse>>()
 
-  async function ask(path: string): Promise<LightMyRequestResponse> {
+  async function fetchFromLibrary(path: string): Promise<LightMyRequestResponse> {
     library ??= loadLibrary()
     return (await library).inject(path)
   }
 
   for (const path of [PAGE, SCRIPT]) {
     app.get(path, async (_request, reply) => {
-      const asked = answers.get(path) ?? ask(path)
-      answers.set(path, asked)
-      const { headers, rawPayload } = await asked
+      const response = responses.get(path) ?? fetchFromLibrary(path)
+      responses.set(path, response)
+      const { headers, rawPayload } = await response
       reply.header('content-type', headers['content-type'])
       if (path === PAGE) reply.header('content-security-policy', policyFor(rawPayload.toString()))
       return reply.send(rawPayload)
@@ -43,9 +44,7 @@ export function registerDocs(app: FastifyInstance, { document }: { document: obj
   app.get('/docs', (_request, reply) => reply.redirect(PAGE, 301))
 }
 
-const PAGE = '/docs/'
-const SCRIPT = '/docs/js/scalar.js'
-
+/** Builds a separate Fastify instance with the library, so that its routes and hooks do not affect the API. */
 async function loadLibrary(): Promise<FastifyInstance> {
   const { default: scalar } = await import('@scalar/fastify-api-reference')
   const library = Fastify()
@@ -64,6 +63,8 @@ async function loadLibrary(): Promise<FastifyInstance> {
   })
   return library
 }
+
+const INLINE_SCRIPT = /<script(?![^>]*\bsrc=)[^>]*>([\s\S]*?)<\/script>/g
 
 function policyFor(html: string): string {
   const hashes = [...html.matchAll(INLINE_SCRIPT)].map(([, script = '']) => `'sha256-${sha256(script)}'`)

@@ -1,77 +1,84 @@
+/**
+ * Closes the connections of clients while the gateway drains.
+ *
+ * `server.close()` of Node alone is not sufficient. It closes the connections that it considers idle once, when it is
+ * called: this resets a connection that was accepted but not read yet, and a connection whose client reads the response
+ * slowly. A keep-alive connection whose response is sent later then delays the exit until the keep-alive timeout.
+ */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { setTimeout as delay, setImmediate as nextRound } from 'node:timers/promises'
+import { setTimeout as delay, setImmediate as nextIteration } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 
-/** Milliseconds between two looks for connections that have nothing to do any more. */
-const LOOK_MS = 50
-/** Milliseconds that a connection is given for its next request: it may just have been accepted. */
-const REQUEST_MS = 200
-/** Milliseconds for the next piece of a body. */
-const BODY_MS = 5000
+/** Interval in milliseconds between two checks for idle connections. */
+const CHECK_INTERVAL_MS = 50
+/** Time in milliseconds that an open connection has to send a request. The client may have connected just before. */
+const REQUEST_TIMEOUT_MS = 200
+/** Maximum time in milliseconds between two chunks of a request body. */
+const BODY_TIMEOUT_MS = 5000
 
-/** One that a client has opened. */
+/** The state of a client connection. */
 interface Connection {
-  /** What is answered, or the last of what was asked at once; forgotten with its end, since it holds all of a request. */
-  answer: ServerResponse | undefined
+  /** The latest response on the connection that is not closed. A closed one is released: it references the request. */
+  response: ServerResponse | undefined
   bytesRead: number
-  /** Since when nothing was read, as far as a look has seen. */
-  quietSince: number
+  /** Time of the check that last saw `bytesRead` change, in milliseconds. */
+  lastReadAt: number
 }
 
 /**
- * Lets the process end: while it stops, each answer tells its client to use another connection, and a connection that has
- * nothing to do any more is closed.
+ * Adds `Connection: close` to each response while the gateway drains, and closes idle connections when `app` closes.
  *
- * Left to itself, Node closes what it takes for idle once, at the moment of `close`. That resets a connection which was
- * accepted and not read yet, and one whose answer its client is slow to take; and a pooled one whose answer comes later holds
- * the process for the whole keep-alive timeout.
+ * A connection is idle if it sent no request for 200 ms, or if no chunk of an incomplete request body arrived for 5 s.
+ * A request that is received completely is never aborted.
+ *
+ * @param isDraining whether the drain has started. It starts before `app.close()` is called.
  */
-export function registerDrain(app: FastifyInstance, isStopping: () => boolean): void {
+export function registerDrain(app: FastifyInstance, isDraining: () => boolean): void {
   const { server } = app
   const connections = new Map<Socket, Connection>()
   let isClosing = false
 
   server.on('connection', (socket: Socket) => {
-    connections.set(socket, { answer: undefined, bytesRead: 0, quietSince: 0 })
+    connections.set(socket, { response: undefined, bytesRead: 0, lastReadAt: 0 })
     socket.once('close', () => connections.delete(socket))
   })
-  server.on('request', (request: IncomingMessage, answer: ServerResponse) => {
+  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     const connection = connections.get(request.socket)
     if (connection === undefined) return
-    connection.answer = answer
-    answer.on('close', forget)
+    connection.response = response
+    response.on('close', releaseResponse)
   })
-  function forget(this: ServerResponse): void {
+  function releaseResponse(this: ServerResponse): void {
     const connection = connections.get(this.req.socket)
-    if (connection?.answer === this) connection.answer = undefined
+    if (connection?.response === this) connection.response = undefined
   }
 
   app.addHook('onSend', (_request, reply, payload, done) => {
-    if (isStopping() || isClosing) reply.header('connection', 'close')
+    if (isDraining() || isClosing) reply.header('connection', 'close')
     done(null, payload)
   })
 
   app.addHook('preClose', async () => {
     isClosing = true
-    // `close` of node:http begins with it, before it leaves the port.
+    // `server.close()` calls this method before it stops listening.
     server.closeIdleConnections = () => {}
-    const begunAt = performance.now()
-    for (const connection of connections.values()) connection.quietSince = begunAt
+    const startedAt = performance.now()
+    for (const connection of connections.values()) connection.lastReadAt = startedAt
     let isClosed = false
     server.once('close', () => {
       isClosed = true
     })
-    void closeIdle()
+    void closeIdleConnections()
 
-    async function closeIdle(): Promise<void> {
+    async function closeIdleConnections(): Promise<void> {
       while (!isClosed) {
-        await delay(LOOK_MS)
-        // After a pause of the event loop, what came meanwhile is read only now.
-        await nextRound()
+        await delay(CHECK_INTERVAL_MS)
+        // If the event loop was blocked, sockets are read only in its next iteration.
+        await nextIteration()
         const now = performance.now()
         for (const [socket, connection] of connections) {
-          look(socket, connection, now)
+          recordActivity(socket, connection, now)
           if (isIdle(connection, now)) socket.destroy()
         }
       }
@@ -79,13 +86,13 @@ export function registerDrain(app: FastifyInstance, isStopping: () => boolean): 
   })
 }
 
-function look({ bytesRead }: Socket, connection: Connection, now: number): void {
+function recordActivity({ bytesRead }: Socket, connection: Connection, now: number): void {
   if (bytesRead === connection.bytesRead) return
   connection.bytesRead = bytesRead
-  connection.quietSince = now
+  connection.lastReadAt = now
 }
 
-function isIdle({ answer, quietSince }: Connection, now: number): boolean {
-  const quietMs = now - quietSince
-  return answer === undefined ? quietMs >= REQUEST_MS : !answer.req.complete && quietMs >= BODY_MS
+function isIdle({ response, lastReadAt }: Connection, now: number): boolean {
+  const idleMs = now - lastReadAt
+  return response === undefined ? idleMs >= REQUEST_TIMEOUT_MS : !response.req.complete && idleMs >= BODY_TIMEOUT_MS
 }

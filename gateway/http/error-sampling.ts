@@ -1,28 +1,27 @@
-/**
- * What nobody sampled and went wrong is worth a span still: the request's own, which is made when it has ended. Of what
- * the services did nothing is left; the trace id leads to their logs.
- */
-
-/** An outage has few causes, and shall not fill the queue that others wait in. */
-const MOST_SPANS_A_SECOND = 10
+/** Limits the spans of unsampled requests that fail. Many requests fail for the same reason, and the span queue is bounded. */
+const MAX_SPANS_PER_SECOND = 10
 
 /**
- * @param ratio the share of failed requests that are not sampled and get a span after all.
- * @returns whether this one does.
+ * Samples failed requests after they have ended. Only the server span of the gateway can be recorded at that time; the
+ * spans of the services are lost, but their log lines have the same trace id.
+ *
+ * @param ratio fraction of the unsampled failed requests to sample, from 0 to 1. At most 10 requests per second are sampled.
+ * @param now monotonic clock in milliseconds. Default: `performance.now`.
+ * @returns a function to call once per failed request; it returns whether to record the span.
  */
 export function createErrorSampler(
   ratio: number,
   now: () => number = performance.now.bind(performance),
 ): () => boolean {
-  let second = Number.NEGATIVE_INFINITY
-  let taken = 0
+  let windowStart = Number.NEGATIVE_INFINITY
+  let sampled = 0
   return () => {
     if (Math.random() >= ratio) return false
-    if (now() - second >= 1000) {
-      second = now()
-      taken = 0
+    if (now() - windowStart >= 1000) {
+      windowStart = now()
+      sampled = 0
     }
-    taken++
-    return taken <= MOST_SPANS_A_SECOND
+    sampled++
+    return sampled <= MAX_SPANS_PER_SECOND
   }
 }

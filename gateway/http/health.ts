@@ -1,8 +1,11 @@
+/** The liveness endpoint `/healthz` and the readiness endpoint `/readyz`. */
 import type { FastifyInstance } from 'fastify'
 
+/** A dependency that the process needs in order to serve requests. */
 export interface HealthCheck {
+  /** Identifies the dependency in the body of `/readyz`. */
   readonly name: string
-  /** Undefined when ready, else what is wrong, for an operator. */
+  /** Returns undefined if the dependency is ready, otherwise the reason, for an operator. Must not reject. */
   problem(): string | undefined | Promise<string | undefined>
 }
 
@@ -12,26 +15,28 @@ interface CheckResult {
 }
 
 /**
- * `/healthz`: the process answers. `/readyz`: it can do its work, or 503 with what is not ready, by name.
- * @param isReady false while the process drains, so that balancers turn elsewhere.
+ * Registers `/healthz`, which returns 200 if the process responds at all, and `/readyz`, which returns 200 if all checks
+ * pass, otherwise 503 with the failed checks.
+ *
+ * @param isReady false while the process drains: `/readyz` then returns 503, so that load balancers stop using it.
  */
 export function registerHealth(app: FastifyInstance, checks: readonly HealthCheck[], isReady: () => boolean): void {
   app.get('/healthz', () => ({ status: 'ok' }))
 
   app.get('/readyz', async (_request, reply) => {
     const results = await runChecks(checks)
-    if (!isReady()) results.push({ name: 'process', problem: 'is stopping' })
-    const failing = results.filter(result => result.problem !== undefined)
-    reply.status(failing.length === 0 ? 200 : 503)
+    if (!isReady()) results.push({ name: 'process', problem: 'draining' })
+    const failed = results.filter(({ problem }) => problem !== undefined)
+    reply.status(failed.length === 0 ? 200 : 503)
     return {
-      status: failing.length === 0 ? 'ready' : 'not ready',
-      ready: results.filter(result => result.problem === undefined).map(result => result.name),
-      notReady: failing,
+      status: failed.length === 0 ? 'ready' : 'not ready',
+      ready: results.filter(({ problem }) => problem === undefined).map(({ name }) => name),
+      notReady: failed,
     }
   })
 }
 
-/** Whether there is nothing that the process still lacks. */
+/** Returns whether all checks pass. */
 export async function isHealthy(checks: readonly HealthCheck[]): Promise<boolean> {
   return (await runChecks(checks)).every(({ problem }) => problem === undefined)
 }

@@ -1,3 +1,4 @@
+/** Responds to requests that Node's HTTP parser rejects. Fastify runs no route and no hook for them. */
 import type { Socket } from 'node:net'
 import { context } from '@opentelemetry/api'
 import type { Logger } from '#runtime/observability/logger.ts'
@@ -5,18 +6,22 @@ import { acceptTrace } from '#runtime/observability/telemetry.ts'
 import { HttpError, type HttpErrorCode } from './http-errors.ts'
 import { toProblem } from './problem.ts'
 
-const CODES: Record<string, HttpErrorCode> = {
+/** Codes of Node's parser and server. Any other code is reported as `bad_request`. */
+const BY_PARSER_CODE: Record<string, HttpErrorCode> = {
   HPE_HEADER_OVERFLOW: 'headers_too_large',
   ERR_HTTP_REQUEST_TIMEOUT: 'request_timeout',
 }
 
 /**
- * Answers what Node's HTTP parser refuses: no request was made of it, so no hook or route sees it. The connection is
- * closed, since nobody can tell where the next request would begin (RFC 9112 section 6.3).
+ * Returns a listener for the `clientError` event of node:http. It sends a problem document and closes the connection,
+ * because the start of the next request on the connection is unknown (RFC 9112 section 6.3). If the client has closed
+ * the connection, nothing is sent.
+ *
+ * @param onRejected called with the HTTP status of each response.
  */
-export function createBrokenRequestHandler(
+export function createMalformedRequestHandler(
   logger: Logger,
-  onRefused: (status: number) => void,
+  onRejected: (status: number) => void,
 ): (error: NodeJS.ErrnoException, socket: Socket) => void {
   return (error, socket) => {
     if (error.code === 'ECONNRESET' || !socket.writable) {
@@ -25,9 +30,12 @@ export function createBrokenRequestHandler(
     }
     const { context: traceContext, spanContext } = acceptTrace(undefined, undefined, 0)
     const { traceId } = spanContext
-    const { problem } = toProblem(new HttpError(CODES[error.code ?? ''] ?? 'bad_request'), { path: '', traceId })
-    onRefused(problem.status)
-    context.with(traceContext, () => logger.info({ status: problem.status, reason: error.code }, 'broken request'))
+    const httpError = new HttpError(BY_PARSER_CODE[error.code ?? ''] ?? 'bad_request')
+    const { problem } = toProblem(httpError, { path: '', traceId })
+    onRejected(problem.status)
+    context.with(traceContext, () =>
+      logger.info({ status: problem.status, reason: error.code }, 'malformed HTTP request; closing the connection'),
+    )
     const body = JSON.stringify(problem)
     socket.write(
       [
@@ -40,7 +48,7 @@ export function createBrokenRequestHandler(
         body,
       ].join('\r\n'),
     )
-    // Also when the client keeps its side open.
+    // Also closes the connection if the client does not close its side.
     socket.destroySoon()
   }
 }

@@ -1,4 +1,4 @@
-/** The trace of a request: W3C Trace Context in, the ids in the answer, a server span if sampled. */
+/** The trace of an HTTP request: reads W3C Trace Context, returns the ids to the client and records the server span. */
 import { type Attributes, SpanKind } from '@opentelemetry/api'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import {
@@ -10,6 +10,7 @@ import {
 } from '#runtime/observability/telemetry.ts'
 import { Code } from '#runtime/status.ts'
 import { clientAddress } from './client-address.ts'
+import { KNOWN_METHODS, OTHER_METHOD } from './http-methods.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -17,27 +18,35 @@ declare module 'fastify' {
   }
 
   interface FastifyContextConfig {
-    /** The route as the contract writes it, where it comes from the contract. */
+    /** Path template of a route of the contract, such as `/v1/users/{id}`. */
     template?: string
   }
 }
 
-// Printable and short: it goes into a header and into log lines.
+// The request id is copied to a header and to log lines, so its characters and its length are limited.
 const REQUEST_ID = /^[\w.:-]{1,128}$/
 
-/** Begins the request's trace and says so in the answer. */
-export function beginRequestTrace(request: FastifyRequest, reply: FastifyReply, sampleRatio: number): void {
-  const { traceparent, tracestate, 'x-request-id': given } = request.headers
-  request.trace = acceptTrace(single(traceparent), joined(tracestate), sampleRatio)
-  request.id = typeof given === 'string' && REQUEST_ID.test(given) ? given : request.trace.spanContext.traceId
+/**
+ * Starts the trace of a request and sets the response headers `x-request-id` and `traceresponse`. The request id is the
+ * `x-request-id` of the client, else the trace id.
+ *
+ * @param sampleRatio fraction of requests to sample, from 0 to 1.
+ */
+export function startRequestTrace(request: FastifyRequest, reply: FastifyReply, sampleRatio: number): void {
+  const { traceparent, tracestate, 'x-request-id': requestId } = request.headers
+  request.trace = acceptTrace(singleHeader(traceparent), joinedHeader(tracestate), sampleRatio)
+  const isValidId = typeof requestId === 'string' && REQUEST_ID.test(requestId)
+  request.id = isValidId ? requestId : request.trace.spanContext.traceId
   reply.header('x-request-id', request.id)
-  // W3C Trace Context Level 2, "traceresponse": the trace that this request became part of.
+  // W3C Trace Context Level 2, "traceresponse": the span that this process created for the request.
   reply.header('traceresponse', request.trace.traceparent)
 }
 
 /**
- * Records the request's span, if it is sampled or failed and is chosen for that.
- * @returns whether it was recorded.
+ * Records the server span if the request is sampled, or if it failed with 5xx and `sampleError` returns true.
+ *
+ * @param route path template, or undefined if no route matched.
+ * @returns whether the span was recorded.
  */
 export function endRequestTrace(
   request: FastifyRequest,
@@ -53,7 +62,7 @@ export function endRequestTrace(
 function recordServerSpan(request: FastifyRequest, route: string | undefined, status: number): void {
   const { spanContext, parent, startedAt } = request.trace
   const attributes = serverAttributes(request, status, route)
-  const method = attributes['http.request.method'] === '_OTHER' ? 'HTTP' : request.method
+  const method = attributes['http.request.method'] === OTHER_METHOD ? 'HTTP' : request.method
   recordSpan({
     name: route === undefined ? method : `${method} ${route}`,
     kind: SpanKind.SERVER,
@@ -66,39 +75,26 @@ function recordServerSpan(request: FastifyRequest, route: string | undefined, st
   })
 }
 
-/** The call's own span tells more, where there is one. */
+/** The code of a failed upstream call. The client span of that call has the details, but only if it is sampled. */
 function upstreamFailure({ rpcCode }: FastifyRequest): SpanEvent[] {
   if (rpcCode === undefined || rpcCode === Code.OK) return []
   return [{ name: 'upstream failed', at: performance.now(), attributes: { 'rpc.status_code': Code[rpcCode] } }]
 }
 
-// RFC 9110 section 9 and RFC 5789; others could be any in number.
-export const KNOWN_METHODS: ReadonlySet<string> = new Set([
-  'GET',
-  'HEAD',
-  'POST',
-  'PUT',
-  'DELETE',
-  'CONNECT',
-  'OPTIONS',
-  'TRACE',
-  'PATCH',
-])
-
-/** Semantic conventions for HTTP spans, "HTTP server". Values of the query are left out: they may be anybody's secret. */
+/** Attributes of the OpenTelemetry semantic conventions, "HTTP server span". Query values are redacted: they may be secrets. */
 function serverAttributes(request: FastifyRequest, status: number, route: string | undefined): Attributes {
   const { method, headers, raw, socket } = request
   const target = raw.url ?? '/'
-  const mark = target.indexOf('?')
-  const known = KNOWN_METHODS.has(method)
+  const queryAt = target.indexOf('?')
+  const isKnown = KNOWN_METHODS.has(method)
   return {
-    'http.request.method': known ? method : '_OTHER',
-    'http.request.method_original': known ? undefined : method,
+    'http.request.method': isKnown ? method : OTHER_METHOD,
+    'http.request.method_original': isKnown ? undefined : method,
     'http.route': route,
     'http.response.status_code': status,
     'url.scheme': request.protocol,
-    'url.path': mark === -1 ? target : target.slice(0, mark),
-    'url.query': mark === -1 ? undefined : target.slice(mark + 1).replace(/=[^&]*/g, '=REDACTED') || undefined,
+    'url.path': queryAt === -1 ? target : target.slice(0, queryAt),
+    'url.query': queryAt === -1 ? undefined : target.slice(queryAt + 1).replace(/=[^&]*/g, '=REDACTED') || undefined,
     'server.address': request.hostname || undefined,
     'server.port': request.port ?? undefined,
     'client.address': clientAddress(request),
@@ -109,11 +105,11 @@ function serverAttributes(request: FastifyRequest, status: number, route: string
   }
 }
 
-/** A header that must stand once: given twice it says nothing reliable. */
-function single(header: string | string[] | undefined): string | undefined {
+/** A header that must occur once. Repeated headers are ignored, because it is unknown which one is valid. */
+function singleHeader(header: string | string[] | undefined): string | undefined {
   return typeof header === 'string' ? header : undefined
 }
 
-function joined(header: string | string[] | undefined): string | undefined {
+function joinedHeader(header: string | string[] | undefined): string | undefined {
   return Array.isArray(header) ? header.join(',') : header
 }

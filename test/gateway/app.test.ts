@@ -532,7 +532,7 @@ t.test('what the router or the HTTP parser refuses has its trace in the answer a
   const { trace_id: traceId } = JSON.parse(answer.slice(answer.indexOf('\r\n\r\n') + 4)) as { trace_id: string }
   t.match(traceId, /^[0-9a-f]{32}$/)
   t.match(answer, `X-Request-Id: ${traceId}`)
-  t.ok(state.lines.some(line => line['msg'] === 'broken request'))
+  t.ok(state.lines.some(line => line['msg'] === 'malformed HTTP request; closing the connection'))
 })
 
 t.test('a client that keeps its side open after rubbish does not keep the connection', async t => {

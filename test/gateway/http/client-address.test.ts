@@ -1,10 +1,10 @@
 import { normalizeIP } from '@fastify/rate-limit'
 import fc from 'fast-check'
 import t from 'tap'
-import { addressIn, networkOf } from '../../../gateway/http/client-address.ts'
+import { networkOf, normalizeAddress } from '../../../gateway/http/client-address.ts'
 
 function clientNetwork(text: string): string | undefined {
-  const address = addressIn(text)
+  const address = normalizeAddress(text)
   return address === undefined ? undefined : networkOf(address)
 }
 
@@ -27,12 +27,12 @@ const CASES: [address: string, network: string | undefined][] = [
   ['x'.repeat(100_000), undefined],
 ]
 
-t.test('an address stands for its network', async t => {
+t.test('networkOf returns the IPv4 address or the /64 prefix; a text that is no address has no network', async t => {
   for (const [address, network] of CASES) t.equal(clientNetwork(address), network, address.slice(0, 40))
 })
 
-t.test('two addresses are one client exactly where @fastify/rate-limit thinks so', async () => {
-  // Few values, so that neighbours are met.
+t.test('two IPv6 addresses are in one network exactly if @fastify/rate-limit gives them the same key', async () => {
+  // Few values, so that two generated addresses are often in the same /64.
   const group = fc.constantFrom(0, 1, 0xffff, 0x2001)
   const address = fc.array(group, { minLength: 8, maxLength: 8 }).map(groups => {
     const text = groups.map(value => value.toString(16)).join(':')
@@ -40,13 +40,13 @@ t.test('two addresses are one client exactly where @fastify/rate-limit thinks so
   })
   fc.assert(
     fc.property(address, address, (a, b) => {
-      const isOne = normalizeIP(a) === normalizeIP(b)
-      return (clientNetwork(a) === clientNetwork(b)) === isOne
+      const isSame = normalizeIP(a) === normalizeIP(b)
+      return (clientNetwork(a) === clientNetwork(b)) === isSame
     }),
     { numRuns: 5000 },
   )
 })
 
-t.test('a key is never long', async () => {
+t.test('a network has at most 24 characters', async () => {
   fc.assert(fc.property(fc.ipV6(), address => (clientNetwork(address) ?? '').length <= 24))
 })

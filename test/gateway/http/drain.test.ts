@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import Fastify, { type FastifyInstance } from 'fastify'
@@ -17,7 +17,8 @@ async function listen(): Promise<FastifyInstance> {
   return app
 }
 
-async function open(app: FastifyInstance) {
+/** Opens a connection and waits until the server has accepted it. */
+async function open(app: FastifyInstance): Promise<Socket> {
   const { port } = app.server.address() as AddressInfo
   const accepted = once(app.server, 'connection')
   const socket = connect(port, '127.0.0.1')
@@ -25,40 +26,43 @@ async function open(app: FastifyInstance) {
   return socket
 }
 
-/** More than the buffers between two processes take. */
+/** More than fits into the socket buffers of both sides. */
 const LARGE = 'x'.repeat(20_000_000)
 const REQUEST = 'GET / HTTP/1.1\r\nhost: localhost\r\n\r\n'
+const HALF_HEAD = REQUEST.slice(0, 10)
+const HALF_BODY = 'POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/plain\r\ncontent-length: 10\r\n\r\nhello'
 
-t.test('a connection accepted before the stop gets its answer, and is told that it was the last', async t => {
+t.test('a request on a connection accepted before the drain gets a response with Connection: close', async t => {
   const app = await listen()
   const socket = await open(app)
   const closed = app.close()
   socket.write(REQUEST)
-  const answer = await text(socket)
-  t.match(answer, /^HTTP\/1\.1 200 OK\r\n/)
-  t.match(answer, /^connection: close\r$/im)
+  const response = await text(socket)
+  t.match(response, /^HTTP\/1\.1 200 OK\r\n/)
+  t.match(response, /^connection: close\r$/im)
   await closed
 })
 
-t.test('a connection that is kept without a request does not hold the stop up', async () => {
+t.test('the drain closes connections without a request: unused ones and kept-alive ones', async () => {
   const app = await listen()
-  const [silent, used] = [await open(app), await open(app)]
-  used.write(REQUEST)
-  await once(used, 'data')
-  const ends = [silent, used].map(socket => once(socket.resume(), 'close'))
+  const [unused, keptAlive] = [await open(app), await open(app)]
+  keptAlive.write(REQUEST)
+  await once(keptAlive, 'data')
+  const ends = [unused, keptAlive].map(socket => once(socket.resume(), 'close'))
   await app.close()
   await Promise.all(ends)
 })
 
-t.test('a request that comes in pieces is answered', async t => {
+t.test('a request whose head or body arrives slowly during the drain gets its response', async t => {
   const app = await listen()
   const [slowHead, slowBody] = [await open(app), await open(app)]
-  slowHead.write(REQUEST.slice(0, 10))
-  slowBody.write('POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/plain\r\ncontent-length: 10\r\n\r\nhello')
+  slowHead.write(HALF_HEAD)
+  slowBody.write(HALF_BODY)
   const closed = app.close()
+  // Less than the 200 ms in which a connection must send data.
   await delay(100)
-  slowHead.write(REQUEST.slice(10))
-  // Longer than a connection is given that asks for nothing.
+  slowHead.write(REQUEST.slice(HALF_HEAD.length))
+  // More than these 200 ms, less than the 5 s between two chunks of a body.
   await delay(400)
   slowBody.write('world')
   t.match(await text(slowHead), /\r\n\r\nhere$/)
@@ -66,29 +70,30 @@ t.test('a request that comes in pieces is answered', async t => {
   await closed
 })
 
-t.test('an answer goes to its end, however slow its client is to take it', async t => {
+t.test('a response is sent completely during the drain, however slowly its client reads', async t => {
   const app = await listen()
   const socket = await open(app)
   socket.pause()
   socket.write('GET /large HTTP/1.1\r\nhost: localhost\r\n\r\n')
   await once(app.server, 'request')
   const closed = app.close()
+  // The client does not read for longer than an idle connection is kept.
   await delay(600)
   t.ok((await text(socket)).endsWith(`\r\n\r\n${LARGE}`))
   await closed
 })
 
-t.test('half a request, and nothing more, does not hold the stop up', async () => {
+t.test('the drain closes connections whose request stays incomplete', async () => {
   const app = await listen()
   const [head, body] = [await open(app), await open(app)]
-  head.write(REQUEST.slice(0, 10))
-  body.write('POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/plain\r\ncontent-length: 10\r\n\r\nhello')
+  head.write(HALF_HEAD)
+  body.write(HALF_BODY)
   const ends = [head, body].map(socket => new Promise(resolve => socket.resume().once('close', resolve)))
   await app.close()
   await Promise.all(ends)
 })
 
-t.test('a gateway that never listened closes', async () => {
+t.test('an instance that never listened can be closed', async () => {
   const app = Fastify()
   registerDrain(app, () => false)
   await app.ready()

@@ -1,0 +1,116 @@
+/**
+ * Records the telemetry of each HTTP request: an access log line, metrics and, if the request is sampled, a server span.
+ *
+ * A request ends when its response is closed. Fastify's onResponse hook is not used, because it does not run for a
+ * client that disconnects before the response.
+ */
+import type { ServerResponse } from 'node:http'
+import { context } from '@opentelemetry/api'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { CallMetrics, CallRecorder } from '#runtime/observability/metrics.ts'
+import type { Code } from '#runtime/status.ts'
+import type { AccessLog } from './access-log.ts'
+import { KNOWN_METHODS, OTHER_METHOD } from './http-methods.ts'
+import { endRequestTrace, startRequestTrace } from './request-trace.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** gRPC status code of the upstream call. Undefined if no call was made. */
+    rpcCode: Code | undefined
+  }
+
+  interface FastifyContextConfig {
+    telemetry?: RouteTelemetry
+  }
+}
+
+/** The labels and recorders of a route, created when the route is registered. */
+interface RouteTelemetry {
+  /** Path template of the contract, else the path of the Fastify route. Undefined for requests that match no route. */
+  readonly route: string | undefined
+  /** The route label as a JSON string. */
+  readonly routeJson: string
+  readonly recorderByMethod: ReadonlyMap<string, CallRecorder>
+}
+
+export interface RequestTelemetryOptions {
+  /** Fraction of requests whose spans are recorded, from 0 to 1. */
+  readonly sampleRatio: number
+  /** Decides whether the span of an unsampled request with a 5xx response is recorded. */
+  readonly sampleError: () => boolean
+  readonly accessLog: AccessLog
+  /** Labels: method and route. */
+  readonly metrics: CallMetrics
+}
+
+export interface RequestTelemetry {
+  /** Adds the hooks. Call it before any other hook is added, so that all hooks run in the context of the trace. */
+  register(app: FastifyInstance): void
+  /** Starts the telemetry of a request for which Fastify runs no hooks, because its router rejected it. */
+  start(request: FastifyRequest, reply: FastifyReply): void
+  /** Counts a request that the HTTP parser rejected with `status`. */
+  countMalformed(status: number): void
+  /** Returns the number of requests whose response is not closed. */
+  inFlight(): number
+}
+
+const UNMATCHED = 'unmatched'
+const CLIENT_CLOSED_REQUEST = 499
+
+// A property of the response instead of a closure: saves an allocation per request.
+const REPLY = Symbol('reply')
+type RecordedResponse = ServerResponse & { [REPLY]?: FastifyReply }
+
+export function createRequestTelemetry(options: RequestTelemetryOptions): RequestTelemetry {
+  const { sampleRatio, sampleError, accessLog, metrics } = options
+  let inFlight = 0
+
+  function telemetryOf(route: string | undefined, methods: Iterable<string>): RouteTelemetry {
+    const label = route ?? UNMATCHED
+    const recorderByMethod = new Map([...methods].map(method => [method, metrics.of(method, label)]))
+    return { route, routeJson: JSON.stringify(label), recorderByMethod }
+  }
+
+  const unmatched = telemetryOf(undefined, [...KNOWN_METHODS, OTHER_METHOD])
+  const otherMethod = unmatched.recorderByMethod.get(OTHER_METHOD) as CallRecorder
+
+  function start(request: FastifyRequest, reply: FastifyReply): void {
+    startRequestTrace(request, reply, sampleRatio)
+    inFlight++
+    const response: RecordedResponse = reply.raw
+    response[REPLY] = reply
+    response.on('close', end)
+  }
+
+  function end(this: RecordedResponse): void {
+    inFlight--
+    const reply = this[REPLY] as FastifyReply
+    const { request } = reply
+    // Requests that the router rejects have route options without `config`.
+    const { route, routeJson, recorderByMethod } = request.routeOptions.config?.telemetry ?? unmatched
+    const status = this.headersSent ? reply.statusCode : CLIENT_CLOSED_REQUEST
+    accessLog(request, reply, routeJson, status, this.writableFinished)
+    const isRecorded = endRequestTrace(request, route, status, sampleError)
+    const recorder = recorderByMethod.get(request.method) ?? otherMethod
+    recorder.record(status, reply.elapsedTime / 1000, isRecorded ? request.trace.spanContext : undefined)
+  }
+
+  return {
+    register(app) {
+      app.decorateRequest('trace')
+      app.decorateRequest('rpcCode')
+      app.addHook('onRoute', route => {
+        const methods = [route.method].flat()
+        const telemetry = telemetryOf(route.config?.template ?? route.url, methods)
+        route.config = { ...route.config, telemetry }
+      })
+      app.addHook('onRequest', (request, reply, done) => {
+        start(request, reply)
+        context.with(request.trace.context, done)
+      })
+    },
+    start,
+    countMalformed: status => otherMethod.record(status, 0),
+    inFlight: () => inFlight,
+  }
+}
