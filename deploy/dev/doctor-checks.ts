@@ -4,7 +4,6 @@
  */
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
-import type pg from 'pg'
 import { createLogger } from '#runtime/observability/logger.ts'
 import { migrationStatus } from '#runtime/postgres/migrations.ts'
 import type { DatabaseUrls } from './database.ts'
@@ -71,7 +70,7 @@ export async function examine(urls: DatabaseUrls): Promise<Finding[]> {
       const { rows } = await client.query<{ fault: string }>(statement)
       findings.push({ check, faults: rows.map(({ fault }) => fault) })
     }
-    return [...findings, await examineMigrations(urls), await examineSchemas(client)]
+    return [...findings, await examineMigrations(urls), await examineSchemas(urls.adminUrl)]
   })
 }
 
@@ -89,9 +88,9 @@ async function examineMigrations({ authUrl, userUrl }: DatabaseUrls): Promise<Fi
   return { check: 'every migration is applied as it stands', faults }
 }
 
-async function examineSchemas(client: pg.Client): Promise<Finding> {
+async function examineSchemas(adminUrl: string): Promise<Finding> {
   const faults: string[] = []
-  for (const [file, made] of await describeSchemas(client)) {
+  for (const [file, made] of await describeSchemas(adminUrl)) {
     const written = await readFile(path.join(ROOT, file), 'utf8')
     if (written === made) continue
     const lines = new Set(written.split('\n'))

@@ -1,13 +1,27 @@
-import type pg from 'pg'
+import { Kysely, PostgresDialect } from 'kysely'
+import pg from 'pg'
+import { withClient } from './provision.ts'
 import { dumpSchema } from './schema-dump.ts'
 import { generateTypes } from './schema-types.ts'
 
-/** What `make schema` writes: files by their path in the checkout, each with what the database makes of it. */
-export async function describeSchemas(client: pg.Client): Promise<Map<string, string>> {
-  return new Map([
-    ['auth-svc/schema.sql', await dumpSchema(client, 'auth')],
-    ['auth-svc/schema.ts', await generateTypes(client, 'auth')],
-    ['user-svc/schema.sql', await dumpSchema(client, 'users')],
-    ['user-svc/schema.ts', await generateTypes(client, 'users')],
-  ])
+const SCHEMAS = { 'auth-svc': 'auth', 'user-svc': 'users' } as const
+
+/**
+ * Describes the schema of each service.
+ * @param adminUrl a migrated database, as a superuser.
+ * @returns the contents of the files that `make schema` writes, by their path in the repository.
+ */
+export async function describeSchemas(adminUrl: string): Promise<Map<string, string>> {
+  const files = new Map<string, string>()
+  const pool = new pg.Pool({ connectionString: adminUrl, max: 1 })
+  const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) })
+  try {
+    for (const [service, schema] of Object.entries(SCHEMAS)) {
+      files.set(`${service}/schema.sql`, await withClient(adminUrl, client => dumpSchema(client, schema)))
+      files.set(`${service}/schema.ts`, await generateTypes(db, schema))
+    }
+  } finally {
+    await db.destroy()
+  }
+  return files
 }

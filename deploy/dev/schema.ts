@@ -8,7 +8,7 @@ import path from 'node:path'
 import getPort from 'get-port'
 import { migrateAll, ROOT } from './migrate.ts'
 import { postgresUrl, startPostgres } from './postgres.ts'
-import { provision, withClient } from './provision.ts'
+import { provision } from './provision.ts'
 import { describeSchemas } from './schema-files.ts'
 
 const directory = await mkdtemp(path.join(tmpdir(), 'gatehouse-schema-'))
@@ -30,7 +30,7 @@ try {
     userUrl: postgresUrl({ ...at, user: 'user_svc', password }),
   }
   await migrateAll(urls)
-  for (const [file, text] of await withClient(postgresUrl({ ...at, user: 'postgres', password }), describeSchemas)) {
+  for (const [file, text] of await describeSchemas(postgresUrl({ ...at, user: 'postgres', password }))) {
     await writeFile(path.join(ROOT, file), text)
     console.log(file)
   }

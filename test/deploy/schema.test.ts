@@ -2,19 +2,18 @@ import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import type { Generated, GeneratedAlways } from 'kysely'
 import t from 'tap'
-import type { Schema as AuthSchema } from '../../auth-svc/schema.ts'
+import type { DB as AuthSchema } from '../../auth-svc/schema.ts'
 import type { Tables as AuthTables } from '../../auth-svc/tables.ts'
 import { ROOT } from '../../deploy/dev/migrate.ts'
-import { withClient } from '../../deploy/dev/provision.ts'
 import { describeSchemas } from '../../deploy/dev/schema-files.ts'
-import type { Schema as UserSchema } from '../../user-svc/schema.ts'
+import type { DB as UserSchema } from '../../user-svc/schema.ts'
 import type { Tables as UserTables } from '../../user-svc/tables.ts'
 import type { Disagreements } from '../support/table-agreement.ts'
 import { openTestDatabase } from '../support/test-database.ts'
 
 t.test('schema.sql and schema.ts are what the migrations make', async t => {
   const { adminUrl } = await openTestDatabase(t)
-  for (const [file, made] of await withClient(adminUrl, describeSchemas)) {
+  for (const [file, made] of await describeSchemas(adminUrl)) {
     t.equal(
       await readFile(path.join(ROOT, file), 'utf8'),
       made,
