@@ -1,24 +1,32 @@
 /**
- * Users, documents, comments and grants as a filled system has them, row by row: words as frequent as in English, a few
- * people who write much and many who write little, tags and departments that many share, some of it deleted.
+ * Sample users, documents, comments and grants, generated row by row with faker.
+ *
+ * The distributions resemble a system in use, because search and reports are measured on this data: word frequencies of
+ * English, a few users with many documents and many users with few, shared tags and departments, some deleted rows.
+ * Faker picks words uniformly from about 3,500, so the words come from a list ranked by frequency in Wikipedia.
  */
+import { base, en, Faker } from '@faker-js/faker'
 import { dictionary } from '@zxcvbn-ts/language-en'
-import { createRandom, createZipf, type Random } from './seed-random.ts'
+import { createZipf } from './zipf.ts'
 
 export interface SeedSize {
+  /** Number of users, at least 1. */
   users: number
+  /** Number of documents; there are as many comments. */
   documents: number
-  /** The same number makes the same data. */
+  /** Seed of the random numbers. The same seed, size and `now` give the same rows. */
   seed: number
-  /** Milliseconds since the epoch: when the latest of it was written. */
+  /** Upper bound of all times, in milliseconds since the epoch. The oldest row is two years older. */
   now: number
 }
 
-/** A column's text; null is NULL, a list an array of text. */
+/** Value of a column: null is NULL, a list is a `text[]`. */
 export type Value = string | number | null | readonly string[]
 
+/** Rows of a table, in the order of `columns`. */
 export interface SeedTable {
   readonly columns: readonly string[]
+  /** Generates the rows. To be called once. */
   rows(): Iterable<readonly Value[]>
 }
 
@@ -30,35 +38,36 @@ const DEPARTMENTS = 20
 const TAGS = 200
 
 const words: readonly string[] = dictionary['wikipedia-en'].filter(word => /^[a-z]+$/.test(word))
-const names = { first: dictionary['firstnames-en'], last: dictionary['lastnames-en'] }
 
-/** In the order in which they refer to each other. */
+/** The tables in the order in which they reference each other; their rows must be generated in this order. */
 export function seedTables(size: SeedSize): Record<TableName, SeedTable> {
   const start = size.now - AGE_MS
-  const random = createRandom(size.seed)
-  const userIds = Array.from({ length: size.users }, () => random.uuid())
-  const word = createZipf(words, random)
-  // Who writes most has some hundred documents, where Zipf's law would have it be a tenth of all.
-  const owner = createZipf(userIds, random, size.users / 100)
-  const tag = createZipf(words.slice(100, 100 + TAGS), random)
+  const faker = new Faker({ locale: [en, base], seed: size.seed })
+  const userIds = Array.from({ length: size.users }, () => faker.string.uuid())
+  const word = createZipf(words, faker)
+  // The most active owner has about 1 % of the documents. By Zipf's law without flatness it would be 10 %.
+  const owner = createZipf(userIds, faker, size.users / 100)
+  const tag = createZipf(words.slice(100, 100 + TAGS), faker)
+  const isOneIn = (number: number) => faker.number.int(number - 1) === 0
   const timeOf = (index: number, count: number) => start + Math.floor((index / count) * AGE_MS)
-  // Kept, since comments and grants refer to them: 36 characters each.
+  const timeAfter = (time: number) => faker.number.int({ min: time, max: size.now - 1 })
+  // Comments and grants refer to these.
   const documents: { id: string; time: number }[] = []
 
   function* users() {
     for (const [index, id] of userIds.entries()) {
-      const [first, last] = [random.pick(names.first), random.pick(names.last)]
+      const [first, last] = [faker.person.firstName(), faker.person.lastName()]
       const created = timeOf(index, size.users)
-      const isClosed = random.below(50) === 0
+      const isDeactivated = isOneIn(50)
       yield [
         id,
-        `${first}.${last}.${index}@example.com`,
-        `${capital(first)} ${capital(last)}`,
-        roleOf(random),
-        departmentOf(random),
+        `${localPart(first)}.${localPart(last)}.${index}@example.com`,
+        `${first} ${last}`,
+        faker.helpers.weightedArrayElement(ROLES),
+        departmentOf(faker),
         iso(created),
-        isClosed ? iso(created + random.below(size.now - created)) : null,
-        isClosed ? id : null,
+        isDeactivated ? iso(timeAfter(created)) : null,
+        isDeactivated ? id : null,
       ]
     }
   }
@@ -66,23 +75,23 @@ export function seedTables(size: SeedSize): Record<TableName, SeedTable> {
   function* rowsOfDocuments() {
     for (let index = 0; index < size.documents; index++) {
       const created = timeOf(index, size.documents)
-      const id = random.uuid(created)
+      const id = faker.string.uuid({ version: 7, refDate: created })
       documents.push({ id, time: created })
-      const visibility = visibilityOf(random)
-      const isDeleted = random.below(33) === 0
+      const visibility = faker.helpers.weightedArrayElement(VISIBILITIES)
+      const isDeleted = isOneIn(33)
       const by = owner()
-      const tags = Array.from({ length: random.below(4) }, tag)
+      const tags = Array.from({ length: faker.number.int(3) }, tag)
       yield [
         id,
         by,
-        capital(sentence(word, 2 + random.below(6))),
-        text(word, 20 + random.below(80), random),
+        capitalize(sentence(word, faker.number.int({ min: 2, max: 7 }))),
+        text(word, faker.number.int({ min: 20, max: 99 }), faker),
         [...new Set(tags)],
         visibility,
-        departmentOf(random) || (visibility === 'department' ? departmentName(0) : ''),
+        departmentOf(faker) || (visibility === 'department' ? departmentName(0) : ''),
         iso(created),
-        iso(created + random.below(size.now - created)),
-        isDeleted ? iso(size.now - random.below(29 * DAY_MS)) : null,
+        iso(timeAfter(created)),
+        isDeleted ? iso(size.now - faker.number.int(29 * DAY_MS - 1)) : null,
         isDeleted ? by : null,
       ]
     }
@@ -90,14 +99,14 @@ export function seedTables(size: SeedSize): Record<TableName, SeedTable> {
 
   function* comments() {
     for (let index = 0; index < size.documents; index++) {
-      const { id, time } = random.pick(documents)
-      const created = time + random.below(size.now - time)
-      const sentiment = random.below(3) === 0 ? null : Math.round((random.next() * 2 - 1) * 100) / 100
+      const { id, time } = faker.helpers.arrayElement(documents)
+      const created = timeAfter(time)
+      const sentiment = isOneIn(3) ? null : faker.number.int({ min: -100, max: 100 }) / 100
       yield [
-        random.uuid(created),
+        faker.string.uuid({ version: 7, refDate: created }),
         id,
-        random.pick(userIds),
-        text(word, 5 + random.below(20), random),
+        faker.helpers.arrayElement(userIds),
+        text(word, faker.number.int({ min: 5, max: 24 }), faker),
         sentiment,
         iso(created),
       ]
@@ -105,11 +114,11 @@ export function seedTables(size: SeedSize): Record<TableName, SeedTable> {
   }
 
   function* grants() {
+    const user = () => faker.helpers.arrayElement(userIds)
     for (const { id, time } of documents) {
-      if (random.below(20) !== 0) continue
-      const granted = new Set(Array.from({ length: 1 + random.below(3) }, () => random.pick(userIds)))
-      for (const user of granted)
-        yield [id, user, random.below(4) === 0 ? 'write' : 'read', random.pick(userIds), iso(time)]
+      if (!isOneIn(20)) continue
+      const grantees = new Set(Array.from({ length: faker.number.int({ min: 1, max: 3 }) }, user))
+      for (const grantee of grantees) yield [id, grantee, isOneIn(4) ? 'write' : 'read', user(), iso(time)]
     }
   }
 
@@ -139,30 +148,34 @@ export function seedTables(size: SeedSize): Record<TableName, SeedTable> {
   }
 }
 
-function roleOf(random: Random): string {
-  const draw = random.below(1000)
-  if (draw < 900) return 'user'
-  return draw < 980 ? 'editor' : draw < 998 ? 'moderator' : 'admin'
-}
+const ROLES = [
+  { value: 'user', weight: 900 },
+  { value: 'editor', weight: 80 },
+  { value: 'moderator', weight: 18 },
+  { value: 'admin', weight: 2 },
+] as const
 
-function visibilityOf(random: Random): string {
-  const draw = random.below(100)
-  return draw < 60 ? 'private' : draw < 85 ? 'department' : 'public'
-}
+const VISIBILITIES = [
+  { value: 'private', weight: 60 },
+  { value: 'department', weight: 25 },
+  { value: 'public', weight: 15 },
+] as const
 
 const departmentName = (number: number) => `department-${number}`
 
-function departmentOf(random: Random): string {
-  const number = random.below(DEPARTMENTS + 2)
+/** @returns a department, or '' (none) in 2 of 22 cases. */
+function departmentOf(faker: Faker): string {
+  const number = faker.number.int(DEPARTMENTS + 1)
   return number < DEPARTMENTS ? departmentName(number) : ''
 }
 
-function text(word: () => string, length: number, random: Random): string {
+/** @returns sentences of 6 to 15 words, `length` words in total. */
+function text(word: () => string, length: number, faker: Faker): string {
   let written = ''
   for (let left = length; left > 0; ) {
-    const part = Math.min(left, 6 + random.below(10))
-    written += `${written === '' ? '' : ' '}${capital(sentence(word, part))}.`
-    left -= part
+    const count = Math.min(left, faker.number.int({ min: 6, max: 15 }))
+    written += `${written === '' ? '' : ' '}${capitalize(sentence(word, count))}.`
+    left -= count
   }
   return written
 }
@@ -173,5 +186,6 @@ function sentence(word: () => string, length: number): string {
   return written
 }
 
-const capital = (word: string) => word.charAt(0).toUpperCase() + word.slice(1)
+const capitalize = (word: string) => word.charAt(0).toUpperCase() + word.slice(1)
+const localPart = (name: string) => name.toLowerCase().replaceAll(/[^a-z]/g, '')
 const iso = (time: number) => new Date(time).toISOString()
