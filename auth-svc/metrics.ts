@@ -1,13 +1,11 @@
 /** The metrics of auth-svc, each by its name and what it says. docs/metrics.md lists them all. */
-import {
-  type CallMetrics,
-  createMetrics,
-  type PoolState,
-  type Snapshot,
-  watchDroppedSpans,
-  watchPool,
-  watchRpc,
-} from '#runtime/observability/metrics.ts'
+
+import { registerServerMetrics } from '#runtime/grpc/server-metrics.ts'
+import type { CallMetrics } from '#runtime/observability/call-metrics.ts'
+import type { Snapshot } from '#runtime/observability/metric-snapshot.ts'
+import { createMetrics } from '#runtime/observability/metrics.ts'
+import { registerDroppedSpansMetric } from '#runtime/observability/telemetry.ts'
+import { type PoolState, registerPoolMetrics } from '#runtime/postgres/pool-metrics.ts'
 
 export interface AuthMetrics {
   /** Calls that were served, by method. */
@@ -31,10 +29,10 @@ export function createAuthMetrics(): AuthMetrics {
     labels: ['class'],
   })
   return {
-    rpc: watchRpc(metrics),
-    reuse: reuseClass => reuses.of(reuseClass).inc(),
+    rpc: registerServerMetrics(metrics),
+    reuse: reuseClass => reuses.labels(reuseClass).inc(),
     watch: {
-      pool: read => watchPool(metrics, read),
+      pool: read => registerPoolMetrics(metrics, read),
       passwordQueue(read) {
         metrics.gauge(
           { name: 'password_queue_waiting', help: 'Passwords that wait to be hashed' },
@@ -42,7 +40,7 @@ export function createAuthMetrics(): AuthMetrics {
         )
         metrics.gauge({ name: 'password_queue_running', help: 'Passwords that are being hashed' }, () => read().running)
       },
-      droppedSpans: read => watchDroppedSpans(metrics, read),
+      droppedSpans: read => registerDroppedSpansMetric(metrics, read),
     },
     snapshot: metrics.snapshot,
   }

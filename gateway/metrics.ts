@@ -2,14 +2,11 @@
  * The metrics of the gateway, each by its name and what it says. Whoever has something to tell gets a handle of here,
  * and knows nothing of a registry. docs/metrics.md lists them all.
  */
-import {
-  type CallMetrics,
-  type Counter,
-  codeText,
-  createMetrics,
-  type Snapshot,
-  watchDroppedSpans,
-} from '#runtime/observability/metrics.ts'
+import type { CallMetrics } from '#runtime/observability/call-metrics.ts'
+import type { Snapshot } from '#runtime/observability/metric-snapshot.ts'
+import { type Counter, createMetrics } from '#runtime/observability/metrics.ts'
+import { registerDroppedSpansMetric } from '#runtime/observability/telemetry.ts'
+import { codeName } from '#runtime/status.ts'
 
 export interface GatewayMetrics {
   /** By method and route. */
@@ -53,7 +50,7 @@ export function createGatewayMetrics(): GatewayMetrics {
     if (latest.counter !== undefined && latest.limitClass === limitClass && latest.outcome === outcome) {
       return latest.counter
     }
-    const counter = decisions.of(limitClass, outcome)
+    const counter = decisions.labels(limitClass, outcome)
     latest = { limitClass, outcome, counter }
     return counter
   }
@@ -83,7 +80,7 @@ export function createGatewayMetrics(): GatewayMetrics {
       histogram: { name: 'rpc_client_request_duration_seconds', help: 'Time that a call to an upstream took' },
       labels: ['upstream', 'method'],
       resultLabel: 'code',
-      resultText: codeText,
+      resultText: codeName,
     }),
     rateLimited: (limitClass, outcome) => decisionOf(limitClass, outcome).inc(),
     revocationApplied(lagMs) {
@@ -120,7 +117,7 @@ export function createGatewayMetrics(): GatewayMetrics {
           { name: 'rate_limit_fallback', help: 'Processes that keep limits by themselves, because Redis is away' },
           () => Number(read()),
         ),
-      droppedSpans: read => watchDroppedSpans(metrics, read),
+      droppedSpans: read => registerDroppedSpansMetric(metrics, read),
     },
     snapshot: () => metrics.snapshot(),
   }

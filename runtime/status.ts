@@ -111,8 +111,13 @@ export function unpackDetails(packed: Uint8Array): StatusDetails {
   return found
 }
 
+/** Returns the name of a gRPC code, such as `NOT_FOUND`; `UNKNOWN` for a number outside of the specification. */
+export function codeName(code: number): string {
+  return status[code] ?? 'UNKNOWN'
+}
+
 /** Bounds an answer by more than its request: a body of a megabyte can break a rule a hundred thousand times. */
-const MAX_VIOLATIONS = 100
+export const MAX_VIOLATIONS = 100
 const MAX_NAMED = 10
 
 export function invalidArgument(all: readonly Violation[]): StatusError {

@@ -1,13 +1,11 @@
 /** The metrics of user-svc, each by its name and what it says. docs/metrics.md lists them all. */
-import {
-  type CallMetrics,
-  createMetrics,
-  type PoolState,
-  type Snapshot,
-  watchDroppedSpans,
-  watchPool,
-  watchRpc,
-} from '#runtime/observability/metrics.ts'
+
+import { registerServerMetrics } from '#runtime/grpc/server-metrics.ts'
+import type { CallMetrics } from '#runtime/observability/call-metrics.ts'
+import type { Snapshot } from '#runtime/observability/metric-snapshot.ts'
+import { createMetrics } from '#runtime/observability/metrics.ts'
+import { registerDroppedSpansMetric } from '#runtime/observability/telemetry.ts'
+import { type PoolState, registerPoolMetrics } from '#runtime/postgres/pool-metrics.ts'
 
 export interface UserMetrics {
   /** Calls that were served, by method. */
@@ -23,10 +21,10 @@ export interface UserMetrics {
 export function createUserMetrics(): UserMetrics {
   const metrics = createMetrics()
   return {
-    rpc: watchRpc(metrics),
+    rpc: registerServerMetrics(metrics),
     watch: {
-      pool: read => watchPool(metrics, read),
-      droppedSpans: read => watchDroppedSpans(metrics, read),
+      pool: read => registerPoolMetrics(metrics, read),
+      droppedSpans: read => registerDroppedSpansMetric(metrics, read),
     },
     snapshot: metrics.snapshot,
   }

@@ -8,7 +8,8 @@
  * presented, cannot vouch for any of its tokens again: its user signs in.
  */
 import type { Redis } from 'ioredis'
-import { activeSpanContext, withSpan } from '#runtime/observability/telemetry.ts'
+import { withSpan } from '#runtime/observability/client-spans.ts'
+import { activeSpanContext } from '#runtime/observability/spans.ts'
 import { redisOperation } from '#runtime/process/redis.ts'
 import { redisUnavailable } from '../errors.ts'
 

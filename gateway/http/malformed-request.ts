@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net'
 import { context } from '@opentelemetry/api'
 import type { Logger } from '#runtime/observability/logger.ts'
-import { acceptTrace } from '#runtime/observability/telemetry.ts'
+import { acceptTrace } from '#runtime/observability/request-trace.ts'
 import { HttpError, type HttpErrorCode } from './http-errors.ts'
 import { toProblem } from './problem.ts'
 

@@ -7,7 +7,7 @@
 import type { ServerResponse } from 'node:http'
 import { context } from '@opentelemetry/api'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { CallMetrics, CallRecorder } from '#runtime/observability/metrics.ts'
+import type { CallMetrics, CallRecorder } from '#runtime/observability/call-metrics.ts'
 import type { Code } from '#runtime/status.ts'
 import type { AccessLog } from './access-log.ts'
 import { KNOWN_METHODS, OTHER_METHOD } from './http-methods.ts'
@@ -67,7 +67,7 @@ export function createRequestTelemetry(options: RequestTelemetryOptions): Reques
 
   function telemetryOf(route: string | undefined, methods: Iterable<string>): RouteTelemetry {
     const label = route ?? UNMATCHED
-    const recorderByMethod = new Map([...methods].map(method => [method, metrics.of(method, label)]))
+    const recorderByMethod = new Map([...methods].map(method => [method, metrics.labels(method, label)]))
     return { route, routeJson: JSON.stringify(label), recorderByMethod }
   }
 

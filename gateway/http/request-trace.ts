@@ -1,13 +1,9 @@
 /** The trace of an HTTP request: reads W3C Trace Context, returns the ids to the client and records the server span. */
 import { type Attributes, SpanKind } from '@opentelemetry/api'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import {
-  acceptTrace,
-  isSampled,
-  type RequestTrace,
-  recordSpan,
-  type SpanEvent,
-} from '#runtime/observability/telemetry.ts'
+import { acceptTrace, type RequestTrace } from '#runtime/observability/request-trace.ts'
+import { recordSpan, type SpanEvent } from '#runtime/observability/spans.ts'
+import { isSampled } from '#runtime/observability/trace-context.ts'
 import { Code } from '#runtime/status.ts'
 import { clientAddress } from './client-address.ts'
 import { KNOWN_METHODS, OTHER_METHOD } from './http-methods.ts'

@@ -5,9 +5,10 @@
 import type { Attributes, SpanContext } from '@opentelemetry/api'
 import type { FastifyRequest } from 'fastify'
 import { CLIENT_ADDRESS, CLIENT_USER_AGENT } from '#runtime/grpc/metadata.ts'
-import type { CallMetrics } from '#runtime/observability/metrics.ts'
-import { childOf, isSampled, recordCall, type SpanEvent, serverOf } from '#runtime/observability/telemetry.ts'
-import { traceparentOf } from '#runtime/observability/trace-context.ts'
+import type { CallMetrics } from '#runtime/observability/call-metrics.ts'
+import { recordClientCall, serverAttributes } from '#runtime/observability/client-spans.ts'
+import { childSpanContext, type SpanEvent } from '#runtime/observability/spans.ts'
+import { formatTraceparent, isSampled } from '#runtime/observability/trace-context.ts'
 import { Code, StatusError } from '#runtime/status.ts'
 import type { Route } from '../contract/route-table.ts'
 import { clientAddress } from '../http/client-address.ts'
@@ -125,12 +126,12 @@ function codeOf(error: unknown): Code {
 class CallRecorder {
   readonly #name: string
   readonly #server: Attributes
-  readonly #metrics: ReturnType<CallMetrics['of']>
+  readonly #metrics: ReturnType<CallMetrics['labels']>
 
   constructor(address: string, { name, upstream }: Method, metrics: CallMetrics) {
     this.#name = name
-    this.#server = serverOf(address)
-    this.#metrics = metrics.of(upstream, name)
+    this.#server = serverAttributes(address)
+    this.#metrics = metrics.labels(upstream, name)
   }
 
   /** @param span undefined if the trace is not sampled. */
@@ -138,7 +139,7 @@ class CallRecorder {
     request.rpcCode = code
     this.#metrics.record(code, (performance.now() - startedAt) / 1000, span?.context)
     if (span === undefined) return
-    recordCall({
+    recordClientCall({
       name: this.#name,
       code: Code[code],
       spanContext: span.context,
@@ -159,8 +160,8 @@ class CallSpan implements CallObserver {
   #server = ''
 
   constructor(parent: SpanContext) {
-    this.context = childOf(parent)
-    this.traceparent = traceparentOf(this.context)
+    this.context = childSpanContext(parent)
+    this.traceparent = formatTraceparent(this.context)
   }
 
   onAttempt(attempt: number, server: string): void {
@@ -175,7 +176,7 @@ class CallSpan implements CallObserver {
   }
 
   peerAttributes(): Attributes {
-    const { 'server.address': address, 'server.port': port } = serverOf(this.#server)
+    const { 'server.address': address, 'server.port': port } = serverAttributes(this.#server)
     return { 'network.peer.address': address, 'network.peer.port': port }
   }
 }

@@ -4,7 +4,7 @@
  * restart: here what a worker counted stays counted.
  */
 import type { Worker } from 'node:cluster'
-import type { Aggregator, Exemplar, MetricSnapshot, Sample, Snapshot } from '#runtime/observability/metrics.ts'
+import type { Aggregator, Exemplar, MetricSnapshot, Sample, Snapshot } from '#runtime/observability/metric-snapshot.ts'
 
 /** Milliseconds for a worker to answer; past them its last answer stands. */
 const ANSWER_MS = 1000

@@ -13,8 +13,9 @@ import {
   type ServiceError,
 } from '@grpc/grpc-js'
 import type { SpanContext } from '@opentelemetry/api'
-import { activeSpanContext, childOf, isSampled, recordCall, serverOf } from '../observability/telemetry.ts'
-import { traceHeaders } from '../observability/trace-context.ts'
+import { recordClientCall, serverAttributes } from '../observability/client-spans.ts'
+import { activeSpanContext, childSpanContext } from '../observability/spans.ts'
+import { isSampled, traceHeaders } from '../observability/trace-context.ts'
 import { Code, fromGrpcError } from '../status.ts'
 
 export interface CallSettings {
@@ -121,19 +122,19 @@ interface CallSpan {
 function beginCall(client: GrpcClient, method: Method): CallSpan {
   const parent = activeSpanContext()
   if (!isSampled(parent)) return { spanContext: parent, end: () => {} }
-  const spanContext = childOf(parent)
+  const spanContext = childSpanContext(parent)
   const startedAt = performance.now()
   const name = method.path?.slice(1) ?? 'grpc'
   return {
     spanContext,
     end: (code = Code.OK) =>
-      recordCall({
+      recordClientCall({
         name,
         code: Code[code],
         spanContext,
         parent,
         startedAt,
-        attributes: serverOf(client.getChannel().getTarget()),
+        attributes: serverAttributes(client.getChannel().getTarget()),
       }),
   }
 }

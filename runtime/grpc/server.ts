@@ -18,9 +18,12 @@ import { context, SpanKind } from '@opentelemetry/api'
 import { bearerToken } from '../auth/bearer-token.ts'
 import type { Principal, UserPrincipal } from '../auth/principal.ts'
 import type { TokenVerifier } from '../auth/token-verifier.ts'
+import type { CallMetrics, CallRecorder } from '../observability/call-metrics.ts'
+import { serverAttributes } from '../observability/client-spans.ts'
 import { type Logger, requestLine } from '../observability/logger.ts'
-import type { CallMetrics, CallRecorder } from '../observability/metrics.ts'
-import { continueTrace, isSampled, type RequestTrace, recordSpan, serverOf } from '../observability/telemetry.ts'
+import { continueTrace, type RequestTrace } from '../observability/request-trace.ts'
+import { recordSpan } from '../observability/spans.ts'
+import { isSampled } from '../observability/trace-context.ts'
 import { invalidArgument, permissionDenied, StatusError, toGrpcError, unauthenticated } from '../status.ts'
 import { AccessLevel, methodName, type Policy, requirePolicy, serviceOf } from './contract.ts'
 import { addHealth } from './health.ts'
@@ -271,7 +274,7 @@ function recordCall(
       'rpc.method': name,
       'rpc.status_code': status[code],
       'client.address': firstValue(grpc.metadata, CLIENT_ADDRESS),
-      ...serverOf(grpc.getHost()),
+      ...serverAttributes(grpc.getHost()),
     },
     errorType: SERVER_ERRORS.includes(code) ? status[code] : undefined,
   })
@@ -283,7 +286,7 @@ function describe(descriptor: DescMethod, calls: CallMetrics): Method {
     name,
     policy: requirePolicy(descriptor),
     validate: compileRules(descriptor.input),
-    calls: calls.of(name),
+    calls: calls.labels(name),
   }
 }
 

@@ -3,7 +3,7 @@ import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type Metric, Registry } from 'prom-client'
 import type { Logger } from './logger.ts'
-import type { Snapshot } from './metrics.ts'
+import type { Snapshot } from './metric-snapshot.ts'
 
 /** Whether OpenMetrics, which alone has exemplars, is what an Accept header wants (RFC 9110 section 12.5.1). */
 export function prefersOpenMetrics(accept: string): boolean {

@@ -1,26 +1,33 @@
-/** W3C Trace Context: the two headers, read strictly, since nothing may be believed of one that breaks the rules. */
+/** The headers `traceparent` and `tracestate` of W3C Trace Context Level 2. Headers that violate the grammar are ignored. */
 import { createTraceState, type SpanContext, TraceFlags, type TraceState } from '@opentelemetry/api'
 
-/** The headers that carry a trace onward, W3C Trace Context section 3. */
+/** Returns the headers that propagate a trace (section 3). */
 export function traceHeaders(spanContext: SpanContext): { traceparent: string; tracestate?: string } {
-  const traceparent = traceparentOf(spanContext)
+  const traceparent = formatTraceparent(spanContext)
   const tracestate = spanContext.traceState?.serialize()
   return tracestate === undefined ? { traceparent } : { traceparent, tracestate }
 }
 
-export function traceparentOf({ traceId, spanId, traceFlags }: SpanContext): string {
+/** Formats a `traceparent` header of version 00 (section 3.2). */
+export function formatTraceparent({ traceId, spanId, traceFlags }: SpanContext): string {
   return `00-${traceId}-${spanId}-${(traceFlags & TraceFlags.SAMPLED) === 0 ? '00' : '01'}`
 }
 
-// version "-" trace-id "-" parent-id "-" flags; ids of zeros only and version ff are invalid (section 3.2.2). A version
-// above 00 may append fields; a comma is there when the header was given twice.
+/** Whether the span is recorded; false for undefined. */
+export function isSampled(spanContext: SpanContext | undefined): spanContext is SpanContext {
+  return spanContext !== undefined && (spanContext.traceFlags & TraceFlags.SAMPLED) !== 0
+}
+
+// version "-" trace-id "-" parent-id "-" flags. All-zero ids and version ff are invalid (section 3.2.2). Versions above 00
+// may append fields. A comma separates two headers, which is invalid.
 const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-[^,]*)?$/
 const TRACEPARENT_LENGTH = 55
 
 /**
- * The caller's span, as the two headers name it. Of a later version the first four fields count, and of the flags the
- * sampled one; we speak version 00.
- * @returns undefined for a traceparent that is not valid. A tracestate that is not is left out.
+ * Parses the two headers into the ids of the parent span. Of later versions the first four fields are used, of the flags
+ * the sampled flag.
+ *
+ * @returns undefined if `traceparent` is absent or invalid. An invalid `tracestate` is ignored.
  */
 export function parseTraceContext(
   traceparent: string | undefined,
@@ -28,45 +35,46 @@ export function parseTraceContext(
 ): SpanContext | undefined {
   if (traceparent === undefined || !TRACEPARENT.test(traceparent)) return undefined
   if (traceparent.length > TRACEPARENT_LENGTH && traceparent.startsWith('00')) return undefined
-  const carried = tracestate === undefined ? undefined : parseTracestate(tracestate)
+  const list = tracestate === undefined ? undefined : parseTracestate(tracestate)
   return {
     traceId: traceparent.slice(3, 35),
     spanId: traceparent.slice(36, 52),
     traceFlags: Number.parseInt(traceparent.charAt(54), 16) & TraceFlags.SAMPLED,
-    traceState: carried === undefined ? undefined : new CarriedTraceState(carried),
+    traceState: list === undefined ? undefined : new UnparsedTraceState(list),
     isRemote: true,
   }
 }
 
-// Trace Context Level 2, section 3.3.1: key = ( lcalpha / DIGIT ) 0*255( keychar ), value = 0*255( chr ) nblk-chr.
+// Section 3.3.1: key = ( lcalpha / DIGIT ) 0*255( keychar ), value = 0*255( chr ) nblk-chr.
 const MEMBER = /^[a-z0-9][a-z0-9_*/@-]{0,255}=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]$/
-const MOST_MEMBERS = 32
-/** What the recommendation asks all to carry (section 3.3.1.5); no client gets us to carry more. */
-const LONGEST_TRACESTATE = 512
-const LONG_MEMBER = 128
+const MAX_MEMBERS = 32
+// The length that every implementation should propagate (section 3.3.1.5), and the maximum that this one does.
+const MAX_LENGTH = 512
+const LONG_MEMBER_LENGTH = 128
 
 /**
- * @returns the list in its order, without empty members and whitespace between them. One that is too long loses whole
- * members as section 3.3.1.5 says: of those above 128 characters, then of all, the last. undefined for a list that is empty, has
- * a member that is not one, a key twice, or more than 32 members.
+ * Normalises a `tracestate` header: removes empty members and whitespace, keeps the order. If the list is longer than 512
+ * characters, whole members are removed (section 3.3.1.5): first those above 128 characters, then others, from the end.
+ *
+ * @returns undefined if the list is empty, has an invalid member, a duplicate key or more than 32 members.
  */
 export function parseTracestate(header: string): string | undefined {
   const members: string[] = []
   const keys = new Set<string>()
   for (const part of header.split(',')) {
-    const member = withoutWhitespace(part)
+    const member = trimWhitespace(part)
     if (member === '') continue
     if (!MEMBER.test(member)) return undefined
     keys.add(member.slice(0, member.indexOf('=')))
     members.push(member)
   }
-  if (members.length > MOST_MEMBERS || keys.size < members.length) return undefined
+  if (members.length > MAX_MEMBERS || keys.size < members.length) return undefined
   const list = members.join(',')
-  return (list.length <= LONGEST_TRACESTATE ? list : shorten(members)) || undefined
+  return (list.length <= MAX_LENGTH ? list : shorten(members)) || undefined
 }
 
-/** Of either side, spaces and tabs alone. A pattern for those at the end takes the square of those in the middle. */
-function withoutWhitespace(text: string): string {
+/** Trims spaces and tabs. A regular expression for trailing whitespace takes quadratic time for whitespace in the middle. */
+function trimWhitespace(text: string): string {
   let [start, end] = [0, text.length]
   while (isWhitespace(text[start])) start++
   while (end > start && isWhitespace(text[end - 1])) end--
@@ -79,15 +87,15 @@ function isWhitespace(char: string | undefined): boolean {
 
 function shorten(members: readonly string[]): string {
   const kept = [...members]
-  while (kept.join(',').length > LONGEST_TRACESTATE) {
-    const lastLong = kept.findLastIndex(member => member.length > LONG_MEMBER)
+  while (kept.join(',').length > MAX_LENGTH) {
+    const lastLong = kept.findLastIndex(member => member.length > LONG_MEMBER_LENGTH)
     kept.splice(lastLong, 1)
   }
   return kept.join(',')
 }
 
-/** A list that goes on as it came: it is taken apart only by who asks for a key, which nobody here does. */
-class CarriedTraceState implements TraceState {
+/** A list that is propagated as text. It is parsed only by the key operations, which this code does not use. */
+class UnparsedTraceState implements TraceState {
   readonly #text: string
 
   constructor(text: string) {

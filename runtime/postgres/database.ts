@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os'
 import { Kysely, type LogEvent, PostgresDialect, sql } from 'kysely'
 import pg from 'pg'
 import type { Logger } from '../observability/logger.ts'
-import type { PoolState } from '../observability/metrics.ts'
+import type { PoolState } from './pool-metrics.ts'
 import { createPipeline, type Prepare, prepareIn, prepareOn } from './prepared-statements.ts'
 import { logSlowStatements, traceStatements } from './statement-records.ts'
 

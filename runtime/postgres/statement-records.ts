@@ -6,7 +6,8 @@ import { type Attributes, SpanKind } from '@opentelemetry/api'
 import { AliasNode, type LogEvent, type OperationNode, type RootOperationNode, TableNode } from 'kysely'
 import pg from 'pg'
 import type { Logger } from '../observability/logger.ts'
-import { activeSpanContext, childOf, isSampled, recordSpan } from '../observability/telemetry.ts'
+import { activeSpanContext, childSpanContext, recordSpan } from '../observability/spans.ts'
+import { isSampled } from '../observability/trace-context.ts'
 
 export type RecordStatement = (event: LogEvent) => void
 
@@ -71,7 +72,7 @@ export function traceStatements({ url, schema }: { url: string; schema: string }
     recordSpan({
       name: table === undefined ? operation : `${operation} ${table}`,
       kind: SpanKind.CLIENT,
-      spanContext: childOf(parent),
+      spanContext: childSpanContext(parent),
       parent,
       startedAt: performance.now() - queryDurationMillis,
       attributes: {

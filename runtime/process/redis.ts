@@ -1,6 +1,6 @@
 import { Redis, type RedisOptions } from 'ioredis'
+import type { ClientOperation } from '../observability/client-spans.ts'
 import type { Logger } from '../observability/logger.ts'
-import type { ClientOperation } from '../observability/telemetry.ts'
 
 /**
  * A connection that fails fast and comes back by itself: a command waits for at most a second, connected or not, and

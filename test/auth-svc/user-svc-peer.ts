@@ -9,7 +9,8 @@ import { createTokenVerifier } from '#runtime/auth/token-verifier.ts'
 import { callUnary, createClient } from '#runtime/grpc/client.ts'
 import { readContract } from '#runtime/grpc/contract.ts'
 import { createGrpcServer, type GrpcServer } from '#runtime/grpc/server.ts'
-import { createMetrics, watchRpc } from '#runtime/observability/metrics.ts'
+import { registerServerMetrics } from '#runtime/grpc/server-metrics.ts'
+import { createMetrics } from '#runtime/observability/metrics.ts'
 import { Code, notFound, StatusError } from '#runtime/status.ts'
 import { logger } from './silent-logger.ts'
 
@@ -54,7 +55,7 @@ export async function startUserSvcPeer(t: Test, { issuer }: { issuer: string }):
       contract,
       logger,
       verifier: createTokenVerifier({ keys, issuer, audience: 'none', acceptService: true }),
-      calls: watchRpc(createMetrics()),
+      calls: registerServerMetrics(createMetrics()),
       dependencies: {},
     })
     server.add<AccountServiceServer>('user.v1.AccountService', AccountServiceService, {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import type { Snapshot } from '#runtime/observability/metrics.ts'
+import type { Snapshot } from '#runtime/observability/metric-snapshot.ts'
 import { createAuthMetrics } from '../../auth-svc/metrics.ts'
 import { createGatewayMetrics } from '../../gateway/metrics.ts'
 import { createUserMetrics } from '../../user-svc/metrics.ts'

@@ -1,4 +1,4 @@
-import type { ClientOperation } from '#runtime/observability/telemetry.ts'
+import type { ClientOperation } from '#runtime/observability/client-spans.ts'
 import type { BucketShape, Outcome } from './token-bucket.ts'
 
 /** What one request takes from a bucket: made at boot, for each method. */

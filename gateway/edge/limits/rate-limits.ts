@@ -4,7 +4,8 @@
  */
 import fastifyRateLimit from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyReply, FastifyRequest, onResponseHookHandler } from 'fastify'
-import { isSampled, withSpan } from '#runtime/observability/telemetry.ts'
+import { withSpan } from '#runtime/observability/client-spans.ts'
+import { isSampled } from '#runtime/observability/trace-context.ts'
 import { Code, StatusError } from '#runtime/status.ts'
 import type { Route } from '../../contract/route-table.ts'
 import { clientAddress, networkOf } from '../../http/client-address.ts'

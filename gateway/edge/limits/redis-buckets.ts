@@ -3,7 +3,7 @@
  * costs 4.6 us of CPU so, and 11.7 us as a command of its own, autopipelined by ioredis (13.5 without).
  */
 import type { Redis } from 'ioredis'
-import type { ClientOperation } from '#runtime/observability/telemetry.ts'
+import type { ClientOperation } from '#runtime/observability/client-spans.ts'
 import { redisOperation } from '#runtime/process/redis.ts'
 import { TAKE } from './bucket-script.ts'
 import type { Buckets, Charge, Decided } from './buckets.ts'

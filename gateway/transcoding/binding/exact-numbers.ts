@@ -1,12 +1,9 @@
 /** Refuses the numbers of a body that JSON.parse has changed, where the change would reach the message unseen. */
 import type { DescField, DescMessage, JsonObject, JsonValue } from '@bufbuild/protobuf'
-import { invalidArgument, type Violation } from '#runtime/status.ts'
+import { invalidArgument, MAX_VIOLATIONS, type Violation } from '#runtime/status.ts'
 import { kindOf, messageKind } from '../../contract/json-schema.ts'
 import { fieldsByName } from './json-fields.ts'
 import type { LossyNumbers } from './lossy-numbers.ts'
-
-// An answer need not be as long as a hostile request.
-const MAX_VIOLATIONS = 100
 
 /**
  * A number that is out of a double's reach is infinite now, wherever it stands. One that was rounded does harm in a field

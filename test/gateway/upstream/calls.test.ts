@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import t from 'tap'
-import { acceptTrace, startTelemetry } from '#runtime/observability/telemetry.ts'
+import { acceptTrace } from '#runtime/observability/request-trace.ts'
+import { startTelemetry } from '#runtime/observability/telemetry.ts'
 import { Code, StatusError, unavailable } from '#runtime/status.ts'
 import { createGatewayMetrics } from '../../../gateway/metrics.ts'
 import { callMetadata, createUpstreamCall } from '../../../gateway/upstream/calls.ts'

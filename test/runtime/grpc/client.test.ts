@@ -5,14 +5,15 @@ import { AccountServiceClient, type AccountServiceServer, AccountServiceService 
 import { callServerStream, callUnary, createClient } from '#runtime/grpc/client.ts'
 import { readContract } from '#runtime/grpc/contract.ts'
 import { createGrpcServer } from '#runtime/grpc/server.ts'
-import { createMetrics, watchRpc } from '#runtime/observability/metrics.ts'
+import { registerServerMetrics } from '#runtime/grpc/server-metrics.ts'
+import { createMetrics } from '#runtime/observability/metrics.ts'
 import { Code, notFound } from '#runtime/status.ts'
 
 const server = createGrpcServer({
   contract: readContract(new URL('../../../proto/gen/contract.binpb', import.meta.url)),
   logger: pino({ level: 'silent' }),
   verifier: { verify: async () => ({ kind: 'service', service: 'test' }) },
-  calls: watchRpc(createMetrics()),
+  calls: registerServerMetrics(createMetrics()),
   dependencies: {},
 })
 server.add<AccountServiceServer>('user.v1.AccountService', AccountServiceService, {

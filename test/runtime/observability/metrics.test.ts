@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { Counter, Histogram, Registry } from 'prom-client'
 import t from 'tap'
-import { BUCKETS, createMetrics } from '#runtime/observability/metrics.ts'
+import { BUCKETS } from '#runtime/observability/call-metrics.ts'
+import { createMetrics } from '#runtime/observability/metrics.ts'
 import { prefersOpenMetrics, writeMetrics } from '#runtime/observability/metrics-server.ts'
 
 // Its types leave the argument out.
@@ -47,7 +48,7 @@ t.test('what is counted is, to the letter, what prom-client would have counted',
         counter.inc({ labels, ...exemplarLabels })
         times.observe({ labels, value: seconds, ...exemplarLabels })
         calls
-          .of(method, route)
+          .labels(method, route)
           .record(status, seconds, traceId === undefined ? undefined : { traceId, spanId, traceFlags: 1 })
       }
       t.same(
@@ -63,7 +64,7 @@ t.test('the names are the same in plain text, before and after it was OpenMetric
   const metrics = createMetrics()
   metrics
     .counter({ name: 'things_total', help: 'Things', labels: ['kind'] })
-    .of('good')
+    .labels('good')
     .inc()
   const plain = /^things_total\{kind="good"\} 1$/m
   for (const openMetrics of [false, true, false])

@@ -2,14 +2,10 @@ import { context, SpanKind, trace } from '@opentelemetry/api'
 import { type Kysely, sql } from 'kysely'
 import { pino } from 'pino'
 import t from 'tap'
-import {
-  acceptTrace,
-  childOf,
-  type RequestTrace,
-  recordSpan,
-  startTelemetry,
-  withSpan,
-} from '#runtime/observability/telemetry.ts'
+import { withSpan } from '#runtime/observability/client-spans.ts'
+import { acceptTrace, type RequestTrace } from '#runtime/observability/request-trace.ts'
+import { childSpanContext, recordSpan } from '#runtime/observability/spans.ts'
+import { startTelemetry } from '#runtime/observability/telemetry.ts'
 import { openDatabase } from '#runtime/postgres/database.ts'
 import { startOtlpReceiver } from '../../support/otlp-receiver.ts'
 import { openTestDatabase } from '../../support/test-database.ts'
@@ -39,7 +35,7 @@ async function childrenOf(request: RequestTrace) {
 t.test('a span has the ids that it was given when it began, and the times', async t => {
   const before = BigInt(Date.now()) * 1_000_000n
   const request = acceptTrace('00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00', 'a=1', 1)
-  const spanContext = childOf(request.spanContext)
+  const spanContext = childSpanContext(request.spanContext)
   recordSpan({
     name: 'inner',
     kind: SpanKind.CLIENT,

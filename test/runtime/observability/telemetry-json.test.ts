@@ -1,6 +1,8 @@
 import { SpanKind } from '@opentelemetry/api'
 import t from 'tap'
-import { acceptTrace, childOf, recordSpan, startTelemetry } from '#runtime/observability/telemetry.ts'
+import { acceptTrace } from '#runtime/observability/request-trace.ts'
+import { childSpanContext, recordSpan } from '#runtime/observability/spans.ts'
+import { startTelemetry } from '#runtime/observability/telemetry.ts'
 import { startOtlpReceiver } from '../../support/otlp-receiver.ts'
 
 t.test('spans are written as JSON where that is what the collector is to be sent', async t => {
@@ -12,7 +14,7 @@ t.test('spans are written as JSON where that is what the collector is to be sent
     exportDelayMs: 10,
   })
   const { spanContext: parent, startedAt } = acceptTrace(undefined, undefined, 1)
-  const spanContext = childOf(parent)
+  const spanContext = childSpanContext(parent)
   recordSpan({
     name: 'inner',
     kind: SpanKind.CLIENT,

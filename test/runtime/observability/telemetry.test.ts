@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { acceptTrace, continueTrace } from '#runtime/observability/telemetry.ts'
+import { acceptTrace, continueTrace } from '#runtime/observability/request-trace.ts'
 import { parseTraceContext, parseTracestate, traceHeaders } from '#runtime/observability/trace-context.ts'
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c'
