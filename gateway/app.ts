@@ -15,8 +15,9 @@ import Fastify, {
 } from 'fastify'
 import type { Logger } from '#runtime/observability/logger.ts'
 import type { Route } from './contract/route-table.ts'
-import { type AuthenticationOptions, createAuthentication } from './edge/authentication.ts'
-import { type RateLimitOptions, registerRateLimits } from './edge/limits/rate-limits.ts'
+import type { AuthenticationOptions } from './edge/authentication.ts'
+import type { RateLimitOptions } from './edge/limits/rate-limits.ts'
+import { registerRequestPolicies } from './edge/request-policy.ts'
 import { createAccessLog } from './http/access-log.ts'
 import { registerDrain } from './http/drain.ts'
 import { createErrorSampler } from './http/error-sampling.ts'
@@ -120,9 +121,14 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
       maxAge: 600,
     })
   }
-  // Read where a method takes one: see `cookiesOf`.
+  // Without a hook: a handler parses cookies where a method reads one (http/cookies.ts).
   await app.register(fastifyCookie, { hook: false })
-  const limitsOf = await registerRateLimits(app, routes, options.limits)
+  const policyFor = await registerRequestPolicies(app, {
+    routes,
+    authentication,
+    limits: options.limits,
+    trustedOrigins: new Set([publicUrl, ...corsOrigins]),
+  })
 
   // The body stays bytes: the method's codec reads it, and reads it strictly.
   app.removeAllContentTypeParsers()
@@ -138,11 +144,9 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   registerRoutes(app, {
     routes,
     ...options.transcoding,
-    limitsOf,
-    authenticate: createAuthentication(authentication),
+    policyFor,
     rpcMetrics: metrics.rpc,
     revoke: revocation => authentication.revocations.add(revocation),
-    trustedOrigins: new Set([publicUrl, ...corsOrigins]),
   })
   return app
 

@@ -1,44 +1,46 @@
 /**
- * The codec of one route: an HTTP request to message bytes, message bytes to an HTTP answer. The interface is small so
- * that a codec compiled for the method can stand in the place of the reference.
+ * The codec of a route: converts an HTTP request to an encoded request message, and an encoded response message to the
+ * parts of an HTTP response. The reference codec and the compiled codec implement it.
  */
 import type { Revocation } from '#proto/edge/v1/revocation.ts'
-import type { Cookie } from '#runtime/grpc/contract.ts'
+import type { CookieChange, Cookies } from '../http/cookies.ts'
 
-/** What a request gives to its message. */
+/** The parts of an HTTP request that are bound to the request message. */
 export interface RequestInput {
-  /** Of the template's variables, in their order, decoded. */
+  /** Values of the variables of the path template, in its order, percent-decoded. */
   readonly pathValues: readonly string[]
-  /** Raw, without the `?`. */
+  /** The query, percent-encoded, without `?`. */
   readonly query: string
-  /** The JSON text; undefined without a body. */
+  /** The body, JSON text in UTF-8; undefined if the request has none. */
   readonly body: Uint8Array | undefined
-  readonly cookies: Readonly<Record<string, string | undefined>>
-  /** The header, as it came. */
+  readonly cookies: Cookies
+  /** The If-Match header, unparsed; undefined if absent. */
   readonly ifMatch?: string | undefined
 }
 
-export interface CookieChange {
-  readonly cookie: Cookie
-  /** Empty clears the cookie. */
-  readonly value: string
-  /** Seconds; undefined for a cookie of the browser's session. */
-  readonly maxAge: number | undefined
-}
-
-/** What a message gives to its response. */
-export interface Answer {
-  /** The JSON text. */
+/** The parts of an HTTP response that a response message supplies. */
+export interface DecodedResponse {
+  /** The body, JSON text. */
   readonly body: string
+  /** Cookies to set or delete. */
   readonly cookies: readonly CookieChange[]
+  /** Revocations to apply to the gateway's revocation set. They are not part of the body. */
   readonly revocations: readonly Revocation[]
-  /** The entity tag, without quotes. */
+  /** The entity tag without quotes; undefined if the message has none. */
   readonly etag: string | undefined
 }
 
 export interface Codec {
-  /** @throws StatusError INVALID_ARGUMENT with a violation for each field that is wrong. */
+  /**
+   * Encodes the request message.
+   *
+   * @throws StatusError INVALID_ARGUMENT with a violation for each invalid field.
+   */
   encode(input: RequestInput): Uint8Array
-  /** @throws Error when the upstream's bytes are not the message they should be. */
-  decode(message: Uint8Array): Answer
+  /**
+   * Decodes a response message.
+   *
+   * @throws Error if the bytes are not a valid message of the response type.
+   */
+  decode(message: Uint8Array): DecodedResponse
 }

@@ -1,33 +1,38 @@
 import { unavailable } from '#runtime/status.ts'
 import type { Cancellation } from '../upstream/cancellation.ts'
 
-/** The streams that are being answered, so that the process can end although some of them never would. */
+/** The server streams in progress. A shutdown ends them, since a stream may have no end of its own. */
 export interface OpenStreams {
-  /** @returns to be called when the stream has ended. */
+  /**
+   * Adds a stream. If `end` has cancelled the others, the stream is cancelled at once.
+   *
+   * @returns a function that removes the stream. Call it when the stream has ended.
+   */
   add(cancellation: Cancellation): () => void
-  /** What ended a stream, where that was `end`. */
-  readonly reason: Error | undefined
-  /** Gives streams so many milliseconds to end by themselves, then ends those that are left. */
+  /** The error that a cancelled stream reports to its client; undefined until `end` cancels streams. */
+  readonly endReason: Error | undefined
+  /** Waits `graceMs` milliseconds for streams to end, then cancels the rest. Resolves at once if there are none. */
   end(graceMs: number): Promise<void>
 }
 
+/** Creates an empty registry of streams. */
 export function createOpenStreams(): OpenStreams {
   const open = new Set<Cancellation>()
-  let reason: Error | undefined
+  let endReason: Error | undefined
   let onEmpty = () => {}
 
   return {
     add(cancellation) {
       open.add(cancellation)
-      // One that a kept connection brings when the others have been ended.
-      if (reason !== undefined) cancellation.cancel()
+      // A keep-alive connection can still start a stream after `end` has cancelled the others.
+      if (endReason !== undefined) cancellation.cancel()
       return () => {
         open.delete(cancellation)
         if (open.size === 0) onEmpty()
       }
     },
-    get reason() {
-      return reason
+    get endReason() {
+      return endReason
     },
     async end(graceMs) {
       if (open.size === 0) return
@@ -38,7 +43,7 @@ export function createOpenStreams(): OpenStreams {
           resolve()
         }
       })
-      reason = unavailable('The gateway is being stopped; open the stream again')
+      endReason = unavailable('The gateway is shutting down. Open the stream again.')
       for (const cancellation of open) cancellation.cancel()
     },
   }

@@ -1,14 +1,17 @@
 /**
- * How the messages of a stream stand in a body: a JSON text a line (NDJSON), or as events for a browser's EventSource
- * (HTML, section 9.2, "Server-sent events"). Either ends in an error when the call does: without one it ended well.
+ * The two formats of a streamed response body: newline-delimited JSON (NDJSON) and server-sent events (HTML, section
+ * 9.2). In both, a stream that fails ends with an error item; a stream without one is complete.
  */
 import type { Problem } from '../http/problem.ts'
 
 export interface StreamFormat {
+  /** The Content-Type of the response. */
   readonly contentType: string
+  /** Formats a message. @param json JSON text without line breaks. */
   message(json: string): string
+  /** Formats the error that ends the stream. */
   error(problem: Problem): string
-  /** What may stand anywhere and says nothing; undefined where nothing may. */
+  /** Text that clients ignore, sent in an idle stream; undefined if the format has none. */
   readonly heartbeat: string | undefined
 }
 
@@ -21,13 +24,15 @@ const NDJSON: StreamFormat = {
 
 const EVENT_STREAM: StreamFormat = {
   contentType: 'text/event-stream; charset=utf-8',
-  // JSON text has no line break of its own.
   message: json => `data: ${json}\n\n`,
   error: problem => `event: error\ndata: ${JSON.stringify(problem)}\n\n`,
   heartbeat: ':\n\n',
 }
 
-/** @param accept of the request. An EventSource names its type; everybody else gets lines. */
+/**
+ * Selects the format by the Accept header: an event stream if it names `text/event-stream`, as EventSource does, and
+ * NDJSON otherwise. Quality values are ignored.
+ */
 export function streamFormatOf(accept: string | undefined): StreamFormat {
   const types = accept?.split(',').map(range => range.split(';', 1)[0]?.trim().toLowerCase())
   return types?.includes('text/event-stream') ? EVENT_STREAM : NDJSON

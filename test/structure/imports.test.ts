@@ -200,7 +200,10 @@ t.test('the layout check accepts imports that point down', async t => {
     readSourceFile('gateway/main.ts', "import { buildApp } from './app.ts'; console.log(process.env.HOME)"),
     readSourceFile('gateway/app.ts', "import { registerRoutes } from './transcoding/routes.ts'"),
     readSourceFile('gateway/edge/cache.ts', "import { HttpError } from '../http/http-errors.ts'"),
-    readSourceFile('gateway/transcoding/routes.ts', "import { authorize } from '../edge/authorization.ts'"),
+    readSourceFile(
+      'gateway/transcoding/routes.ts',
+      "import { registerRequestPolicies } from '../edge/request-policy.ts'",
+    ),
     readSourceFile('user-svc/server.ts', "import { createUserHandlers } from './users/user-handlers.ts'"),
     readSourceFile(
       'user-svc/users/user-handlers.ts',

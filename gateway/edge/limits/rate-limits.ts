@@ -36,7 +36,7 @@ export interface RouteLimits {
   /** Before authentication: who is limited by address. */
   onArrival(request: FastifyRequest, reply: FastifyReply): Promise<void> | undefined
   /** When authentication fails: a token that is refused counts against its address. */
-  onRefusal(error: unknown, request: FastifyRequest, reply: FastifyReply): Promise<void> | undefined
+  onAuthenticationError(error: unknown, request: FastifyRequest, reply: FastifyReply): Promise<void> | undefined
   /** When it is known who calls: who is limited by principal. */
   onAuthenticated(request: FastifyRequest, reply: FastifyReply): Promise<void> | undefined
   /** After the answer: the refund. */
@@ -106,7 +106,7 @@ export async function registerRateLimits(
       checkPrincipal === undefined || request.headers.authorization === undefined
     return {
       onArrival: (request, reply) => (isKnownByAddress(request) ? checkAddress(request, reply) : undefined),
-      onRefusal(error, request, reply) {
+      onAuthenticationError(error, request, reply) {
         const isRefusal = error instanceof StatusError && error.code === Code.UNAUTHENTICATED
         return isRefusal && !isKnownByAddress(request) ? checkRefused(request, reply) : undefined
       },

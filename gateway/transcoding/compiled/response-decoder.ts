@@ -3,7 +3,8 @@ import type { DescField, DescMessage, FileRegistry } from '@bufbuild/protobuf'
 import { isEtag } from '#runtime/grpc/contract.ts'
 import { cookieFields, inlineOneof, isRevocation } from '../../contract/edge-fields.ts'
 import type { Route } from '../../contract/route-table.ts'
-import type { Answer, CookieChange } from '../codec.ts'
+import type { CookieChange } from '../../http/cookies.ts'
+import type { DecodedResponse } from '../codec.ts'
 import { isCompilable } from './compilable-types.ts'
 import { fallBack } from './fallback.ts'
 import { messageDecoder } from './message-codecs.ts'
@@ -11,13 +12,13 @@ import { compileObjectDecoder } from './object-decoder.ts'
 import { wellKnownDecoder } from './well-known-decoders.ts'
 import { DELIMITED, WireReader } from './wire-reader.ts'
 
-type AnswerText = (reader: WireReader, start: number, end: number, depth: number) => Answer
+type AnswerText = (reader: WireReader, start: number, end: number, depth: number) => DecodedResponse
 
 /** @returns undefined for a method that is left to the reference. */
 export function compileResponseDecoder(
   route: Route,
   registry: FileRegistry,
-): ((message: Uint8Array) => Answer) | undefined {
+): ((message: Uint8Array) => DecodedResponse) | undefined {
   const { output } = route.descriptor
   const answer = inlineOneof(output)
     ? inlineAnswer(output, registry)

@@ -21,9 +21,10 @@ import { compileRules } from '#runtime/grpc/rules.ts'
 import { invalidArgument } from '#runtime/status.ts'
 import { cookieFields, inlineOneof, isRevocation } from '../../contract/edge-fields.ts'
 import type { Route } from '../../contract/route-table.ts'
+import type { CookieChange } from '../../http/cookies.ts'
 import { parseIfMatch } from '../binding/entity-tag.ts'
 import { compileBinding } from '../binding/request-binding.ts'
-import type { Answer, Codec, CookieChange } from '../codec.ts'
+import type { Codec, DecodedResponse } from '../codec.ts'
 import { compileStructureCheck } from './structure-check.ts'
 import { findValueViolations } from './value-violations.ts'
 
@@ -91,7 +92,7 @@ function compileDecode(route: Route, registry: FileRegistry): Codec['decode'] {
 function compileAnswer(
   schema: DescMessage,
   registry: FileRegistry,
-): (message: Message, responseField?: DescField) => Answer {
+): (message: Message, responseField?: DescField) => DecodedResponse {
   const cookies = cookieFields(schema)
   const revocations = schema.fields.filter(isRevocation)
   const tag = schema.fields.find(isEtag)

@@ -198,7 +198,7 @@ t.test('a gateway that stops lets streams come to their end, and ends the others
   t.equal((await ending.text()).trimEnd().split('\n').length, 3)
   const lines = (await endlessly.text()).trimEnd().split('\n')
   t.match(JSON.parse(lines.at(-1) ?? ''), {
-    error: { status: 503, code: 'unavailable', detail: /open the stream again/ },
+    error: { status: 503, code: 'unavailable', detail: /Open the stream again/ },
   })
   await stopped
   const late = await gateway.call('/v1/feeds/a')

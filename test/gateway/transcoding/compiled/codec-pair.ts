@@ -2,7 +2,7 @@
 import { deepStrictEqual } from 'node:assert/strict'
 import type { DescMessage, FileRegistry } from '@bufbuild/protobuf'
 import type { Route } from '../../../../gateway/contract/route-table.ts'
-import type { Answer, Codec, RequestInput } from '../../../../gateway/transcoding/codec.ts'
+import type { Codec, DecodedResponse, RequestInput } from '../../../../gateway/transcoding/codec.ts'
 import { createCompiledCodec } from '../../../../gateway/transcoding/compiled/compiled-codec.ts'
 import { createReferenceCodec } from '../../../../gateway/transcoding/reference/reference-codec.ts'
 import { comparable, outcomeOf } from './comparing-codec.ts'
@@ -46,7 +46,7 @@ export function codecPair(route: Route, registry: FileRegistry, tally = newTally
     decode: message => agree(codec => codec.decode(message)),
   }
 
-  function agree(run: (codec: Codec) => Uint8Array | Answer): void {
+  function agree(run: (codec: Codec) => Uint8Array | DecodedResponse): void {
     const expected = outcomeOf(() => run(reference))
     const before = asked
     deepStrictEqual(comparable(outcomeOf(() => run(compiled))), comparable(expected))

@@ -1,0 +1,113 @@
+/**
+ * The checks of a request before it is bound to an RPC message, in their order:
+ *
+ *   1. rate limit by client address
+ *   2. authenticate
+ *   3. rate limit by principal
+ *   4. authorize
+ *   5. cross-site check of requests with a credential cookie
+ *
+ * The policy of a method (`edge.v1.policy`) configures each step. The steps of a route are built once, at registration.
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest, onResponseHookHandler } from 'fastify'
+import type { UserPrincipal } from '#runtime/auth/principal.ts'
+import { AccessLevel, type Policy } from '#runtime/grpc/contract.ts'
+import { permissionDenied, unauthenticated } from '#runtime/status.ts'
+import { cookieFields } from '../contract/edge-fields.ts'
+import type { Route } from '../contract/route-table.ts'
+import { readCookies } from '../http/cookies.ts'
+import { HttpError } from '../http/http-errors.ts'
+import { type AuthenticationOptions, createAuthentication } from './authentication.ts'
+import { type RateLimitOptions, registerRateLimits } from './limits/rate-limits.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The authenticated user; undefined for an anonymous request. Set before the rate limit by principal. */
+    principal: UserPrincipal | undefined
+  }
+}
+
+export interface RequestPolicyOptions {
+  /** The routes that will be registered. Their rate limits are checked at once. */
+  readonly routes: readonly Route[]
+  readonly authentication: AuthenticationOptions
+  readonly limits: RateLimitOptions
+  /** Origins that may send requests with cookies, such as `https://app.example`. Must include the gateway's own. */
+  readonly trustedOrigins: ReadonlySet<string>
+}
+
+/** The hooks of a route. */
+export interface RequestPolicy {
+  /**
+   * Runs the checks and sets `request.principal`.
+   *
+   * @throws HttpError `rate_limited` or `cross_site_request`.
+   * @throws StatusError UNAUTHENTICATED, PERMISSION_DENIED or UNAVAILABLE (see `Authenticate`).
+   */
+  onRequest(request: FastifyRequest, reply: FastifyReply): Promise<void>
+  /** Refunds the cost of a successful request. Undefined if the policy does not ask for it. */
+  readonly onResponse: onResponseHookHandler | undefined
+}
+
+/**
+ * Registers what the policies need on the instance.
+ *
+ * @returns a function that builds the policy of a route. Call it once for each route.
+ * @throws ContractError if a rate limit of any route is invalid; its message lists all of them.
+ */
+export async function registerRequestPolicies(
+  app: FastifyInstance,
+  options: RequestPolicyOptions,
+): Promise<(route: Route) => RequestPolicy> {
+  app.decorateRequest('principal')
+  const limitsOf = await registerRateLimits(app, options.routes, options.limits)
+  const createAuthenticate = createAuthentication(options.authentication)
+
+  return route => {
+    const { policy, descriptor } = route
+    const limits = limitsOf(route)
+    const authenticate = createAuthenticate(policy)
+    const cookieNames = cookieFields(descriptor.input).map(({ cookie }) => cookie.name)
+
+    return {
+      async onRequest(request, reply) {
+        const limited = limits.onArrival(request, reply)
+        if (limited !== undefined) await limited
+        try {
+          const principal = authenticate(request)
+          request.principal = principal instanceof Promise ? await principal : principal
+        } catch (error) {
+          await limits.onAuthenticationError(error, request, reply)
+          throw error
+        }
+        // Charge before authorization, so that 403 responses count against the limit.
+        await limits.onAuthenticated(request, reply)
+        authorize(policy, request.principal)
+        if (cookieNames.length > 0) {
+          const cookies = readCookies(request)
+          if (cookieNames.some(name => cookies[name] !== undefined)) assertSameSite(request, options.trustedOrigins)
+        }
+      },
+      onResponse: limits.onResponse,
+    }
+  }
+}
+
+/** Checks access level and role. Access that depends on a resource is checked by the service that owns it. */
+function authorize({ access, roles }: Policy, principal: UserPrincipal | undefined): void {
+  const requiresUser = access === AccessLevel.USER || access === AccessLevel.ROLES
+  if (requiresUser && principal === undefined) throw unauthenticated('unauthenticated', 'Sign in first.')
+  if (access === AccessLevel.ROLES && !roles.includes(principal?.role ?? '')) {
+    throw permissionDenied(`This method requires one of the roles ${roles.join(', ')}.`)
+  }
+}
+
+/**
+ * Rejects a request with cookies that another site may have caused (CSRF). Browsers report the initiator in
+ * `Sec-Fetch-Site`, older ones in `Origin`; scripts can set neither. Requiring `application/json` excludes HTML forms.
+ */
+function assertSameSite(request: FastifyRequest, origins: ReadonlySet<string>): void {
+  const { 'sec-fetch-site': site, origin, 'content-type': type = '' } = request.headers
+  const isTrusted = site === 'same-origin' || site === 'none' || (origin !== undefined && origins.has(origin))
+  if (!isTrusted || !/^application\/json\s*(;|$)/i.test(type)) throw new HttpError('cross_site_request')
+}

@@ -1,0 +1,67 @@
+/** Handles requests to a server-streaming method: encode the request, open the stream, send its messages as they arrive. */
+import { Readable } from 'node:stream'
+import type { Route } from '../contract/route-table.ts'
+import { toProblem } from '../http/problem.ts'
+import { splitTarget } from '../http/request-target.ts'
+import { createUpstreamStream } from '../upstream/calls.ts'
+import { deadlineIn } from '../upstream/deadline.ts'
+import {
+  cancelOnDisconnect,
+  type HandlerOptions,
+  policyTimeoutMs,
+  type RouteHandler,
+  readRequestInput,
+} from './handler.ts'
+import { startStreamBody } from './stream-body.ts'
+import { streamFormatOf } from './stream-format.ts'
+
+/**
+ * Timeout of a stream whose policy has none: one hour. It bounds the resources of a stream whose client no longer reads
+ * but has not closed the connection.
+ */
+const DEFAULT_TIMEOUT_MS = 3_600_000
+
+/**
+ * Creates the handler of a route to a server-streaming method. The response is NDJSON or an event stream, by the Accept
+ * header. An error before the first message is an ordinary error response; a later one is the last item of the body.
+ */
+export function createStreamHandler(route: Route, options: HandlerOptions): RouteHandler {
+  const { policy, template, upstream } = route
+  const { openStreams } = options
+  const codec = options.codecFor(route)
+  const openStream = createUpstreamStream(options.streamsOf(upstream), route, options.rpcMetrics)
+  const timeoutMs = policyTimeoutMs(policy) ?? DEFAULT_TIMEOUT_MS
+  const successStatus = policy.successStatus || 200
+
+  return async (request, reply) => {
+    const message = codec.encode(readRequestInput(template, request))
+    const format = streamFormatOf(request.headers.accept)
+    const { path } = splitTarget(request.raw)
+    const { traceId } = request.trace.spanContext
+    reply.status(successStatus).header('cache-control', 'no-store').header('content-type', format.contentType)
+    // HEAD needs no stream. If the client has already disconnected, no further `close` event would end one.
+    if (request.method === 'HEAD' || reply.raw.destroyed) return reply.send()
+
+    const cancellation = cancelOnDisconnect(reply)
+    const removeStream = openStreams.add(cancellation)
+    const messages = openStream(request, message, deadlineIn(timeoutMs), cancellation)
+    reply.raw.once('close', () => {
+      removeStream()
+      // The body returns the generator too, but only if it has been read from.
+      messages.return().catch(() => {})
+    })
+    const body = await startStreamBody({
+      messages,
+      format,
+      toJson: bytes => codec.decode(bytes).body,
+      toErrorItem(error) {
+        const { problem, isInternal } = toProblem(openStreams.endReason ?? error, { path, traceId })
+        if (isInternal) request.log.error({ err: error }, 'stream failed after the response headers were sent')
+        return format.error(problem)
+      },
+    }).catch(error => {
+      throw openStreams.endReason ?? error
+    })
+    return reply.send(Readable.from(body))
+  }
+}

@@ -1,0 +1,52 @@
+/** Handles requests to a unary method: encode the request, call the upstream, decode the response. */
+import { isIfMatch } from '#runtime/grpc/contract.ts'
+import { invalidArgument } from '#runtime/status.ts'
+import type { Route } from '../contract/route-table.ts'
+import { writeCookie } from '../http/cookies.ts'
+import { createUpstreamCall } from '../upstream/calls.ts'
+import { deadlineIn } from '../upstream/deadline.ts'
+import { hasTag, quoteTag } from './binding/entity-tag.ts'
+import {
+  cancelOnDisconnect,
+  type HandlerOptions,
+  policyTimeoutMs,
+  type RouteHandler,
+  readRequestInput,
+} from './handler.ts'
+
+// Ignoring the condition could execute a request that the client wants executed only if the condition holds.
+const IF_MATCH_NOT_SUPPORTED = invalidArgument([{ field: 'If-Match', description: 'is not supported by this method' }])
+
+/**
+ * Creates the handler of a route to a unary method.
+ *
+ * A response with an entity tag supports conditional GET: 304 if the tag is in If-None-Match.
+ */
+export function createUnaryHandler(route: Route, options: HandlerOptions): RouteHandler {
+  const { policy, template, descriptor, upstream } = route
+  const codec = options.codecFor(route)
+  const call = createUpstreamCall(options.transportOf(upstream), route, options.rpcMetrics)
+  const timeoutMs = policyTimeoutMs(policy) ?? options.defaultTimeoutOf(upstream)
+  const successStatus = policy.successStatus || 200
+  const isGet = route.httpMethod === 'GET'
+  const supportsIfMatch = descriptor.input.fields.some(isIfMatch)
+
+  return async (request, reply) => {
+    if (!supportsIfMatch && !isGet && request.headers['if-match'] !== undefined) throw IF_MATCH_NOT_SUPPORTED
+    const message = codec.encode(readRequestInput(template, request))
+    const response = await call(request, message, deadlineIn(timeoutMs), cancelOnDisconnect(reply))
+    const { body, cookies, revocations, etag } = codec.decode(response)
+    for (const revocation of revocations) options.revoke(revocation)
+    for (const change of cookies) writeCookie(reply, change)
+    // Responses contain personal data, and some contain tokens (RFC 6749 section 5.1).
+    reply.status(successStatus).header('cache-control', 'no-store')
+    if (successStatus === 204) return reply.send()
+    const quotedTag = etag === undefined ? undefined : quoteTag(etag)
+    if (quotedTag !== undefined) {
+      reply.header('etag', quotedTag)
+      const ifNoneMatch = isGet ? request.headers['if-none-match'] : undefined
+      if (ifNoneMatch !== undefined && hasTag(ifNoneMatch, etag as string)) return reply.status(304).send()
+    }
+    return reply.header('content-type', 'application/json; charset=utf-8').send(body)
+  }
+}
