@@ -1,33 +1,40 @@
-/** Entity tags as HTTP writes them (RFC 9110 sections 8.8.3 and 13.1), and as a message has them: without the quotes. */
+/**
+ * Entity tags (RFC 9110 sections 8.8.3 and 13.1). HTTP headers contain them in quotes, messages without quotes.
+ */
 import { invalidArgument } from '#runtime/status.ts'
 
-// etagc: anything visible but the quotation mark.
+// etagc: any visible character except the quotation mark.
 const OPAQUE = /^[\x21\x23-\x7e\x80-\xff]*$/
 const TAG = /^\s*(W\/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*(?:,|$)/
 
-/** @returns undefined for what cannot stand in a header. */
+/** Returns the value of an ETag header; undefined if the tag contains characters that a header cannot carry. */
 export function quoteTag(tag: string): string | undefined {
   return OPAQUE.test(tag) ? `"${tag}"` : undefined
 }
 
 /**
- * The tags of If-Match, or `*` alone. A weak one is left out, for it never is the same as another (section 8.8.3.2).
- * @throws StatusError INVALID_ARGUMENT on `If-Match`.
+ * Parses an If-Match header. Weak tags are dropped, because the strong comparison of If-Match never matches them
+ * (section 8.8.3.2).
+ * @returns the tags without quotes, or `*` alone. If all tags are weak: one empty tag, which matches no resource.
+ * @throws StatusError INVALID_ARGUMENT with a violation of `If-Match`.
  */
 export function parseIfMatch(header: string): string[] {
   if (header.trim() === '*') return ['*']
   const tags = parseTags(header)
   if (tags === undefined) {
-    throw invalidArgument([{ field: 'If-Match', description: 'is neither * nor a list of tags in quotes' }])
+    throw invalidArgument([{ field: 'If-Match', description: 'must be * or a list of entity tags in quotes' }])
   }
   const strong = tags.filter(({ isWeak }) => !isWeak).map(({ tag }) => tag)
-  // None that could match is not the same as no condition.
+  // An empty list would mean that the request has no condition.
   return strong.length > 0 ? strong : ['']
 }
 
-/** Whether If-None-Match has the tag, by weak comparison; what cannot be read has none. */
+/**
+ * Whether an If-None-Match header contains the tag, by weak comparison. A malformed header contains no tag.
+ * @param tag without quotes.
+ */
 export function hasTag(header: string, tag: string): boolean {
-  return header.trim() === '*' || (parseTags(header)?.some(given => given.tag === tag) ?? false)
+  return header.trim() === '*' || (parseTags(header)?.some(listed => listed.tag === tag) ?? false)
 }
 
 function parseTags(header: string): { tag: string; isWeak: boolean }[] | undefined {

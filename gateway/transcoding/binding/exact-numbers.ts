@@ -1,4 +1,4 @@
-/** Refuses the numbers of a body that JSON.parse has changed, where the change would reach the message unseen. */
+/** Rejects numbers of a body that JSON.parse changed, where the change would otherwise reach the message unnoticed. */
 import type { DescField, DescMessage, JsonObject, JsonValue } from '@bufbuild/protobuf'
 import { invalidArgument, MAX_VIOLATIONS, type Violation } from '#runtime/status.ts'
 import { kindOf, messageKind } from '../../contract/json-schema.ts'
@@ -6,39 +6,48 @@ import { fieldsByName } from './json-fields.ts'
 import type { LossyNumbers } from './lossy-numbers.ts'
 
 /**
- * A number that is out of a double's reach is infinite now, wherever it stands. One that was rounded does harm in a field
- * of 64 bits only: a shorter one does not take it, and a double rounds by its nature. What is in an Any is not known here.
- * @throws StatusError INVALID_ARGUMENT with the path of each.
+ * Checks the changed numbers against the types of their fields. An infinite value is rejected everywhere. A rounded one
+ * is rejected in 64-bit integer fields and inside an Any, whose type is not known yet. Other fields either reject it
+ * later (32-bit integers) or round by definition (floats).
+ * @throws StatusError INVALID_ARGUMENT with the path of each number, at most `MAX_VIOLATIONS`.
  */
-export function assertExactNumbers(schema: DescMessage, json: JsonValue, changed: LossyNumbers): void {
+export function assertExactNumbers(schema: DescMessage, json: JsonValue, lossy: LossyNumbers): void {
   const violations: Violation[] = []
-  inValue(json, '', messageKind(schema), schema)
+  checkValue(json, '', messageKind(schema), schema)
   if (violations.length > 0) throw invalidArgument(violations)
 
-  /** @param kind undefined for what no field is known of. */
-  function inValue(value: JsonValue, path: string, kind: string | undefined, message: DescMessage | undefined): void {
+  /** @param kind undefined if the value belongs to no known field. */
+  function checkValue(
+    value: JsonValue,
+    path: string,
+    kind: string | undefined,
+    message: DescMessage | undefined,
+  ): void {
     if (typeof value !== 'object' || value === null) return
     const names = kind === 'message' && message !== undefined ? fieldsByName(message) : undefined
     for (const [name, child] of Object.entries(value)) {
       const field = names?.get(name)
-      if (field !== undefined) inField(field, value, name, joined(path, field.jsonName))
-      else inEntry(value, name, child, Array.isArray(value) ? `${path}[${name}]` : joined(path, name), kind, undefined)
-    }
-  }
-
-  function inField(field: DescField, holder: object, name: string, path: string): void {
-    const value = (holder as JsonObject)[name] as JsonValue
-    const isMany = field.fieldKind === 'list' || field.fieldKind === 'map'
-    if (!isMany || typeof value !== 'object' || value === null) {
-      inEntry(holder, name, value, path, kindOf(field), field.message)
-    } else {
-      for (const [key, entry] of Object.entries(value)) {
-        inEntry(value, key, entry, `${path}[${key}]`, kindOf(field), field.message)
+      if (field !== undefined) checkField(field, value, name, joinPath(path, field.jsonName))
+      else {
+        const childPath = Array.isArray(value) ? `${path}[${name}]` : joinPath(path, name)
+        checkEntry(value, name, child, childPath, kind, undefined)
       }
     }
   }
 
-  function inEntry(
+  function checkField(field: DescField, holder: object, name: string, path: string): void {
+    const value = (holder as JsonObject)[name] as JsonValue
+    const isRepeated = field.fieldKind === 'list' || field.fieldKind === 'map'
+    if (!isRepeated || typeof value !== 'object' || value === null) {
+      checkEntry(holder, name, value, path, kindOf(field), field.message)
+    } else {
+      for (const [key, entry] of Object.entries(value)) {
+        checkEntry(value, key, entry, `${path}[${key}]`, kindOf(field), field.message)
+      }
+    }
+  }
+
+  function checkEntry(
     holder: object,
     name: string,
     value: JsonValue,
@@ -47,9 +56,9 @@ export function assertExactNumbers(schema: DescMessage, json: JsonValue, changed
     message: DescMessage | undefined,
   ): void {
     if (violations.length === MAX_VIOLATIONS) return
-    const matters = EXACT.has(kind) || value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY
-    if (typeof value !== 'number') inValue(value, path, kind, message)
-    else if (matters && changed.get(holder)?.has(name)) {
+    const mustBeExact = EXACT.has(kind) || value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY
+    if (typeof value !== 'number') checkValue(value, path, kind, message)
+    else if (mustBeExact && lossy.get(holder)?.has(name)) {
       violations.push({ field: path, description: 'is a number that JSON cannot hold exactly; send it as a string' })
     }
   }
@@ -57,6 +66,6 @@ export function assertExactNumbers(schema: DescMessage, json: JsonValue, changed
 
 const EXACT: ReadonlySet<string | undefined> = new Set(['int64', 'uint64', 'any'])
 
-function joined(path: string, name: string): string {
+function joinPath(path: string, name: string): string {
   return path === '' ? name : `${path}.${name}`
 }

@@ -1,20 +1,33 @@
-/** How clients name the fields of a message: as its JSON does or as its proto does, and never those that a header carries. */
-import type { DescField, DescMessage } from '@bufbuild/protobuf'
+/** The names by which a JSON object may give the fields of a message, and access to its own properties by name. */
+import type { DescField, DescMessage, JsonObject, JsonValue } from '@bufbuild/protobuf'
 import { isCarried } from '#runtime/grpc/contract.ts'
 
-const known = new WeakMap<DescMessage, ReadonlyMap<string, DescField>>()
+const cache = new WeakMap<DescMessage, ReadonlyMap<string, DescField>>()
 
-/** The fields that a client may give, by both of their names. */
+/**
+ * Returns the fields that a client may set in JSON or query parameters, by JSON name and by proto name. Fields that a
+ * header carries (cookies, If-Match) are excluded.
+ */
 export function fieldsByName(message: DescMessage): ReadonlyMap<string, DescField> {
-  let names = known.get(message)
+  let names = cache.get(message)
   if (names === undefined) {
     const fields = message.fields.filter(field => !isCarried(field))
-    // The JSON names come last: where one equals another field's proto name, ProtoJSON prefers it.
+    // JSON names are added last: if one equals the proto name of another field, ProtoJSON prefers the JSON name.
     names = new Map([
       ...fields.map(field => [field.name, field] as const),
       ...fields.map(field => [field.jsonName, field] as const),
     ])
-    known.set(message, names)
+    cache.set(message, names)
   }
   return names
+}
+
+/** Returns the own property of an object. Inherited ones, such as `constructor`, may have the name of a field. */
+export function ownProperty(json: JsonObject, name: string): JsonValue | undefined {
+  return Object.hasOwn(json, name) ? json[name] : undefined
+}
+
+/** Returns the value of a field, under its JSON name or its proto name; undefined if neither is present. */
+export function fieldValue(json: JsonObject, field: DescField): JsonValue | undefined {
+  return ownProperty(json, field.jsonName) ?? ownProperty(json, field.name)
 }

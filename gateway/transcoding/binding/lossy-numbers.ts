@@ -1,22 +1,26 @@
 /**
- * The numbers of a JSON text that JSON.parse changes without a word, as a double does not hold them. They are found by
- * walking through text and value alike: a reviver tells the source of a number too, and is called for each value of a
- * large body for the sake of one, at seven times the cost of parsing it.
+ * Finds the numbers of a JSON text that JSON.parse silently changes, because a double cannot represent them. Walks text
+ * and value in parallel. A JSON.parse reviver also gets the source text of numbers, but it is called for every value:
+ * parsing a large body takes seven times as long.
  */
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf'
 import { endOfNumber, endOfString } from './json-scanner.ts'
 
-/** Numbers that JSON.parse has changed, by the objects and arrays they stand in and their names there. */
+/** Numbers that JSON.parse changed: the object or array that contains each, and its name or index there. */
 export type LossyNumbers = Map<object, Set<string>>
 
-// What a double may not hold: 16 digits or more, or an exponent. In a string it costs a second look and nothing else.
+// Only numbers of at least 16 digits or with an exponent can change. A match inside a string costs one scan.
 const MAY_CHANGE = /\d{16}|\d[eE]/
 
-/** @param root what the text parses to, in which no object has a name twice. */
-export function findLossyNumbers(text: string, root: JsonValue, changed: LossyNumbers): void {
+/**
+ * Adds the numbers that JSON.parse changed to `lossy`.
+ * @param root the parsed text, in which no object has a duplicate name.
+ */
+export function findLossyNumbers(text: string, root: JsonValue, lossy: LossyNumbers): void {
   if (!MAY_CHANGE.test(text)) return
+  /** The objects and arrays around the current position, from the outermost. */
   const holders: JsonValue[] = []
-  /** Of what comes next in each holder: its index, or where its name stands in the text. */
+  /** The current entry of each holder: the index in an array, or the position of the name in the text. */
   const places: number[] = []
   let isNameNext = false
 
@@ -46,36 +50,36 @@ export function findLossyNumbers(text: string, root: JsonValue, changed: LossyNu
       if (!isNameNext) places[places.length - 1] = (places.at(-1) as number) + 1
     } else if (char === '-' || (char >= '0' && char <= '9')) {
       const end = endOfNumber(text, at)
-      const within = holder()
-      if (typeof within === 'object' && within !== null && !isHeld(text.slice(at, end))) note(within, name())
+      const parent = holder()
+      if (typeof parent === 'object' && parent !== null && isLossy(text.slice(at, end))) add(parent, name())
       at = end - 1
     }
   }
 
-  function note(within: object, name: string): void {
-    const names = changed.get(within)
-    if (names === undefined) changed.set(within, new Set([name]))
+  function add(parent: object, name: string): void {
+    const names = lossy.get(parent)
+    if (names === undefined) lossy.set(parent, new Set([name]))
     else names.add(name)
   }
 }
 
-/** A fraction is rounded by its nature; a whole number is another one then, and so is one that was none. */
-function isHeld(source: string): boolean {
+/** Whether the double differs from the decimal in a way that matters. Rounding a fraction to a fraction does not. */
+function isLossy(source: string): boolean {
   const value = Number(source)
-  if (!Number.isFinite(value)) return false
-  if (/^-?\d+$/.test(source)) return BigInt(source) === BigInt(value)
-  // Beyond, no field has a number that is not rounded.
-  return !Number.isInteger(value) || Math.abs(value) > 2 ** 64 || wholeNumber(source) === BigInt(value)
+  if (!Number.isFinite(value)) return true
+  if (/^-?\d+$/.test(source)) return BigInt(source) !== BigInt(value)
+  // Above 2 ** 64 only float and double fields accept the number, and they round it anyway.
+  return Number.isInteger(value) && Math.abs(value) <= 2 ** 64 && exactInteger(source) !== BigInt(value)
 }
 
 const DECIMAL = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/
 
 /**
- * Exactly what a decimal says, undefined where that is not whole. Its zeros are counted one by one: a pattern for those at
- * the end takes the square of a number of a megabyte.
- * @param source of 2 ** 64 at most, with as many digits as a body has.
+ * Returns the exact value of a decimal; undefined if it is not an integer. Zeros are counted in a loop: a regular
+ * expression for trailing zeros takes quadratic time on a number of a megabyte.
+ * @param source absolute value at most 2 ** 64; its digits may fill a whole body.
  */
-function wholeNumber(source: string): bigint | undefined {
+function exactInteger(source: string): bigint | undefined {
   const [, sign = '', whole = '', fraction = '', power = '0'] = DECIMAL.exec(source) ?? []
   const digits = whole + fraction
   let end = digits.length

@@ -1,83 +1,95 @@
 /**
- * Brings path, query and body together into the ProtoJSON of one request message (google/api/http.proto, "Rules for HTTP
- * mapping"). The path always wins by being the only one: a field given twice is refused with its name, and so is a name
- * that the message does not have.
+ * Combines path, query and body of a request into the ProtoJSON of its request message (google/api/http.proto, "Rules
+ * for HTTP mapping"). A field that is given in two places is rejected by name, and so is an unknown name. No source
+ * overrides another.
  */
 import type { DescField, DescMessage, JsonObject, JsonValue } from '@bufbuild/protobuf'
 import { invalidArgument, type Violation } from '#runtime/status.ts'
 import type { Route } from '../../contract/route-table.ts'
 import { assertExactNumbers } from './exact-numbers.ts'
-import { fieldsByName } from './json-fields.ts'
+import { fieldsByName, fieldValue, ownProperty } from './json-fields.ts'
 import { MAX_JSON_DEPTH, parseJson } from './json-text.ts'
 import type { LossyNumbers } from './lossy-numbers.ts'
 import { isTextMessage, scalarFromText } from './text-values.ts'
 import { compileUpdateMask } from './update-mask.ts'
 
+/** The parts of a request that a binding reads. */
 export interface BindingInput {
+  /** Decoded values of the variables of the path template, in template order. */
   readonly pathValues: readonly string[]
+  /** The raw query string without `?`; empty if there is none. */
   readonly query: string
+  /** The JSON text; undefined if the request has no body. */
   readonly body: Uint8Array | undefined
 }
 
-/** @returns a function that makes the request's JSON, or throws StatusError INVALID_ARGUMENT. */
+/**
+ * Compiles the binding of a route.
+ * @returns a function that returns the ProtoJSON of the request message, not yet checked against its types. It throws
+ * StatusError INVALID_ARGUMENT with a violation per field that is unknown, given twice or in the wrong place.
+ */
 export function compileBinding(route: Route): (input: BindingInput) => JsonValue {
   const input = route.descriptor.input
   const variables = route.template.variables.map(variable => resolve(input, variable.fieldPath))
   const bodyField = route.body.kind === 'field' ? route.body.field : undefined
-  const fromPath = new Set(variables.map(pathOf))
+  const pathVariables = new Set(variables.map(pathOf))
   const addMask = compileUpdateMask(route)
 
   return ({ pathValues, query, body }) => {
     const violations: Violation[] = []
-    const tree = bodyJson(route, body)
-    // A body that is no object cannot be completed; the structure check says so.
-    if (typeof tree !== 'object' || tree === null || Array.isArray(tree)) return tree
+    const request = bodyJson(route, body)
+    // Fields cannot be added to a body that is not an object. The structure check reports such a body.
+    if (typeof request !== 'object' || request === null || Array.isArray(request)) return request
 
     for (const [index, fields] of variables.entries()) {
-      if (has(tree, fields)) violations.push({ field: pathOf(fields), description: 'is given by the path already' })
-      else place(tree, fields, scalarFromText(last(fields), pathValues[index] ?? ''))
+      if (isSet(request, fields)) violations.push({ field: pathOf(fields), description: IN_PATH })
+      else setField(request, fields, scalarFromText(last(fields), pathValues[index] ?? ''))
     }
     if (query !== '') {
       for (const [name, text] of parseQuery(query, violations)) {
         const fields = tryResolve(input, name.split('.'))
-        const complaint =
+        const description =
           fields === undefined
             ? 'is not known'
             : route.body.kind === 'message'
               ? 'belongs in the body'
-              : fromPath.has(pathOf(fields))
-                ? 'is given by the path already'
+              : pathVariables.has(pathOf(fields))
+                ? IN_PATH
                 : fields[0] === bodyField
                   ? 'belongs in the body'
-                  : placeParameter(tree, fields, text)
-        if (complaint !== undefined) violations.push({ field: fields ? pathOf(fields) : name, description: complaint })
+                  : setParameter(request, fields, text)
+        if (description !== undefined) violations.push({ field: fields ? pathOf(fields) : name, description })
       }
     }
     if (violations.length > 0) throw invalidArgument(violations)
-    addMask?.(tree)
-    return tree
+    addMask?.(request)
+    return request
   }
 }
+
+const IN_PATH = 'is already given by the path'
+const NOT_IN_QUERY = 'cannot be given in the query'
 
 function bodyJson({ body: binding, descriptor }: Route, body: Uint8Array | undefined): JsonValue {
   if (body === undefined || body.length === 0) return {}
-  const changed: LossyNumbers = new Map()
-  const json = parseJson(body, changed)
+  const lossy: LossyNumbers = new Map()
+  const json = parseJson(body, lossy)
   if (binding.kind !== 'none') {
-    const tree = binding.kind === 'message' ? json : { [binding.field.jsonName]: json }
-    // A lone number stands nowhere yet.
-    if (binding.kind === 'field' && typeof json === 'number' && changed.size > 0) {
-      changed.set(tree as JsonObject, new Set([binding.field.jsonName]))
+    const request = binding.kind === 'message' ? json : { [binding.field.jsonName]: json }
+    // A body that is a single number has no parent in the parsed text, only in the request.
+    if (binding.kind === 'field' && typeof json === 'number' && lossy.size > 0) {
+      lossy.set(request as JsonObject, new Set([binding.field.jsonName]))
     }
-    if (changed.size > 0) assertExactNumbers(descriptor.input, tree, changed)
-    return tree
+    if (lossy.size > 0) assertExactNumbers(descriptor.input, request, lossy)
+    return request
   }
   const isEmpty = typeof json === 'object' && json !== null && Object.keys(json).length === 0
-  if (!isEmpty) throw invalidArgument([{ field: 'body', description: 'must be empty: this method takes none' }])
+  if (!isEmpty)
+    throw invalidArgument([{ field: 'body', description: 'must be empty: this method has no request body' }])
   return {}
 }
 
-/** application/x-www-form-urlencoded, but an escape that is not UTF-8 is refused instead of replaced. */
+/** Parses application/x-www-form-urlencoded, but rejects an escape that is not UTF-8 instead of replacing it. */
 function* parseQuery(query: string, violations: Violation[]): Iterable<[name: string, value: string]> {
   for (const pair of query.split('&')) {
     if (pair === '') continue
@@ -92,40 +104,40 @@ function* parseQuery(query: string, violations: Violation[]): Iterable<[name: st
 }
 
 function decodeForm(text: string): string {
-  // Most text has nothing to decode, and to find that out takes a tenth of the time.
+  // Most text has nothing to decode, and the test takes a tenth of the time of decoding.
   return /[%+]/.test(text) ? decodeURIComponent(text.replaceAll('+', ' ')) : text
 }
 
-/** @returns what is wrong, if anything. */
-function placeParameter(tree: JsonObject, fields: readonly DescField[], text: string): string | undefined {
+/** Sets the field of a query parameter. @returns the description of a violation; undefined if the field was set. */
+function setParameter(request: JsonObject, fields: readonly DescField[], text: string): string | undefined {
   const field = last(fields)
   if (fields.slice(0, -1).some(parent => parent.fieldKind !== 'message' || isTextMessage(parent.message))) {
-    return 'cannot be given in the query'
+    return NOT_IN_QUERY
   }
-  if (field.fieldKind === 'map' || (field.message !== undefined && !isTextMessage(field.message))) {
-    return 'cannot be given in the query'
-  }
+  if (field.fieldKind === 'map' || (field.message !== undefined && !isTextMessage(field.message))) return NOT_IN_QUERY
   const value = scalarFromText(field, text)
   if (field.fieldKind === 'list') {
-    const parent = parentOf(tree, fields)
+    const parent = parentOf(request, fields)
     const entries = parent[field.jsonName]
     if (Array.isArray(entries)) entries.push(value)
     else parent[field.jsonName] = [value]
     return undefined
   }
-  if (has(tree, fields)) return 'is given twice'
-  place(tree, fields, value)
+  if (isSet(request, fields)) return 'is given twice'
+  setField(request, fields, value)
   return undefined
 }
 
+/** @throws Error if the message has no such field; the route table has checked all path variables. */
 function resolve(message: DescMessage, names: readonly string[]): readonly DescField[] {
   const fields = tryResolve(message, names)
   if (fields === undefined) throw new Error(`${message.typeName} has no field ${names.join('.')}`)
   return fields
 }
 
+/** Returns the fields of a dotted path, from the request message down; undefined if a name is unknown. */
 function tryResolve(message: DescMessage, names: readonly string[]): readonly DescField[] | undefined {
-  // Messages may contain their own kind, and what puts them together recurses.
+  // Recursive messages allow paths of any length, and the codecs recurse into what the path creates.
   if (names.length > MAX_JSON_DEPTH) return undefined
   const fields: DescField[] = []
   let current: DescMessage | undefined = message
@@ -146,36 +158,32 @@ function last(fields: readonly DescField[]): DescField {
   return fields[fields.length - 1] as DescField
 }
 
-/** Whether the tree gives the field, under either of its names. */
-function has(tree: JsonObject, fields: readonly DescField[]): boolean {
-  let current: JsonValue | undefined = tree
+/** Whether the request contains a value for the field; null counts as unset. */
+function isSet(request: JsonObject, fields: readonly DescField[]): boolean {
+  let current: JsonValue | undefined = request
   for (const field of fields) {
     if (typeof current !== 'object' || current === null || Array.isArray(current)) return false
-    current = own(current, field.jsonName) ?? own(current, field.name)
+    current = fieldValue(current, field)
   }
   return current !== undefined && current !== null
 }
 
-/** An object inherits properties that a field may be named like. */
-function own(tree: JsonObject, name: string): JsonValue | undefined {
-  return Object.hasOwn(tree, name) ? tree[name] : undefined
+function setField(request: JsonObject, fields: readonly DescField[], value: JsonValue): void {
+  parentOf(request, fields)[last(fields).jsonName] = value
 }
 
-function place(tree: JsonObject, fields: readonly DescField[], value: JsonValue): void {
-  parentOf(tree, fields)[last(fields).jsonName] = value
-}
-
-function parentOf(tree: JsonObject, fields: readonly DescField[]): JsonObject {
-  let current = tree
+/** Returns the object that contains the last field of the path. Creates missing objects. */
+function parentOf(request: JsonObject, fields: readonly DescField[]): JsonObject {
+  let current = request
   for (const field of fields.slice(0, -1)) {
     const name = Object.hasOwn(current, field.name) ? field.name : field.jsonName
-    const child = own(current, name)
+    const child = ownProperty(current, name)
     if (child === undefined || child === null) {
       const next: JsonObject = {}
       current[name] = next
       current = next
     } else {
-      // What is no object stays in the tree, for the structure check to name.
+      // A value that is not an object stays in the request, so that the structure check reports it.
       current = typeof child === 'object' && !Array.isArray(child) ? child : {}
     }
   }

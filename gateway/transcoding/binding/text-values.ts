@@ -1,4 +1,4 @@
-/** Values as text, as a path or a query gives them, to the ProtoJSON of their field. */
+/** Converts the text of a path segment or query parameter to the ProtoJSON value of its field. */
 import { type DescField, type DescMessage, type JsonValue, ScalarType } from '@bufbuild/protobuf'
 
 const WRAPPERS: Record<string, ScalarType> = {
@@ -20,14 +20,14 @@ const TEXT_MESSAGES = new Set([
   ...Object.keys(WRAPPERS),
 ])
 
-/** Whether the message's JSON is one value that can be written as text. */
+/** Whether the ProtoJSON of the message is a single value that can be written as text. */
 export function isTextMessage(message: DescMessage): boolean {
   return TEXT_MESSAGES.has(message.typeName)
 }
 
 /**
- * Numbers stay text: ProtoJSON takes a number as a string, with all its digits. What does not fit its type stays text
- * too, and the structure check names it.
+ * Returns the ProtoJSON value of a text. Numbers stay strings, which ProtoJSON accepts with all their digits. Text that
+ * does not fit the type of the field also stays a string: the structure check reports it.
  */
 export function scalarFromText(field: DescField, text: string): JsonValue {
   if (field.enum !== undefined) return /^-?\d+$/.test(text) ? Number(text) : text

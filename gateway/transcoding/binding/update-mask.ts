@@ -1,13 +1,17 @@
 /**
- * What a PATCH without an update mask changes: the fields that its body has (AIP-134). Without the mask an upstream could
- * not tell a list that is to be emptied from one that was not spoken of.
+ * Adds the update mask to a PATCH request that has none: the fields that its body contains (AIP-134). Without a mask an
+ * upstream cannot distinguish a list to be emptied from a list that the client did not send.
  */
 import type { DescField, DescMessage, JsonObject, JsonValue } from '@bufbuild/protobuf'
 import type { Route } from '../../contract/route-table.ts'
 import { fieldsByName } from './json-fields.ts'
 
-/** @returns what adds the mask to a request's JSON, where none is given; undefined for a route that has none to give. */
-export function compileUpdateMask(route: Route): ((tree: JsonObject) => void) | undefined {
+/**
+ * Compiles the update mask of a route.
+ * @returns a function that adds a missing mask to the JSON of a request. Undefined unless the route is a PATCH whose body
+ * is a message field and whose request has an `update_mask` of type FieldMask.
+ */
+export function compileUpdateMask(route: Route): ((request: JsonObject) => void) | undefined {
   const { httpMethod, body, descriptor } = route
   const mask = descriptor.input.fields.find(
     ({ name, message }) => name === 'update_mask' && message?.typeName === 'google.protobuf.FieldMask',
@@ -16,12 +20,12 @@ export function compileUpdateMask(route: Route): ((tree: JsonObject) => void) | 
   const { field } = body
   const { message } = field
   if (message === undefined) return undefined
-  return tree => {
-    const isGiven = Object.hasOwn(tree, mask.jsonName) || Object.hasOwn(tree, mask.name)
-    const changes = tree[field.jsonName]
-    if (isGiven || !isObject(changes)) return
-    // As ProtoJSON has it: one text, with the names in lower camel case.
-    tree[mask.jsonName] = [...pathsOf(message, changes, '')].join(',')
+  return request => {
+    const hasMask = Object.hasOwn(request, mask.jsonName) || Object.hasOwn(request, mask.name)
+    const resource = request[field.jsonName]
+    if (hasMask || !isObject(resource)) return
+    // ProtoJSON writes a FieldMask as one string of paths in lowerCamelCase.
+    request[mask.jsonName] = [...pathsOf(message, resource, '')].join(',')
   }
 }
 
@@ -29,7 +33,7 @@ function* pathsOf(message: DescMessage, json: JsonObject, prefix: string): Itera
   const names = fieldsByName(message)
   for (const [name, value] of Object.entries(json)) {
     const field = names.get(name)
-    // The structure check says that it is not known.
+    // The structure check reports unknown fields.
     if (field === undefined) continue
     const path = prefix + camelCase(field.name)
     const isBranch = isObject(value) && isPlainMessage(field) && Object.keys(value).length > 0
@@ -38,7 +42,7 @@ function* pathsOf(message: DescMessage, json: JsonObject, prefix: string): Itera
   }
 }
 
-/** One whose fields are changed one by one: not a list or a map, nor one of google's own, which are values. */
+/** Whether the fields of the value are updated one by one. Lists, maps and well-known types are replaced as a whole. */
 function isPlainMessage({ fieldKind, message }: DescField): boolean {
   return fieldKind === 'message' && message?.typeName.startsWith('google.protobuf.') === false
 }

@@ -1,6 +1,7 @@
 /**
- * The codec that is right by construction: structure by JSON Schema, values by @bufbuild/protobuf, which passes the
- * ProtoJSON conformance suite, rules by the contract's validator. Others are measured against it.
+ * The reference codec defines the behaviour of every codec. It checks structure with JSON Schema, values with
+ * @bufbuild/protobuf (which passes the ProtoJSON conformance suite) and field rules with the validator of the contract.
+ * The compiled codec must produce the same bytes, JSON and errors.
  */
 import {
   type DescField,
@@ -23,12 +24,16 @@ import { cookieFields, inlineOneof, isRevocation } from '../../contract/edge-fie
 import type { Route } from '../../contract/route-table.ts'
 import type { CookieChange } from '../../http/cookies.ts'
 import { parseIfMatch } from '../binding/entity-tag.ts'
+import { ownProperty } from '../binding/json-fields.ts'
 import { compileBinding } from '../binding/request-binding.ts'
 import type { Codec, DecodedResponse } from '../codec.ts'
 import { compileStructureCheck } from './structure-check.ts'
 import { findValueViolations } from './value-violations.ts'
 
-/** @param registry for the types that an Any may hold. */
+/**
+ * Creates the reference codec of a route.
+ * @param registry the message types that an Any may contain.
+ */
 export function createReferenceCodec(route: Route, registry: FileRegistry): Codec {
   return { encode: compileEncode(route, registry), decode: compileDecode(route, registry) }
 }
@@ -36,29 +41,29 @@ export function createReferenceCodec(route: Route, registry: FileRegistry): Code
 function compileEncode(route: Route, registry: FileRegistry): Codec['encode'] {
   const { input } = route.descriptor
   const bind = compileBinding(route)
-  const structure = compileStructureCheck(input)
-  const rules = compileRules(input)
+  const checkStructure = compileStructureCheck(input)
+  const checkRules = compileRules(input)
   const cookies = cookieFields(input)
   const ifMatch = input.fields.find(isIfMatch)
 
   return request => {
     const json = bind(request)
-    const faults = structure(json)
-    if (faults.length > 0) throw invalidArgument(faults)
+    const misfits = checkStructure(json)
+    if (misfits.length > 0) throw invalidArgument(misfits)
     for (const { field, cookie } of cookies) {
       const value = request.cookies[cookie.name]
       if (value !== undefined) (json as JsonObject)[field.jsonName] = value
     }
     if (ifMatch !== undefined && request.ifMatch !== undefined)
       (json as JsonObject)[ifMatch.jsonName] = parseIfMatch(request.ifMatch)
-    const message = read(input, json, registry)
-    const violations = rules(message)
+    const message = parseMessage(input, json, registry)
+    const violations = checkRules(message)
     if (violations.length > 0) throw invalidArgument(violations)
     return toBinary(input, message)
   }
 }
 
-function read(input: DescMessage, json: JsonValue, registry: FileRegistry): Message {
+function parseMessage(input: DescMessage, json: JsonValue, registry: FileRegistry): Message {
   try {
     return fromJson(input, json, { registry })
   } catch (error) {
@@ -72,7 +77,7 @@ function compileDecode(route: Route, registry: FileRegistry): Codec['decode'] {
   const memberDecoders = new Map(
     output.fields.map(field => [field, field.message && compileAnswer(field.message, registry)]),
   )
-  const whole = compileAnswer(output, registry)
+  const decodeWhole = compileAnswer(output, registry)
 
   return bytes => {
     const message = fromBinary(output, bytes)
@@ -84,18 +89,18 @@ function compileDecode(route: Route, registry: FileRegistry): Codec['decode'] {
         throw new Error(`${output.typeName}: no member of ${inline.name} is set`)
       return decode((content.get(member) as { message: Message }).message)
     }
-    return whole(message, route.responseField)
+    return decodeWhole(message, route.responseField)
   }
 }
 
-/** Takes out what the edge consumes, then writes the rest. */
+/** Moves cookies, revocations and the entity tag out of the message, then writes the rest as JSON. */
 function compileAnswer(
   schema: DescMessage,
   registry: FileRegistry,
 ): (message: Message, responseField?: DescField) => DecodedResponse {
   const cookies = cookieFields(schema)
-  const revocations = schema.fields.filter(isRevocation)
-  const tag = schema.fields.find(isEtag)
+  const revocationFields = schema.fields.filter(isRevocation)
+  const etagField = schema.fields.find(isEtag)
 
   return (message, responseField) => {
     const content = reflect(schema, message)
@@ -107,33 +112,29 @@ function compileAnswer(
       }
       content.clear(field)
     }
-    const revoked: Revocation[] = []
-    for (const field of revocations) {
+    const revocations: Revocation[] = []
+    for (const field of revocationFields) {
       for (const entry of entriesOf(content.get(field))) {
-        revoked.push(Revocation.decode(toBinary(field.message as DescMessage, entry.message)))
+        revocations.push(Revocation.decode(toBinary(field.message as DescMessage, entry.message)))
       }
       content.clear(field)
     }
-    const etag = tag && (content.get(tag) as string)
+    const etag = etagField && (content.get(etagField) as string)
     const json = toJson(schema, message, { registry, alwaysEmitImplicit: true }) as JsonObject
-    const body = responseField === undefined ? json : (own(json, responseField.jsonName) ?? null)
-    return { body: JSON.stringify(strip(body)), cookies: changes, revocations: revoked, etag: etag || undefined }
+    const body = responseField === undefined ? json : (ownProperty(json, responseField.jsonName) ?? null)
+    return { body: JSON.stringify(removeRevocations(body)), cookies: changes, revocations, etag: etag || undefined }
   }
 
-  function strip(body: JsonValue): JsonValue {
-    // With alwaysEmitImplicit a cleared field without presence is still written.
+  function removeRevocations(body: JsonValue): JsonValue {
+    // `alwaysEmitImplicit` writes cleared fields that have no presence.
     if (typeof body === 'object' && body !== null && !Array.isArray(body)) {
-      for (const field of revocations) delete body[field.jsonName]
+      for (const field of revocationFields) delete body[field.jsonName]
     }
     return body
   }
 }
 
-/** An object inherits properties that a field may be named like. */
-function own(json: JsonObject, name: string): JsonValue | undefined {
-  return Object.hasOwn(json, name) ? json[name] : undefined
-}
-
+/** Returns the messages of a singular or repeated field. */
 function entriesOf(value: unknown): { message: Message }[] {
   if (value === undefined) return []
   return Symbol.iterator in (value as object)

@@ -1,19 +1,19 @@
-/** Tells what of a JSON value does not have the shape of a message, field by field and in plain words. */
+/** Checks whether a JSON value has the structure of a message, and describes each field that has not. */
 import type { DescField, DescMessage } from '@bufbuild/protobuf'
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js'
-import type { Violation } from '#runtime/status.ts'
+import { MAX_VIOLATIONS, type Violation } from '#runtime/status.ts'
 import { fieldsByName } from '../binding/json-fields.ts'
 import { TEXT_FORMATS } from './text-formats.ts'
 import { AT_MOST_ONE, type NameGroup, validationSchema } from './validation-schema.ts'
 
-/** A violation for each field that is wrong, a hundred at most; none means that the structure is right. */
+/** Returns one violation per field that does not fit, at most `MAX_VIOLATIONS`; an empty array if all fit. */
 export type StructureCheck = (json: unknown) => Violation[]
 
-// An answer need not be as long as a hostile request.
-const MAX_VIOLATIONS = 100
-
+/**
+ * Creates the structure check of a message. The JSON Schema is compiled at the first call, not here: compiling takes
+ * milliseconds, and the boot of a large contract would take seconds.
+ */
 export function compileStructureCheck(schema: DescMessage): StructureCheck {
-  // A schema takes milliseconds to compile: at the method's first request, so that a large contract boots fast.
   let validate: ValidateFunction | undefined
   return json => {
     validate ??= compiler.compile(validationSchema(schema))
@@ -23,13 +23,13 @@ export function compileStructureCheck(schema: DescMessage): StructureCheck {
 
 const compiler = new Ajv2020({
   allErrors: true,
-  // Errors bring their schema, whose description says what is expected.
+  // Adds to each error its schema, whose `description` states what is expected.
   verbose: true,
   allowUnionTypes: true,
-  // `{}` does not have the property `toString`, although it inherits it.
+  // Ignores inherited properties such as `toString`.
   ownProperties: true,
   formats: TEXT_FORMATS,
-  // A test checks our schemas; here it would take 50 ms.
+  // A test validates the schemas. Validating them here takes 50 ms.
   meta: false,
   validateSchema: false,
 })
@@ -44,12 +44,10 @@ compiler.addKeyword({
 function compileAtMostOne(groups: readonly NameGroup[]) {
   const validate = (json: Record<string, unknown>): boolean => {
     const errors: Partial<ErrorObject>[] = []
-    for (const { names, unlessNull, complaint } of groups) {
-      const given = names.filter(
-        name => Object.hasOwn(json, name) && (json[name] !== null || !unlessNull.includes(name)),
-      )
+    for (const { names, nullable, description } of groups) {
+      const given = names.filter(name => Object.hasOwn(json, name) && (json[name] !== null || !nullable.includes(name)))
       if (given.length > 1) {
-        errors.push({ keyword: AT_MOST_ONE, message: complaint, params: { name: given.at(-1) } })
+        errors.push({ keyword: AT_MOST_ONE, message: description, params: { name: given.at(-1) } })
       }
     }
     validate.errors = errors
@@ -62,7 +60,7 @@ function compileAtMostOne(groups: readonly NameGroup[]) {
 function violationsOf(schema: DescMessage, errors: readonly ErrorObject[]): Violation[] {
   const violations = new Map<string, Violation>()
   for (const error of errors) {
-    // What is wrong within a key is said of the key as a whole.
+    // An invalid key also causes an error for the key as a whole, which has the better description.
     if (error.propertyName !== undefined) continue
     const { pointer, description } = describe(error)
     const field = fieldPathOf(schema, pointer)
@@ -92,12 +90,12 @@ function describe({ keyword, instancePath, params, parentSchema, message }: Erro
   }
 }
 
-/** RFC 6901 section 4. */
+/** Decodes a token of a JSON Pointer (RFC 6901 section 4). */
 function unescapePointer(token: string): string {
   return token.replaceAll('~1', '/').replaceAll('~0', '~')
 }
 
-/** The path as the rules give it: JSON names, entries of lists and maps in brackets. */
+/** Returns the field path in the form of the field rules: JSON names, entries of lists and maps in brackets. */
 function fieldPathOf(schema: DescMessage, pointer: readonly string[]): string {
   let path = ''
   let message: DescMessage | undefined = schema

@@ -1,56 +1,59 @@
 /**
- * The JSON Schema of all that ProtoJSON accepts for a message: structure and types, no rules. It is for finding faults
- * with their place and in plain words; values that no schema can judge, such as a number of 64 bits, are left to the
- * codec. Where it is stricter than ProtoJSON: an unknown name, and a field that is given under both its names.
+ * The JSON Schema of the ProtoJSON that a message accepts: structure and types, without field rules. The structure check
+ * uses it to report each misfit with its path. Values that a schema cannot check, such as the range of a 64-bit number,
+ * are checked by the codec. The schema is stricter than ProtoJSON in two points: it rejects unknown names, and a field
+ * that is given under both its names.
  *
- * Each schema but the value of anything has a `description` that reads well after "must be".
+ * Each schema, except that of google.protobuf.Value, has a `description` that completes the sentence "must be …".
  */
 import type { DescEnum, DescField, DescMessage, DescOneof } from '@bufbuild/protobuf'
 import { isCarried } from '#runtime/grpc/contract.ts'
 import { type JsonSchema, kindOf, messageKind, type PlainKind, scalarKind } from '../../contract/json-schema.ts'
 
-/** Our one keyword beside the standard's: of each group of names, an object has one at most. */
+/** A keyword in addition to those of JSON Schema: the object contains at most one name of each group. */
 export const AT_MOST_ONE = 'atMostOne'
 
+/** Names of which an object may contain at most one. */
 export interface NameGroup {
   readonly names: readonly string[]
-  /** Those for which null does not count, since it stands for unset. */
-  readonly unlessNull: readonly string[]
-  /** Reads well after the second of them. */
-  readonly complaint: string
+  /** The names whose value null means unset, so that they do not count. */
+  readonly nullable: readonly string[]
+  /** The description of a violation of the last name found. */
+  readonly description: string
 }
 
+/** Returns the schema of a message. Recursive types refer to `$defs`, which contain one schema per message type. */
 export function validationSchema(message: DescMessage): JsonSchema {
   const kind = messageKind(message)
   if (kind !== 'message') return VALUES[kind]
   const $defs: Record<string, JsonSchema> = {}
-  for (const found of messagesWithin(message)) $defs[found.typeName] = objectSchema(found)
+  for (const type of reachableMessages(message)) $defs[type.typeName] = objectSchema(type)
   return { ...referTo(message), $defs }
 }
 
-function messagesWithin(message: DescMessage, found = new Set<DescMessage>()): Set<DescMessage> {
+function reachableMessages(message: DescMessage, found = new Set<DescMessage>()): Set<DescMessage> {
   if (found.has(message)) return found
   found.add(message)
-  for (const field of givenFields(message)) {
-    if (kindOf(field) === 'message') messagesWithin(field.message as DescMessage, found)
+  for (const field of jsonFields(message)) {
+    if (kindOf(field) === 'message') reachableMessages(field.message as DescMessage, found)
   }
   return found
 }
 
-/** A field that a cookie carries is not part of the JSON. */
-function givenFields(message: DescMessage): DescField[] {
+/** Returns the fields that JSON may contain; cookies and If-Match travel in headers. */
+function jsonFields(message: DescMessage): DescField[] {
   return message.fields.filter(field => !isCarried(field))
 }
 
 function objectSchema(message: DescMessage): JsonSchema {
-  const fields = givenFields(message)
+  const fields = jsonFields(message)
   const properties: Record<string, JsonSchema> = {}
   for (const field of fields) {
     const schema = fieldSchema(field)
     properties[field.name] = schema
     properties[field.jsonName] = schema
   }
-  const groups = [...twoNames(fields), ...message.oneofs.flatMap(oneof => oneMember(oneof))]
+  const groups = [...bothNames(fields), ...message.oneofs.flatMap(oneof => oneofMembers(oneof))]
   return {
     type: ['object', 'null'],
     description: 'an object',
@@ -60,23 +63,23 @@ function objectSchema(message: DescMessage): JsonSchema {
   }
 }
 
-function* twoNames(fields: readonly DescField[]): Iterable<NameGroup> {
+function* bothNames(fields: readonly DescField[]): Iterable<NameGroup> {
   for (const { name, jsonName } of fields) {
     if (name === jsonName) continue
-    yield { names: [jsonName, name], unlessNull: [], complaint: `is given twice, as ${jsonName} and as ${name}` }
+    yield { names: [jsonName, name], nullable: [], description: `is given twice, as ${jsonName} and as ${name}` }
   }
 }
 
-function oneMember(oneof: DescOneof): NameGroup[] {
+function oneofMembers(oneof: DescOneof): NameGroup[] {
   const members = oneof.fields.filter(field => !isCarried(field))
   if (members.length < 2) return []
   const spellings = (fields: readonly DescField[]) => [
     ...new Set(fields.flatMap(field => [field.jsonName, field.name])),
   ]
-  const complaint = `cannot be given with another of ${members.map(field => field.jsonName).join(', ')}`
-  // @bufbuild/protobuf lets only a scalar's null stand for unset here.
-  const unlessNull = spellings(members.filter(field => field.fieldKind === 'scalar'))
-  return [{ names: spellings(members), unlessNull, complaint }]
+  const description = `cannot be given with another of ${members.map(field => field.jsonName).join(', ')}`
+  // In a oneof, @bufbuild/protobuf reads null as unset only for scalars.
+  const nullable = spellings(members.filter(field => field.fieldKind === 'scalar'))
+  return [{ names: spellings(members), nullable, description }]
 }
 
 function fieldSchema(field: DescField): JsonSchema {
@@ -94,7 +97,7 @@ function fieldSchema(field: DescField): JsonSchema {
   return kindOf(field) === 'message' ? { $ref: reference(field.message as DescMessage) } : orNull(valueSchema(field))
 }
 
-/** Of one entry of a list or map, where null stands for nothing (but as the null of a Value). */
+/** Returns the schema of an entry of a list or map. Null is not allowed there, except as the null of a Value. */
 function valueSchema(field: DescField): JsonSchema {
   const kind = kindOf(field)
   if (kind === 'enum') return enumSchema(field.enum as DescEnum)
@@ -119,7 +122,7 @@ function enumSchema({ typeName, open, values }: DescEnum): JsonSchema {
   const names = [...new Set(values.flatMap(value => [value.jsonName, value.name]))]
   const description = `one of ${names.join(', ')}`
   if (!open) return { enum: [...names, ...new Set(values.map(value => value.number))], description }
-  // An open enum takes every number. For NullValue, null is a value like others.
+  // An open enum accepts any number. NullValue accepts null.
   const type = typeName === 'google.protobuf.NullValue' ? ['string', 'integer', 'null'] : ['string', 'integer']
   return { type, ...INT32_RANGE, pattern: `^(?:${names.map(RegExp.escape).join('|')})$`, description }
 }
@@ -127,7 +130,7 @@ function enumSchema({ typeName, open, values }: DescEnum): JsonSchema {
 const INT32_RANGE = { minimum: -(2 ** 31), maximum: 2 ** 31 - 1 }
 const UINT32_RANGE = { minimum: 0, maximum: 2 ** 32 - 1 }
 
-// The number of RFC 8259 section 6 in quotes; leading zeros do no harm. Whether it is whole and in range, the codec tells.
+// A number in quotes as RFC 8259 section 6 defines it, plus leading zeros. The codec checks that it is an integer in range.
 const NUMBER = '-?\\d+(?:\\.\\d+)?(?:[eE][+\\-]?\\d+)?'
 
 const INTEGER = { type: ['integer', 'string'], pattern: `^${NUMBER}$` }
@@ -169,7 +172,7 @@ const VALUES: Record<PlainKind, JsonSchema> = {
   any: { ...OBJECT, properties: { '@type': { type: 'string', description: 'the URL of a type' } } },
 }
 
-// A map's keys are strings in JSON, whatever they are in the message.
+// In JSON the keys of a map are always strings.
 const INTEGER_KEY = { pattern: `^${NUMBER}$`, description: 'a whole number' }
 const KEYS: Partial<Record<PlainKind, JsonSchema>> = {
   boolean: { enum: ['true', 'false'], description: 'true or false' },

@@ -1,7 +1,7 @@
 /**
- * Tells which values of a JSON object its message cannot have, although their form is right: a number out of range, an
- * Any of a type that is not known. @bufbuild/protobuf says what is wrong with the first of them and not where it stands,
- * so each value is read once more, by itself.
+ * Finds the values of a JSON object that have the right structure but that the message cannot hold: numbers out of range,
+ * an Any of an unknown type. @bufbuild/protobuf reports only the first such value and not its path, so this module
+ * parses each value again, separately.
  */
 import {
   type DescField,
@@ -11,16 +11,15 @@ import {
   type JsonObject,
   type JsonValue,
 } from '@bufbuild/protobuf'
-import type { Violation } from '#runtime/status.ts'
+import { MAX_VIOLATIONS, type Violation } from '#runtime/status.ts'
 import { kindOf, messageKind } from '../../contract/json-schema.ts'
-
-// An answer need not be as long as a hostile request.
-const MAX_VIOLATIONS = 100
+import { fieldValue } from '../binding/json-fields.ts'
 
 /**
- * @param json of the right structure, which is not the message.
- * @param reason what the library said of all of it.
- * @returns at least one, a hundred at most, with the whole path of each field.
+ * Finds the values that a message cannot hold.
+ * @param json passes the structure check, but @bufbuild/protobuf failed to parse it.
+ * @param reason the error of @bufbuild/protobuf for the whole message.
+ * @returns at least one violation, at most `MAX_VIOLATIONS`, each with the full path of its field.
  */
 export function findValueViolations(
   schema: DescMessage,
@@ -29,56 +28,56 @@ export function findValueViolations(
   reason: unknown,
 ): Violation[] {
   const violations: Violation[] = []
-  const complaintOf = (message: DescMessage, value: JsonValue): string | undefined => {
+  const errorOf = (message: DescMessage, value: JsonValue): string | undefined => {
     try {
       fromJson(message, value, { registry })
     } catch (error) {
       return describe(error)
     }
   }
-  if (messageKind(schema) === 'message') inMessage(schema, json as JsonObject, '')
-  // Whatever the library says of a client's JSON, it is not a fault of ours.
+  if (messageKind(schema) === 'message') checkMessage(schema, json as JsonObject, '')
+  // An error that belongs to no single field is still an error of the client, not of the gateway.
   return violations.length === 0 ? [{ field: 'body', description: describe(reason) }] : violations
 
-  function inMessage(message: DescMessage, object: JsonObject, path: string): void {
+  function checkMessage(message: DescMessage, object: JsonObject, path: string): void {
     for (const field of message.fields) {
       if (violations.length === MAX_VIOLATIONS) return
-      const value = own(object, field.jsonName) ?? own(object, field.name)
+      const value = fieldValue(object, field)
       if (value !== undefined && value !== null)
-        inField(field, value, path === '' ? field.jsonName : `${path}.${field.jsonName}`)
+        checkField(field, value, path === '' ? field.jsonName : `${path}.${field.jsonName}`)
     }
   }
 
-  function inField(field: DescField, value: JsonValue, path: string): void {
-    const ofMessages = kindOf(field) === 'message'
-    const isMany = field.fieldKind === 'list' || field.fieldKind === 'map'
-    // What is within messages is looked at for itself.
-    const shallow = !ofMessages ? value : isMany ? emptied(value) : {}
-    const complaint = complaintOf(field.parent, { [field.jsonName]: shallow })
-    if (complaint !== undefined && !(isMany && inEntries(field, shallow, path)))
-      violations.push({ field: path, description: complaint })
-    if (!ofMessages) return
-    const entries = isMany ? entriesOf(value) : [[undefined, value] as const]
+  function checkField(field: DescField, value: JsonValue, path: string): void {
+    const isMessage = kindOf(field) === 'message'
+    const isRepeated = field.fieldKind === 'list' || field.fieldKind === 'map'
+    // Nested messages are emptied here, because their fields are checked separately below.
+    const shallow = !isMessage ? value : isRepeated ? emptyEntries(value) : {}
+    const description = errorOf(field.parent, { [field.jsonName]: shallow })
+    if (description !== undefined && !(isRepeated && checkEntries(field, shallow, path)))
+      violations.push({ field: path, description })
+    if (!isMessage) return
+    const entries = isRepeated ? entriesOf(value) : [[undefined, value] as const]
     for (const [key, entry] of entries) {
       if (violations.length === MAX_VIOLATIONS) return
-      inMessage(field.message as DescMessage, entry as JsonObject, key === undefined ? path : `${path}[${key}]`)
+      checkMessage(field.message as DescMessage, entry as JsonObject, key === undefined ? path : `${path}[${key}]`)
     }
   }
 
-  /** @returns whether some entry is at fault, and not their being together. */
-  function inEntries(field: DescField, value: JsonValue, path: string): boolean {
+  /** @returns whether a single entry is invalid; false if only the combination is, such as a duplicate key. */
+  function checkEntries(field: DescField, value: JsonValue, path: string): boolean {
     const before = violations.length
     search(entriesOf(value))
     return violations.length > before
 
-    /** By halves: a list may be as long as a body, and most of it right. */
+    /** Bisects the entries: a list may fill the body, and most of its entries are valid. */
     function search(entries: [string, JsonValue][]): void {
       if (violations.length === MAX_VIOLATIONS || entries.length === 0) return
-      const some = Array.isArray(value) ? entries.map(([, entry]) => entry) : Object.fromEntries(entries)
-      const complaint = complaintOf(field.parent, { [field.jsonName]: some })
+      const part = Array.isArray(value) ? entries.map(([, entry]) => entry) : Object.fromEntries(entries)
+      const description = errorOf(field.parent, { [field.jsonName]: part })
       const [first] = entries
-      if (complaint === undefined || first === undefined) return
-      if (entries.length === 1) violations.push({ field: `${path}[${first[0]}]`, description: complaint })
+      if (description === undefined || first === undefined) return
+      if (entries.length === 1) violations.push({ field: `${path}[${first[0]}]`, description })
       else {
         const half = entries.length >> 1
         search(entries.slice(0, half))
@@ -92,17 +91,12 @@ function entriesOf(value: JsonValue): [string, JsonValue][] {
   return Object.entries(value as JsonObject)
 }
 
-function emptied(value: JsonValue): JsonValue {
+function emptyEntries(value: JsonValue): JsonValue {
   if (Array.isArray(value)) return value.map(() => ({}))
   return Object.fromEntries(entriesOf(value).map(([key]) => [key, {}]))
 }
 
-/** An object inherits properties that a field may be named like. */
-function own(object: JsonObject, name: string): JsonValue | undefined {
-  return Object.hasOwn(object, name) ? object[name] : undefined
-}
-
-/** The library's words without its preamble, which names the type or the field. */
+/** Returns the message of @bufbuild/protobuf without its prefix, which repeats the type or the field. */
 function describe(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error)
   return (
