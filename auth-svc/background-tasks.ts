@@ -21,7 +21,7 @@ export interface BackgroundTasksDependencies {
   jobs: Pick<JobWorkerOptions, 'databaseUrl' | 'preparedStatements'>
   keys: Pick<SigningKeys, 'rotate'>
   logger: Logger
-  revocations: Pick<Revocations, 'sweep' | 'deleteExpired'>
+  revocations: Pick<Revocations, 'publishPending' | 'deleteExpired'>
   sessions: Pick<SessionRepository, 'deleteExpired'>
   signUp: Pick<SignUp, 'resume' | 'adopt'>
 }
@@ -56,7 +56,7 @@ export async function startBackgroundTasks(dependencies: BackgroundTasksDependen
   const tasks = [
     worker,
     followAccountChanges(accountChanges),
-    periodically('revocation sweep', REVOCATION_INTERVAL_MS, () => revocations.sweep()),
+    periodically('revocation publishing', REVOCATION_INTERVAL_MS, () => revocations.publishPending()),
     periodically('key rotation', KEY_ROTATION_INTERVAL_MS, () => keys.rotate()),
     periodically('clean-up', CLEAN_UP_INTERVAL_MS, cleanUp),
   ]

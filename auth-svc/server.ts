@@ -83,7 +83,7 @@ export async function createAuthServer(options: AuthServerOptions): Promise<Auth
   const signUp = createSignUp({ db, hasher, strength, users })
   const tokenTtlMs = settings.ACCESS_TOKEN_TTL_S * 1000
   const revocations = createRevocations({ db, stream: createRevocationStream(redis), logger, tokenTtlMs })
-  const { sessions, rows, refresh, logout } = createSessionOperations(options, issuer, revocations)
+  const { sessions, sessionRepository, refresh, logout } = createSessionOperations(options, issuer, revocations)
   const login = createLogin({ accounts, hasher, signUp, users, sessions })
 
   metrics.watch.pool(database.poolState)
@@ -118,7 +118,7 @@ export async function createAuthServer(options: AuthServerOptions): Promise<Auth
         keys,
         logger,
         revocations,
-        sessions: rows,
+        sessions: sessionRepository,
         signUp,
       }),
     ensureFirstAdministrator: administrator => ensureFirstAdministrator({ accounts, signUp, logger }, administrator),
@@ -132,7 +132,7 @@ async function createTokens({ database: { db }, settings }: Pick<AuthServerOptio
     db,
     seal: createSigningKeySeal(settings.SIGNING_KEY_SECRET),
     periodMs: settings.SIGNING_KEY_PERIOD_S * 1000,
-    leadMs: settings.SIGNING_KEY_LEAD_S * 1000,
+    publishAheadMs: settings.SIGNING_KEY_LEAD_S * 1000,
     tokenTtlMs: accessTtlS * 1000,
   })
   return {
@@ -160,7 +160,7 @@ function createSessionOperations(
   tokens: TokenIssuer,
   revocations: Revocations,
 ) {
-  const rows = createSessionRepository(db, prepare)
+  const sessionRepository = createSessionRepository(db, prepare)
   const refreshTokens = createRefreshTokens(settings.REFRESH_TOKEN_SECRET)
   const families = createRefreshFamilies({ redis, graceMs: settings.REFRESH_GRACE_MS })
   const sessions = createSessions({
@@ -174,12 +174,12 @@ function createSessionOperations(
   })
   const refresh = createRefresh({
     sessions,
-    rows,
+    sessionRepository,
     families,
     refreshTokens,
     logger,
     onReuse: metrics.reuse,
     reuseScope: settings.REUSE_SCOPE,
   })
-  return { sessions, rows, refresh, logout: createLogout({ rows, refreshTokens, sessions }) }
+  return { sessions, sessionRepository, refresh, logout: createLogout({ sessionRepository, refreshTokens, sessions }) }
 }

@@ -3,6 +3,7 @@ import type { Handlers } from '#runtime/grpc/server.ts'
 import { toRevocationMessage } from './revocation-repository.ts'
 import type { Revocations } from './revocations.ts'
 
+/** Implements `auth.v1.RevocationService`. A page token is the id of the last revocation of the previous page. */
 export function createRevocationHandlers(revocations: Pick<Revocations, 'list'>): Handlers<RevocationServiceServer> {
   return {
     async listRevocations({ pageSize, pageToken }) {

@@ -2,61 +2,73 @@ import { type Kysely, sql } from 'kysely'
 import type { Revocation as RevocationMessage } from '#proto/edge/v1/revocation.ts'
 import type { RevocationKind, Tables } from '../tables.ts'
 
-/** Tokens that are no longer accepted: of a session, of a user up to a time, or one alone. */
+/** A revocation: access tokens that gateways reject. */
 export interface Revocation {
+  /** Ascending in the order of insertion; concurrent transactions may commit in another order. */
   readonly id: bigint
+  /** What `target` identifies: `sid` a session, `jti` one token, `user` all tokens of a user up to `notAfter`. */
   readonly kind: RevocationKind
   readonly target: string
+  /** Kind `user`: tokens issued at or before this time are revoked. Null for the other kinds. */
   readonly notAfter: Date | null
-  /** When the last token that it concerns has expired. */
+  /** Expiry of the last revoked token. The revocation has no effect after it. */
   readonly expiresAt: Date
 }
 
 export interface RevocationRepository {
-  insertSession(sessionId: string, tokenTtlMs: number): Promise<Revocation>
   /**
-   * Of every token that was issued to the user up to now. To be called in the transaction that holds the lock on the
-   * account, when it does.
+   * Revokes the access tokens of a session.
+   *
+   * @param lifetimeMs time until the revocation expires, in milliseconds.
    */
-  insertUser(userId: string, tokenTtlMs: number): Promise<Revocation>
-  /** Those that concern a token which has not expired, after an id and in the order of ids. */
-  listInForce(after: bigint, limit: number): Promise<Revocation[]>
-  /** The highest id that the stream does not have. */
-  newestUnpublished(): Promise<bigint | undefined>
-  /** Whether the stream has all up to an id, those that another process is sending at the moment too. */
+  insertSession(sessionId: string, lifetimeMs: number): Promise<Revocation>
+  /**
+   * Revokes every access token issued to a user until now. The transaction must hold the lock on the account
+   * (`AccountRepository.lock`). Takes at least 1 ms.
+   *
+   * @param lifetimeMs time until the revocation expires, in milliseconds.
+   */
+  insertUser(userId: string, lifetimeMs: number): Promise<Revocation>
+  /** Lists the revocations with an id above `after` that have not expired, ordered by id. */
+  listUnexpired(after: bigint, limit: number): Promise<Revocation[]>
+  /** Returns the highest id of a revocation that is not published. */
+  findNewestUnpublished(): Promise<bigint | undefined>
+  /** Returns whether all revocations up to `id` are published. Rows that another process has locked count as well. */
   isPublishedUpTo(id: bigint): Promise<boolean>
-  /** Those that the stream does not have, locked until the end of the transaction; what others hold is skipped. */
+  /** Locks at most `limit` unpublished revocations until the end of the transaction. Skips rows locked by others. */
   lockUnpublished(limit: number): Promise<Revocation[]>
+  /** Marks revocations as published to the stream. @param ids at least one. */
   markPublished(ids: readonly bigint[]): Promise<void>
   deleteExpired(): Promise<void>
 }
 
 const COLUMNS = ['id', 'kind', 'target', 'not_after as notAfter', 'expires_at as expiresAt'] as const
 
+/** @param db the database, or the transaction of the change that causes the revocation. */
 export function createRevocationRepository(db: Kysely<Tables>): RevocationRepository {
   return {
-    insertSession: (sessionId, tokenTtlMs) =>
+    insertSession: (sessionId, lifetimeMs) =>
       db
         .insertInto('revocations')
-        .values({ kind: 'sid', target: sessionId, expires_at: inMilliseconds(tokenTtlMs) })
+        .values({ kind: 'sid', target: sessionId, expires_at: fromNow(lifetimeMs) })
         .returning(COLUMNS)
         .executeTakeFirstOrThrow(),
-    async insertUser(userId, tokenTtlMs) {
+    async insertUser(userId, lifetimeMs) {
       const revocation = await db
         .insertInto('revocations')
         .values({
           kind: 'user',
           target: userId,
           not_after: sql`date_trunc('milliseconds', clock_timestamp())`,
-          expires_at: inMilliseconds(tokenTtlMs),
+          expires_at: fromNow(lifetimeMs),
         })
         .returning(COLUMNS)
         .executeTakeFirstOrThrow()
-      // The lock is held until the clock shows another millisecond: the next token is then not taken for one of before.
+      // Hold the lock until the next millisecond, so that no token issued later has an `iat` equal to `not_after`.
       await sql`select pg_sleep(0.001)`.execute(db)
       return revocation
     },
-    listInForce: (after, limit) =>
+    listUnexpired: (after, limit) =>
       db
         .selectFrom('revocations')
         .select(COLUMNS)
@@ -65,7 +77,7 @@ export function createRevocationRepository(db: Kysely<Tables>): RevocationReposi
         .orderBy('id')
         .limit(limit)
         .execute(),
-    async newestUnpublished() {
+    async findNewestUnpublished() {
       const row = await unpublished(db).select('id').orderBy('id', 'desc').limit(1).executeTakeFirst()
       return row?.id
     },
@@ -88,10 +100,11 @@ function unpublished(db: Kysely<Tables>) {
   return db.selectFrom('revocations').where('published_at', 'is', null)
 }
 
-function inMilliseconds(ms: number) {
+function fromNow(ms: number) {
   return sql<Date>`clock_timestamp() + ${ms} * interval '1 millisecond'`
 }
 
+/** Converts a revocation to `edge.v1.Revocation`. */
 export function toRevocationMessage({ kind, target, notAfter, expiresAt }: Revocation): RevocationMessage {
   const cases = { sid: 'sessionId', jti: 'tokenId', user: 'userId' } as const
   return { target: { $case: cases[kind], value: target }, notAfter: notAfter ?? undefined, expiresAt }

@@ -1,7 +1,10 @@
 /**
- * The Redis stream by which every gateway learns of revocations. It is a carrier, not the truth: what it loses is in
- * PostgreSQL. Its epoch marks its identity; where that is gone or another, gateways ask for all there is. Its heartbeat
- * says up to when it has everything, in milliseconds by Redis' clock: that of a gateway may differ.
+ * The Redis stream that distributes revocations to gateways. PostgreSQL is the source of truth: whatever Redis loses is
+ * published again or read from a snapshot.
+ *
+ * - The epoch identifies one life of the Redis data. If it is missing or changes, gateways fetch a snapshot.
+ * - The heartbeat is the time up to which the stream is complete, in milliseconds by the clock of Redis, because the
+ *   clocks of gateways may differ.
  */
 import { randomUUID } from 'node:crypto'
 import type { Redis } from 'ioredis'
@@ -13,26 +16,32 @@ import {
 } from '#runtime/auth/revocation-stream.ts'
 import type { Revocation } from './revocation-repository.ts'
 
-// 100 a second for the 15 minutes of an access token; about 20 MB.
-const LENGTH = 100_000
+// 100 per second for the 15 minutes of an access token; about 20 MB.
+const MAX_LENGTH = 100_000
 
+/** Every method rejects with the error of Redis if Redis is unavailable. */
 export interface RevocationStream {
-  /** @throws as Redis does, or answers. */
+  /** Appends entries, and trims the stream to about 100,000 entries. @throws if any entry could not be appended. */
   append(revocations: readonly Revocation[]): Promise<void>
-  /** Gives the stream an epoch unless it has one. */
+  /** Sets a new random epoch unless the stream has one. */
   ensureEpoch(): Promise<void>
-  /** Redis' clock, in milliseconds since the epoch. */
+  /** Reads the clock of Redis, in milliseconds since the epoch. */
   time(): Promise<number>
-  /** To be called once everything that was committed at that time is in the stream. */
-  vouch(completeAt: number): Promise<void>
+  /**
+   * Sets the heartbeat. Call it when every revocation committed before `completeUntil` has been appended.
+   *
+   * @param completeUntil a result of `time`.
+   */
+  writeHeartbeat(completeUntil: number): Promise<void>
 }
 
 export function createRevocationStream(redis: Redis): RevocationStream {
   return {
     async append(revocations) {
       const pipeline = redis.pipeline()
-      for (const revocation of revocations)
-        pipeline.xadd(REVOCATION_STREAM, 'MAXLEN', '~', LENGTH, '*', ...fieldsOf(revocation))
+      for (const revocation of revocations) {
+        pipeline.xadd(REVOCATION_STREAM, 'MAXLEN', '~', MAX_LENGTH, '*', ...toFields(revocation))
+      }
       const replies = (await pipeline.exec()) ?? []
       const failed = replies.find(([error]) => error !== null)
       if (failed !== undefined) throw failed[0]
@@ -44,14 +53,14 @@ export function createRevocationStream(redis: Redis): RevocationStream {
       const [seconds, microseconds] = await redis.time()
       return Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000)
     },
-    async vouch(completeAt) {
-      await redis.set(REVOCATION_HEARTBEAT, completeAt)
+    async writeHeartbeat(completeUntil) {
+      await redis.set(REVOCATION_HEARTBEAT, completeUntil)
     },
   }
 }
 
-/** Times in milliseconds since the epoch. */
-function fieldsOf({ kind, target, notAfter, expiresAt }: Revocation): string[] {
-  const always = [FIELDS.kind, kind, FIELDS.id, target, FIELDS.expiresAt, String(expiresAt.getTime())]
-  return notAfter === null ? always : [...always, FIELDS.notAfter, String(notAfter.getTime())]
+/** Fields of a stream entry. Times are in milliseconds since the epoch. */
+function toFields({ kind, target, notAfter, expiresAt }: Revocation): string[] {
+  const fields = [FIELDS.kind, kind, FIELDS.id, target, FIELDS.expiresAt, String(expiresAt.getTime())]
+  return notAfter === null ? fields : [...fields, FIELDS.notAfter, String(notAfter.getTime())]
 }

@@ -1,7 +1,8 @@
 /**
- * Revocations: written to PostgreSQL in the transaction of the fact that causes them, sent to the gateways right after
- * it. What a crash or a Redis that was away kept from being sent, the sweep sends. A sweep that left nothing unsent
- * vouches for the stream, so that gateways notice when nobody does.
+ * Revocations of access tokens. A revocation is written to PostgreSQL in the transaction of the change that causes it,
+ * and published to the Redis stream right after the commit. A periodic pass publishes what a crash or an unavailable
+ * Redis has left unpublished. A pass that leaves nothing unpublished writes the heartbeat, by which gateways notice that
+ * the stream is stale.
  */
 import type { Kysely } from 'kysely'
 import type { Logger } from '#runtime/observability/logger.ts'
@@ -10,15 +11,30 @@ import { createRevocationRepository, type Revocation } from './revocation-reposi
 import type { RevocationStream } from './revocation-stream.ts'
 
 export interface Revocations {
+  /** Revokes the access tokens of a session. */
   revokeSession(transaction: Kysely<Tables>, sessionId: string): Promise<Revocation>
-  /** The transaction must hold the lock on the account. */
+  /**
+   * Revokes every access token issued to a user until now. The transaction must hold the lock on the account
+   * (`AccountRepository.lock`, or an update of its row).
+   */
   revokeUser(transaction: Kysely<Tables>, userId: string): Promise<Revocation>
-  /** To be called after the commit. Does not fail: what could not be sent is left to the sweep. */
+  /** Publishes revocations. Call it after the commit. Never rejects: `publishPending` publishes them after a failure. */
   publish(revocations: readonly Revocation[]): Promise<void>
-  /** Those in force after an id, and from where to go on. Without a limit: all. */
+  /**
+   * Lists the revocations that have not expired, ordered by id.
+   *
+   * @param after lists ids above this one. Default 0.
+   * @param limit page size. Unlimited by default.
+   * @returns `next`: the `after` of the next page; undefined on the last page.
+   */
   list(after?: bigint, limit?: number): Promise<{ revocations: Revocation[]; next: bigint | undefined }>
-  /** Sends what was not sent, and gives a stream that has lost its epoch a new one. @throws as the stores do. */
-  sweep(): Promise<void>
+  /**
+   * Publishes the unpublished revocations, then writes the heartbeat. Also sets a new epoch if the stream has none.
+   *
+   * @throws the error of Redis or PostgreSQL. The heartbeat is then not written.
+   */
+  publishPending(): Promise<void>
+  /** Deletes expired revocations. */
   deleteExpired(): Promise<void>
 }
 
@@ -26,23 +42,23 @@ export interface RevocationsOptions {
   db: Kysely<Tables>
   stream: RevocationStream
   logger: Logger
-  /** Milliseconds that an access token is good for. */
+  /** Lifetime of an access token, in milliseconds. Revocations are kept for a minute longer. */
   tokenTtlMs: number
 }
 
-/** Gateways' clocks may be behind by that much, and a token's last second is rounded up. */
-const SLACK_MS = 60_000
+/** The clocks of gateways may be behind, and `exp` is rounded up to a second. */
+const CLOCK_SKEW_MS = 60_000
 
-const BATCH = 1000
+const BATCH_SIZE = 1000
 
 export function createRevocations({ db, stream, logger, tokenTtlMs }: RevocationsOptions): Revocations {
   const repository = createRevocationRepository(db)
-  const keptForMs = tokenTtlMs + SLACK_MS
+  const lifetimeMs = tokenTtlMs + CLOCK_SKEW_MS
 
-  async function sweepBatch(): Promise<number> {
+  async function publishBatch(): Promise<number> {
     return db.transaction().execute(async transaction => {
       const rows = createRevocationRepository(transaction)
-      const unpublished = await rows.lockUnpublished(BATCH)
+      const unpublished = await rows.lockUnpublished(BATCH_SIZE)
       if (unpublished.length === 0) return 0
       await stream.append(unpublished)
       await rows.markPublished(unpublished.map(({ id }) => id))
@@ -52,31 +68,31 @@ export function createRevocations({ db, stream, logger, tokenTtlMs }: Revocation
 
   return {
     revokeSession: (transaction, sessionId) =>
-      createRevocationRepository(transaction).insertSession(sessionId, keptForMs),
-    revokeUser: (transaction, userId) => createRevocationRepository(transaction).insertUser(userId, keptForMs),
+      createRevocationRepository(transaction).insertSession(sessionId, lifetimeMs),
+    revokeUser: (transaction, userId) => createRevocationRepository(transaction).insertUser(userId, lifetimeMs),
     async publish(revocations) {
       if (revocations.length === 0) return
       try {
         await stream.append(revocations)
         await repository.markPublished(revocations.map(({ id }) => id))
       } catch (error) {
-        logger.warn({ err: error }, 'revocations were not sent to the gateways; they will be')
+        logger.warn({ err: error }, 'publishing revocations failed; retrying within about a second')
       }
     },
     async list(after = 0n, limit = Number.MAX_SAFE_INTEGER) {
-      const revocations = await repository.listInForce(after, limit)
+      const revocations = await repository.listUnexpired(after, limit)
       return { revocations, next: revocations.length === limit ? revocations.at(-1)?.id : undefined }
     },
-    async sweep() {
+    async publishPending() {
       await stream.ensureEpoch()
-      // Before the look into the database: all that is committed by then is seen there.
-      const began = await stream.time()
-      const newest = await repository.newestUnpublished()
+      // Read the time before the query: everything committed by then is visible to it.
+      const startedAt = await stream.time()
+      const newest = await repository.findNewestUnpublished()
       if (newest !== undefined) {
-        while ((await sweepBatch()) === BATCH);
+        while ((await publishBatch()) === BATCH_SIZE);
         if (!(await repository.isPublishedUpTo(newest))) return
       }
-      await stream.vouch(began)
+      await stream.writeHeartbeat(startedAt)
     },
     deleteExpired: () => repository.deleteExpired(),
   }

@@ -5,7 +5,7 @@ import type { SignUp } from '../accounts/sign-up.ts'
 import type { UserDirectory } from '../accounts/user-directory.ts'
 import { invalidCredentials } from '../errors.ts'
 import type { PasswordHasher } from '../passwords/password-hasher.ts'
-import type { Client, IssuedTokens, Sessions } from './sessions.ts'
+import type { ClientInfo, IssuedTokens, Sessions } from './sessions.ts'
 
 export interface LoginDependencies {
   accounts: Pick<AccountRepository, 'findByEmail' | 'replacePassword'>
@@ -15,23 +15,32 @@ export interface LoginDependencies {
   sessions: Pick<Sessions, 'start'>
 }
 
-/** @throws StatusError UNAUTHENTICATED `invalid_credentials`, UNAVAILABLE. */
+/**
+ * Verifies e-mail address and password, and starts a session. An outdated password hash is replaced. A pending account
+ * is completed first.
+ *
+ * @param signal cancels the request while its password waits for a bcrypt thread.
+ * @throws StatusError UNAUTHENTICATED `invalid_credentials` for an unknown address, a wrong password or a deactivated
+ *   user; the response takes as long in each case.
+ * @throws StatusError UNAVAILABLE if user-svc or Redis is unavailable, or with `overloaded` if too many passwords wait.
+ * @throws StatusError CANCELLED if `signal` is aborted.
+ */
 export type Login = (
   credentials: { email: string; password: string },
-  client: Client,
+  client: ClientInfo,
   signal: AbortSignal,
 ) => Promise<{ tokens: IssuedTokens; user: User }>
 
 export function createLogin({ accounts, hasher, signUp, users, sessions }: LoginDependencies): Login {
-  return async ({ email: given, password }, client, signal) => {
-    const email = normalizeEmail(given)
-    const account = email === undefined ? undefined : await accounts.findByEmail(email)
+  return async ({ email, password }, client, signal) => {
+    const normalized = normalizeEmail(email)
+    const account = normalized === undefined ? undefined : await accounts.findByEmail(normalized)
     const { matches, outdated } = await hasher.verify(password, account?.password, signal)
     if (account === undefined || !matches) throw invalidCredentials()
     if (outdated) {
       await accounts.replacePassword(account.userId, account.password, await hasher.hash(password, signal))
     }
-    // Half an answer would be worse than none: without user-svc nobody signs in, and no session is begun.
+    // Fetch the user before the session starts: if user-svc is unavailable, sign-in fails and leaves no session.
     const user = account.status === 'pending' ? await signUp.complete(account) : await users.find(account.userId)
     if (user === undefined) throw invalidCredentials()
     return { tokens: await sessions.start(account.userId, client), user }

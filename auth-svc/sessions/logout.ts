@@ -5,27 +5,31 @@ import type { SessionRepository } from './session-repository.ts'
 import type { Sessions } from './sessions.ts'
 
 export interface LogoutDependencies {
-  rows: Pick<SessionRepository, 'findNonce'>
-  refreshTokens: RefreshTokens
+  sessionRepository: Pick<SessionRepository, 'findNonce'>
+  refreshTokens: Pick<RefreshTokens, 'verify'>
   sessions: Pick<Sessions, 'end'>
 }
 
 /**
- * Ends the session of the refresh token, of any generation, or else of the access token. What is not valid or has ended
- * ends nothing, and is no error (RFC 7009 section 2.2).
+ * Ends the session of the refresh token, whatever its generation; without a valid refresh token, the session of the
+ * access token. An invalid token, or one whose session has already ended, is not an error (RFC 7009 section 2.2).
+ *
+ * @param refreshToken the empty string if the request has none.
+ * @param principal the user of the access token; undefined if the request has no valid one.
+ * @returns the revocation of the session that ended, or an empty array.
  */
 export type Logout = (refreshToken: string, principal: UserPrincipal | undefined) => Promise<Revocation[]>
 
-export function createLogout({ rows, refreshTokens, sessions }: LogoutDependencies): Logout {
-  async function sessionOf(text: string): Promise<string | undefined> {
+export function createLogout({ sessionRepository, refreshTokens, sessions }: LogoutDependencies): Logout {
+  async function findSessionId(text: string): Promise<string | undefined> {
     const token = parseRefreshToken(text)
-    const nonce = token && (await rows.findNonce(token.sessionId))
-    if (token === undefined || nonce === undefined || !refreshTokens.isGenuine(token, nonce)) return undefined
+    const nonce = token && (await sessionRepository.findNonce(token.sessionId))
+    if (token === undefined || nonce === undefined || !refreshTokens.verify(token, nonce)) return undefined
     return token.sessionId
   }
 
   return async (refreshToken, principal) => {
-    const sessionId = (await sessionOf(refreshToken)) ?? principal?.sessionId
+    const sessionId = (await findSessionId(refreshToken)) ?? principal?.sessionId
     return sessionId === undefined ? [] : sessions.end(sessionId, 'logout')
   }
 }

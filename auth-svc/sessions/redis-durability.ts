@@ -2,29 +2,36 @@ import type { Redis } from 'ioredis'
 import type { Logger } from '#runtime/observability/logger.ts'
 
 /**
- * Refuses a Redis that would bring used refresh tokens back to life or end sessions at its own discretion:
+ * Rejects configurations of Redis in which a rotated refresh token could become valid again, or sessions end at random:
  *
- * - one that evicts keys, and refresh families with them;
- * - one that keeps snapshots without an append-only file, since a restart then brings back families as they were.
+ * - eviction (any `maxmemory-policy` but `noeviction`), because it removes refresh token families;
+ * - RDB snapshots without an append-only file, because a restart restores families as they were at the snapshot.
  *
- * One that keeps nothing at all is safe, but whoever is signed in must sign in again after its restart: a warning.
- * @throws Error that says which configuration is wanted.
+ * Without any persistence, a restart ends every session. That is safe, and only logged as a warning.
+ *
+ * @throws Error that names the required setting, or the error of Redis if it is unavailable.
  */
 export async function assertDurable(redis: Redis, logger: Logger): Promise<void> {
   const info = parseInfo(`${await redis.info('memory')}\n${await redis.info('persistence')}`)
   const policy = info.get('maxmemory_policy')
   if (policy !== 'noeviction') {
-    throw new Error(`Redis has maxmemory-policy ${policy}; refresh families need noeviction`)
+    throw new Error(`Redis has maxmemory-policy ${policy}; refresh token families require noeviction`)
   }
   if (info.get('aof_enabled') === '1') return
-  if ((await snapshotSchedule(redis)) !== '') {
-    throw new Error('Redis keeps snapshots but no append-only file; set appendonly yes (or save "" to keep nothing)')
+  if ((await readSnapshotSchedule(redis)) !== '') {
+    throw new Error(
+      'Redis has RDB snapshots but no append-only file; set appendonly yes (or save "" for no persistence at all)',
+    )
   }
-  logger.warn('redis has no append-only file: its restart signs everybody out')
+  logger.warn('Redis has no append-only file; a restart of Redis ends every session')
 }
 
-/** Empty where no snapshots are made. Where a hosted Redis does not tell, its keepers are taken to know. */
-async function snapshotSchedule(redis: Redis): Promise<string> {
+/**
+ * Reads the setting `save`. Hosted Redis services forbid CONFIG; they count as having no snapshot schedule.
+ *
+ * @returns the empty string if Redis takes no snapshots.
+ */
+async function readSnapshotSchedule(redis: Redis): Promise<string> {
   try {
     const reply = (await redis.config('GET', 'save')) as string[]
     return reply[1] ?? ''

@@ -1,11 +1,13 @@
 /**
- * Refresh families: of each session, the generation of refresh token that is good now and when it came to be. They live
- * in Redis, and each rotation is one script there, by Redis' own clock, so that of any number of refreshes at once
- * exactly one rotates.
+ * Refresh token families in Redis: for each session, its current generation and the time of the last rotation. A rotation
+ * is one Lua script that uses the clock of Redis, so that of any number of concurrent refreshes exactly one rotates.
  *
- * The current generation rotates. The one before it, within the grace, is a retry and gets the same successor, for as
- * long as that has not been used; anything else was used before. A family that is gone, or behind the token that is
- * presented, cannot vouch for any of its tokens again: its user signs in.
+ * - The current generation rotates.
+ * - The previous generation, within the grace period, is a retry. It returns the current generation, until that one
+ *   rotates.
+ * - Any other older generation is reuse.
+ * - If the family is missing, or older than the presented token, Redis has lost data. None of the family's tokens is
+ *   accepted again, and the user must sign in.
  */
 import type { Redis } from 'ioredis'
 import { withSpan } from '#runtime/observability/client-spans.ts'
@@ -14,52 +16,69 @@ import { redisOperation } from '#runtime/process/redis.ts'
 import { redisUnavailable } from '../errors.ts'
 
 /**
- * How a token was used again. `recent`: the latest rotation replaced it, a moment ago; more likely a client that lost an
- * answer than a thief. `stale`: it was replaced long ago. `unknown`: it was replaced before the latest rotation, and
- * nobody knows when.
+ * How long ago a reused token was rotated.
+ *
+ * - `recent`: the last rotation replaced it, at most a minute ago. Probably a client that lost a response.
+ * - `stale`: it was replaced more than a minute ago. Probably a stolen token.
+ * - `unknown`: it was replaced before the last rotation; the time is not recorded.
  */
 export type ReuseClass = 'recent' | 'stale' | 'unknown'
 
+/** Result of a rotation: `generation` is the generation of the refresh token to return. */
 export type RotationOutcome =
   | { kind: 'rotated' | 'retried'; generation: number }
   | { kind: 'reused'; reuse: ReuseClass }
-  /** Redis has no such family, or an older one than the token proves that there was. */
+  /** The family is missing in Redis, or older than the presented token. */
   | { kind: 'lost' }
 
+/** Every method rejects with StatusError UNAVAILABLE if Redis is unavailable. */
 export interface RefreshFamilies {
-  /** Begins a family with generation 1. */
+  /** Creates the family of a session, with generation 1. @param ttlMs time until it expires, in milliseconds. */
   start(sessionId: string, ttlMs: number): Promise<void>
-  /** @param ttlMs after which the successor expires unless it is used. */
+  /**
+   * Rotates the family if `generation` is the current one.
+   *
+   * @param generation generation of the presented token. Its MAC must have been verified.
+   * @param ttlMs time until the family expires unless it is rotated again, in whole milliseconds.
+   * @throws StatusError UNAVAILABLE if Redis does not run the script in time. The token is then still valid.
+   */
   rotate(sessionId: string, generation: number, ttlMs: number): Promise<RotationOutcome>
-  /** When each session was last refreshed or begun; one whose refresh token has expired is left out. */
-  lastUsed(sessionIds: readonly string[]): Promise<Map<string, Date>>
+  /** Returns when each session was last refreshed, or created. Sessions without a family are omitted. */
+  findLastUsed(sessionIds: readonly string[]): Promise<Map<string, Date>>
 }
 
 export interface RefreshFamiliesOptions {
   redis: Redis
+  /** Grace period in which a repeated refresh is a retry, in milliseconds. After it, a repeated refresh is reuse. */
   graceMs: number
-  /** Of one script; a script that Redis gets to later does nothing. */
+  /**
+   * Time in which Redis must start a rotation, in milliseconds. Default 1,000. A script that starts later changes
+   * nothing.
+   */
   timeoutMs?: number
 }
 
+/** The Redis key of a session's family: a hash with `generation` and `rotated_at` (milliseconds since the epoch). */
 export function familyKey(sessionId: string): string {
   return `gatehouse:refresh-family:${sessionId}`
 }
 
-/** Beyond a minute no client repeats a request whose answer was lost. */
-const RECENT_MS = 60_000
+/** No client retries a request for longer than this. */
+const RECENT_REUSE_MS = 60_000
 
+// KEYS: family. ARGV: time to live in milliseconds.
 const START = `
 local time = redis.call('TIME')
 redis.call('HSET', KEYS[1], 'generation', 1, 'rotated_at', time[1] * 1000 + math.floor(time[2] / 1000))
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 `
 
-// KEYS: family. ARGV: generation presented, grace, time to live, deadline, all in milliseconds.
+// KEYS: family. ARGV: presented generation; grace period, time to live and deadline in milliseconds.
+// Returns outcome, detail (new generation or class of reuse), and the time of Redis in milliseconds.
 const ROTATE = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-if now > tonumber(ARGV[4]) then return {'late', '', now} end
+if now > tonumber(ARGV[4]) then return {'deadline_exceeded', '', now} end
 
 local family = redis.call('HMGET', KEYS[1], 'generation', 'rotated_at')
 if not family[1] then return {'lost', '', now} end
@@ -73,11 +92,12 @@ if presented == current then
   return {'rotated', current + 1, now}
 end
 if presented == current - 1 and age <= tonumber(ARGV[2]) then return {'retried', current, now} end
+-- A genuine token of a later generation proves that Redis has lost rotations, for example after a restored backup.
 if presented > current then
   redis.call('DEL', KEYS[1])
   return {'lost', '', now}
 end
-if age > ${RECENT_MS} then return {'reused', 'stale', now} end
+if age > ${RECENT_REUSE_MS} then return {'reused', 'stale', now} end
 if presented == current - 1 then return {'reused', 'recent', now} end
 return {'reused', 'unknown', now}
 `
@@ -90,7 +110,9 @@ interface Scripts {
     graceMs: number,
     ttlMs: number,
     deadline: number,
-  ): Promise<[outcome: 'rotated' | 'retried' | 'reused' | 'lost' | 'late', detail: number | string, now: number]>
+  ): Promise<
+    [outcome: 'rotated' | 'retried' | 'reused' | 'lost' | 'deadline_exceeded', detail: number | string, now: number]
+  >
 }
 
 export function createRefreshFamilies(options: RefreshFamiliesOptions): RefreshFamilies {
@@ -103,20 +125,26 @@ export function createRefreshFamilies(options: RefreshFamiliesOptions): RefreshF
     rotate: redisOperation(redis, 'EVALSHA', 'rotateFamily'),
     lastUsed: redisOperation(redis, 'BATCH HGET'),
   }
-  /** What Redis' clock shows when ours, which never jumps, shows 0. Every answer corrects it. */
-  let redisEpoch = 0
+  /** Time of Redis minus `performance.now()`, in milliseconds. Updated from every rotation. */
+  let clockOffset = 0
 
   /**
-   * A script may run long after its caller has given up: a Redis that hung goes on with what it has read. The rotation
-   * would then be one that nobody heard of, and the next use of the token a theft; hence the deadline.
+   * Runs the script once. The script carries a deadline, because a Redis that hung still executes the commands that it
+   * has received: a rotation after the caller timed out would make the client's retry look like reuse.
+   *
+   * @returns undefined if the script started after its deadline.
    */
-  async function rotate(sessionId: string, generation: number, ttlMs: number): Promise<RotationOutcome | undefined> {
-    const deadline = redisEpoch + performance.now() + timeoutMs
+  async function rotateOnce(
+    sessionId: string,
+    generation: number,
+    ttlMs: number,
+  ): Promise<RotationOutcome | undefined> {
+    const deadline = clockOffset + performance.now() + timeoutMs
     const [outcome, detail, now] = await withSpan(activeSpanContext(), operations.rotate, () =>
       redis.rotateFamily(familyKey(sessionId), generation, graceMs, ttlMs, Math.floor(deadline)),
     )
-    redisEpoch = now - performance.now()
-    if (outcome === 'late') return undefined
+    clockOffset = now - performance.now()
+    if (outcome === 'deadline_exceeded') return undefined
     if (outcome === 'lost') return { kind: 'lost' }
     if (outcome === 'reused') return { kind: 'reused', reuse: detail as ReuseClass }
     return { kind: outcome, generation: Number(detail) }
@@ -129,14 +157,15 @@ export function createRefreshFamilies(options: RefreshFamiliesOptions): RefreshF
       )
     },
     async rotate(sessionId, generation, ttlMs) {
-      // Too late at first sight is a clock that is not known yet, or was set: the second try knows it.
+      // The first attempt misses its deadline if the clock offset is not known yet or the clock of Redis was set. It
+      // updates the offset for the second attempt.
       const outcome =
-        (await orUnavailable(rotate(sessionId, generation, ttlMs))) ??
-        (await orUnavailable(rotate(sessionId, generation, ttlMs)))
-      if (outcome === undefined) throw redisUnavailable(new Error('Redis came to it too late'))
+        (await orUnavailable(rotateOnce(sessionId, generation, ttlMs))) ??
+        (await orUnavailable(rotateOnce(sessionId, generation, ttlMs)))
+      if (outcome === undefined) throw redisUnavailable(new Error('Redis started the rotation after its deadline'))
       return outcome
     },
-    async lastUsed(sessionIds) {
+    async findLastUsed(sessionIds) {
       const pipeline = redis.pipeline()
       for (const id of sessionIds) pipeline.hget(familyKey(id), 'rotated_at')
       const replies =
@@ -152,7 +181,7 @@ export function createRefreshFamilies(options: RefreshFamiliesOptions): RefreshF
   }
 }
 
-/** Whatever Redis fails with, there is nothing that the caller could do about it but come again. */
+/** Reports every error of Redis as UNAVAILABLE: whatever the cause, the caller can only retry. */
 async function orUnavailable<R>(reply: Promise<R>): Promise<R> {
   try {
     return await reply

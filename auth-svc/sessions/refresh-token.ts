@@ -1,60 +1,73 @@
 /**
  * Refresh tokens: `<session>.<generation>.<mac>`.
  *
- *   session     the 16 bytes of its id, base64url
- *   generation  decimal, from 1, one higher with each rotation
- *   mac         HMAC-SHA-256 under REFRESH_TOKEN_SECRET of a label, the session, the generation and the session's nonce
+ *   session     the 16 bytes of the session id, base64url
+ *   generation  decimal, starts at 1, incremented by each rotation
+ *   mac         HMAC-SHA-256 with REFRESH_TOKEN_SECRET over a label, the session, the generation and the session's nonce
  *
- * A successor is thus derived, not stored: a retry gets the very same one, nothing at rest is a credential, and a token
- * that somebody made up is told before Redis is asked.
+ * Tokens are derived, not stored: a repeated refresh returns the identical successor, a copy of the database holds no
+ * credential, and a forged token is rejected before Redis is queried.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto'
 
+/** A parsed refresh token. Its MAC is not verified yet. */
 export interface RefreshToken {
+  /** UUID, lower case. */
   readonly sessionId: string
+  /** Integer from 1 to 10^15 - 1. */
   readonly generation: number
+  /** 32 bytes. */
   readonly mac: Uint8Array
 }
 
+/** Creates and verifies refresh tokens with one secret. */
 export interface RefreshTokens {
+  /** Creates the token of a generation. The same arguments always give the same token. */
   format(sessionId: string, generation: number, nonce: Uint8Array): string
-  isGenuine(token: RefreshToken, nonce: Uint8Array): boolean
+  /** Compares the MAC in constant time. @returns false for a forged token, or if `nonce` belongs to another session. */
+  verify(token: RefreshToken, nonce: Uint8Array): boolean
 }
 
 const LABEL = 'gatehouse refresh token 1'
-const FORM = /^([\w-]{22})\.([1-9]\d{0,14})\.([\w-]{43})$/
+const TOKEN_PATTERN = /^([\w-]{22})\.([1-9]\d{0,14})\.([\w-]{43})$/
 
+/** @param secret the 32 bytes of REFRESH_TOKEN_SECRET. */
 export function createRefreshTokens(secret: Uint8Array): RefreshTokens {
-  function macOf(sessionId: string, generation: number, nonce: Uint8Array): Buffer {
+  function computeMac(sessionId: string, generation: number, nonce: Uint8Array): Buffer {
     const fields = Buffer.alloc(24)
-    sessionBytes(sessionId).copy(fields)
+    uuidToBytes(sessionId).copy(fields)
     fields.writeBigUInt64BE(BigInt(generation), 16)
     return createHmac('sha256', secret).update(LABEL).update(fields).update(nonce).digest()
   }
 
   return {
     format(sessionId, generation, nonce) {
-      const mac = macOf(sessionId, generation, nonce).toString('base64url')
-      return `${sessionBytes(sessionId).toString('base64url')}.${generation}.${mac}`
+      const mac = computeMac(sessionId, generation, nonce).toString('base64url')
+      return `${uuidToBytes(sessionId).toString('base64url')}.${generation}.${mac}`
     },
-    isGenuine: ({ sessionId, generation, mac }, nonce) => timingSafeEqual(macOf(sessionId, generation, nonce), mac),
+    verify: ({ sessionId, generation, mac }, nonce) => timingSafeEqual(computeMac(sessionId, generation, nonce), mac),
   }
 }
 
-/** Reads the form alone, in its one spelling; undefined for anything else. */
+/**
+ * Parses a refresh token without verifying it. Only the canonical base64url encoding is accepted, so that one token has
+ * one spelling.
+ *
+ * @returns undefined if `text` is malformed.
+ */
 export function parseRefreshToken(text: string): RefreshToken | undefined {
-  const [, session = '', generation = '', mac = ''] = FORM.exec(text) ?? []
+  const [, session = '', generation = '', mac = ''] = TOKEN_PATTERN.exec(text) ?? []
   const id = Buffer.from(session, 'base64url')
   const macBytes = Buffer.from(mac, 'base64url')
   if (id.length !== 16 || macBytes.length !== 32) return undefined
   if (id.toString('base64url') !== session || macBytes.toString('base64url') !== mac) return undefined
-  return { sessionId: toUuid(id), generation: Number(generation), mac: macBytes }
+  return { sessionId: bytesToUuid(id), generation: Number(generation), mac: macBytes }
 }
 
-function sessionBytes(uuid: string): Buffer {
+function uuidToBytes(uuid: string): Buffer {
   return Buffer.from(uuid.replaceAll('-', ''), 'hex')
 }
 
-function toUuid(bytes: Buffer): string {
+function bytesToUuid(bytes: Buffer): string {
   return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
 }

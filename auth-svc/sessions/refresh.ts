@@ -1,4 +1,4 @@
-/** Exchanges a refresh token for new tokens, and tells when one is used that somebody else may have. */
+/** Exchanges a refresh token for new tokens, and ends sessions when a token is reused (RFC 9700 section 4.14.2). */
 import type { Logger } from '#runtime/observability/logger.ts'
 import { refreshTokenInvalid, refreshTokenReused, sessionEnded } from '../errors.ts'
 import type { RefreshFamilies, ReuseClass } from './refresh-families.ts'
@@ -7,25 +7,33 @@ import type { SessionRepository } from './session-repository.ts'
 import type { IssuedTokens, Sessions } from './sessions.ts'
 
 export interface RefreshDependencies {
-  sessions: Sessions
-  rows: Pick<SessionRepository, 'findForRefresh'>
+  sessions: Pick<Sessions, 'issueTokens' | 'refreshTtlMs' | 'end' | 'endAll'>
+  sessionRepository: Pick<SessionRepository, 'findForRefresh'>
   families: Pick<RefreshFamilies, 'rotate'>
-  refreshTokens: RefreshTokens
+  refreshTokens: Pick<RefreshTokens, 'verify'>
   logger: Logger
+  /** Called once for each reused token, before sessions end. */
   onReuse: (reuse: ReuseClass) => void
-  /** What ends when a token is used again: all the user's sessions, or that session. */
+  /** Sessions that end when a token is reused: all sessions of the user, or only the session of the token. */
   reuseScope: 'user' | 'session'
 }
 
-/** @throws StatusError UNAUTHENTICATED, or UNAVAILABLE, after which the same token still works. */
+/**
+ * Rotates the refresh token and issues new tokens for its session. A retry within the grace period returns the same
+ * refresh token and a new access token.
+ *
+ * @throws StatusError UNAUTHENTICATED `refresh_token_invalid`, `refresh_token_reused` or `session_ended`.
+ * @throws StatusError UNAVAILABLE if Redis or PostgreSQL is unavailable. The token is then still valid.
+ */
 export type Refresh = (refreshToken: string) => Promise<IssuedTokens>
 
 export function createRefresh(dependencies: RefreshDependencies): Refresh {
-  const { sessions, rows, families, refreshTokens, logger, onReuse, reuseScope } = dependencies
+  const { sessions, sessionRepository, families, refreshTokens, logger, onReuse, reuseScope } = dependencies
 
-  async function endAfterReuse(userId: string, sessionId: string, reuse: ReuseClass): Promise<void> {
+  async function endSessionsAfterReuse(userId: string, sessionId: string, reuse: ReuseClass): Promise<void> {
     onReuse(reuse)
-    logger.warn({ userId, sessionId, reuse, scope: reuseScope }, 'a refresh token was used again')
+    const consequence = reuseScope === 'user' ? 'ending all sessions of the user' : 'ending its session'
+    logger.warn({ userId, sessionId, reuse, scope: reuseScope }, `refresh token reused; ${consequence}`)
     if (reuseScope === 'user') await sessions.endAll(userId, 'reuse')
     else await sessions.end(sessionId, 'reuse')
   }
@@ -34,20 +42,20 @@ export function createRefresh(dependencies: RefreshDependencies): Refresh {
     const token = parseRefreshToken(text)
     if (token === undefined) throw refreshTokenInvalid()
     const { sessionId, generation } = token
-    const session = await rows.findForRefresh(sessionId)
-    // Redis is asked for genuine tokens of live sessions only; what is made up costs one query.
-    if (session === undefined || !refreshTokens.isGenuine(token, session.nonce)) throw refreshTokenInvalid()
-    if (!session.isLive) throw sessionEnded()
+    const session = await sessionRepository.findForRefresh(sessionId)
+    // Verify before calling Redis: a forged token costs one indexed query and cannot touch a family.
+    if (session === undefined || !refreshTokens.verify(token, session.nonce)) throw refreshTokenInvalid()
+    if (!session.isActive) throw sessionEnded()
 
     const outcome = await families.rotate(sessionId, generation, sessions.refreshTtlMs(session))
     if (outcome.kind === 'lost') {
-      logger.info({ userId: session.userId, sessionId }, 'a refresh token has no family any more')
+      logger.info({ userId: session.userId, sessionId }, 'refresh token family lost in Redis; the user must sign in')
       throw sessionEnded()
     }
     if (outcome.kind === 'reused') {
-      await endAfterReuse(session.userId, sessionId, outcome.reuse)
+      await endSessionsAfterReuse(session.userId, sessionId, outcome.reuse)
       throw refreshTokenReused()
     }
-    return sessions.issue(session, outcome.generation)
+    return sessions.issueTokens(session, outcome.generation)
   }
 }

@@ -2,29 +2,30 @@ import { CompiledQuery, type Kysely, sql } from 'kysely'
 import type { Role } from '#runtime/auth/principal.ts'
 import { type Prepare, prepareIn } from '#runtime/postgres/prepared-statements.ts'
 import type { EndReason, Tables } from '../tables.ts'
+import type { SessionClaims } from '../tokens/token-issuer.ts'
 
-/** What a token is made of. Times are in milliseconds since the epoch, by PostgreSQL's clock. */
-export interface TokenGrounds {
-  readonly userId: string
-  readonly sessionId: string
-  readonly role: Role
-  readonly email: string
+/** A session joined with its account: the claims of its access tokens and the nonce of its refresh tokens. */
+export interface SessionRecord extends SessionClaims {
+  /** 16 random bytes. */
   readonly nonce: Uint8Array
-  readonly issuedAt: number
-  readonly authenticatedAt: number
-  readonly sessionExpiresAt: number
 }
 
+/** A session to insert. */
 export interface NewSession {
+  /** UUID. */
   sessionId: string
   userId: string
+  /** 16 random bytes. */
   nonce: Uint8Array
   userAgent: string
+  /** IP address of the client. */
   address: string
+  /** Time until the session ends even if it is in use, in milliseconds. */
   ttlMs: number
 }
 
-export interface SessionRow {
+/** A session as its user sees it. */
+export interface SessionSummary {
   readonly id: string
   readonly userAgent: string
   readonly address: string
@@ -33,29 +34,41 @@ export interface SessionRow {
 }
 
 export interface SessionRepository {
-  /** Undefined when the account is not active, or no longer. */
-  insert(session: NewSession): Promise<TokenGrounds | undefined>
-  /** Undefined when there is no such session; `isLive` says whether tokens may be issued to it. */
-  findForRefresh(sessionId: string): Promise<(TokenGrounds & { isLive: boolean }) | undefined>
+  /** Inserts a session. Locks the account row, see `INSERT`. @returns undefined if the account is not active. */
+  insert(session: NewSession): Promise<SessionRecord | undefined>
+  /**
+   * Looks a session up to issue tokens. Locks the account row, see `INSERT`.
+   *
+   * @returns undefined if there is no such session. `isActive` is false if the session has ended or expired, or its
+   *   account is not active: no token may be issued then.
+   */
+  findForRefresh(sessionId: string): Promise<(SessionRecord & { isActive: boolean }) | undefined>
+  /** Looks up the nonce of a session, also of one that has ended. */
   findNonce(sessionId: string): Promise<Uint8Array | undefined>
-  /** The latest sessions that have neither ended nor reached their age. */
-  listLive(userId: string): Promise<SessionRow[]>
-  /** @param userId whose session it must be, where that matters. @returns whether there was one to end. */
+  /** Lists the sessions that have neither ended nor expired, newest first, at most 200. */
+  listActive(userId: string): Promise<SessionSummary[]>
+  /**
+   * Ends a session.
+   *
+   * @param userId if given, the session must belong to this user.
+   * @returns false if there is no such session, or it has already ended or expired.
+   */
   end(sessionId: string, reason: EndReason, userId?: string): Promise<boolean>
+  /** Ends all sessions of a user. The transaction must hold the lock on the account (`AccountRepository.lock`). */
   endAll(userId: string, reason: EndReason): Promise<void>
-  /** Forgets from where and with what the sessions were begun. */
+  /** Erases the addresses and user agents of all sessions of a user. */
   erase(userId: string): Promise<void>
-  /** Forgets sessions that would have expired by now. */
+  /** Deletes sessions a day after they have expired. */
   deleteExpired(): Promise<void>
 }
 
-/** Nobody looks through more, and a client that signs in again and again must not make the answer grow. */
-const LISTED_AT_MOST = 200
+/** Bounds the response for a client that signs in repeatedly without signing out. */
+const MAX_LISTED = 200
 
 /**
- * In both queries the account's row is locked against a change of its role, first of all, and the clock is read within
- * the lock. A token with the old role is thus issued before the change, and revoked by its `not_after`; one with the new
- * role after it. (A row that changed while the lock was waited for is read again, the clock with it.)
+ * Both queries first lock the account row against a change of its role, and read the clock while they hold the lock. A
+ * token with the old role is thus issued before the change and covered by the `not_after` of its revocation; a token
+ * with the new role is issued after it. After waiting for the lock, PostgreSQL reads the changed row and the clock again.
  */
 const INSERT = `
 with account as (
@@ -73,10 +86,10 @@ select session.id, account.user_id, account.role, account.email, session.refresh
   (extract(epoch from session.expires_at) * 1000)::float8 as expires_at
 from session, account`
 
-// A row lock is a write, whose commit would wait for the disk; but there is nothing here that must survive a crash.
+// A row lock makes the transaction a write, whose commit would wait for the disk. Nothing here must survive a crash.
 const FIND_FOR_REFRESH = `
 select session.id, account.user_id, account.role, account.email, session.refresh_nonce,
-  account.status = 'active' and session.ended_at is null and session.expires_at > clock_timestamp() as is_live,
+  account.status = 'active' and session.ended_at is null and session.expires_at > clock_timestamp() as is_active,
   floor(extract(epoch from clock_timestamp()) * 1000)::float8 as issued_at,
   (extract(epoch from session.created_at) * 1000)::float8 as authenticated_at,
   (extract(epoch from session.expires_at) * 1000)::float8 as expires_at,
@@ -87,23 +100,23 @@ for share of account, session`
 
 /** @param db the database or a transaction. */
 export function createSessionRepository(db: Kysely<Tables>, prepare: Prepare = prepareIn(db)): SessionRepository {
-  const findForRefresh = prepare<GroundsRow & { is_live: boolean }>(() => CompiledQuery.raw(FIND_FOR_REFRESH))
+  const findForRefresh = prepare<SessionAccountRow & { is_active: boolean }>(() => CompiledQuery.raw(FIND_FOR_REFRESH))
 
   return {
     async insert({ sessionId, userId, nonce, userAgent, address, ttlMs }) {
       const parameters = [sessionId, userId, nonce, userAgent, address, ttlMs]
-      const { rows } = await db.executeQuery<GroundsRow>(CompiledQuery.raw(INSERT, parameters))
-      return rows[0] && toGrounds(rows[0])
+      const { rows } = await db.executeQuery<SessionAccountRow>(CompiledQuery.raw(INSERT, parameters))
+      return rows[0] && toSessionRecord(rows[0])
     },
     async findForRefresh(sessionId) {
       const [row] = await findForRefresh(sessionId)
-      return row && { ...toGrounds(row), isLive: row.is_live }
+      return row && { ...toSessionRecord(row), isActive: row.is_active }
     },
     async findNonce(sessionId) {
       const row = await db.selectFrom('sessions').select('refresh_nonce').where('id', '=', sessionId).executeTakeFirst()
       return row?.refresh_nonce
     },
-    listLive: userId =>
+    listActive: userId =>
       db
         .selectFrom('sessions')
         .select(['id', 'user_agent as userAgent', 'address', 'created_at as createdAt', 'expires_at as expiresAt'])
@@ -111,7 +124,7 @@ export function createSessionRepository(db: Kysely<Tables>, prepare: Prepare = p
         .where('ended_at', 'is', null)
         .where('expires_at', '>', sql<Date>`now()`)
         .orderBy('created_at', 'desc')
-        .limit(LISTED_AT_MOST)
+        .limit(MAX_LISTED)
         .execute(),
     async end(sessionId, reason, userId) {
       const { numUpdatedRows } = await db
@@ -141,7 +154,7 @@ export function createSessionRepository(db: Kysely<Tables>, prepare: Prepare = p
   }
 }
 
-interface GroundsRow {
+interface SessionAccountRow {
   id: string
   user_id: string
   role: Role
@@ -152,7 +165,7 @@ interface GroundsRow {
   expires_at: number
 }
 
-function toGrounds(row: GroundsRow): TokenGrounds {
+function toSessionRecord(row: SessionAccountRow): SessionRecord {
   return {
     userId: row.user_id,
     sessionId: row.id,

@@ -1,4 +1,4 @@
-/** Sessions: begun at sign-in, kept by refreshing, ended by their user, by theft, or by age. */
+/** Sessions: started at sign-in, continued by refresh, ended by the user, by reuse of a refresh token, or by expiry. */
 import { randomBytes, randomUUIDv7 } from 'node:crypto'
 import type { Kysely } from 'kysely'
 import { createAccountRepository } from '../accounts/account-repository.ts'
@@ -9,75 +9,90 @@ import type { EndReason, Tables } from '../tables.ts'
 import type { TokenIssuer } from '../tokens/token-issuer.ts'
 import type { RefreshFamilies } from './refresh-families.ts'
 import type { RefreshTokens } from './refresh-token.ts'
-import { createSessionRepository, type SessionRow, type TokenGrounds } from './session-repository.ts'
+import { createSessionRepository, type SessionRecord, type SessionSummary } from './session-repository.ts'
 
+/** Tokens of a session, as returned to the client. */
 export interface IssuedTokens {
   readonly accessToken: string
-  /** In seconds, as `refreshExpiresIn`. */
+  /** Lifetime of the access token, in seconds. */
   readonly expiresIn: number
   readonly refreshToken: string
+  /** Lifetime of the refresh token, in seconds. */
   readonly refreshExpiresIn: number
 }
 
-/** Who signs in, as the gateway saw them. */
-export interface Client {
+/** The client of a sign-in, as the gateway reports it. Shown to the user; not used for decisions. */
+export interface ClientInfo {
+  /** IP address. */
   address: string
+  /** Value of the header User-Agent. Stored up to 400 characters. */
   userAgent: string
 }
 
-export interface ListedSession extends SessionRow {
+/** An active session with the time of its last refresh. */
+export interface ListedSession extends SessionSummary {
   readonly lastUsedAt: Date
 }
 
+/** Methods that end sessions return their revocations, and have published them unless Redis is unavailable. */
 export interface Sessions {
-  /** @throws StatusError UNAUTHENTICATED when the account has been closed by now, UNAVAILABLE. */
-  start(userId: string, client: Client): Promise<IssuedTokens>
-  /** The tokens of a session whose refresh token is now of this generation. */
-  issue(grounds: TokenGrounds, generation: number): IssuedTokens
-  /** Whole milliseconds for which the session's next refresh token is good. */
-  refreshTtlMs(grounds: TokenGrounds): number
-  /** Those that can still be used, the one last used first. @throws StatusError UNAVAILABLE. */
+  /**
+   * Starts a session with a new refresh token family.
+   *
+   * @throws StatusError UNAUTHENTICATED `invalid_credentials` if the account is not active, for example because it was
+   *   deactivated after its password had been verified.
+   * @throws StatusError UNAVAILABLE if Redis is unavailable.
+   */
+  start(userId: string, client: ClientInfo): Promise<IssuedTokens>
+  /** Issues tokens for a session. @param generation generation of the refresh token. */
+  issueTokens(session: SessionRecord, generation: number): IssuedTokens
+  /** Returns the lifetime of the session's next refresh token, in whole milliseconds, at least 1. */
+  refreshTtlMs(session: SessionRecord): number
+  /** Lists the active sessions of a user, the last used first. @throws StatusError UNAVAILABLE if Redis is unavailable. */
   list(userId: string): Promise<ListedSession[]>
-  /** Ends one session, which has to be the user's. @throws StatusError NOT_FOUND. */
+  /** Ends a session of this user. @throws StatusError NOT_FOUND if the user has no such active session. */
   endOwn(userId: string, sessionId: string): Promise<Revocation[]>
-  /** Ends one session, if it has not ended. */
+  /** Ends a session of any user. @returns an empty array if it is not active. */
   end(sessionId: string, reason: EndReason): Promise<Revocation[]>
+  /** Ends all sessions of a user, and revokes every access token issued to the user until now. */
   endAll(userId: string, reason: EndReason): Promise<Revocation[]>
 }
 
 export interface SessionsDependencies {
   db: Kysely<Tables>
-  families: RefreshFamilies
-  refreshTokens: RefreshTokens
-  tokens: TokenIssuer
-  revocations: Revocations
+  families: Pick<RefreshFamilies, 'start' | 'findLastUsed'>
+  refreshTokens: Pick<RefreshTokens, 'format'>
+  tokens: Pick<TokenIssuer, 'accessToken'>
+  revocations: Pick<Revocations, 'revokeSession' | 'revokeUser' | 'publish'>
+  /** Lifetime of an unused refresh token, in milliseconds. Cut at the end of the session. */
   refreshTtlMs: number
+  /** Maximum lifetime of a session, in milliseconds. */
   sessionTtlMs: number
 }
 
 const FIRST_GENERATION = 1
 const NONCE_LENGTH = 16
-const USER_AGENT_LENGTH = 400
+const MAX_USER_AGENT_LENGTH = 400
 
 export function createSessions(dependencies: SessionsDependencies): Sessions {
   const { db, families, refreshTokens, tokens, revocations, sessionTtlMs } = dependencies
-  const sessions = createSessionRepository(db)
+  const repository = createSessionRepository(db)
 
-  function refreshTtlMs({ issuedAt, sessionExpiresAt }: TokenGrounds): number {
+  function refreshTtlMs({ issuedAt, sessionExpiresAt }: SessionRecord): number {
     return Math.max(1, Math.floor(Math.min(dependencies.refreshTtlMs, sessionExpiresAt - issuedAt)))
   }
 
-  function issue(grounds: TokenGrounds, generation: number): IssuedTokens {
-    const { token, expiresIn } = tokens.accessToken(grounds)
+  function issueTokens(session: SessionRecord, generation: number): IssuedTokens {
+    const { token, expiresIn } = tokens.accessToken(session)
     return {
       accessToken: token,
       expiresIn,
-      refreshToken: refreshTokens.format(grounds.sessionId, generation, grounds.nonce),
-      refreshExpiresIn: Math.floor(refreshTtlMs(grounds) / 1000),
+      refreshToken: refreshTokens.format(session.sessionId, generation, session.nonce),
+      refreshExpiresIn: Math.floor(refreshTtlMs(session) / 1000),
     }
   }
 
-  /** Ends what `change` ends, and tells the gateways. */
+  /** Runs `change` in a transaction and publishes the revocations that it returns. */
   async function revoke(change: (transaction: Kysely<Tables>) => Promise<Revocation[]>): Promise<Revocation[]> {
     const revoked = await db.transaction().execute(change)
     await revocations.publish(revoked)
@@ -92,26 +107,27 @@ export function createSessions(dependencies: SessionsDependencies): Sessions {
   }
 
   return {
-    issue,
+    issueTokens,
     refreshTtlMs,
     async start(userId, { address, userAgent }) {
       const sessionId = randomUUIDv7()
-      // Redis first: a family without a session opens nothing and expires, a session without one could not be used.
+      // Create the family first: a family without a session grants nothing and expires, but a session without a family
+      // cannot be refreshed.
       await families.start(sessionId, Math.min(dependencies.refreshTtlMs, sessionTtlMs))
-      const grounds = await sessions.insert({
+      const session = await repository.insert({
         sessionId,
         userId,
         nonce: randomBytes(NONCE_LENGTH),
-        userAgent: userAgent.slice(0, USER_AGENT_LENGTH),
+        userAgent: userAgent.slice(0, MAX_USER_AGENT_LENGTH),
         address,
         ttlMs: sessionTtlMs,
       })
-      if (grounds === undefined) throw invalidCredentials()
-      return issue(grounds, FIRST_GENERATION)
+      if (session === undefined) throw invalidCredentials()
+      return issueTokens(session, FIRST_GENERATION)
     },
     async list(userId) {
-      const rows = await sessions.listLive(userId)
-      const lastUsed = await families.lastUsed(rows.map(({ id }) => id))
+      const rows = await repository.listActive(userId)
+      const lastUsed = await families.findLastUsed(rows.map(({ id }) => id))
       return rows
         .flatMap(row => {
           const lastUsedAt = lastUsed.get(row.id)

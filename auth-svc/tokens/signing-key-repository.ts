@@ -1,17 +1,21 @@
 import { type Kysely, type Selectable, sql } from 'kysely'
 import type { SigningKeysTable, Tables } from '../tables.ts'
 
+/** A stored signing key; its private key is encrypted. */
 export type SigningKeyRow = Selectable<SigningKeysTable>
 
 export interface SigningKeyRepository {
-  /** The keys in the order in which they sign. */
+  /** Lists all keys, ordered by `activates_at`. */
   list(): Promise<SigningKeyRow[]>
-  /** PostgreSQL's clock, by which keys come and go. */
+  /** Reads the clock of PostgreSQL, which schedules the keys for all processes. */
   now(): Promise<Date>
+  /** Inserts a key. @throws if a key with the same `kid` exists. */
   insert(key: SigningKeyRow): Promise<void>
+  /** Deletes a key. Does nothing if it does not exist. */
   delete(kid: string): Promise<void>
 }
 
+/** @param db the database, or the transaction that holds the rotation lock (`withRotationLock`). */
 export function createSigningKeyRepository(db: Kysely<Tables>): SigningKeyRepository {
   return {
     list: () => db.selectFrom('signing_keys').selectAll().orderBy('activates_at').execute(),
@@ -29,20 +33,23 @@ export function createSigningKeyRepository(db: Kysely<Tables>): SigningKeyReposi
 }
 
 /**
- * Does the work as the only process that does, in a transaction; the lock goes with it, whatever becomes of the process.
- * @param wait whether to wait for another that is at it; undefined is returned otherwise.
+ * Runs `work` in a transaction that holds an advisory lock, so that one process at a time changes the signing keys.
+ * PostgreSQL releases the lock at the end of the transaction, also if the process crashes.
+ *
+ * @param options.wait if another process holds the lock: true waits for it, false returns undefined without running
+ *   `work`.
  */
-export function asKeyLeader<R>(
+export function withRotationLock<R>(
   db: Kysely<Tables>,
   { wait }: { wait: boolean },
   work: (keys: SigningKeyRepository) => Promise<R>,
 ): Promise<R | undefined> {
-  const name = sql`hashtextextended('auth.signing_keys', 0)`
+  const lockId = sql`hashtextextended('auth.signing_keys', 0)`
   return db.transaction().execute(async transaction => {
-    if (wait) await sql`select pg_advisory_xact_lock(${name})`.execute(transaction)
+    if (wait) await sql`select pg_advisory_xact_lock(${lockId})`.execute(transaction)
     else {
-      const trial = sql<{ locked: boolean }>`select pg_try_advisory_xact_lock(${name}) as locked`
-      const { rows } = await trial.execute(transaction)
+      const tryLock = sql<{ locked: boolean }>`select pg_try_advisory_xact_lock(${lockId}) as locked`
+      const { rows } = await tryLock.execute(transaction)
       if (rows[0]?.locked !== true) return undefined
     }
     return work(createSigningKeyRepository(transaction))

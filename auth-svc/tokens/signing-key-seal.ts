@@ -1,18 +1,21 @@
 /**
- * Private keys at rest: AES-256-GCM under SIGNING_KEY_SECRET. The kid is authenticated along, so that a row's key cannot
- * be put under another's name. Layout: 12 bytes of nonce, the ciphertext of the PKCS #8 DER, 16 bytes of tag.
+ * Encryption of stored private keys: AES-256-GCM with SIGNING_KEY_SECRET. The `kid` is additional authenticated data, so
+ * that a stored key cannot be moved to another row. Format: 12 bytes nonce, ciphertext of the PKCS #8 DER, 16 bytes tag.
  */
 import { createCipheriv, createDecipheriv, createPrivateKey, type KeyObject, randomBytes } from 'node:crypto'
 
 const NONCE_LENGTH = 12
 const TAG_LENGTH = 16
 
+/** Encrypts (seals) and decrypts (opens) private keys with one secret. */
 export interface SigningKeySeal {
+  /** Encrypts a private key, with a random nonce. */
   seal(kid: string, key: KeyObject): Buffer
-  /** @throws Error when the secret is another one, or the row was changed. */
+  /** Decrypts a private key. @throws Error if it was sealed with another secret or `kid`, or was modified. */
   open(kid: string, sealed: Buffer): KeyObject
 }
 
+/** @param secret the 32 bytes of SIGNING_KEY_SECRET. */
 export function createSigningKeySeal(secret: Uint8Array): SigningKeySeal {
   return {
     seal(kid, key) {
@@ -29,7 +32,7 @@ export function createSigningKeySeal(secret: Uint8Array): SigningKeySeal {
         const der = Buffer.concat([decipher.update(sealed.subarray(NONCE_LENGTH, -TAG_LENGTH)), decipher.final()])
         return createPrivateKey({ key: der, format: 'der', type: 'pkcs8' })
       } catch (cause) {
-        throw new Error(`SIGNING_KEY_SECRET does not open the stored signing key ${kid}`, { cause })
+        throw new Error(`SIGNING_KEY_SECRET cannot decrypt the stored signing key ${kid}`, { cause })
       }
     },
   }

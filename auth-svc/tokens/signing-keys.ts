@@ -1,16 +1,21 @@
 /**
- * The keys that tokens are signed with. A key is published before it signs, for longer than any verifier keeps the key
- * set; it signs until its successor does; it stays published until the last token that it signed has expired. All three
- * are a matter of time alone, so that processes agree without talking; making the next key and removing the last is
- * done by one of them.
+ * Rotation of the keys that sign tokens. A key passes three stages, which depend only on its activation time:
+ *
+ * - published ahead: in the key set for `publishAheadMs`, longer than verifiers cache the key set, before it signs;
+ * - active: signs for `periodMs`, until its successor is active;
+ * - retiring: stays in the key set until the last token that it signed has expired, and is then deleted.
+ *
+ * Processes therefore agree on the active key without communicating. One of them, holding an advisory lock, creates and
+ * deletes keys.
  */
 import { createHash, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import type { Kysely } from 'kysely'
 import { type Jwk, type KeySource, toVerificationKey, type VerificationKey } from '#runtime/auth/key-set.ts'
 import type { Tables } from '../tables.ts'
-import { asKeyLeader, createSigningKeyRepository, type SigningKeyRepository } from './signing-key-repository.ts'
+import { createSigningKeyRepository, type SigningKeyRepository, withRotationLock } from './signing-key-repository.ts'
 import type { SigningKeySeal } from './signing-key-seal.ts'
 
+/** Public part of a signing key, as published in the key set: an Ed25519 JWK (RFC 8037). */
 export type PublishedKey = Required<Pick<Jwk, 'kty' | 'crv' | 'x' | 'kid'>>
 
 export interface SigningKey {
@@ -18,22 +23,28 @@ export interface SigningKey {
   readonly privateKey: KeyObject
 }
 
-/** A key source for verifying what these keys have signed. */
+/** Signing keys, and a key source that verifies the tokens that they sign. */
 export interface SigningKeys extends KeySource {
-  /** The key that signs at the given time, in milliseconds since the epoch. */
+  /** Returns the key that signs at `time`, in milliseconds since the epoch. */
   activeAt(time: number): SigningKey
-  /** Every key that is published: the next, the active and the retiring. */
+  /** All published keys: published ahead, active and retiring. */
   readonly jwks: readonly PublishedKey[]
-  /** Makes and removes keys as the time has come, unless another process is at it, and learns of all that there are. */
+  /**
+   * Creates and deletes the keys that are due, unless another process is doing so, and reloads the keys.
+   *
+   * @throws Error if PostgreSQL is unavailable, or a stored key cannot be decrypted. The loaded keys stay in use.
+   */
   rotate(): Promise<void>
 }
 
 export interface SigningKeysOptions {
   db: Kysely<Tables>
   seal: SigningKeySeal
-  /** How long a key signs, how long before that it is published, and how long its tokens live. All in milliseconds. */
+  /** Time for which a key is active, in milliseconds. */
   periodMs: number
-  leadMs: number
+  /** Time for which a key is published before it is active, in milliseconds. */
+  publishAheadMs: number
+  /** Lifetime of an access token, in milliseconds: how long a retiring key stays published. */
   tokenTtlMs: number
 }
 
@@ -43,12 +54,16 @@ interface LoadedKey extends SigningKey {
   readonly verificationKey: VerificationKey
 }
 
-/** Verifiers' clocks may be behind by that much. */
+/** Maximum difference between our clock and a verifier's. */
 const CLOCK_SKEW_MS = 60_000
 
-/** Resolves when there is a key to sign with. */
+/**
+ * Loads the signing keys. Creates the first one if there is none.
+ *
+ * @throws Error if PostgreSQL is unavailable, or a stored key cannot be decrypted.
+ */
 export async function openSigningKeys(options: SigningKeysOptions): Promise<SigningKeys> {
-  const { db, seal, periodMs, leadMs, tokenTtlMs } = options
+  const { db, seal, periodMs, publishAheadMs, tokenTtlMs } = options
   let loaded: readonly LoadedKey[] = []
 
   async function load(): Promise<void> {
@@ -64,20 +79,20 @@ export async function openSigningKeys(options: SigningKeysOptions): Promise<Sign
     })
   }
 
-  async function makeKey(keys: SigningKeyRepository, activatesAt: Date): Promise<void> {
+  async function createKey(keys: SigningKeyRepository, activatesAt: Date): Promise<void> {
     const { privateKey, publicKey } = generateKeyPairSync('ed25519')
-    const { kid, x } = describe(publicKey)
+    const { kid, x } = toJwk(publicKey)
     await keys.insert({ kid, public_key: x, private_key: seal.seal(kid, privateKey), activates_at: activatesAt })
   }
 
-  /** Also after a long time without any process: the keys that are due then do not sign before they are published. */
-  async function lead(keys: SigningKeyRepository): Promise<void> {
+  /** Applies the schedule. A key that is overdue, because no process was running, is also published before it signs. */
+  async function applySchedule(keys: SigningKeyRepository): Promise<void> {
     const now = (await keys.now()).getTime()
     const rows = await keys.list()
     const newest = rows.at(-1)
-    if (newest === undefined) await makeKey(keys, new Date(now))
-    else if (newest.activates_at.getTime() + periodMs <= now + leadMs) {
-      await makeKey(keys, new Date(Math.max(now + leadMs, newest.activates_at.getTime() + periodMs)))
+    if (newest === undefined) await createKey(keys, new Date(now))
+    else if (newest.activates_at.getTime() + periodMs <= now + publishAheadMs) {
+      await createKey(keys, new Date(Math.max(now + publishAheadMs, newest.activates_at.getTime() + periodMs)))
     }
     for (const [index, { kid }] of rows.entries()) {
       const successor = rows[index + 1]
@@ -90,7 +105,7 @@ export async function openSigningKeys(options: SigningKeysOptions): Promise<Sign
   const current = (kid: string) => loaded.find(key => key.kid === kid)?.verificationKey
 
   async function rotate({ wait }: { wait: boolean }): Promise<void> {
-    await asKeyLeader(db, { wait }, lead)
+    await withRotationLock(db, { wait }, applySchedule)
     await load()
   }
 
@@ -110,10 +125,10 @@ export async function openSigningKeys(options: SigningKeysOptions): Promise<Sign
   }
 }
 
-/** The kid is the key's thumbprint, RFC 7638 and RFC 8037 appendix A.3. */
-function describe(publicKey: KeyObject): { kid: string; x: string } {
+/** The `kid` is the thumbprint of the key (RFC 7638, RFC 8037 appendix A.3). */
+function toJwk(publicKey: KeyObject): { kid: string; x: string } {
   const { crv, kty, x } = publicKey.export({ format: 'jwk' })
-  if (x === undefined) throw new Error('An Ed25519 key without x')
+  if (x === undefined) throw new Error('The Ed25519 key has no parameter x')
   const kid = createHash('sha256').update(JSON.stringify({ crv, kty, x })).digest('base64url')
   return { kid, x }
 }

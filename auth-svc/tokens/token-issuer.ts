@@ -1,8 +1,9 @@
 /**
- * Signs tokens: JWS in compact form (RFC 7515), EdDSA. Each kind has its own `typ` and audience.
+ * Issues tokens: JWS compact serialization (RFC 7515), signed with EdDSA. Access tokens and service tokens differ in
+ * `typ` and audience, so that one is never accepted as the other.
  *
- * Not by fast-jwt, which verifies them: its signer cuts `iat` down to whole seconds (6.3.6), and a token issued right
- * after a role change would be revoked along with those of before.
+ * fast-jwt verifies these tokens but does not sign them: its signer truncates `iat` to whole seconds (6.3.6), and a token
+ * issued just after a change of role would be covered by the revocation of the tokens issued before it.
  */
 import { randomUUID, sign } from 'node:crypto'
 import type { Role } from '#runtime/auth/principal.ts'
@@ -15,31 +16,36 @@ import {
 } from '#runtime/auth/token-profile.ts'
 import type { SigningKeys } from './signing-keys.ts'
 
-export interface AccessTokenSubject {
-  userId: string
-  sessionId: string
-  role: Role
-  email: string
-  /** Milliseconds since the epoch, by PostgreSQL's clock, as all times here. */
-  issuedAt: number
-  authenticatedAt: number
-  /** When the session ends; its tokens do not outlive it. */
-  sessionExpiresAt: number
+/** What an access token states about its user and session. Times are by the clock of PostgreSQL. */
+export interface SessionClaims {
+  readonly userId: string
+  readonly sessionId: string
+  readonly role: Role
+  readonly email: string
+  /** Time of issue, in milliseconds since the epoch. */
+  readonly issuedAt: number
+  /** Time of the sign-in, in milliseconds since the epoch. */
+  readonly authenticatedAt: number
+  /** End of the session, in milliseconds since the epoch. The token expires no later. */
+  readonly sessionExpiresAt: number
 }
 
 export interface TokenIssuer {
-  /** @returns the token and the seconds that it is good for. */
-  accessToken(subject: AccessTokenSubject): { token: string; expiresIn: number }
-  /** For calls to our own services; the same one for half a minute. */
+  /** Issues an access token. @returns the token, and its lifetime in whole seconds. */
+  accessToken(claims: SessionClaims): { token: string; expiresIn: number }
+  /** Returns a service token for calls to user-svc. It is valid for at least 30 s, and renewed every 30 s. */
   serviceToken(): string
 }
 
 export interface TokenIssuerOptions {
   keys: Pick<SigningKeys, 'activeAt'>
+  /** Claim `iss` of all tokens. */
   issuer: string
+  /** Claim `aud` of access tokens. */
   audience: string
+  /** Lifetime of an access token, in seconds. */
   accessTtlS: number
-  /** Milliseconds since the epoch. */
+  /** Clock for service tokens, in milliseconds since the epoch. Default `Date.now`. */
   now?: () => number
 }
 
@@ -47,9 +53,9 @@ const SERVICE_TTL_S = 60
 
 export function createTokenIssuer(options: TokenIssuerOptions): TokenIssuer {
   const { keys, issuer, audience, accessTtlS, now = Date.now } = options
-  let service = { token: '', renewAt: 0 }
+  let serviceToken = { token: '', renewAt: 0 }
 
-  function signed(typ: string, claims: object, time: number): string {
+  function signToken(typ: string, claims: object, time: number): string {
     const { kid, privateKey } = keys.activeAt(time)
     const input = `${encode({ alg: SIGNING_ALGORITHM, typ, kid })}.${encode(claims)}`
     return `${input}.${sign(null, Buffer.from(input), privateKey).toString('base64url')}`
@@ -57,7 +63,7 @@ export function createTokenIssuer(options: TokenIssuerOptions): TokenIssuer {
 
   return {
     accessToken({ userId, sessionId, role, email, issuedAt, authenticatedAt, sessionExpiresAt }) {
-      // Rounded up, so that the token is good for at least as long as it says.
+      // Round up, so that the token is valid for at least `expiresIn`.
       const issuedSecond = Math.ceil(issuedAt / 1000)
       const exp = Math.min(issuedSecond + accessTtlS, Math.floor(sessionExpiresAt / 1000))
       const claims: AccessClaims = {
@@ -73,19 +79,19 @@ export function createTokenIssuer(options: TokenIssuerOptions): TokenIssuer {
         auth_time: Math.floor(authenticatedAt / 1000),
         amr: ['pwd'],
       }
-      return { token: signed(ACCESS_TOKEN.typ, claims, issuedAt), expiresIn: Math.max(0, exp - issuedSecond) }
+      return { token: signToken(ACCESS_TOKEN.typ, claims, issuedAt), expiresIn: Math.max(0, exp - issuedSecond) }
     },
     serviceToken() {
       const time = now()
-      if (time >= service.renewAt) {
+      if (time >= serviceToken.renewAt) {
         const iat = Math.floor(time / 1000)
         const claims = { iss: issuer, aud: SERVICE_AUDIENCE, sub: 'auth-svc', iat, exp: iat + SERVICE_TTL_S }
-        service = {
-          token: signed(SERVICE_TOKEN.typ, claims, time),
+        serviceToken = {
+          token: signToken(SERVICE_TOKEN.typ, claims, time),
           renewAt: time + (SERVICE_TTL_S / 2) * 1000,
         }
       }
-      return service.token
+      return serviceToken.token
     },
   }
 }

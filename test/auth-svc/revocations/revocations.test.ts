@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import t from 'tap'
 import type { Revocation } from '#proto/edge/v1/revocation.ts'
+import { REVOCATION_EPOCH, REVOCATION_HEARTBEAT, REVOCATION_STREAM } from '#runtime/auth/revocation-stream.ts'
 import { callUnary } from '#runtime/grpc/client.ts'
 import { createRedis } from '#runtime/process/redis.ts'
 import { Code } from '#runtime/status.ts'
@@ -13,9 +14,6 @@ import { openAuthDatabase } from '../auth-database.ts'
 import { startAuthSystem } from '../auth-system.ts'
 import { logger } from '../silent-logger.ts'
 
-const STREAM = 'gatehouse:revocations'
-const EPOCH = 'gatehouse:revocations:epoch'
-const HEARTBEAT = 'gatehouse:revocations:heartbeat'
 const TTL_MS = 900_000
 
 const { db } = await openAuthDatabase(t)
@@ -23,8 +21,8 @@ const redis = createRedis((await openTestRedis(t)).url, logger)
 t.teardown(() => redis.disconnect())
 const revocations = createRevocations({ db, stream: createRevocationStream(redis), logger, tokenTtlMs: TTL_MS })
 
-const streamed = async (from = redis) =>
-  (await from.xrange(STREAM, '-', '+')).map(([, fields]) => {
+const readStream = async (from = redis) =>
+  (await from.xrange(REVOCATION_STREAM, '-', '+')).map(([, fields]) => {
     const entry: Record<string, string> = {}
     for (let i = 0; i < fields.length; i += 2) entry[fields[i] as string] = fields[i + 1] as string
     return entry
@@ -37,10 +35,10 @@ t.beforeEach(async () => {
   await redis.flushdb()
 })
 
-t.test('a revocation goes to the stream as gateways read it', async t => {
+t.test('a published revocation has the stream fields that gateways read', async t => {
   const [session, user] = [await revokeSession(randomUUID()), await revokeUser(randomUUID())]
   await revocations.publish([session, user])
-  t.same(await streamed(), [
+  t.same(await readStream(), [
     { kind: 'sid', id: session.target, expires_at: String(session.expiresAt.getTime()) },
     {
       kind: 'user',
@@ -49,71 +47,73 @@ t.test('a revocation goes to the stream as gateways read it', async t => {
       not_after: String(user.notAfter?.getTime()),
     },
   ])
-  t.ok(session.expiresAt.getTime() >= Date.now() + TTL_MS, 'for as long as a token of now is good')
-  await revocations.sweep()
-  t.equal((await streamed()).length, 2, 'once')
+  t.ok(session.expiresAt.getTime() >= Date.now() + TTL_MS, 'the revocation does not expire before a token issued now')
+  await revocations.publishPending()
+  t.equal((await readStream()).length, 2, 'it is not published twice')
 })
 
-t.test('what a crash kept from the stream, the sweep sends', async t => {
+t.test('revocations that a crash left unpublished are published by the next pass', async t => {
   const [one, other] = [await revokeSession(randomUUID()), await revokeSession(randomUUID())]
-  await revocations.sweep()
+  await revocations.publishPending()
   t.same(
-    (await streamed()).map(({ id }) => id),
+    (await readStream()).map(({ id }) => id),
     [one.target, other.target],
   )
-  await revocations.sweep()
-  t.equal((await streamed()).length, 2)
+  await revocations.publishPending()
+  t.equal((await readStream()).length, 2)
 })
 
-t.test('several sweeps at once send all and lose none', async t => {
+t.test('concurrent passes publish every revocation', async t => {
   const ids = await Promise.all(Array.from({ length: 50 }, async () => (await revokeSession(randomUUID())).target))
-  await Promise.all(Array.from({ length: 4 }, () => revocations.sweep()))
-  t.same(new Set((await streamed()).map(({ id }) => id)), new Set(ids))
+  await Promise.all(Array.from({ length: 4 }, () => revocations.publishPending()))
+  t.same(new Set((await readStream()).map(({ id }) => id)), new Set(ids))
 })
 
-t.test('the stream has an epoch, and gets another when it has lost everything', async t => {
-  await revocations.sweep()
-  const epoch = await redis.get(EPOCH)
+t.test('the stream keeps its epoch, and has a new one after Redis lost all data', async t => {
+  await revocations.publishPending()
+  const epoch = await redis.get(REVOCATION_EPOCH)
   t.match(epoch, /^[0-9a-f-]{36}$/)
-  await revocations.sweep()
-  t.equal(await redis.get(EPOCH), epoch)
+  await revocations.publishPending()
+  t.equal(await redis.get(REVOCATION_EPOCH), epoch)
   await redis.flushdb()
-  await revocations.sweep()
-  t.match(await redis.get(EPOCH), /^[0-9a-f-]{36}$/)
-  t.not(await redis.get(EPOCH), epoch)
+  await revocations.publishPending()
+  t.match(await redis.get(REVOCATION_EPOCH), /^[0-9a-f-]{36}$/)
+  t.not(await redis.get(REVOCATION_EPOCH), epoch)
 })
 
-t.test('a sweep vouches for what was committed when it began, once all of it is sent', async t => {
+t.test('the heartbeat is the start time of a pass that left no revocation unpublished', async t => {
   const before = Date.now()
-  await revocations.sweep()
-  const first = Number(await redis.get(HEARTBEAT))
-  t.ok(first >= before - 1 && first <= Date.now() + 1, 'by the clock of Redis, which is ours here')
+  await revocations.publishPending()
+  const first = Number(await redis.get(REVOCATION_HEARTBEAT))
+  t.ok(first >= before - 1 && first <= Date.now() + 1, 'by the clock of Redis, which runs on this machine')
 
   const target = (await revokeSession(randomUUID())).target
   await db.transaction().execute(async other => {
-    // As when another process is sending it, and hangs.
+    // Another process has locked the row to publish it.
     await other.selectFrom('revocations').select('id').where('target', '=', target).forUpdate().execute()
-    await revocations.sweep()
-    t.equal(Number(await redis.get(HEARTBEAT)), first, 'what another process has yet to send is not vouched for')
+    await revocations.publishPending()
+    t.equal(Number(await redis.get(REVOCATION_HEARTBEAT)), first, 'no heartbeat while a revocation is unpublished')
   })
-  await revocations.sweep()
-  t.ok(Number(await redis.get(HEARTBEAT)) > first)
+  await revocations.publishPending()
+  t.ok(Number(await redis.get(REVOCATION_HEARTBEAT)) > first)
   t.same(
-    (await streamed()).map(({ id }) => id),
+    (await readStream()).map(({ id }) => id),
     [target],
   )
 })
 
-t.test('a sweep that cannot send does not vouch', async t => {
-  await revocations.sweep()
-  const first = await redis.get(HEARTBEAT)
+t.test('a pass that fails to publish writes no heartbeat', async t => {
+  await revocations.publishPending()
+  const first = await redis.get(REVOCATION_HEARTBEAT)
   await revokeSession(randomUUID())
-  const broken = { ...createRevocationStream(redis), append: () => Promise.reject(new Error('no')) }
-  await t.rejects(createRevocations({ db, stream: broken, logger, tokenTtlMs: TTL_MS }).sweep(), { message: 'no' })
-  t.equal(await redis.get(HEARTBEAT), first)
+  const broken = { ...createRevocationStream(redis), append: () => Promise.reject(new Error('append failed')) }
+  await t.rejects(createRevocations({ db, stream: broken, logger, tokenTtlMs: TTL_MS }).publishPending(), {
+    message: 'append failed',
+  })
+  t.equal(await redis.get(REVOCATION_HEARTBEAT), first)
 })
 
-t.test('a snapshot has what is in force, and nothing that has expired', async t => {
+t.test('a snapshot lists unexpired revocations only, and expired ones are deleted', async t => {
   const session = await revokeSession(randomUUID())
   const expired = await revokeSession(randomUUID())
   await db.updateTable('revocations').set({ expires_at: sql`now()` }).where('target', '=', expired.target).execute()
@@ -126,18 +126,18 @@ t.test('a snapshot has what is in force, and nothing that has expired', async t 
   t.same(rows, [{ target: session.target }])
 })
 
-t.test('a fact that is rolled back revokes nothing', async t => {
+t.test('a revocation in a transaction that is rolled back is never published', async t => {
   const failing = db.transaction().execute(async transaction => {
     await revocations.revokeSession(transaction, randomUUID())
-    throw new Error('no')
+    throw new Error('rolled back')
   })
-  await t.rejects(failing, { message: 'no' })
-  await revocations.sweep()
+  await t.rejects(failing, { message: 'rolled back' })
+  await revocations.publishPending()
   t.same((await revocations.list()).revocations, [])
-  t.same(await streamed(), [])
+  t.same(await readStream(), [])
 })
 
-t.test('of a running service', async t => {
+t.test('revocations of a running auth-svc', async t => {
   const server = await startTestRedis(t)
   const system = await startAuthSystem(t, { redisUrl: server.url, background: true })
   const { auth, signUp, login, principalOf } = system
@@ -147,7 +147,7 @@ t.test('of a running service', async t => {
   const tokens = await signUp()
   const email = tokens.user?.email ?? ''
 
-  t.test('a snapshot of 100,000 fits into an answer', async t => {
+  t.test('a snapshot of 100,000 revocations fits into one response, and equals the pages', async t => {
     await sql`
       insert into revocations (kind, target, expires_at, published_at)
       select 'sid', gen_random_uuid(), now() + interval '1 hour', now() from generate_series(1, 100000)`.execute(
@@ -163,12 +163,12 @@ t.test('of a running service', async t => {
       byPages.push(...part)
       pageToken = nextPageToken
     }
-    t.same(targetsOf(byPages), targetsOf(whole), 'page by page it is the same')
+    t.same(targetsOf(byPages), targetsOf(whole), 'all pages together have the same revocations')
     await t.rejects(page(10, 'x'), { code: Code.INVALID_ARGUMENT })
     await sql`delete from revocations`.execute(system.database.db)
   })
 
-  t.test('the stream has it by the time that logout answers', async t => {
+  t.test('the revocation of a logout is in the stream before the response', async t => {
     const other = await login({ email })
     const { sessionId } = await principalOf(other)
     await callUnary(
@@ -177,15 +177,15 @@ t.test('of a running service', async t => {
       { refreshToken: other.refreshToken ?? '', refreshCookie: '' },
       { timeoutMs: 5000 },
     )
-    t.equal((await streamed(system.redis)).at(-1)?.['id'], sessionId)
+    t.equal((await readStream(system.redis)).at(-1)?.['id'], sessionId)
     t.match((await snapshot()).at(-1), { target: { $case: 'sessionId', value: sessionId } })
     await until(
-      () => system.redis.get(EPOCH),
+      () => system.redis.get(REVOCATION_EPOCH),
       epoch => epoch !== null,
     )
   })
 
-  t.test('what happens while Redis is gone is sent when it is back', async t => {
+  t.test('a revocation written while Redis is unavailable is published after Redis has recovered', async t => {
     const other = await login({ email })
     const { sessionId } = await principalOf(other)
     await server.kill()
@@ -198,7 +198,7 @@ t.test('of a running service', async t => {
     t.match((await snapshot()).at(-1), { target: { $case: 'sessionId', value: sessionId } })
     await server.restart()
     await until(
-      () => streamed(system.redis).catch(() => []),
+      () => readStream(system.redis).catch(() => []),
       entries => entries.some(({ id }) => id === sessionId),
     )
   })
