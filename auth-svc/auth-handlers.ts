@@ -1,7 +1,7 @@
 import type { AuthServiceServer, GetJwksResponse, Tokens } from '#proto/auth/v1/auth.ts'
 import type { User } from '#proto/user/v1/user.ts'
 import { SIGNING_ALGORITHM } from '#runtime/auth/token-profile.ts'
-import { type Handlers, userOf } from '#runtime/grpc/server.ts'
+import { type Handlers, userOf } from '#runtime/grpc/call.ts'
 import type { SignUp } from './accounts/sign-up.ts'
 import { emailTaken } from './errors.ts'
 import { toRevocationMessage } from './revocations/revocation-repository.ts'

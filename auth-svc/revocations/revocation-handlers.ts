@@ -1,5 +1,5 @@
 import type { RevocationServiceServer } from '#proto/auth/v1/revocations.ts'
-import type { Handlers } from '#runtime/grpc/server.ts'
+import type { Handlers } from '#runtime/grpc/call.ts'
 import { toRevocationMessage } from './revocation-repository.ts'
 import type { Revocations } from './revocations.ts'
 

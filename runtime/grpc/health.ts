@@ -1,15 +1,27 @@
-/** grpc.health.v1, by which whoever calls a server knows whether it takes calls. */
+/** The service `grpc.health.v1.Health`, which reports whether a server can serve, from checks of its dependencies. */
 import type { handleServerStreamingCall, Server, ServerWritableStream } from '@grpc/grpc-js'
 import { HealthImplementation } from 'grpc-health-check'
+import type { Logger } from '../observability/logger.ts'
 
-export interface Health {
-  setStatus(status: 'SERVING' | 'NOT_SERVING'): void
-  /** Ends the watches of clients: the library leaves them open, and a graceful stop would wait for them for ever. */
-  end(): void
+const CHECK_INTERVAL_MS = 1000
+
+export interface HealthOptions {
+  readonly logger: Logger
+  /** Checks by name. A check that rejects makes the server NOT_SERVING. */
+  readonly dependencies: Record<string, () => Promise<unknown>>
 }
 
-/** grpc.health.v1 for the server as a whole. */
-export function addHealth(server: Server): Health {
+export interface Health {
+  /** Checks the dependencies now, then once a second. Resolves after the first check. */
+  start(): Promise<void>
+  /** Stops the checks and reports NOT_SERVING. */
+  stop(): void
+  /** Ends the `Watch` streams of clients. grpc-health-check leaves them open, and a graceful stop would wait for them. */
+  endWatches(): void
+}
+
+/** Adds the health service to a server, with one status for the server as a whole. Initially NOT_SERVING. */
+export function addHealth(server: Server, { logger, dependencies }: HealthOptions): Health {
   const health = new HealthImplementation({ '': 'NOT_SERVING' })
   const watches = new Set<ServerWritableStream<unknown, unknown>>()
   const addService: Server['addService'] = (definition, implementation) => {
@@ -24,14 +36,41 @@ export function addHealth(server: Server): Health {
     })
   }
   health.addToServer({ addService } as Server)
+
   let current: 'SERVING' | 'NOT_SERVING' | undefined
+  let timer: NodeJS.Timeout | undefined
+
+  function setStatus(status: 'SERVING' | 'NOT_SERVING'): void {
+    // The library notifies the clients on every call, also without a change.
+    if (status !== current) health.setStatus('', status)
+    current = status
+  }
+
+  async function check(): Promise<void> {
+    const failed: string[] = []
+    for (const [name, dependency] of Object.entries(dependencies)) await dependency().catch(() => failed.push(name))
+    if (timer !== undefined) setStatus(failed.length === 0 ? 'SERVING' : 'NOT_SERVING')
+    if (failed.length > 0) logger.debug({ failed }, 'health check failed')
+  }
+
+  function schedule(): void {
+    timer = setTimeout(async () => {
+      await check()
+      if (timer !== undefined) schedule()
+    }, CHECK_INTERVAL_MS).unref()
+  }
+
   return {
-    // The library tells every watch of every call, change or none.
-    setStatus: status => {
-      if (status !== current) health.setStatus('', status)
-      current = status
+    start: () => {
+      schedule()
+      return check()
     },
-    end: () => {
+    stop: () => {
+      clearTimeout(timer)
+      timer = undefined
+      setStatus('NOT_SERVING')
+    },
+    endWatches: () => {
       for (const watch of watches) watch.end()
     },
   }

@@ -1,6 +1,6 @@
 import type { AdminServiceServer } from '#proto/admin/v1/admin.ts'
 import type { Role } from '#runtime/auth/principal.ts'
-import { type Handlers, userOf } from '#runtime/grpc/server.ts'
+import { type Handlers, userOf } from '#runtime/grpc/call.ts'
 import { type PageTokens, servePage } from '../paging/page-token.ts'
 import type { Erasure } from '../privacy/erasure.ts'
 import { filterOf, roleOf, toAdminUser, toErasure, toUserNode } from './admin-message.ts'

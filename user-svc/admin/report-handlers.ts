@@ -1,5 +1,5 @@
 import type { AdminServiceServer } from '#proto/admin/v1/admin.ts'
-import type { Handlers } from '#runtime/grpc/server.ts'
+import type { Handlers } from '#runtime/grpc/call.ts'
 import { invalidArgument } from '#runtime/status.ts'
 import { toUserFigures } from './admin-message.ts'
 import type { ReportRepository, SignupsDayRow, UserOrder } from './report-repository.ts'

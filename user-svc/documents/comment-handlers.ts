@@ -1,6 +1,6 @@
 import type { Kysely } from 'kysely'
 import type { DocumentServiceServer } from '#proto/docs/v1/docs.ts'
-import { type Handlers, userOf } from '#runtime/grpc/server.ts'
+import { type Handlers, userOf } from '#runtime/grpc/call.ts'
 import { changedMeanwhile, commentForbidden, commentNotFound } from '../errors.ts'
 import { type PageTokens, servePage } from '../paging/page-token.ts'
 import type { Tables } from '../tables.ts'

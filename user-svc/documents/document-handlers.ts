@@ -1,5 +1,5 @@
 import type { DocumentServiceServer } from '#proto/docs/v1/docs.ts'
-import { type Handlers, userOf } from '#runtime/grpc/server.ts'
+import { type Handlers, userOf } from '#runtime/grpc/call.ts'
 import { type PageTokens, servePage } from '../paging/page-token.ts'
 import { callerOf } from '../users/caller.ts'
 import { createUserLoader } from '../users/user-loader.ts'

@@ -1,5 +1,5 @@
 import type { DocumentServiceServer } from '#proto/docs/v1/docs.ts'
-import { type Handlers, userOf } from '#runtime/grpc/server.ts'
+import { type Handlers, userOf } from '#runtime/grpc/call.ts'
 import { invalidArgument, type StatusError } from '#runtime/status.ts'
 import { changedMeanwhile, grantNotFound, userNotFound } from '../errors.ts'
 import { type PageTokens, servePage } from '../paging/page-token.ts'

@@ -1,5 +1,5 @@
 import type { ExportRecord, ExportServiceServer } from '#proto/user/v1/export.ts'
-import { type Handlers, userOf } from '#runtime/grpc/server.ts'
+import { type Handlers, userOf } from '#runtime/grpc/call.ts'
 import { toComment, toDocument, toGrant } from '../documents/document-message.ts'
 import { accountErased, userNotFound } from '../errors.ts'
 import type { StoredUserRow } from '../users/stored-user-repository.ts'

@@ -1,5 +1,5 @@
 import type { SearchResult, SearchServiceServer } from '#proto/search/v1/search.ts'
-import type { Handlers } from '#runtime/grpc/server.ts'
+import type { Handlers } from '#runtime/grpc/call.ts'
 import { invalidArgument } from '#runtime/status.ts'
 import { type PageTokens, servePage } from '../paging/page-token.ts'
 import { callerOf } from '../users/caller.ts'

@@ -1,6 +1,6 @@
 import type { AccountServiceServer } from '#proto/user/v1/account.ts'
 import type { Role } from '#runtime/auth/principal.ts'
-import type { Handlers } from '#runtime/grpc/server.ts'
+import type { Handlers } from '#runtime/grpc/call.ts'
 import { accountClosed, emailTaken, userNotFound } from '../errors.ts'
 import type { AccountChanges } from './account-changes.ts'
 import { toUser } from './user-message.ts'

@@ -1,5 +1,5 @@
 import type { Role } from '#runtime/auth/principal.ts'
-import { type Call, userOf } from '#runtime/grpc/server.ts'
+import { type Call, userOf } from '#runtime/grpc/call.ts'
 
 /** Who asks. The role is the token's, the department the database's. */
 export interface Caller {

@@ -1,6 +1,6 @@
 import type { UserServiceServer } from '#proto/user/v1/user.ts'
 import type { Role } from '#runtime/auth/principal.ts'
-import { type Handlers, userOf } from '#runtime/grpc/server.ts'
+import { type Handlers, userOf } from '#runtime/grpc/call.ts'
 import { userNotFound } from '../errors.ts'
 import { type PageTokens, servePage } from '../paging/page-token.ts'
 import type { AccountAccess } from './account-access.ts'
