@@ -11,8 +11,8 @@ import type { Handlers } from './call.ts'
 import { createAdmission } from './call-admission.ts'
 import { createCallTelemetry } from './call-telemetry.ts'
 import { methodName, serviceOf } from './contract.ts'
+import { type StreamHandler, serveStream, serveUnary, type UnaryHandler } from './handler-adapters.ts'
 import { addHealth } from './health.ts'
-import { type StreamHandler, serveStream, serveUnary, type UnaryHandler } from './method-handlers.ts'
 
 export interface GrpcServerOptions {
   /** Descriptors of the services, with their policies and rules. */
