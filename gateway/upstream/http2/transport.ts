@@ -102,8 +102,7 @@ export function createHttp2Transport(options: Http2TransportOptions): Transport 
     unary(method, message, metadata, deadline, cancellation, observer) {
       if (closed !== undefined) return Promise.reject(unavailable('The transport is closed'))
       return new Promise((resolve, reject) => {
-        new UnaryCall(
-          dependencies,
+        new UnaryCall(dependencies, {
           method,
           message,
           metadata,
@@ -112,7 +111,7 @@ export function createHttp2Transport(options: Http2TransportOptions): Transport 
           observer,
           resolve,
           reject,
-        ).begin()
+        }).begin()
       })
     },
     state: () => ({ connections: channel.readyCount, calls: calls.size, waitingCalls: channel.waitingCount }),

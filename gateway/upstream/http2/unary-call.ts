@@ -22,6 +22,19 @@ export interface UnaryCallDependencies {
   onSettled(): void
 }
 
+/** One call, as `Transport.unary` takes it, and the callbacks of its promise. */
+export interface UnaryRequest {
+  readonly method: string
+  readonly message: Uint8Array
+  readonly metadata: CallMetadata
+  /** In milliseconds of `performance.now()`. */
+  readonly deadline: number
+  readonly cancellation: Cancellation | undefined
+  readonly observer: CallObserver | undefined
+  resolve(response: Buffer): void
+  reject(error: unknown): void
+}
+
 /** Times that a call which no server looked at is made again by itself. Servers that restart one by one may need two. */
 const MAX_REPEATS = 2
 
@@ -30,13 +43,7 @@ export class UnaryCall implements StreamSink, ChannelCall {
   readonly deadline: number
   watchIndex = -1
   readonly #dependencies: UnaryCallDependencies
-  readonly #method: string
-  readonly #message: Uint8Array
-  readonly #metadata: CallMetadata
-  readonly #cancellation: Cancellation | undefined
-  readonly #observer: CallObserver | undefined
-  readonly #resolve: (response: Buffer) => void
-  readonly #reject: (error: unknown) => void
+  readonly #request: UnaryRequest
   #connection: Connection | undefined
   #stream: Stream | undefined
   #response: Buffer | undefined
@@ -45,34 +52,18 @@ export class UnaryCall implements StreamSink, ChannelCall {
   #begunAt = 0
   #settled = false
 
-  constructor(
-    dependencies: UnaryCallDependencies,
-    method: string,
-    message: Uint8Array,
-    metadata: CallMetadata,
-    deadline: number,
-    cancellation: Cancellation | undefined,
-    observer: CallObserver | undefined,
-    resolve: (response: Buffer) => void,
-    reject: (error: unknown) => void,
-  ) {
-    this.deadline = deadline
+  constructor(dependencies: UnaryCallDependencies, request: UnaryRequest) {
+    this.deadline = request.deadline
     this.#dependencies = dependencies
-    this.#method = method
-    this.#message = message
-    this.#metadata = metadata
-    this.#cancellation = cancellation
-    this.#observer = observer
-    this.#resolve = resolve
-    this.#reject = reject
+    this.#request = request
   }
 
   begin(): void {
     const { calls, channel, observer } = this.#dependencies
     if (observer !== undefined) this.#begunAt = performance.now()
     calls.add(this)
-    this.#cancellation?.follow(this)
-    if (this.#cancellation?.isRequested) this.cancel()
+    this.#request.cancellation?.follow(this)
+    if (this.#request.cancellation?.isRequested) this.cancel()
     else if (timeLeft(this.deadline) <= 0) this.expire()
     else channel.dispatch(this)
   }
@@ -80,7 +71,7 @@ export class UnaryCall implements StreamSink, ChannelCall {
   start(connection: Connection): void {
     const { heads } = this.#dependencies
     try {
-      const head = heads.encode(this.#method, this.#metadata, Math.max(1, timeLeft(this.deadline)))
+      const head = heads.encode(this.#request.method, this.#request.metadata, Math.max(1, timeLeft(this.deadline)))
       if (head.listSize > connection.maxHeaderListSize) {
         throw new StatusError(Code.RESOURCE_EXHAUSTED, 'The headers are longer than the service behind takes', {
           reason: 'headers_too_large',
@@ -88,11 +79,11 @@ export class UnaryCall implements StreamSink, ChannelCall {
       }
       this.#connection = connection
       this.#attempts++
-      this.#observer?.onAttempt(this.#attempts, connection.server)
-      this.#stream = connection.start(head, this.#message, this.deadline, this)
+      this.#request.observer?.onAttempt(this.#attempts, connection.server)
+      this.#stream = connection.start(head, this.#request.message, this.deadline, this)
     } catch (error) {
       this.#settle(error instanceof StatusError ? error.code : Code.INTERNAL)
-      this.#reject(error)
+      this.#request.reject(error)
     }
   }
 
@@ -109,7 +100,7 @@ export class UnaryCall implements StreamSink, ChannelCall {
 
   onEnd(error: StatusError | undefined): void {
     this.#stream = undefined
-    this.#observer?.onAttemptEnd(error)
+    this.#request.observer?.onAttemptEnd(error)
     if (error === undefined) this.#succeed()
     else if (error instanceof NotProcessedError && this.#attempts <= MAX_REPEATS) {
       this.#response = undefined
@@ -120,7 +111,7 @@ export class UnaryCall implements StreamSink, ChannelCall {
   fail(error: StatusError): void {
     if (this.#settled) return
     this.#settle(error.code)
-    this.#reject(error)
+    this.#request.reject(error)
   }
 
   /** The deadline has passed. */
@@ -137,7 +128,7 @@ export class UnaryCall implements StreamSink, ChannelCall {
     if (this.#settled) return
     const stream = this.#stream
     this.#stream = undefined
-    if (stream !== undefined) this.#observer?.onAttemptEnd(error)
+    if (stream !== undefined) this.#request.observer?.onAttemptEnd(error)
     this.fail(error)
     if (stream !== undefined) this.#connection?.cancel(stream)
     else this.#dependencies.channel.forget(this)
@@ -157,15 +148,15 @@ export class UnaryCall implements StreamSink, ChannelCall {
   #answer(response: Buffer): void {
     if (this.#settled) return
     this.#settle(Code.OK)
-    this.#resolve(response)
+    this.#request.resolve(response)
   }
 
   #settle(code: Code): void {
     const { calls, observer, onSettled } = this.#dependencies
     this.#settled = true
-    this.#cancellation?.follow(undefined)
+    this.#request.cancellation?.follow(undefined)
     calls.delete(this)
-    observer?.onCallEnd(this.#method, code, performance.now() - this.#begunAt)
+    observer?.onCallEnd(this.#request.method, code, performance.now() - this.#begunAt)
     onSettled()
   }
 }
