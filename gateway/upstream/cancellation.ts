@@ -1,10 +1,11 @@
+/** An operation that can be cancelled. */
 export interface Cancellable {
   cancel(): void
 }
 
 /**
- * How a caller says that nobody waits for the answer any more. It serves one call at a time, one after the other.
- * An AbortController with its listener would take 0.33 us a call, this takes 0.01.
+ * Cancels the calls of one request. A request has at most one call in flight, which is attached; calls made after
+ * `cancel` must check `isRequested`. An AbortController with a listener costs 0.33 us per call, this class 0.01 us.
  */
 export class Cancellation implements Cancellable {
   #requested = false
@@ -14,14 +15,20 @@ export class Cancellation implements Cancellable {
     return this.#requested
   }
 
+  /** Cancels the attached call. Later calls of this method have no effect. */
   cancel(): void {
     if (this.#requested) return
     this.#requested = true
     this.#call?.cancel()
   }
 
-  /** For the transport. @param call to be told; undefined when it has ended. */
-  follow(call: Cancellable | undefined): void {
+  /** For transports: `call` is cancelled by `cancel` until it is detached. */
+  attach(call: Cancellable): void {
     this.#call = call
+  }
+
+  /** For transports: the attached call has ended. */
+  detach(): void {
+    this.#call = undefined
   }
 }

@@ -1,19 +1,19 @@
 /**
- * When a call must have its answer: milliseconds of `performance.now()`, a clock that nobody sets. By the wall clock a step
- * ahead would end all calls at once, and one back would let them wait.
+ * Deadlines of calls, in milliseconds of `performance.now()`. That clock is monotonic: a change of the system clock neither
+ * ends calls early nor extends them.
  */
 
-/** So many milliseconds from now. */
-export function deadlineIn(ms: number): number {
-  return performance.now() + ms
+/** @returns the deadline `timeoutMs` milliseconds from now. */
+export function deadlineIn(timeoutMs: number): number {
+  return performance.now() + timeoutMs
 }
 
-/** Milliseconds until then; not above 0 when it has passed. */
+/** @returns the milliseconds until the deadline; 0 or negative if it has passed. */
 export function timeLeft(deadline: number): number {
   return deadline - performance.now()
 }
 
-/** As @grpc/grpc-js takes it, which counts from the epoch. */
-export function epochDeadline(deadline: number): number {
+/** @returns the deadline in milliseconds since the epoch, as @grpc/grpc-js expects it. */
+export function toEpochDeadline(deadline: number): number {
   return Date.now() + timeLeft(deadline)
 }

@@ -1,26 +1,31 @@
-/** TLS towards an upstream, from files that `gateway.yaml` names. */
+/** TLS settings of an upstream in `gateway.yaml`, and the files that they name. */
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { z } from 'zod'
 import { SettingsError } from '#runtime/process/env.ts'
 
-/** `tls: {}` trusts the authorities that Node comes with, and shows no certificate. Paths are from the file's folder. */
+/**
+ * The setting `tls` of an upstream. `tls: {}` trusts the certificate authorities bundled with Node.js and presents no client
+ * certificate. Paths are relative to the folder of `gateway.yaml`.
+ */
 export const tlsSchema = z
   .strictObject({
-    /** PEM of the authorities whose servers are trusted. */
+    /** PEM file of the trusted certificate authorities. Replaces the bundled ones. */
     ca: z.string().min(1).optional(),
-    /** PEM of the certificate that the gateway shows, and of its key: mutual TLS. */
+    /** PEM file of the client certificate, for mutual TLS. Requires `key`. */
     cert: z.string().min(1).optional(),
+    /** PEM file of the private key of `cert`. */
     key: z.string().min(1).optional(),
-    /** The name that the server's certificate must have; the address's host unless given. */
+    /** Name that the server's certificate must have. Default: the host of the address. */
     serverName: z.string().min(1).optional(),
   })
-  .refine(({ cert, key }) => (cert === undefined) === (key === undefined), 'takes cert and key together')
+  .refine(({ cert, key }) => (cert === undefined) === (key === undefined), 'requires cert and key together')
 
+/** Paths of the PEM files. */
 export type TlsFiles = z.output<typeof tlsSchema>
 
-/** PEM. With `cert` and `key` the connection is mutual TLS. */
+/** Contents of the PEM files. With `cert` and `key`, connections use mutual TLS. */
 export interface TlsCredentials {
   readonly ca?: Buffer | undefined
   readonly cert?: Buffer | undefined
@@ -28,7 +33,11 @@ export interface TlsCredentials {
   readonly serverName?: string | undefined
 }
 
-/** @param setting where the files stand, for errors. @throws SettingsError for what cannot be read or does not fit. */
+/**
+ * Reads and checks the files.
+ * @param setting name of the setting, for error messages.
+ * @throws SettingsError for a file that is unreadable or invalid, or a key that does not match the certificate.
+ */
 export function readTlsCredentials({ ca, cert, key, serverName }: TlsFiles, setting: string): TlsCredentials {
   const credentials = {
     ca: ca === undefined ? undefined : readPem(ca, `${setting}.ca`, pem => new X509Certificate(pem)),
@@ -37,23 +46,24 @@ export function readTlsCredentials({ ca, cert, key, serverName }: TlsFiles, sett
     serverName,
   }
   if (credentials.cert && credentials.key) {
-    const fits = new X509Certificate(credentials.cert).checkPrivateKey(createPrivateKey(credentials.key))
-    if (!fits) throw new SettingsError(`${setting}.key: ${key} is not the key of ${cert}`)
+    const matches = new X509Certificate(credentials.cert).checkPrivateKey(createPrivateKey(credentials.key))
+    if (!matches) throw new SettingsError(`${setting}.key: ${key} is not the private key of ${cert}`)
   }
   return credentials
 }
 
-/** An operator learns of a wrong file at boot, not from each call. */
+/** Checks the file at boot, so that a wrong file does not fail each call. */
 function readPem(file: string, setting: string, check: (pem: Buffer) => unknown): Buffer {
   try {
     const pem = readFileSync(file)
     check(pem)
     return pem
   } catch (cause) {
-    throw new SettingsError(`${setting}: ${file} cannot be used: ${(cause as Error).message}`, { cause })
+    throw new SettingsError(`${setting}: cannot read ${file}: ${(cause as Error).message}`, { cause })
   }
 }
 
+/** Resolves the paths relative to `folder`. */
 export function resolveTlsFiles({ ca, cert, key, serverName }: TlsFiles, folder: string): TlsFiles {
   const resolve = (file: string | undefined) => file && path.resolve(folder, file)
   return { ca: resolve(ca), cert: resolve(cert), key: resolve(key), serverName }

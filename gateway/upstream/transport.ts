@@ -1,11 +1,11 @@
 /**
- * What stands between transcoding and the wire. Transcoding speaks of methods and bytes only, so that one transport can
- * be exchanged for another upstream by upstream.
+ * The interface between transcoding and the network. Transcoding knows only methods and encoded messages, so each upstream
+ * can use another transport.
  */
 import { Code, StatusError } from '#runtime/status.ts'
 import type { Cancellation } from './cancellation.ts'
 
-/** UNAVAILABLE for a call that no server has looked at: to make it again is safe, whatever it does. */
+/** UNAVAILABLE for a call that no server has processed. Retrying it is safe for any method. */
 export class NotProcessedError extends StatusError {
   override name = 'NotProcessedError'
 
@@ -14,29 +14,34 @@ export class NotProcessedError extends StatusError {
   }
 }
 
-/** RESOURCE_EXHAUSTED by our own limit, which says nothing of the caller's quota: clients see it as a bad upstream. */
-export function answerTooLarge(maxLength: number, cause?: unknown): StatusError {
-  return new StatusError(Code.RESOURCE_EXHAUSTED, `The answer is longer than the ${maxLength} bytes that are taken`, {
+/**
+ * The status of a response that exceeds `maxMessageLength`. Its reason distinguishes it from RESOURCE_EXHAUSTED of the
+ * upstream, so that the client gets 502, not 429.
+ */
+export function responseTooLarge(maxLength: number, cause?: unknown): StatusError {
+  return new StatusError(Code.RESOURCE_EXHAUSTED, `The response of the upstream is longer than ${maxLength} bytes`, {
     reason: 'upstream_answer_too_large',
     cause,
   })
 }
 
-/** Request metadata in lower case. ASCII values only. */
+/** Request metadata. Keys are lower case; values are printable ASCII, or base64 if the key ends in `-bin`. */
 export type CallMetadata = Readonly<Record<string, string>>
 
+/** Makes unary calls to one upstream. */
 export interface Transport {
-  /** Of the upstream, as gRPC names it. */
+  /** The gRPC target, such as `dns:///auth-svc:50051`. */
   readonly address: string
   /**
-   * One unary call.
-   * @param method the path on the wire, `/auth.v1.AuthService/Login`.
-   * @param message the encoded request.
-   * @param deadline see deadline.ts.
-   * @param cancellation for a caller that may stop waiting before the deadline.
-   * @param observer told of this call, where somebody traces it.
-   * @returns the encoded response.
-   * @throws StatusError as the upstream answered it, or UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED of the transport.
+   * Makes one unary call.
+   * @param method path on the wire, such as `/auth.v1.AuthService/Login`.
+   * @param message the encoded request message. Must not change until the call has ended.
+   * @param deadline in milliseconds of `performance.now()`. Sent to the server as `grpc-timeout`.
+   * @param cancellation cancels the call before its deadline.
+   * @param observer receives the attempts of this call. Default: none.
+   * @returns the encoded response message.
+   * @throws StatusError with the status of the upstream, or UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED or
+   * RESOURCE_EXHAUSTED of the transport.
    */
   unary(
     method: string,
@@ -46,25 +51,25 @@ export interface Transport {
     cancellation?: Cancellation,
     observer?: CallObserver,
   ): Promise<Uint8Array>
-  /** How much is going on, for a gauge. */
+  /** Current numbers of connections and calls, for gauges. */
   state(): TransportState
-  /** Whether the upstream says of itself that it serves, by grpc.health.v1. */
+  /** Whether the upstream reports SERVING by grpc.health.v1. Never rejects. */
   isServing(): Promise<boolean>
-  /** Finishes what is in flight. */
+  /** Finishes the calls in flight, then closes the connections. */
   close(): Promise<void>
 }
 
-/** Opens server streams. */
+/** Opens server streams of one upstream. */
 export interface StreamTransport {
   /** The gRPC target, such as `dns:///auth-svc:50051`. */
   readonly address: string
   /**
-   * Opens one stream. The next message is read after the consumer has taken the one before; returning the generator
+   * Opens one stream. The next message is read only after the consumer has taken the previous one. Returning the generator
    * cancels the call.
    * @param method path on the wire, such as `/auth.v1.AuthService/Login`.
    * @param message the encoded request message.
    * @param deadline in milliseconds of `performance.now()`.
-   * @throws StatusError with the status of the upstream, or of the transport.
+   * @throws StatusError with the status of the upstream or of the transport.
    */
   open(
     method: string,
@@ -78,47 +83,48 @@ export interface StreamTransport {
   close(): void
 }
 
-/** Finds out that a server is gone which did not say so. */
+/** Keepalive by HTTP/2 PING, which detects dead connections (https://grpc.io/docs/guides/keepalive/). */
 export interface KeepaliveOptions {
-  /** Milliseconds without a byte from the peer until it is asked for one. */
+  /** Time without received bytes after which a PING is sent, in milliseconds. */
   intervalMs: number
-  /** Milliseconds that it has to send one. */
+  /** Time to wait for any bytes after a PING, in milliseconds. Then the connection is closed. */
   timeoutMs: number
   /**
-   * Whether to ask without a call under way. Off by default: gRPC servers take pings without calls for abuse, and a dead
-   * connection is noticed by the next call's ping.
+   * Whether pings are sent while no call is in flight. Default false: many gRPC servers reject such pings, and a dead
+   * connection is detected at the next call.
    */
   withoutCalls: boolean
 }
 
-/** A day: a timer of Node's takes no more than 24 of them. */
+/** One day. `setTimeout` accepts at most 24. */
 export const MAX_KEEPALIVE_INTERVAL_MS = 24 * 60 * 60 * 1000
 
+/** 10 seconds, 2 seconds, only with calls in flight. */
 export const KEEPALIVE_DEFAULTS: KeepaliveOptions = { intervalMs: 10_000, timeoutMs: 2000, withoutCalls: false }
 
 export interface TransportState {
-  /** Connections that take calls. grpc-js does not count its own: 1 while it has any. */
+  /** Number of ready connections. The grpc-js transport reports 1 for any number. */
   readonly connections: number
-  /** Calls under way, the waiting ones among them. */
+  /** Number of calls in flight, including waiting ones. */
   readonly calls: number
-  /** Calls that wait for a connection, or for room on one. grpc-js tells those without a connection only. */
+  /** Number of calls that wait for a connection or for a stream. The grpc-js transport counts the former only. */
   readonly waitingCalls: number
 }
 
-/** One call's tries: `onAttempt`, then `onAttemptEnd`, as often as the transport makes the call. Neither may throw. */
+/** Receives the attempts of one call: `onAttempt`, then `onAttemptEnd`, for each attempt. The methods must not throw. */
 export interface CallObserver {
   /**
-   * The call goes to a server.
-   * @param attempt 1, or above for a call that no server had looked at and that is made again.
-   * @param server its address, `10.0.0.7:50051`; by grpc-js the upstream's, as it chooses the server unseen.
+   * The call is sent to a server.
+   * @param attempt 1, or higher for transparent retries.
+   * @param server address such as `10.0.0.7:50051`. The grpc-js transport passes its target, as it does not know the server.
    */
   onAttempt(attempt: number, server: string): void
-  /** @param error undefined for an answer. */
+  /** @param error undefined for OK. */
   onAttemptEnd(error: StatusError | undefined): void
 }
 
-/** Every call of a transport, once it has ended; for metrics. May not throw. */
+/** Receives every call of a transport when it ends, for metrics. Must not throw. */
 export interface TransportObserver {
-  /** @param durationMs from the call of `unary` on, all waiting included. */
+  /** @param durationMs from the call of `unary`, including the time in the queue. */
   onCallEnd(method: string, code: Code, durationMs: number): void
 }

@@ -1,6 +1,4 @@
-/**
- * The part `upstreams` of gateway.yaml: a name, an address, the image of the contract, and which of its services to expose.
- */
+/** The section `upstreams` of `gateway.yaml`: name, address, contract image, exposed services and connection settings. */
 import path from 'node:path'
 import type { FileRegistry } from '@bufbuild/protobuf'
 import { z } from 'zod'
@@ -14,35 +12,44 @@ import { createHttp2Transport } from './http2/transport.ts'
 import { readTlsCredentials, resolveTlsFiles, tlsSchema } from './tls-credentials.ts'
 import { MAX_KEEPALIVE_INTERVAL_MS, type StreamTransport, type Transport, type TransportObserver } from './transport.ts'
 
-/** Milliseconds. gRPC servers hang up on a client that asks more often than they like; many want 300,000 at least. */
+/** gRPC servers disconnect clients that ping too often. The minimum interval of many servers is 300,000 ms. */
 const keepaliveSchema = z
   .strictObject({
-    /** Without a byte from the server, until it is asked for one. */
+    /** Time without received bytes after which a PING is sent, in milliseconds. */
     intervalMs: z.int().min(1000).max(MAX_KEEPALIVE_INTERVAL_MS).default(10_000),
-    /** For its answer. */
+    /** Time to wait for any bytes after a PING, in milliseconds. Then the connection is closed. */
     timeoutMs: z.int().positive().default(2000),
-    /** Whether to ask while no call is under way. */
+    /** Whether to ping while no call is in flight. */
     withoutCalls: z.boolean().default(false),
   })
   .prefault({})
 
+/** One entry of `upstreams`. */
 export const upstreamSchema = z
   .strictObject({
-    name: z.string().regex(/^[a-z][a-z0-9-]*$/, 'takes lower-case letters, digits and dashes'),
+    /** Name in routes, metrics and logs. */
+    name: z
+      .string()
+      .regex(
+        /^[a-z][a-z0-9-]*$/,
+        'must start with a lower-case letter and consist of lower-case letters, digits and dashes',
+      ),
+    /** gRPC target, such as `dns:///auth-svc:50051`. */
     address: z.string().min(1),
-    /** Path of the image, from the file's folder. */
+    /** Path of the contract image, relative to the folder of `gateway.yaml`. */
     contract: z.string().min(1),
+    /** Full names of the services to expose. */
     services: z.array(z.string()).min(1),
-    /** Our own HTTP/2 client, or @grpc/grpc-js at several times its cost. */
+    /** `http2`: the gateway's own client. `grpc-js`: @grpc/grpc-js, which uses several times the CPU. */
     transport: z.enum(['http2', 'grpc-js']).default('http2'),
-    /** Absent: plain text. */
+    /** Default: plain text. */
     tls: tlsSchema.optional(),
-    /** Whether each server is asked by grpc.health.v1 if it serves: as a whole, or this service. */
+    /** Health checking by grpc.health.v1: of the server as a whole (`true`) or of the named service. */
     health: z.union([z.boolean(), z.string().min(1).max(MAX_SERVICE_LENGTH)]).default(false),
     keepalive: keepaliveSchema,
-    /** Milliseconds for a call whose method has no timeout of its own. */
+    /** Timeout of calls whose method has none in its policy, in milliseconds. */
     timeoutMs: z.int().positive().default(2500),
-    /** Bytes of one response. */
+    /** Maximum length of one response message, in bytes. A longer one is 502 `upstream_answer_too_large`. */
     maxMessageLength: z
       .int()
       .positive()
@@ -50,27 +57,31 @@ export const upstreamSchema = z
   })
   .refine(({ transport, health }) => transport === 'http2' || health === false, {
     path: ['health'],
-    message: 'is for transport http2; @grpc/grpc-js does not follow the health of a server',
+    message: 'requires transport http2; transport grpc-js does not support health checking',
   })
 
 export type UpstreamConfig = z.output<typeof upstreamSchema>
 
+/** An upstream with its contract and its transports. */
 export interface Upstream {
   readonly config: UpstreamConfig
   readonly registry: FileRegistry
   readonly exposed: readonly ExposedService[]
   readonly transport: Transport
-  /** Of server streams. */
+  /** Transport of server streams. */
   readonly streams: StreamTransport
 }
 
-/** @param folder of the file that names them. */
+/** Resolves the paths of an entry relative to `folder`, the folder of `gateway.yaml`. */
 export function resolvePaths(upstream: UpstreamConfig, folder: string): UpstreamConfig {
   const { contract, tls } = upstream
   return { ...upstream, contract: path.resolve(folder, contract), tls: tls && resolveTlsFiles(tls, folder) }
 }
 
-/** @throws ContractError for a service that the image does not have; SettingsError for TLS files that are not good. */
+/**
+ * Reads the contract and creates the transports.
+ * @throws ContractError if the image lacks an exposed service; SettingsError for invalid TLS files.
+ */
 export function openUpstream(config: UpstreamConfig, logger: Logger, observer?: TransportObserver): Upstream {
   const registry = readContract(config.contract)
   const exposed = config.services.map(name => ({ service: serviceOf(registry, name), upstream: config.name }))

@@ -1,31 +1,33 @@
-/** A client of @grpc/grpc-js that speaks in bytes: they go through as they are, without a definition of the service. */
+/** Clients of @grpc/grpc-js for encoded messages, without a service definition. */
 import { type ChannelCredentials, Client, credentials, Metadata } from '@grpc/grpc-js'
 import type { TlsCredentials } from '../tls-credentials.ts'
 import { type CallMetadata, KEEPALIVE_DEFAULTS, type KeepaliveOptions, type TransportObserver } from '../transport.ts'
 
 export interface GrpcJsOptions {
-  /** As gRPC names it: `dns:///auth-svc:50051`, `127.0.0.1:50051`. */
+  /** The gRPC target: `dns:///auth-svc:50051`, `127.0.0.1:50051`. */
   address: string
-  /** Bytes of one response at most. */
+  /** Maximum length of one response message, in bytes. A longer one fails its call with RESOURCE_EXHAUSTED. */
   maxMessageLength: number
-  /** Absent: plain text. */
+  /** Default: plain text. */
   tls?: TlsCredentials | undefined
+  /** Default `KEEPALIVE_DEFAULTS`. */
   keepalive?: KeepaliveOptions
   observer?: TransportObserver | undefined
 }
 
 /**
- * grpc-js tells its own limit from the server's RESOURCE_EXHAUSTED by its text only, and servers of grpc-js use the same
- * text for requests. With a limit of an odd octet more the number in it is nobody else's.
+ * Added to the message limit that grpc-js is given. grpc-js reports an exceeded limit as RESOURCE_EXHAUSTED, and grpc-js
+ * servers use the same text for their own limit. The unusual number in the text identifies the limit of this client.
  */
-export const GRPC_JS_EXTRA = 1
+export const GRPC_JS_LIMIT_OFFSET = 1
 
+/** Creates a client with round_robin load balancing. It connects with the first call. */
 export function openGrpcJsClient(options: GrpcJsOptions): Client {
   const { address, maxMessageLength, tls, keepalive = KEEPALIVE_DEFAULTS } = options
   return new Client(address, channelCredentials(tls), {
     'grpc.service_config': JSON.stringify({ loadBalancingConfig: [{ round_robin: {} }] }),
-    'grpc.max_receive_message_length': maxMessageLength + GRPC_JS_EXTRA,
-    // A service that was restarted is found again within a second.
+    'grpc.max_receive_message_length': maxMessageLength + GRPC_JS_LIMIT_OFFSET,
+    // A restarted server is used again within a second.
     'grpc.initial_reconnect_backoff_ms': 100,
     'grpc.max_reconnect_backoff_ms': 1000,
     'grpc.keepalive_time_ms': keepalive.intervalMs,
@@ -40,15 +42,16 @@ function channelCredentials(tls: TlsCredentials | undefined): ChannelCredentials
   return credentials.createSsl(tls.ca ?? null, tls.key ?? null, tls.cert ?? null)
 }
 
-/** The same bytes as grpc-js wants to see them. */
+/** A Buffer over the same memory, as grpc-js expects. */
 export function toBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
+/** Converts request metadata for grpc-js. */
 export function toMetadata(entries: CallMetadata): Metadata {
   const metadata = new Metadata()
   for (const [key, value] of Object.entries(entries)) {
-    // grpc-js encodes these itself.
+    // grpc-js encodes binary values itself.
     metadata.set(key, key.endsWith('-bin') ? Buffer.from(value, 'base64') : value)
   }
   return metadata

@@ -1,6 +1,6 @@
 import type { Client, ClientReadableStream, ServiceError } from '@grpc/grpc-js'
 import { fromGrpcError } from '#runtime/status.ts'
-import { epochDeadline } from '../deadline.ts'
+import { toEpochDeadline } from '../deadline.ts'
 import type { StreamTransport } from '../transport.ts'
 import { type GrpcJsOptions, openGrpcJsClient, toBuffer, toMetadata } from './client.ts'
 
@@ -20,10 +20,10 @@ export function createStreamTransport(options: GrpcJsOptions): StreamTransport {
       toBuffer,
       message,
       toMetadata(metadata),
-      { deadline: epochDeadline(deadline) },
+      { deadline: toEpochDeadline(deadline) },
     )
     size++
-    cancellation.follow(call)
+    cancellation.attach(call)
     if (cancellation.isRequested) call.cancel()
     try {
       yield* call as AsyncIterable<Uint8Array>
@@ -31,7 +31,7 @@ export function createStreamTransport(options: GrpcJsOptions): StreamTransport {
       throw fromGrpcError(error as ServiceError)
     } finally {
       size--
-      cancellation.follow(undefined)
+      cancellation.detach()
       call.cancel()
     }
   }

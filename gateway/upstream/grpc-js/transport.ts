@@ -1,12 +1,12 @@
 import { connectivityState, type ServiceError } from '@grpc/grpc-js'
 import { Code, fromGrpcError, StatusError } from '#runtime/status.ts'
 import type { Cancellation } from '../cancellation.ts'
-import { epochDeadline, timeLeft } from '../deadline.ts'
-import { askHealth } from '../health.ts'
-import { answerTooLarge, type Transport } from '../transport.ts'
-import { GRPC_JS_EXTRA, type GrpcJsOptions, openGrpcJsClient, toBuffer, toMetadata } from './client.ts'
+import { timeLeft, toEpochDeadline } from '../deadline.ts'
+import { checkHealth } from '../health.ts'
+import { responseTooLarge, type Transport } from '../transport.ts'
+import { GRPC_JS_LIMIT_OFFSET, type GrpcJsOptions, openGrpcJsClient, toBuffer, toMetadata } from './client.ts'
 
-/** The transport over @grpc/grpc-js. */
+/** Creates a transport over @grpc/grpc-js. It connects with the first call. */
 export function createGrpcJsTransport(options: GrpcJsOptions): Transport {
   const { address, maxMessageLength, observer } = options
   const client = openGrpcJsClient(options)
@@ -14,12 +14,12 @@ export function createGrpcJsTransport(options: GrpcJsOptions): Transport {
   const transport: Transport = {
     address,
     unary(method, message, metadata, deadline, cancellation, callObserver) {
-      const begunAt = performance.now()
+      const startedAt = performance.now()
       function settle(error: StatusError | undefined): void {
         calls--
-        cancellation?.follow(undefined)
+        cancellation?.detach()
         callObserver?.onAttemptEnd(error)
-        observer?.onCallEnd(method, error?.code ?? Code.OK, performance.now() - begunAt)
+        observer?.onCallEnd(method, error?.code ?? Code.OK, performance.now() - startedAt)
       }
       return new Promise((resolve, reject) => {
         const entries = toMetadata(metadata)
@@ -31,18 +31,18 @@ export function createGrpcJsTransport(options: GrpcJsOptions): Transport {
           toBuffer,
           message,
           entries,
-          { deadline: epochDeadline(deadline) },
+          { deadline: toEpochDeadline(deadline) },
           (error: ServiceError | null, response?: Uint8Array) => {
             const failure =
               error === null
                 ? checkLength(response as Uint8Array, maxMessageLength)
-                : endedBy(error, deadline, cancellation, maxMessageLength)
+                : statusOf(error, deadline, cancellation, maxMessageLength)
             settle(failure)
             if (failure === undefined) resolve(response as Uint8Array)
             else reject(failure)
           },
         )
-        cancellation?.follow(call)
+        cancellation?.attach(call)
         if (cancellation?.isRequested) call.cancel()
       })
     },
@@ -50,14 +50,14 @@ export function createGrpcJsTransport(options: GrpcJsOptions): Transport {
       const isReady = client.getChannel().getConnectivityState(false) === connectivityState.READY
       return { connections: isReady ? 1 : 0, calls, waitingCalls: isReady ? 0 : calls }
     },
-    isServing: () => askHealth(transport),
+    isServing: () => checkHealth(transport),
     close: async () => client.close(),
   }
   return transport
 }
 
 function isOwnLimit(details: string, maxMessageLength: number): boolean {
-  const limit = maxMessageLength + GRPC_JS_EXTRA
+  const limit = maxMessageLength + GRPC_JS_LIMIT_OFFSET
   return (
     details === `Received message that decompresses to a size larger than ${limit}` ||
     (details.startsWith('Received message larger than max (') && details.endsWith(` vs ${limit})`))
@@ -65,26 +65,26 @@ function isOwnLimit(details: string, maxMessageLength: number): boolean {
 }
 
 function checkLength({ length }: Uint8Array, maxMessageLength: number): StatusError | undefined {
-  return length > maxMessageLength ? answerTooLarge(maxMessageLength) : undefined
+  return length > maxMessageLength ? responseTooLarge(maxMessageLength) : undefined
 }
 
-/** Timers of two processes agree to a few milliseconds. */
+/** Tolerance for the difference between the deadline timers of client and server. */
 const CLOCK_TOLERANCE_MS = 5
 
 /**
- * At the deadline the server resets the stream as grpc-js is about to give up; when the reset comes first, grpc-js calls
- * it CANCELLED, although nobody cancelled anything.
+ * Converts an error of grpc-js. At the deadline the server resets the stream with CANCEL. If that arrives before the
+ * client's own timer fires, grpc-js reports CANCELLED; this function returns DEADLINE_EXCEEDED.
  */
-function endedBy(
+function statusOf(
   error: ServiceError,
   deadline: number,
   cancellation: Cancellation | undefined,
   maxMessageLength: number,
 ): StatusError {
   if (error.code === Code.RESOURCE_EXHAUSTED && isOwnLimit(error.details, maxMessageLength)) {
-    return answerTooLarge(maxMessageLength, error)
+    return responseTooLarge(maxMessageLength, error)
   }
   const isLate = timeLeft(deadline) <= CLOCK_TOLERANCE_MS
   if (error.code !== Code.CANCELLED || cancellation?.isRequested || !isLate) return fromGrpcError(error)
-  return new StatusError(Code.DEADLINE_EXCEEDED, 'The deadline has passed', { cause: error })
+  return new StatusError(Code.DEADLINE_EXCEEDED, 'Deadline exceeded', { cause: error })
 }

@@ -1,77 +1,82 @@
-/** The connections to an upstream and which of them the next call takes: round robin over those that are ready. */
+/**
+ * A channel to an upstream, as gRPC defines it: resolves the target, keeps one subchannel per address, and distributes
+ * calls over the ready ones (round_robin). Calls that find no capacity are queued.
+ */
 import type { StatusError } from '#runtime/status.ts'
 import { NotProcessedError } from '../transport.ts'
-import { type AddressWatch, type AddressWatchOptions, watchAddresses } from './address-watch.ts'
 import type { Connection } from './connection.ts'
-import { endpointName, type Target } from './resolver.ts'
-import type { Endpoint } from './socket.ts'
+import { createResolver, type Resolver, type ResolverOptions } from './resolver.ts'
 import { createSubchannel, type Subchannel, type SubchannelOptions } from './subchannel.ts'
+import { type Endpoint, endpointName, type Target } from './target.ts'
 
-/** A call as the channel sees it. */
+/** A call that waits for a connection. The channel calls one of the methods once. */
 export interface ChannelCall {
-  start(connection: Connection): void
+  /** Sends the call. `connection.hasCapacity` is true. */
+  sendOn(connection: Connection): void
   fail(error: StatusError): void
 }
 
 export interface ChannelOptions {
   target: Target
-  addresses: AddressWatchOptions
+  resolver: ResolverOptions
   subchannel: SubchannelOptions
-  /** Calls that wait for a connection or for room on one. */
+  /** Maximum number of queued calls. Further ones fail with UNAVAILABLE. */
   maxWaiting: number
-  /** For a log. */
-  onTrouble(reason: Error): void
+  /** Called with every resolution or connection failure, for the log. */
+  onFailure(reason: Error): void
 }
 
 export class Channel {
   readonly #options: ChannelOptions
-  readonly #watch: AddressWatch
+  readonly #resolver: Resolver
   readonly #subchannels = new Map<string, Subchannel>()
   readonly #waiting = new Set<ChannelCall>()
   #ready: Connection[] = []
   #next = 0
-  #lastTrouble: Error | undefined
-  #resolved = false
+  #lastFailure: Error | undefined
+  #isResolved = false
 
+  /** Connects at once. */
   constructor(options: ChannelOptions) {
     this.#options = options
-    this.#watch = watchAddresses(options.target, options.addresses, {
+    this.#resolver = createResolver(options.target, options.resolver, {
       onAddresses: addresses => this.#onAddresses(addresses),
-      onTrouble: error => {
-        this.#resolved = true
-        this.#onTrouble(error)
+      onFailure: error => {
+        this.#isResolved = true
+        this.#onFailure(error)
         this.#serveWaiting()
       },
     })
   }
 
-  /** Connections that take calls. */
+  /** Number of ready connections. */
   get readyCount(): number {
     return this.#ready.length
   }
 
+  /** Number of queued calls. */
   get waitingCount(): number {
     return this.#waiting.size
   }
 
-  /** Starts the call, keeps it until there is room for it, or fails it: never with a call half begun. */
+  /** Sends the call on a ready connection, queues it, or fails it with a NotProcessedError. */
   dispatch(call: ChannelCall): void {
     const connection = this.#pick()
-    if (connection !== undefined) call.start(connection)
-    else if (!this.#mayBecomeReady()) call.fail(this.#unreachable())
+    if (connection !== undefined) call.sendOn(connection)
+    else if (!this.#canQueue()) call.fail(this.#unreachable())
     else if (this.#waiting.size >= this.#options.maxWaiting) {
-      call.fail(new NotProcessedError('Too many calls wait for the upstream'))
+      call.fail(new NotProcessedError('Too many calls are waiting for the upstream'))
     } else this.#waiting.add(call)
   }
 
-  /** The call is not to be started any more. */
-  forget(call: ChannelCall): void {
+  /** Removes a call from the queue. */
+  remove(call: ChannelCall): void {
     this.#waiting.delete(call)
   }
 
-  /** Lets go of the connections, which finish what is under way. */
+  /** Drains all connections: calls in flight finish. */
   close(): void {
-    this.#watch.stop()
+    this.#resolver.close()
     for (const subchannel of this.#subchannels.values()) subchannel.close()
     this.#subchannels.clear()
     this.#ready = []
@@ -81,46 +86,49 @@ export class Channel {
     const ready = this.#ready
     for (let tried = 0; tried < ready.length; tried++) {
       const connection = ready[this.#next++ % ready.length] as Connection
-      if (connection.hasRoom) return connection
+      if (connection.hasCapacity) return connection
     }
     return undefined
   }
 
-  /** While a connection is being made for the first time, or after one that worked, it is worth to wait for it. */
-  #mayBecomeReady(): boolean {
-    if (!this.#resolved || this.#ready.length > 0) return true
+  /**
+   * Whether a call may wait. As for gRPC calls that are not wait-for-ready: yes while a connection is ready or being
+   * established, no while all subchannels are in transient failure.
+   */
+  #canQueue(): boolean {
+    if (!this.#isResolved || this.#ready.length > 0) return true
     for (const { state } of this.#subchannels.values()) if (state === 'connecting') return true
     return false
   }
 
   #onAddresses(addresses: readonly Endpoint[]): void {
-    this.#resolved = true
-    const wanted = new Map(addresses.map(endpoint => [endpointName(endpoint), endpoint]))
+    this.#isResolved = true
+    const current = new Map(addresses.map(endpoint => [endpointName(endpoint), endpoint]))
     for (const [name, subchannel] of this.#subchannels) {
-      if (wanted.has(name)) continue
+      if (current.has(name)) continue
       this.#subchannels.delete(name)
       subchannel.close()
     }
-    for (const [name, endpoint] of wanted) {
+    for (const [name, endpoint] of current) {
       if (!this.#subchannels.has(name)) this.#subchannels.set(name, this.#open(endpoint))
     }
-    this.#onState()
+    this.#onStateChange()
   }
 
   #open(endpoint: Endpoint): Subchannel {
     return createSubchannel(endpoint, this.#options.subchannel, {
-      onState: () => this.#onState(),
-      onRoom: () => {
+      onStateChange: () => this.#onStateChange(),
+      onCapacity: () => {
         if (this.#waiting.size > 0) this.#serveWaiting()
       },
-      onTrouble: reason => {
-        this.#onTrouble(reason)
-        this.#watch.refresh()
+      onFailure: reason => {
+        this.#onFailure(reason)
+        this.#resolver.resolveNow()
       },
     })
   }
 
-  #onState(): void {
+  #onStateChange(): void {
     this.#ready = []
     for (const { connection } of this.#subchannels.values()) if (connection !== undefined) this.#ready.push(connection)
     this.#serveWaiting()
@@ -131,9 +139,9 @@ export class Channel {
       const connection = this.#pick()
       if (connection === undefined) break
       this.#waiting.delete(call)
-      call.start(connection)
+      call.sendOn(connection)
     }
-    if (this.#waiting.size === 0 || this.#mayBecomeReady()) return
+    if (this.#waiting.size === 0 || this.#canQueue()) return
     const unreachable = this.#unreachable()
     for (const call of this.#waiting) {
       this.#waiting.delete(call)
@@ -141,13 +149,13 @@ export class Channel {
     }
   }
 
-  #onTrouble(reason: Error): void {
-    this.#lastTrouble = reason
-    this.#options.onTrouble(reason)
+  #onFailure(reason: Error): void {
+    this.#lastFailure = reason
+    this.#options.onFailure(reason)
   }
 
-  /** Its message may reach a client, and names no address; its cause does. */
+  /** Clients may see the message, so only its cause names the address. */
   #unreachable(): StatusError {
-    return new NotProcessedError('The upstream cannot be reached', this.#lastTrouble)
+    return new NotProcessedError('The upstream is unreachable', this.#lastFailure)
   }
 }

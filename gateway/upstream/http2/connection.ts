@@ -1,121 +1,143 @@
 /**
- * One HTTP/2 connection as a client that speaks gRPC, RFC 9113. The peer is not trusted: what it does wrong ends the
- * stream or the connection with the error that the RFC names, and all that it can make us keep is bounded.
+ * One HTTP/2 connection to a gRPC server, client side (RFC 9113).
+ *
+ * Reading: socket -> FrameReader (splits bytes into frames) -> FrameParser (checks each frame by itself) -> Connection
+ * (settings, flow control, stream states) -> Stream (checks and collects one response).
+ * Writing: Connection and SendFlow -> FrameWriter (one write to the socket per turn of the event loop).
+ *
+ * States: `connecting` until the peer's SETTINGS arrive, `open`, `draining` after GOAWAY, `drain()` or the last stream id
+ * (open streams finish, new calls need another connection), `closed`.
+ *
+ * The peer is not trusted. A violation ends the stream or the connection with the error code that the RFC names. What the
+ * peer can make the process store is bounded: partial messages by `maxBufferedLength`, header blocks by
+ * `maxHeaderListSize`, replies that it does not read by `MAX_UNSENT_REPLIES`, requests that it does not read by
+ * `hasCapacity`.
  */
 import type { Socket } from 'node:net'
 import { type StatusError, unavailable } from '#runtime/status.ts'
 import { type KeepaliveOptions, NotProcessedError } from '../transport.ts'
-import { ConnectionError, StreamError } from './errors.ts'
-import { expectLength, violation, withoutPadding } from './frame-checks.ts'
+import { ConnectionError, protocolError, StreamError } from './errors.ts'
+import { FrameParser } from './frame-parser.ts'
 import { FrameReader } from './frame-reader.ts'
-import { HeaderBlocks } from './header-blocks.ts'
+import { FrameWriter } from './frame-writer.ts'
 import { Keepalive } from './keepalive.ts'
-import type { BufferBudget } from './message-assembler.ts'
-import { Outbox } from './outbox.ts'
+import type { BufferBudget } from './messages.ts'
 import { defaultPeerSettings, readSettings } from './peer-settings.ts'
 import { ErrorCode, errorName, Flag, FrameType, MAX_STREAM_ID, Setting } from './protocol.ts'
 import { ReceiveFlow } from './receive-flow.ts'
-import type { EncodedHead } from './request-head.ts'
-import { endpointName } from './resolver.ts'
-import type { ResponseHead, ResponseHeadReader } from './response-head.ts'
+import type { EncodedHeaders } from './request-headers.ts'
+import type { ResponseHeaderReader, ResponseHeaders } from './response-headers.ts'
 import { SendFlow } from './send-flow.ts'
-import { type Endpoint, openSocket, type TlsSettings } from './socket.ts'
+import { openSocket, type TlsSettings } from './socket.ts'
 import { protocolViolation, statusOfReset } from './status-mapping.ts'
 import { Stream, type StreamSink } from './stream.ts'
 import { Streams } from './streams.ts'
+import { type Endpoint, endpointName } from './target.ts'
 
 export interface ConnectionOptions {
+  /** Undefined for plain text (HTTP/2 with prior knowledge). */
   tls: TlsSettings | undefined
-  /** Milliseconds for TCP, TLS and the peer's SETTINGS together. */
+  /** Timeout for the TCP and TLS handshakes and the peer's SETTINGS together, in milliseconds. Then the connection closes. */
   connectTimeoutMs: number
   keepalive: KeepaliveOptions
-  /** Streams at a time, where the peer allows more. */
+  /** Maximum number of open streams. A lower SETTINGS_MAX_CONCURRENT_STREAMS of the peer takes precedence. */
   maxConcurrentStreams: number
-  /** Bytes of one answer. */
+  /** Maximum length of one response message, in bytes. A longer one fails its call with RESOURCE_EXHAUSTED. */
   maxMessageLength: number
-  /** Bytes of all answers that have arrived in part. */
+  /** Maximum length of all messages of unfinished responses together, in bytes. The call that exceeds it is UNAVAILABLE. */
   maxBufferedLength: number
-  /** Octets of one header list, which `heads` keeps to. */
+  /** SETTINGS_MAX_HEADER_LIST_SIZE that the connection sends, and maximum length of a header block, in octets. */
   maxHeaderListSize: number
-  /** Shared by the connections of a channel. */
-  heads: ResponseHeadReader
-  /** 1, but where a test begins near the end of the ids. */
+  /** Decodes header blocks. One reader is shared by all connections of a channel. */
+  headerReader: ResponseHeaderReader
+  /** Default 1. Tests set it to reach the last id. */
   firstStreamId?: number
 }
 
 export interface ConnectionEvents {
-  /** The peer has sent its settings: calls may begin. */
+  /** The peer's SETTINGS arrived; `start` may be called. */
   onOpen(): void
-  /** A stream has ended, or the peer allows more. */
-  onRoom(): void
-  /** No new calls from now on; those under way go on. */
+  /** The connection may have capacity again: a stream ended, the socket drained, or the peer raised a limit. */
+  onCapacity(): void
+  /** The connection accepts no more calls. Open streams finish. */
   onDraining(reason: string): void
-  /** Comes before the ends of the calls that it cuts off. @param reason undefined if it was asked for. */
+  /** Called before the calls that it interrupts fail. @param reason undefined if this side closed the connection. */
   onClose(reason: Error | undefined): void
 }
 
 type State = 'connecting' | 'open' | 'draining' | 'closed'
 
-/** Of the peer's receive window for one answer, and for all: some messages' worth, so that none waits for the other. */
+/** Receive windows in octets: several typical messages, so that a response rarely waits for a WINDOW_UPDATE. */
 const STREAM_WINDOW = 1024 * 1024
 const CONNECTION_WINDOW = 4 * 1024 * 1024
-/** Answers to the peer's own frames that it may leave unread. */
-const MAX_UNREAD_REPLIES = 256 * 1024
-/** Milliseconds for the last bytes of a connection that is being closed. */
+/** Maximum octets of unsent replies to SETTINGS and PING. A peer that sends these without reading is disconnected. */
+const MAX_UNSENT_REPLIES = 256 * 1024
+/** Length of a PING frame, the longer one of the replies. */
+const REPLY_LENGTH = 17
+/** Time for GOAWAY to reach the peer before the socket is destroyed, in milliseconds. */
 const LINGER_MS = 1000
 
 const PING_PAYLOAD = Buffer.from('gatehous', 'latin1')
 
 export class Connection {
-  /** The peer's address, for who observes. */
+  /** Address of the peer, `10.0.0.7:50051`. */
   readonly server: string
   readonly #options: ConnectionOptions
   readonly #events: ConnectionEvents
   readonly #socket: Socket
-  readonly #outbox: Outbox
+  readonly #writer: FrameWriter
   readonly #reader: FrameReader
+  readonly #parser: FrameParser
   readonly #sendFlow: SendFlow
   readonly #receiveFlow: ReceiveFlow
   readonly #keepalive: Keepalive
   readonly #connectTimer: NodeJS.Timeout
   readonly #streams: Streams
-  readonly #headerBlocks: HeaderBlocks
   readonly #settings = defaultPeerSettings()
   readonly #budget: BufferBudget
   #state: State = 'connecting'
-  /** The last stream of which the socket has had bytes. */
+  /** The last stream id when bytes were written to the socket. The peer cannot know of streams above it. */
   #lastWrittenStreamId = 0
   #lastGoawayStreamId = MAX_STREAM_ID
-  // RFC 9113 section 4.3.1: after a table was reduced, the next block says so first. Ours is 0 from the start.
+  // RFC 9113 section 4.3.1: the first block after the peer reduced the table begins with a size update. The encoder uses
+  // a table of size 0 from the start.
   #owesSizeUpdate = true
-  #replies = 0
+  #unsentReplies = 0
 
+  /** Connects at once. */
   constructor(endpoint: Endpoint, options: ConnectionOptions, events: ConnectionEvents) {
     this.server = endpointName(endpoint)
     this.#options = options
     this.#events = events
     this.#streams = new Streams(options.firstStreamId ?? 1)
-    this.#headerBlocks = new HeaderBlocks(options.heads, options.maxHeaderListSize, (streamId, head, endStream) =>
-      this.#onHead(streamId, head, endStream),
-    )
-    this.#budget = { left: options.maxBufferedLength }
-    this.#outbox = new Outbox((bytes, done) => this.#write(bytes, done))
+    this.#budget = { remaining: options.maxBufferedLength }
+    this.#writer = new FrameWriter((bytes, done) => this.#write(bytes, done))
     this.#reader = new FrameReader((type, flags, streamId, payload, start, end) =>
       this.#onFrame(type, flags, streamId, payload, start, end),
     )
-    this.#sendFlow = new SendFlow(this.#outbox)
-    this.#receiveFlow = new ReceiveFlow(this.#outbox, CONNECTION_WINDOW)
+    this.#parser = new FrameParser(options.headerReader, options.maxHeaderListSize, {
+      onData: (streamId, payload, start, end, flowLength, endStream) =>
+        this.#onData(streamId, payload, start, end, flowLength, endStream),
+      onHeaders: (streamId, headers, endStream) => this.#onHeaders(streamId, headers, endStream),
+      onResetStream: (streamId, http2Code) => this.#onResetStream(streamId, http2Code),
+      onSettings: (payload, start, end) => this.#onSettings(payload, start, end),
+      onPing: (payload, start) => this.#onPing(payload, start),
+      onGoaway: (lastStreamId, http2Code, debugData) => this.#onGoaway(lastStreamId, http2Code, debugData),
+      onWindowUpdate: (streamId, increment) => this.#onWindowUpdate(streamId, increment),
+    })
+    this.#sendFlow = new SendFlow(this.#writer)
+    this.#receiveFlow = new ReceiveFlow(this.#writer, CONNECTION_WINDOW)
     this.#keepalive = new Keepalive(options.keepalive, {
       hasCalls: () => this.#hasCalls(),
-      ping: () => this.#outbox.ping(0, PING_PAYLOAD, 0),
-      onDead: () => this.#close(new Error('The peer does not answer a ping')),
+      ping: () => this.#writer.ping(0, PING_PAYLOAD, 0),
+      onTimeout: () => this.#close(new Error('Keepalive timeout: the peer did not acknowledge a PING')),
     })
     this.#connectTimer = setTimeout(
-      () => this.#close(new Error('The peer took too long to connect')),
+      () => this.#close(new Error(`Not connected within ${options.connectTimeoutMs} ms`)),
       options.connectTimeoutMs,
     )
     this.#socket = openSocket(endpoint, options.tls, {
-      onConnect: () => this.#greet(),
+      onConnect: () => this.#sendPreface(),
       onBytes: (bytes, length) => this.#onBytes(bytes, length),
       onClose: error => this.#close(error ?? new Error('The peer closed the connection')),
     })
@@ -125,201 +147,168 @@ export class Connection {
     return this.#state === 'open'
   }
 
-  get hasRoom(): boolean {
-    return this.#state === 'open' && this.#streams.size < this.#maxStreams && !this.#sendFlow.isClogged
+  /** Whether `start` may be called: open, below the stream limit, and the peer reads what it is sent. */
+  get hasCapacity(): boolean {
+    return this.#state === 'open' && this.#streams.size < this.#maxStreams && !this.#sendFlow.isBacklogged
   }
 
   get #maxStreams(): number {
     return Math.min(this.#settings.maxConcurrentStreams, this.#options.maxConcurrentStreams)
   }
 
-  /** What a request's headers may have, as the peer counts them. */
+  /** SETTINGS_MAX_HEADER_LIST_SIZE of the peer, in octets. */
   get maxHeaderListSize(): number {
     return this.#settings.maxHeaderListSize
   }
 
+  // Calls
+
   /**
-   * Begins a call; `hasRoom` must say that there is room.
-   * @param message must not change until the call has ended.
+   * Sends a request on a new stream. Only while `hasCapacity` is true.
+   * @param message must not change until the stream ends.
+   * @param deadline in milliseconds of `performance.now()`. Infinity for a health watch.
    */
-  start(head: EncodedHead, message: Uint8Array, deadline: number, sink: StreamSink): Stream {
-    const id = this.#streams.takeId()
+  start(headers: EncodedHeaders, message: Uint8Array, deadline: number, sink: StreamSink): Stream {
+    const id = this.#streams.allocateId()
     const { initialWindowSize, maxFrameSize } = this.#settings
     const limits = { maxMessageLength: this.#options.maxMessageLength, window: STREAM_WINDOW }
     const stream = new Stream(id, message, deadline, initialWindowSize, sink, limits, this.#budget)
     this.#streams.add(stream)
-    this.#outbox.headers(id, head.bytes, this.#owesSizeUpdate ? 0 : 1, head.length, maxFrameSize)
+    this.#writer.headers(id, headers.bytes, this.#owesSizeUpdate ? 0 : 1, headers.length, maxFrameSize)
     this.#owesSizeUpdate = false
-    this.#sendFlow.begin(stream)
-    if (this.#streams.areUsedUp) this.#drain('Its stream ids are used up')
+    this.#sendFlow.send(stream)
+    if (this.#streams.idsExhausted) this.#startDraining('The stream ids are exhausted')
     return stream
   }
 
-  /** Ends a call that nobody waits for; its sink hears nothing more. */
+  /** Resets the stream with CANCEL. Its sink is not called again. */
   cancel(stream: Stream): void {
-    if (!this.#streams.has(stream)) return
+    if (!this.#streams.isOpen(stream)) return
     this.#remove(stream, ErrorCode.CANCEL)
-    this.#afterStream()
+    this.#afterStreamEnd()
   }
 
-  /** Takes no new calls, and closes once those under way have ended. */
+  /** Stops accepting calls and closes once the open streams have ended. */
   drain(): void {
     if (this.#state === 'connecting') this.#close(undefined)
     else if (this.#state !== 'closed') {
       this.#state = 'draining'
-      this.#closeWhenIdle()
+      this.#closeIfIdle()
     }
   }
 
-  /** Closes at once; calls under way end as UNAVAILABLE. */
+  /** Closes immediately. Calls in flight fail with UNAVAILABLE. */
   destroy(): void {
     this.#close(undefined)
     this.#socket.destroy()
   }
 
-  /** A watch, which has no deadline, is none: a server may take pings for a stream that is always there for abuse. */
+  /** Health watches, which have no deadline, do not count: servers treat keepalive pings without calls as abuse. */
   #hasCalls(): boolean {
     return this.#streams.list().some(({ deadline }) => deadline !== Infinity)
   }
 
-  #greet(): void {
-    this.#outbox.preface()
-    this.#outbox.settings([
+  // Socket
+
+  #sendPreface(): void {
+    this.#writer.preface()
+    this.#writer.settings([
       [Setting.HEADER_TABLE_SIZE, 0],
       [Setting.ENABLE_PUSH, 0],
       [Setting.INITIAL_WINDOW_SIZE, STREAM_WINDOW],
       [Setting.MAX_HEADER_LIST_SIZE, this.#options.maxHeaderListSize],
     ])
-    this.#receiveFlow.open()
+    this.#receiveFlow.replenish()
   }
 
   #write(bytes: Buffer, done: () => void): void {
     this.#lastWrittenStreamId = this.#streams.lastId
     this.#socket.write(bytes, () => {
-      const wasClogged = this.#sendFlow.isClogged
+      const wasBacklogged = this.#sendFlow.isBacklogged
       done()
-      this.#replies = 0
+      this.#unsentReplies = 0
       this.#sendFlow.resume()
-      if (wasClogged && this.hasRoom) this.#events.onRoom()
+      if (wasBacklogged && this.hasCapacity) this.#events.onCapacity()
     })
   }
 
   #onBytes(bytes: Buffer, length: number): void {
     if (this.#state === 'closed') return
-    this.#keepalive.heard()
+    this.#keepalive.onReceived()
     try {
       this.#reader.read(bytes, length)
     } catch (error) {
       if (error instanceof ConnectionError) this.#close(error)
-      // A mistake of ours, told in the log; what else the process does goes on.
-      else this.#close(new ConnectionError(ErrorCode.INTERNAL_ERROR, 'It could not be read', { cause: error }))
+      // A defect of this client. It is logged with its cause and ends this connection, not the process.
+      else this.#close(new ConnectionError(ErrorCode.INTERNAL_ERROR, 'Internal error', { cause: error }))
     }
   }
+
+  // Frames
 
   #onFrame(type: number, flags: number, streamId: number, payload: Buffer, start: number, end: number): void {
     if (this.#state === 'closed') return
     if (this.#state === 'connecting' && (type !== FrameType.SETTINGS || (flags & Flag.ACK) !== 0)) {
-      throw violation('The peer does not begin with its settings: it may not speak HTTP/2')
+      throw protocolError('The first frame is not SETTINGS; the peer may not support HTTP/2')
     }
-    this.#headerBlocks.checkOrder(type, streamId)
-    switch (type) {
-      case FrameType.DATA:
-        this.#onData(flags, streamId, payload, start, end)
-        break
-      case FrameType.HEADERS:
-        this.#headerBlocks.headers(flags, streamId, payload, start, end)
-        break
-      case FrameType.CONTINUATION:
-        this.#headerBlocks.continuation(flags, payload, start, end)
-        break
-      case FrameType.RST_STREAM:
-        this.#onResetStream(streamId, payload, start, end)
-        break
-      case FrameType.SETTINGS:
-        this.#onSettings(flags, streamId, payload, start, end)
-        break
-      case FrameType.PING:
-        this.#onPing(flags, streamId, payload, start, end)
-        break
-      case FrameType.GOAWAY:
-        this.#onGoaway(streamId, payload, start, end)
-        break
-      case FrameType.WINDOW_UPDATE:
-        this.#onWindowUpdate(streamId, payload, start, end)
-        break
-      case FrameType.PRIORITY:
-        expectLength(5, start, end)
-        if (streamId === 0) throw violation('A PRIORITY frame names no stream')
-        break
-      case FrameType.PUSH_PROMISE:
-        throw violation('The peer pushes, which it was told not to')
-    }
-    // A type that we do not know means nothing, RFC 9113 section 5.5.
+    this.#parser.parse(type, flags, streamId, payload, start, end)
   }
 
-  #onData(flags: number, streamId: number, payload: Buffer, start: number, end: number): void {
-    const frameLength = end - start
-    if (streamId === 0) throw violation('A DATA frame names no stream')
-    const [from, to] = (flags & Flag.PADDED) === 0 ? [start, end] : withoutPadding(payload, start, end)
-    this.#receiveFlow.take(frameLength)
-    const stream = this.#streams.answered(streamId)
+  #onData(streamId: number, payload: Buffer, start: number, end: number, flowLength: number, endStream: boolean): void {
+    this.#receiveFlow.consume(flowLength)
+    const stream = this.#streams.findForResponse(streamId)
     if (stream === undefined) return
     try {
-      const ended = stream.receiveData(payload, from, to, frameLength, (flags & Flag.END_STREAM) !== 0)
+      const ended = stream.receiveData(payload, start, end, flowLength, endStream)
       const increment = ended ? 0 : stream.replenish()
       if (ended) this.#end(stream, stream.status)
-      else if (increment > 0) this.#outbox.windowUpdate(streamId, increment)
+      else if (increment > 0) this.#writer.windowUpdate(streamId, increment)
     } catch (error) {
-      this.#abort(stream, error)
+      this.#resetStream(stream, error)
     }
   }
 
-  #onHead(streamId: number, head: ResponseHead, endStream: boolean): void {
-    const stream = this.#streams.answered(streamId)
+  #onHeaders(streamId: number, headers: ResponseHeaders, endStream: boolean): void {
+    const stream = this.#streams.findForResponse(streamId)
     if (stream === undefined) return
     try {
-      if (stream.receiveHead(head, endStream)) this.#end(stream, stream.status)
+      if (stream.receiveHeaders(headers, endStream)) this.#end(stream, stream.status)
     } catch (error) {
-      this.#abort(stream, error)
+      this.#resetStream(stream, error)
     }
   }
 
-  #onResetStream(streamId: number, payload: Buffer, start: number, end: number): void {
-    expectLength(4, start, end)
-    const stream = this.#streams.known(streamId)
+  #onResetStream(streamId: number, http2Code: number): void {
+    const stream = this.#streams.find(streamId)
     if (stream === undefined) return
     this.#remove(stream, undefined)
-    stream.sink.onEnd(statusOfReset(payload.readUInt32BE(start), stream.deadline))
-    this.#afterStream()
+    stream.sink.onEnd(statusOfReset(http2Code, stream.deadline))
+    this.#afterStreamEnd()
   }
 
-  #onSettings(flags: number, streamId: number, payload: Buffer, start: number, end: number): void {
-    if (streamId !== 0) throw violation('A SETTINGS frame names a stream')
-    if ((flags & Flag.ACK) !== 0) {
-      expectLength(0, start, end)
-      this.#headerBlocks.settingsAcked()
-      return
-    }
-    if ((end - start) % 6 !== 0) throw new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, 'A SETTINGS frame is cut short')
+  #onSettings(payload: Buffer, start: number, end: number): void {
     const { headerTableSize, initialWindowSize } = this.#settings
     readSettings(this.#settings, payload, start, end)
     if (this.#settings.headerTableSize < headerTableSize) this.#owesSizeUpdate = true
-    this.#moveWindows(this.#settings.initialWindowSize - initialWindowSize)
+    this.#adjustSendWindows(this.#settings.initialWindowSize - initialWindowSize)
     this.#countReply()
-    this.#outbox.settingsAck()
+    this.#writer.settingsAck()
     if (this.#state === 'connecting') this.#open()
-    else this.#events.onRoom()
+    else this.#events.onCapacity()
   }
 
-  /** RFC 9113 section 6.9.2: windows of streams under way move along, below zero if need be. */
-  #moveWindows(difference: number): void {
+  /** RFC 9113 section 6.9.2: a change of the initial window size applies to open streams and may make windows negative. */
+  #adjustSendWindows(difference: number): void {
     if (difference === 0) return
     for (const stream of this.#streams.list()) {
       try {
-        this.#sendFlow.growStream(stream, difference)
+        this.#sendFlow.increaseStreamWindow(stream, difference)
       } catch (error) {
         if (!(error instanceof StreamError)) throw error
-        throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'A stream window is too large')
+        throw new ConnectionError(
+          ErrorCode.FLOW_CONTROL_ERROR,
+          'SETTINGS_INITIAL_WINDOW_SIZE overflows a stream window',
+        )
       }
     }
   }
@@ -331,110 +320,108 @@ export class Connection {
     this.#events.onOpen()
   }
 
-  #onPing(flags: number, streamId: number, payload: Buffer, start: number, end: number): void {
-    expectLength(8, start, end)
-    if (streamId !== 0) throw violation('A PING frame names a stream')
-    if ((flags & Flag.ACK) !== 0) return
+  #onPing(payload: Buffer, start: number): void {
     this.#countReply()
-    this.#outbox.ping(Flag.ACK, payload, start)
+    this.#writer.ping(Flag.ACK, payload, start)
   }
 
-  /** A peer that asks and never reads the answers would fill the memory. */
   #countReply(): void {
-    this.#replies += 17
-    if (this.#replies > MAX_UNREAD_REPLIES) {
-      throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'The peer asks more than it listens')
+    this.#unsentReplies += REPLY_LENGTH
+    if (this.#unsentReplies > MAX_UNSENT_REPLIES) {
+      throw new ConnectionError(
+        ErrorCode.ENHANCE_YOUR_CALM,
+        'The peer sends PING or SETTINGS without reading the replies',
+      )
     }
   }
 
-  #onGoaway(streamId: number, payload: Buffer, start: number, end: number): void {
-    if (streamId !== 0) throw violation('A GOAWAY frame names a stream')
-    if (end - start < 8) throw new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, 'A GOAWAY frame is too short')
-    const lastStreamId = payload.readUInt32BE(start) & MAX_STREAM_ID
-    if (lastStreamId > this.#lastGoawayStreamId) throw violation('A GOAWAY frame takes streams back')
+  #onGoaway(lastStreamId: number, http2Code: number, debugData: string): void {
+    if (lastStreamId > this.#lastGoawayStreamId) throw protocolError('GOAWAY raises the last stream id')
     this.#lastGoawayStreamId = lastStreamId
-    const text = payload.toString('latin1', start + 8, Math.min(end, start + 8 + 128))
-    this.#drain(`The peer goes away with ${errorName(payload.readUInt32BE(start + 4))} ${text}`.trimEnd())
-    // Those above were not looked at, section 6.8: they may be made again, whatever they do.
+    this.#startDraining(`The peer sent GOAWAY ${errorName(http2Code)} ${debugData}`.trimEnd())
+    // RFC 9113 section 6.8: the peer did not process streams above the last id; their calls can be retried.
     for (const stream of this.#streams.list()) {
-      if (stream.id <= lastStreamId || !this.#streams.has(stream)) continue
+      if (stream.id <= lastStreamId || !this.#streams.isOpen(stream)) continue
       this.#remove(stream, undefined)
-      stream.sink.onEnd(new NotProcessedError('The upstream goes away'))
+      stream.sink.onEnd(new NotProcessedError('The upstream closed the connection before processing the call'))
     }
-    this.#closeWhenIdle()
+    this.#closeIfIdle()
   }
 
-  #onWindowUpdate(streamId: number, payload: Buffer, start: number, end: number): void {
-    expectLength(4, start, end)
-    const increment = payload.readUInt32BE(start) & 0x7fff_ffff
+  #onWindowUpdate(streamId: number, increment: number): void {
     if (streamId === 0) {
-      if (increment === 0) throw violation('A window grows by nothing')
-      this.#sendFlow.grow(increment)
+      if (increment === 0) throw protocolError('WINDOW_UPDATE of 0')
+      this.#sendFlow.increaseWindow(increment)
       return
     }
-    const stream = this.#streams.known(streamId)
+    const stream = this.#streams.find(streamId)
     if (stream === undefined) return
     try {
       if (increment === 0) {
-        throw new StreamError(ErrorCode.PROTOCOL_ERROR, protocolViolation('a window grows by nothing'))
+        throw new StreamError(ErrorCode.PROTOCOL_ERROR, protocolViolation('WINDOW_UPDATE of 0'))
       }
-      this.#sendFlow.growStream(stream, increment)
+      this.#sendFlow.increaseStreamWindow(stream, increment)
     } catch (error) {
-      this.#abort(stream, error)
+      this.#resetStream(stream, error)
     }
   }
 
-  #abort(stream: Stream, error: unknown): void {
+  // End of streams
+
+  #resetStream(stream: Stream, error: unknown): void {
     if (!(error instanceof StreamError)) throw error
     this.#remove(stream, error.http2Code)
     stream.sink.onEnd(error.status)
-    this.#afterStream()
+    this.#afterStreamEnd()
   }
 
   #end(stream: Stream, status: StatusError | undefined): void {
-    // An answer that came before the whole request: the rest is not wanted.
+    // The response may end before the request is sent completely; CANCEL tells the server that no more follows.
     this.#remove(stream, stream.isSent ? undefined : ErrorCode.CANCEL)
     stream.sink.onEnd(status)
-    this.#afterStream()
+    this.#afterStreamEnd()
   }
 
+  /** @param resetCode the code of RST_STREAM; undefined sends none. */
   #remove(stream: Stream, resetCode: number | undefined): void {
     this.#streams.delete(stream, resetCode !== undefined)
-    this.#sendFlow.forget(stream)
+    this.#sendFlow.remove(stream)
     stream.release()
-    if (resetCode !== undefined) this.#outbox.resetStream(stream.id, resetCode)
+    if (resetCode !== undefined) this.#writer.resetStream(stream.id, resetCode)
   }
 
-  #afterStream(): void {
-    if (this.#state === 'open') this.#events.onRoom()
-    else this.#closeWhenIdle()
+  #afterStreamEnd(): void {
+    if (this.#state === 'open') this.#events.onCapacity()
+    else this.#closeIfIdle()
   }
 
-  #drain(reason: string): void {
+  // End of the connection
+
+  #startDraining(reason: string): void {
     if (this.#state !== 'open') return
     this.#state = 'draining'
     this.#events.onDraining(reason)
   }
 
-  #closeWhenIdle(): void {
+  #closeIfIdle(): void {
     if (this.#state === 'draining' && this.#streams.size === 0) this.#close(undefined)
   }
 
   #close(reason: Error | undefined): void {
     if (this.#state === 'closed') return
-    const greeted = this.#state !== 'connecting'
+    const wasOpen = this.#state !== 'connecting'
     this.#state = 'closed'
     clearTimeout(this.#connectTimer)
     this.#keepalive.stop()
     this.#events.onClose(reason)
     const lastWritten = this.#lastWrittenStreamId
     const streams = this.#streams.list()
-    // What was not written yet must not be: its calls may be made again elsewhere.
-    this.#outbox.discard()
-    if (greeted || reason instanceof ConnectionError) {
+    // Requests that were not written are discarded, because their calls are retried on another connection.
+    this.#writer.discard()
+    if (wasOpen || reason instanceof ConnectionError) {
       const code = reason instanceof ConnectionError ? reason.http2Code : ErrorCode.NO_ERROR
-      this.#outbox.goaway(code, reason instanceof ConnectionError ? reason.message : '')
-      this.#outbox.flush()
+      this.#writer.goaway(code, reason instanceof ConnectionError ? reason.message : '')
+      this.#writer.flush()
       this.#socket.end()
       setTimeout(() => this.#socket.destroy(), LINGER_MS).unref()
     } else {
@@ -444,8 +431,8 @@ export class Connection {
       this.#remove(stream, undefined)
       stream.sink.onEnd(
         stream.id > lastWritten
-          ? new NotProcessedError('The connection to the upstream broke')
-          : unavailable('The connection to the upstream broke', { cause: reason }),
+          ? new NotProcessedError('The connection to the upstream was lost')
+          : unavailable('The connection to the upstream was lost', { cause: reason }),
       )
     }
   }

@@ -1,6 +1,10 @@
 import type { StatusError } from '#runtime/status.ts'
+import { ErrorCode } from './protocol.ts'
 
-/** What the peer did breaks the connection: GOAWAY with this code, and every call on it fails. RFC 9113 section 5.4.1. */
+/**
+ * A connection error of the peer (RFC 9113 section 5.4.1). The connection sends GOAWAY with `http2Code` and closes, and
+ * every call on it fails with UNAVAILABLE.
+ */
 export class ConnectionError extends Error {
   override name = 'ConnectionError'
   readonly http2Code: number
@@ -11,7 +15,10 @@ export class ConnectionError extends Error {
   }
 }
 
-/** What the peer did breaks one stream: RST_STREAM with this code, and the stream's call fails with this status. */
+/**
+ * A stream error of the peer (RFC 9113 section 5.4.2). The stream is reset with `http2Code`, and its call fails with
+ * `status`.
+ */
 export class StreamError extends Error {
   override name = 'StreamError'
   readonly http2Code: number
@@ -22,4 +29,9 @@ export class StreamError extends Error {
     this.http2Code = http2Code
     this.status = status
   }
+}
+
+/** A connection error of type PROTOCOL_ERROR. */
+export function protocolError(message: string): ConnectionError {
+  return new ConnectionError(ErrorCode.PROTOCOL_ERROR, message)
 }

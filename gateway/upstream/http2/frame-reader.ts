@@ -1,8 +1,8 @@
 import { ConnectionError } from './errors.ts'
 import { ErrorCode, FRAME_HEADER_LENGTH, MIN_MAX_FRAME_SIZE } from './protocol.ts'
 
-/** `payload` from `start` to `end` is valid during the call only. */
-export type FrameHandler = (
+/** Called for each frame. `payload` from `start` to `end` is valid during the call only. */
+export type OnFrame = (
   type: number,
   flags: number,
   streamId: number,
@@ -11,20 +11,23 @@ export type FrameHandler = (
   end: number,
 ) => void
 
-/** We do not announce a larger one. */
+/** The connection does not send SETTINGS_MAX_FRAME_SIZE, so the initial value applies. */
 const MAX_FRAME_SIZE = MIN_MAX_FRAME_SIZE
 
-/** Cuts what a socket delivers into frames, RFC 9113 section 4.1. Only a frame that spans two reads is copied. */
+/** Splits the bytes of a socket into frames (RFC 9113 section 4.1). Copies only frames that span two reads. */
 export class FrameReader {
-  readonly #onFrame: FrameHandler
+  readonly #onFrame: OnFrame
   readonly #partial = Buffer.allocUnsafeSlow(FRAME_HEADER_LENGTH + MAX_FRAME_SIZE)
   #partialLength = 0
 
-  constructor(onFrame: FrameHandler) {
+  constructor(onFrame: OnFrame) {
     this.#onFrame = onFrame
   }
 
-  /** @throws ConnectionError FRAME_SIZE_ERROR, or what the handler throws. */
+  /**
+   * Reads the first `length` bytes of `bytes`.
+   * @throws ConnectionError FRAME_SIZE_ERROR for a frame over 16,384 bytes, and whatever `onFrame` throws.
+   */
   read(bytes: Buffer, length: number): void {
     let at = this.#partialLength === 0 ? 0 : this.#completePartial(bytes, length)
     while (length - at >= FRAME_HEADER_LENGTH) {
@@ -36,7 +39,7 @@ export class FrameReader {
     if (at < length) this.#partialLength += bytes.copy(this.#partial, this.#partialLength, at, length)
   }
 
-  /** @returns how many of the bytes it took. */
+  /** @returns the number of bytes consumed. */
   #completePartial(bytes: Buffer, length: number): number {
     const partial = this.#partial
     let at = 0
@@ -46,13 +49,13 @@ export class FrameReader {
       if (this.#partialLength < FRAME_HEADER_LENGTH) return at
     }
     const end = frameLength(partial, 0)
-    const taken = bytes.copy(partial, this.#partialLength, at, Math.min(length, at + end - this.#partialLength))
-    this.#partialLength += taken
+    const copied = bytes.copy(partial, this.#partialLength, at, Math.min(length, at + end - this.#partialLength))
+    this.#partialLength += copied
     if (this.#partialLength === end) {
       this.#partialLength = 0
       this.#deliver(partial, 0, end)
     }
-    return at + taken
+    return at + copied
   }
 
   #deliver(bytes: Buffer, at: number, end: number): void {
@@ -61,11 +64,11 @@ export class FrameReader {
   }
 }
 
-/** Of the frame with its header. */
+/** Length of the frame that starts at `at`, including its header. */
 function frameLength(bytes: Buffer, at: number): number {
   const payload = ((bytes[at] as number) << 16) | ((bytes[at + 1] as number) << 8) | (bytes[at + 2] as number)
   if (payload > MAX_FRAME_SIZE) {
-    throw new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, `A frame of ${payload} bytes is larger than allowed`)
+    throw new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, `Frame of ${payload} bytes exceeds SETTINGS_MAX_FRAME_SIZE`)
   }
   return FRAME_HEADER_LENGTH + payload
 }

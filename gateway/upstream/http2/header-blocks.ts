@@ -1,83 +1,99 @@
-import { ConnectionError } from './errors.ts'
-import { violation, withoutPadding } from './frame-checks.ts'
-import { HeaderAssembly } from './header-assembly.ts'
+import { ConnectionError, protocolError } from './errors.ts'
 import { isSizeUpdate } from './hpack/decoder.ts'
-import { ErrorCode, Flag, FrameType } from './protocol.ts'
-import type { ResponseHead, ResponseHeadReader } from './response-head.ts'
+import { ErrorCode, FrameType } from './protocol.ts'
+import type { ResponseHeaderReader, ResponseHeaders } from './response-headers.ts'
 
-export type HeadHandler = (streamId: number, head: ResponseHead, endStream: boolean) => void
+/** Maximum number of frames of one header block. Bounds empty CONTINUATION frames, which add nothing to the length. */
+const MAX_FRAGMENTS = 64
+
+export interface HeaderBlockHandler {
+  onHeaders(streamId: number, headers: ResponseHeaders, endStream: boolean): void
+}
 
 /**
- * The header blocks that a connection receives: HEADERS and CONTINUATION frames put together, held to the header table
- * of size 0 that we announced, and read.
+ * Joins HEADERS and CONTINUATION frames into header blocks and decodes them. Holds the peer to the HPACK dynamic table
+ * of size 0 that the connection announces in its SETTINGS.
  */
 export class HeaderBlocks {
-  readonly #heads: ResponseHeadReader
+  readonly #reader: ResponseHeaderReader
   readonly #maxLength: number
-  readonly #onHead: HeadHandler
-  #assembly: HeaderAssembly | undefined
-  // RFC 9113 section 4.3.1: after a table was reduced, the next block says so first.
+  readonly #handler: HeaderBlockHandler
+  /** A block that has begun and lacks END_HEADERS. */
+  #pending: PendingBlock | undefined
+  // RFC 9113 section 4.3.1: the first block after a reduction of the table begins with a size update.
   #awaitsSizeUpdate = true
   #settingsAcked = false
 
-  /** @param maxLength octets of one block. */
-  constructor(heads: ResponseHeadReader, maxLength: number, onHead: HeadHandler) {
-    this.#heads = heads
+  /** @param maxLength maximum length of one block, in octets. */
+  constructor(reader: ResponseHeaderReader, maxLength: number, handler: HeaderBlockHandler) {
+    this.#reader = reader
     this.#maxLength = maxLength
-    this.#onHead = onHead
+    this.#handler = handler
   }
 
-  /** The peer knows our settings from now on. */
-  settingsAcked(): void {
+  /** The peer has acknowledged the SETTINGS: from now on a missing table size update is an error. */
+  onSettingsAck(): void {
     this.#settingsAcked = true
   }
 
-  /** @throws ConnectionError for a frame that stands between the parts of a block. */
+  /** @throws ConnectionError PROTOCOL_ERROR for a frame between the fragments of a block, RFC 9113 section 6.10. */
   checkOrder(type: number, streamId: number): void {
-    if (this.#assembly === undefined) return
-    if (type !== FrameType.CONTINUATION || streamId !== this.#assembly.streamId) {
-      throw violation('Another frame stands within a header block')
+    if (this.#pending === undefined) return
+    if (type !== FrameType.CONTINUATION || streamId !== this.#pending.streamId) {
+      throw protocolError('Expected CONTINUATION of the header block')
     }
   }
 
-  /** @throws ConnectionError */
-  headers(flags: number, streamId: number, payload: Buffer, start: number, end: number): void {
-    if (streamId === 0) throw violation('A HEADERS frame names no stream')
-    let [from, to] = (flags & Flag.PADDED) === 0 ? [start, end] : withoutPadding(payload, start, end)
-    if ((flags & Flag.PRIORITY) !== 0) {
-      from += 5
-      if (from > to) throw new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, 'A HEADERS frame is too short')
-    }
-    const endStream = (flags & Flag.END_STREAM) !== 0
-    if ((flags & Flag.END_HEADERS) !== 0) {
-      this.#read(streamId, endStream, payload, from, to)
-    } else {
-      this.#assembly = new HeaderAssembly(streamId, endStream, this.#maxLength)
-      this.#assembly.add(payload, from, to)
+  /**
+   * The fragment of a HEADERS frame.
+   * @throws ConnectionError COMPRESSION_ERROR, or ENHANCE_YOUR_CALM if the block is too large.
+   */
+  start(streamId: number, payload: Buffer, start: number, end: number, endStream: boolean, endHeaders: boolean): void {
+    if (endHeaders) this.#read(streamId, endStream, payload, start, end)
+    else {
+      this.#pending = { streamId, endStream, fragments: [], length: 0 }
+      this.#add(this.#pending, payload, start, end)
     }
   }
 
-  /** @throws ConnectionError */
-  continuation(flags: number, payload: Buffer, start: number, end: number): void {
-    if (this.#assembly === undefined) throw violation('A CONTINUATION frame continues nothing')
-    this.#assembly.add(payload, start, end)
-    if ((flags & Flag.END_HEADERS) === 0) return
-    const { streamId, endStream } = this.#assembly
-    const block = this.#assembly.block()
-    this.#assembly = undefined
-    this.#read(streamId, endStream, block, 0, block.length)
+  /**
+   * The fragment of a CONTINUATION frame.
+   * @throws ConnectionError as `start`, and PROTOCOL_ERROR if no block has begun.
+   */
+  append(payload: Buffer, start: number, end: number, endHeaders: boolean): void {
+    if (this.#pending === undefined) throw protocolError('CONTINUATION without HEADERS')
+    this.#add(this.#pending, payload, start, end)
+    if (!endHeaders) return
+    const { streamId, endStream, fragments, length } = this.#pending
+    this.#pending = undefined
+    this.#read(streamId, endStream, Buffer.concat(fragments, length), 0, length)
+  }
+
+  #add(pending: PendingBlock, payload: Buffer, start: number, end: number): void {
+    pending.length += end - start
+    if (pending.length > this.#maxLength || pending.fragments.length >= MAX_FRAGMENTS) {
+      throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'Header block is too large')
+    }
+    pending.fragments.push(Buffer.from(payload.subarray(start, end)))
   }
 
   #read(streamId: number, endStream: boolean, block: Buffer, start: number, end: number): void {
     if (this.#awaitsSizeUpdate) this.#expectSizeUpdate(block, start, end)
-    this.#onHead(streamId, this.#heads.read(block, start, end), endStream)
+    this.#handler.onHeaders(streamId, this.#reader.read(block, start, end), endStream)
   }
 
   #expectSizeUpdate(block: Buffer, start: number, end: number): void {
     if (start < end && isSizeUpdate(block[start] as number)) {
       this.#awaitsSizeUpdate = false
     } else if (this.#settingsAcked) {
-      throw new ConnectionError(ErrorCode.COMPRESSION_ERROR, 'The peer ignores that its header table is to be empty')
+      throw new ConnectionError(ErrorCode.COMPRESSION_ERROR, 'Header block lacks the dynamic table size update')
     }
   }
+}
+
+interface PendingBlock {
+  readonly streamId: number
+  readonly endStream: boolean
+  readonly fragments: Buffer[]
+  length: number
 }

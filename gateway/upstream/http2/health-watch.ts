@@ -1,12 +1,12 @@
-/** grpc.health.v1.Health/Watch: a server that says for itself whether calls should come to it. */
+/** Watches a server's health by grpc.health.v1.Health/Watch, so that calls go only to servers that report SERVING. */
 import { Code } from '#runtime/status.ts'
 import { healthRequest, isServing } from '../health.ts'
 import type { Connection } from './connection.ts'
-import { inflateShort } from './inflate.ts'
-import type { RequestHeads } from './request-head.ts'
+import { decompressShort } from './messages.ts'
+import type { RequestHeaderEncoder } from './request-headers.ts'
 import type { Stream } from './stream.ts'
 
-/** Milliseconds until a watch that the server ended is begun again. */
+/** Delay before a watch that the server ended is started again, in milliseconds. */
 const RETRY_MS = 1000
 
 export interface HealthWatch {
@@ -14,13 +14,14 @@ export interface HealthWatch {
 }
 
 /**
- * Watches over an open connection.
- * @param service '' asks about the server as a whole.
- * @param onChange true also for a server that has no health service.
+ * Starts a watch on an open connection.
+ * @param service '' for the server as a whole.
+ * @param onChange called with the health on every message of the server, and when the stream ends: false, or true if the
+ * server does not implement the health service.
  */
 export function watchHealth(
   connection: Connection,
-  heads: RequestHeads,
+  headerEncoder: RequestHeaderEncoder,
   service: string,
   onChange: (serving: boolean) => void,
 ): HealthWatch {
@@ -28,13 +29,14 @@ export function watchHealth(
   let stream: Stream | undefined
   let timer: NodeJS.Timeout | undefined
 
-  function begin(): void {
-    if (!connection.hasRoom) {
+  function start(): void {
+    if (!connection.hasCapacity) {
       retry()
       return
     }
-    stream = connection.start(heads.encode('/grpc.health.v1.Health/Watch', {}, Infinity), request, Infinity, {
-      onMessage: (message, gzipped) => onChange(isServing(gzipped ? inflated(message) : message)),
+    const headers = headerEncoder.encode('/grpc.health.v1.Health/Watch', {}, Infinity)
+    stream = connection.start(headers, request, Infinity, {
+      onMessage: (message, gzipped) => onChange(isServing(gzipped ? decompressOrEmpty(message) : message)),
       onEnd(error) {
         stream = undefined
         onChange(error?.code === Code.UNIMPLEMENTED)
@@ -44,10 +46,10 @@ export function watchHealth(
   }
 
   function retry(): void {
-    if (connection.isOpen) timer = setTimeout(begin, RETRY_MS).unref()
+    if (connection.isOpen) timer = setTimeout(start, RETRY_MS).unref()
   }
 
-  begin()
+  start()
   return {
     stop() {
       clearTimeout(timer)
@@ -56,10 +58,10 @@ export function watchHealth(
   }
 }
 
-/** What cannot be read says nothing, and so not that the server serves. */
-function inflated(message: Buffer): Buffer {
+/** An unreadable message counts as not serving. */
+function decompressOrEmpty(message: Buffer): Buffer {
   try {
-    return inflateShort(message)
+    return decompressShort(message)
   } catch {
     return Buffer.alloc(0)
   }

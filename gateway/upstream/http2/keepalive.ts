@@ -1,41 +1,53 @@
 import type { KeepaliveOptions } from '../transport.ts'
 
-/** Finds out that a peer is gone which did not say so: its machine lost power, or a firewall forgot the connection. */
+export interface KeepalivePeer {
+  /** Whether calls are in flight. */
+  hasCalls(): boolean
+  ping(): void
+  /** Nothing was received within `timeoutMs` of a PING. */
+  onTimeout(): void
+}
+
+/**
+ * Detects a dead connection, such as after a power loss or when a firewall has dropped its state: sends a PING if nothing
+ * was received for `intervalMs`, and reports a timeout if nothing is received for another `timeoutMs`.
+ */
 export class Keepalive {
   readonly #options: KeepaliveOptions
-  readonly #hasCalls: () => boolean
-  readonly #ping: () => void
-  readonly #onDead: () => void
+  readonly #peer: KeepalivePeer
   #timer: NodeJS.Timeout | undefined
-  #heard = false
+  #received = false
 
-  constructor(options: KeepaliveOptions, peer: { hasCalls(): boolean; ping(): void; onDead(): void }) {
+  constructor(options: KeepaliveOptions, peer: KeepalivePeer) {
     this.#options = options
-    this.#hasCalls = peer.hasCalls
-    this.#ping = peer.ping
-    this.#onDead = peer.onDead
+    this.#peer = peer
   }
 
   start(): void {
-    this.#heard = false
-    this.#timer = setTimeout(() => this.#ask(), this.#options.intervalMs).unref()
+    this.#received = false
+    this.#timer = setTimeout(() => this.#check(), this.#options.intervalMs).unref()
   }
 
   stop(): void {
     clearTimeout(this.#timer)
   }
 
-  /** Any byte of the peer shows that it is there. */
-  heard(): void {
-    this.#heard = true
+  /** Call for any bytes received: they prove that the peer is alive. */
+  onReceived(): void {
+    this.#received = true
   }
 
-  #ask(): void {
-    if (this.#heard || !(this.#options.withoutCalls || this.#hasCalls())) {
+  #check(): void {
+    if (this.#received || !(this.#options.withoutCalls || this.#peer.hasCalls())) {
       this.start()
       return
     }
-    this.#ping()
-    this.#timer = setTimeout(() => (this.#heard ? this.start() : this.#onDead()), this.#options.timeoutMs).unref()
+    this.#peer.ping()
+    this.#timer = setTimeout(() => this.#onPingTimer(), this.#options.timeoutMs).unref()
+  }
+
+  #onPingTimer(): void {
+    if (this.#received) this.start()
+    else this.#peer.onTimeout()
   }
 }

@@ -1,8 +1,8 @@
-/** What metadata may go on the wire: gRPC over HTTP/2 "Custom-Metadata", RFC 9113 sections 8.2 and 8.3. */
+/** Which metadata may be sent: gRPC over HTTP/2 "Custom-Metadata", RFC 9113 sections 8.2 and 8.3. */
 
 const KEY = /^[0-9a-z_.-]+$/
 
-// What the transport itself says, and what HTTP/2 forbids.
+// Set by the transport, or forbidden in HTTP/2.
 const RESERVED = new Set([
   'connection',
   'content-length',
@@ -21,16 +21,17 @@ const RESERVED = new Set([
   'user-agent',
 ])
 
+/** Whether `key` is a valid metadata key: lower case, and not reserved. */
 export function isMetadataKey(key: string): boolean {
   return KEY.test(key) && !RESERVED.has(key)
 }
 
-// Printable ASCII; HTTP/2 forbids a space at either end.
+// Printable ASCII. RFC 9113 section 8.2.1 forbids surrounding spaces.
 const VALUE = /^(?! )[\x20-\x7e]*(?<! )$/
-// Padding may be left out.
+// Padding is optional.
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/
 
-/** @param value as it stands on the wire: base64 for a key that ends in `-bin`. */
+/** Whether `value` is valid for `key`: printable ASCII, or base64 if the key ends in `-bin`. */
 export function isMetadataValue(key: string, value: string): boolean {
   return key.endsWith('-bin') ? BASE64.test(value) : VALUE.test(value)
 }

@@ -9,6 +9,7 @@ import {
   Setting,
 } from './protocol.ts'
 
+/** The peer's SETTINGS, RFC 9113 section 6.5.2. Sizes are in octets. */
 export interface PeerSettings {
   headerTableSize: number
   maxConcurrentStreams: number
@@ -17,7 +18,7 @@ export interface PeerSettings {
   maxHeaderListSize: number
 }
 
-/** What holds until a peer says otherwise, RFC 9113 section 6.5.2. */
+/** The initial values, which apply until the peer's SETTINGS arrive. */
 export function defaultPeerSettings(): PeerSettings {
   return {
     headerTableSize: DEFAULT_HEADER_TABLE_SIZE,
@@ -28,7 +29,10 @@ export function defaultPeerSettings(): PeerSettings {
   }
 }
 
-/** Takes over a SETTINGS frame's values in their order. @throws ConnectionError for one out of its range. */
+/**
+ * Applies the entries of a SETTINGS frame to `settings`, in order. Unknown settings are ignored.
+ * @throws ConnectionError PROTOCOL_ERROR or FLOW_CONTROL_ERROR for a value out of range.
+ */
 export function readSettings(settings: PeerSettings, payload: Buffer, start: number, end: number): void {
   for (let at = start; at < end; at += 6) {
     const value = payload.readUInt32BE(at + 2)
@@ -37,18 +41,19 @@ export function readSettings(settings: PeerSettings, payload: Buffer, start: num
         settings.headerTableSize = value
         break
       case Setting.ENABLE_PUSH:
-        if (value !== 0) throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, 'A server may not enable push')
+        if (value !== 0) throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, 'SETTINGS_ENABLE_PUSH from a server')
         break
       case Setting.MAX_CONCURRENT_STREAMS:
         settings.maxConcurrentStreams = value
         break
       case Setting.INITIAL_WINDOW_SIZE:
-        if (value > MAX_WINDOW) throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'A window is too large')
+        if (value > MAX_WINDOW)
+          throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'SETTINGS_INITIAL_WINDOW_SIZE is over 2^31-1')
         settings.initialWindowSize = value
         break
       case Setting.MAX_FRAME_SIZE:
         if (value < MIN_MAX_FRAME_SIZE || value > LARGEST_MAX_FRAME_SIZE) {
-          throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, `A maximum frame size of ${value} is not allowed`)
+          throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, `SETTINGS_MAX_FRAME_SIZE of ${value} is out of range`)
         }
         settings.maxFrameSize = value
         break

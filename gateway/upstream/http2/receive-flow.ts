@@ -1,29 +1,35 @@
 import { ConnectionError } from './errors.ts'
-import type { Outbox } from './outbox.ts'
+import type { FrameWriter } from './frame-writer.ts'
 import { DEFAULT_WINDOW, ErrorCode } from './protocol.ts'
 
-/** The connection's receive window, given back when half of it is used: one frame for many answers. */
+/**
+ * The receive window of the connection (RFC 9113 section 5.2). It is replenished when half of it is used, so that one
+ * WINDOW_UPDATE covers many responses.
+ */
 export class ReceiveFlow {
-  readonly #outbox: Outbox
+  readonly #writer: FrameWriter
   readonly #size: number
   #window = DEFAULT_WINDOW
 
-  /** @param size of the window, at least the 65,535 that it begins with. */
-  constructor(outbox: Outbox, size: number) {
-    this.#outbox = outbox
+  /** @param size of the window in octets, at least the initial 65,535. */
+  constructor(writer: FrameWriter, size: number) {
+    this.#writer = writer
     this.#size = size
   }
 
-  /** @throws ConnectionError FLOW_CONTROL_ERROR for more than was allowed. */
-  take(length: number): void {
+  /** @throws ConnectionError FLOW_CONTROL_ERROR if `length` exceeds the window. */
+  consume(length: number): void {
     this.#window -= length
-    if (this.#window < 0) throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'More data than the window allows')
-    if (this.#window <= this.#size / 2) this.open()
+    if (this.#window < 0) {
+      throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'DATA exceeds the window of the connection')
+    }
+    if (this.#window <= this.#size / 2) this.replenish()
   }
 
-  open(): void {
+  /** Sends a WINDOW_UPDATE that restores the full size. */
+  replenish(): void {
     if (this.#window === this.#size) return
-    this.#outbox.windowUpdate(0, this.#size - this.#window)
+    this.#writer.windowUpdate(0, this.#size - this.#window)
     this.#window = this.#size
   }
 }

@@ -1,55 +1,109 @@
-/**
- * Where an upstream is. https://github.com/grpc/grpc/blob/master/doc/naming.md, of which:
- *
- *   target  = [ "dns:" [ "//" [ server ] "/" ] | "ipv4:" | "ipv6:" ] address *( "," address )
- *   address = host ":" port, with an IPv6 host in brackets
- */
+/** Name resolution: keeps the addresses of a target up to date. */
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
-import type { Endpoint } from './socket.ts'
+import { type BackoffOptions, createBackoff } from './backoff.ts'
+import { type Endpoint, endpointName, type Target } from './target.ts'
 
-export interface Target {
-  /** What `:authority` and the certificate are about: the first address as it is written. */
-  readonly authority: string
-  readonly host: string
-  readonly addresses: readonly Endpoint[]
-  /** Whether a name is among them, whose addresses may change. */
-  readonly isNamed: boolean
-}
-
-/** @throws TypeError */
-export function parseTarget(target: string): Target {
-  const list = target.replace(/^(?:dns:(?:\/\/[^/]*\/)?|ipv[46]:)/, '').split(',')
-  const addresses = list.map(address => parseAddress(address.trim(), target))
-  const [first] = addresses
-  if (first === undefined) throw new TypeError(`${target} has no address`)
-  return {
-    authority: list[0]?.trim() ?? '',
-    host: first.host,
-    addresses,
-    isNamed: addresses.some(({ host }) => isIP(host) === 0),
-  }
-}
-
-function parseAddress(address: string, target: string): Endpoint {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:/[\]\s]+)):([0-9]{1,5})$/.exec(address)
-  const port = Number(match?.[3])
-  if (match === null || port < 1 || port > 65_535) {
-    throw new TypeError(`${JSON.stringify(target)} is not an address: it takes host:port, dns:///host:port or a list`)
-  }
-  return { host: (match[1] ?? match[2]) as string, port }
-}
-
-/** @param lookUp the addresses of a name. */
+/** Returns the IP addresses of a host name. */
 export type LookUp = (name: string) => Promise<readonly string[]>
 
-/** By the system's own resolver, so that /etc/hosts and search domains count. */
+/** Looks up a name with the system's resolver, which honours /etc/hosts and search domains. */
 export async function lookUpName(name: string): Promise<readonly string[]> {
   return (await lookup(name, { all: true })).map(({ address }) => address)
 }
 
-/** Every address that the target stands for, once. @throws Error if no name could be looked up. */
-export async function resolve({ addresses }: Target, lookUp: LookUp): Promise<Endpoint[]> {
+export interface ResolverOptions {
+  lookUp: LookUp
+  /** Time between two lookups after a successful one, in milliseconds. */
+  intervalMs: number
+  /** Delays after a failed lookup. */
+  backoff: BackoffOptions
+}
+
+export interface ResolverEvents {
+  /** Called after every resolution, also if the addresses are the same. Never empty. */
+  onAddresses(addresses: Endpoint[]): void
+  /** A lookup failed. Names that were resolved before keep their addresses. */
+  onFailure(error: Error): void
+}
+
+export interface Resolver {
+  /** Resolves soon, at most once per second. Call after a connection was lost: the name may have moved. */
+  resolveNow(): void
+  close(): void
+}
+
+/** Minimum time between two lookups requested by `resolveNow`. */
+const MIN_INTERVAL_MS = 1000
+
+/** Resolves the target at once and then periodically until closed. A target of IP addresses is resolved only once. */
+export function createResolver(target: Target, options: ResolverOptions, events: ResolverEvents): Resolver {
+  const backoff = createBackoff(options.backoff)
+  const known = new Map<string, readonly string[]>()
+  let failure: unknown
+  let timer: NodeJS.Timeout | undefined
+  let resolvedAt = 0
+  let isResolving = false
+  let isClosed = false
+
+  /** Falls back to the last known addresses of a name if its lookup fails. */
+  async function lookUp(name: string): Promise<readonly string[]> {
+    try {
+      const found = await options.lookUp(name)
+      known.set(name, found)
+      return found
+    } catch (error) {
+      failure = error
+      const before = known.get(name)
+      if (before === undefined) throw error
+      return before
+    }
+  }
+
+  async function update(): Promise<void> {
+    isResolving = true
+    failure = undefined
+    resolvedAt = performance.now()
+    clearTimeout(timer)
+    let delay = options.intervalMs
+    try {
+      const addresses = await resolve(target, lookUp)
+      if (isClosed) return
+      events.onAddresses(addresses)
+    } catch (error) {
+      failure = error
+    } finally {
+      isResolving = false
+    }
+    if (isClosed) return
+    if (failure === undefined) backoff.reset()
+    else {
+      delay = backoff.next()
+      events.onFailure(failure as Error)
+    }
+    if (target.hasNames) schedule(delay)
+  }
+
+  function schedule(delay: number): void {
+    clearTimeout(timer)
+    timer = setTimeout(update, delay).unref()
+  }
+
+  void update()
+  return {
+    resolveNow() {
+      if (!target.hasNames || isResolving || isClosed) return
+      schedule(Math.max(0, resolvedAt + MIN_INTERVAL_MS - performance.now()))
+    },
+    close() {
+      isClosed = true
+      clearTimeout(timer)
+    },
+  }
+}
+
+/** @returns every address of the target, without duplicates. @throws Error if there is none. */
+async function resolve({ addresses }: Target, lookUp: LookUp): Promise<Endpoint[]> {
   const found = new Map<string, Endpoint>()
   const failures: unknown[] = []
   const failed = (error: unknown): string[] => {
@@ -63,10 +117,6 @@ export async function resolve({ addresses }: Target, lookUp: LookUp): Promise<En
       found.set(endpointName(endpoint), endpoint)
     }
   }
-  if (found.size === 0) throw new AggregateError(failures, 'The name has no addresses')
+  if (found.size === 0) throw new AggregateError(failures, 'Name resolution returned no addresses')
   return [...found.values()]
-}
-
-export function endpointName({ host, port }: Endpoint): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }

@@ -1,37 +1,41 @@
 import { ConnectionError, StreamError } from './errors.ts'
-import { MAX_DATA_LENGTH, MESSAGE_HEADER_LENGTH, type Outbox } from './outbox.ts'
+import { type FrameWriter, MAX_DATA_LENGTH, MESSAGE_HEADER_LENGTH } from './frame-writer.ts'
 import { DEFAULT_WINDOW, ErrorCode, MAX_WINDOW } from './protocol.ts'
 import { protocolViolation } from './status-mapping.ts'
 import type { Stream } from './stream.ts'
 
-/** Bytes that wait in memory for the socket; beyond, messages wait in their calls. */
+/** Bytes that may wait in memory for the socket. Above it no DATA is written. */
 const MAX_BACKLOG = 1024 * 1024
 
-/** Sends messages as far as the peer's windows allow, RFC 9113 section 5.2, a frame of each waiting stream in turn. */
+/**
+ * Sends request messages within the flow-control windows of the peer (RFC 9113 section 5.2). Streams that wait for a
+ * window are served round robin, one frame each.
+ */
 export class SendFlow {
-  readonly #outbox: Outbox
+  readonly #writer: FrameWriter
   readonly #waiting = new Set<Stream>()
   #window = DEFAULT_WINDOW
 
-  constructor(outbox: Outbox) {
-    this.#outbox = outbox
+  constructor(writer: FrameWriter) {
+    this.#writer = writer
   }
 
-  /** Whether the peer reads so slowly that nothing is to be begun: a head, unlike a message, cannot wait. */
-  get isClogged(): boolean {
-    return this.#outbox.backlog > MAX_BACKLOG
+  /** Whether more than 1 MiB waits for the socket. Then no stream may start: HEADERS are not subject to flow control. */
+  get isBacklogged(): boolean {
+    return this.#writer.backlog > MAX_BACKLOG
   }
 
-  begin(stream: Stream): void {
+  /** Sends the message of a new stream as far as the windows allow; the rest waits. */
+  send(stream: Stream): void {
     while (this.#sendFrame(stream)) if (stream.isSent) return
     this.#waiting.add(stream)
   }
 
-  forget(stream: Stream): void {
+  remove(stream: Stream): void {
     if (!stream.isSent) this.#waiting.delete(stream)
   }
 
-  /** After a window has grown or the socket has taken what waited for it. */
+  /** Continues after the connection window has grown or the socket has accepted data. */
   resume(): void {
     for (let sent = true; sent && this.#waiting.size > 0; ) {
       sent = false
@@ -43,29 +47,34 @@ export class SendFlow {
     }
   }
 
-  /** @throws ConnectionError FLOW_CONTROL_ERROR */
-  grow(increment: number): void {
+  /** @throws ConnectionError FLOW_CONTROL_ERROR if the connection window exceeds 2^31-1. */
+  increaseWindow(increment: number): void {
     this.#window += increment
-    if (this.#window > MAX_WINDOW) throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'The window is too large')
+    if (this.#window > MAX_WINDOW) {
+      throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'WINDOW_UPDATE overflows the window of the connection')
+    }
     this.resume()
   }
 
-  /** @throws StreamError FLOW_CONTROL_ERROR */
-  growStream(stream: Stream, increment: number): void {
+  /**
+   * @param increment negative if SETTINGS_INITIAL_WINDOW_SIZE was lowered.
+   * @throws StreamError FLOW_CONTROL_ERROR if the stream window exceeds 2^31-1.
+   */
+  increaseStreamWindow(stream: Stream, increment: number): void {
     stream.sendWindow += increment
     if (stream.sendWindow > MAX_WINDOW) {
-      throw new StreamError(ErrorCode.FLOW_CONTROL_ERROR, protocolViolation('a window is too large'))
+      throw new StreamError(ErrorCode.FLOW_CONTROL_ERROR, protocolViolation('WINDOW_UPDATE overflows the window'))
     }
-    // Others cannot have gained by it.
     while (!stream.isSent && this.#sendFrame(stream)) if (stream.isSent) this.#waiting.delete(stream)
   }
 
+  /** @returns false if a window is exhausted or the socket is backlogged. */
   #sendFrame(stream: Stream): boolean {
     const total = MESSAGE_HEADER_LENGTH + stream.message.length
     const from = stream.sent
     const length = Math.min(total - from, stream.sendWindow, this.#window, MAX_DATA_LENGTH)
-    if (length <= 0 || this.#outbox.backlog > MAX_BACKLOG) return false
-    this.#outbox.message(stream.id, stream.message, from, from + length, from + length === total)
+    if (length <= 0 || this.#writer.backlog > MAX_BACKLOG) return false
+    this.#writer.message(stream.id, stream.message, from, from + length, from + length === total)
     stream.sent += length
     stream.sendWindow -= length
     this.#window -= length

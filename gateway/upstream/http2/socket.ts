@@ -1,25 +1,23 @@
 import net from 'node:net'
 import tls from 'node:tls'
 import type { TlsCredentials } from '../tls-credentials.ts'
+import type { Endpoint } from './target.ts'
 
-export interface Endpoint {
-  /** An address, or a name that the system resolves. */
-  readonly host: string
-  readonly port: number
-}
-
+/** TLS credentials and the name that the server's certificate is verified against. */
 export type TlsSettings = TlsCredentials & { readonly serverName: string }
 
 export interface SocketEvents {
+  /** TCP is connected, or the TLS handshake is complete and negotiated h2. */
   onConnect(): void
-  /** `bytes` is overwritten by the next read. */
+  /** The first `length` bytes of `bytes` were received. The buffer is overwritten by the next read. */
   onBytes(bytes: Buffer, length: number): void
+  /** @param error undefined if the peer closed the connection. */
   onClose(error: Error | undefined): void
 }
 
 const READ_LENGTH = 64 * 1024
 
-/** A TCP or TLS connection whose reads go into one buffer, past the stream machinery. */
+/** Opens a TCP connection, or a TLS one if `secure` is given. Reads go into one buffer and bypass the stream machinery. */
 export function openSocket(endpoint: Endpoint, secure: TlsSettings | undefined, events: SocketEvents): net.Socket {
   const onread = {
     buffer: Buffer.allocUnsafeSlow(READ_LENGTH),
@@ -37,7 +35,7 @@ export function openSocket(endpoint: Endpoint, secure: TlsSettings | undefined, 
   socket.on('close', () => events.onClose(failure))
   socket.on(secure === undefined ? 'connect' : 'secureConnect', () => {
     if (socket instanceof tls.TLSSocket && socket.alpnProtocol !== 'h2') {
-      socket.destroy(new Error('The peer does not speak HTTP/2: it chose no h2 by ALPN'))
+      socket.destroy(new Error('The peer did not negotiate h2 by ALPN'))
     } else {
       events.onConnect()
     }
@@ -47,11 +45,11 @@ export function openSocket(endpoint: Endpoint, secure: TlsSettings | undefined, 
 
 function connectTls(endpoint: Endpoint, secure: TlsSettings, onread: net.OnReadOpts): tls.TLSSocket {
   const { serverName, ...credentials } = secure
-  // TLSSocket passes `onread` on to net.Socket; its types do not know it.
+  // TLSSocket passes `onread` to net.Socket; its types lack the option.
   const options: tls.ConnectionOptions & { onread: net.OnReadOpts } = {
     ...endpoint,
     ...credentials,
-    // SNI takes no addresses (RFC 6066 section 3); the certificate is checked against the host then.
+    // SNI must not be an IP address (RFC 6066 section 3). The certificate is then verified against `host`.
     ...(net.isIP(serverName) === 0 ? { servername: serverName } : { host: endpoint.host }),
     ALPNProtocols: ['h2'],
     minVersion: 'TLSv1.2',

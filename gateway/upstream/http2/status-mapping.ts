@@ -1,11 +1,11 @@
-/** How an answer becomes a gRPC status. */
+/** Maps the end of a response, an HTTP status or an HTTP/2 error code to a gRPC status. */
 import { Code, StatusError, unpackDetails } from '#runtime/status.ts'
 import { timeLeft } from '../deadline.ts'
 import { NotProcessedError } from '../transport.ts'
 import { ErrorCode, errorName } from './protocol.ts'
-import type { ResponseHead } from './response-head.ts'
+import type { ResponseHeaders } from './response-headers.ts'
 
-// https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
+// https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md; others are UNKNOWN.
 const FROM_HTTP = new Map([
   [400, Code.INTERNAL],
   [401, Code.UNAUTHENTICATED],
@@ -17,7 +17,7 @@ const FROM_HTTP = new Map([
   [504, Code.UNAVAILABLE],
 ])
 
-// gRPC over HTTP/2 "Errors"; what is not here is INTERNAL.
+// gRPC over HTTP/2, "Errors"; others are INTERNAL.
 const FROM_HTTP2 = new Map<number, Code>([
   [ErrorCode.REFUSED_STREAM, Code.UNAVAILABLE],
   [ErrorCode.CANCEL, Code.CANCELLED],
@@ -25,17 +25,22 @@ const FROM_HTTP2 = new Map<number, Code>([
   [ErrorCode.INADEQUATE_SECURITY, Code.PERMISSION_DENIED],
 ])
 
-/** @param trailers the block that ended the answer. @returns undefined for OK. */
-export function statusOf(trailers: ResponseHead, httpStatus: number): StatusError | undefined {
+/**
+ * The status of a gRPC response.
+ * @param trailers the header block that ended the response.
+ * @returns undefined for OK.
+ */
+export function statusOf(trailers: ResponseHeaders, httpStatus: number): StatusError | undefined {
   const { grpcStatus } = trailers
   if (grpcStatus === '0') return undefined
   if (grpcStatus === undefined) {
-    const message = httpStatus === 200 ? 'The answer has no grpc-status' : `The answer is HTTP ${httpStatus}`
+    const message =
+      httpStatus === 200 ? 'The response has no grpc-status' : `The response has HTTP status ${httpStatus}`
     return new StatusError(FROM_HTTP.get(httpStatus) ?? Code.UNKNOWN, message)
   }
   const message = decodeMessage(trailers.grpcMessage ?? '')
   if (!/^[1-9]$|^1[0-6]$/.test(grpcStatus)) {
-    return new StatusError(Code.UNKNOWN, message === '' ? `The answer has grpc-status ${grpcStatus}` : message)
+    return new StatusError(Code.UNKNOWN, message === '' ? `The response has grpc-status ${grpcStatus}` : message)
   }
   const packed = trailers.grpcStatusDetails
   return new StatusError(
@@ -45,25 +50,38 @@ export function statusOf(trailers: ResponseHead, httpStatus: number): StatusErro
   )
 }
 
-/** For an answer whose content type is not gRPC's: it comes from a proxy, or from no gRPC server. */
-export function notGrpc({ httpStatus, contentType }: ResponseHead): StatusError {
-  const what = contentType === undefined ? 'no content type' : `content type ${contentType}`
-  return new StatusError(FROM_HTTP.get(httpStatus) ?? Code.UNKNOWN, `The answer is HTTP ${httpStatus} with ${what}`)
+/** The status of a response whose content type is not gRPC's. A proxy sent it, or the server is not a gRPC server. */
+export function notGrpc({ httpStatus, contentType }: ResponseHeaders): StatusError {
+  const description = contentType === undefined ? 'no content type' : `content type ${contentType}`
+  return new StatusError(
+    FROM_HTTP.get(httpStatus) ?? Code.UNKNOWN,
+    `The response is not gRPC: HTTP status ${httpStatus} with ${description}`,
+  )
 }
 
-/** @param deadline a server that gives up at the deadline may reset the stream before our own clock says so. */
+/**
+ * The status of a stream that the peer reset.
+ * @param deadline in milliseconds of `performance.now()`. After it, CANCEL is DEADLINE_EXCEEDED: servers reset the stream
+ * at the deadline, which may be seen before the client's own timer fires.
+ */
 export function statusOfReset(http2Code: number, deadline: number): StatusError {
   if (http2Code === ErrorCode.REFUSED_STREAM) return new NotProcessedError('The upstream refused the call')
   if (http2Code === ErrorCode.CANCEL && timeLeft(deadline) <= 0) return deadlineExceeded()
   const code = FROM_HTTP2.get(http2Code) ?? Code.INTERNAL
-  return new StatusError(code, `The upstream reset the call with ${errorName(http2Code)}`)
+  return new StatusError(code, `The upstream reset the stream with ${errorName(http2Code)}`)
 }
 
+/** The status of a call that has no response at its deadline. */
 export function deadlineExceeded(): StatusError {
-  return new StatusError(Code.DEADLINE_EXCEEDED, 'The deadline has passed')
+  return new StatusError(Code.DEADLINE_EXCEEDED, 'Deadline exceeded')
 }
 
-/** Percent-decodes grpc-message. What is not valid stands as it is, as the specification asks. */
+/** The status of a malformed response. */
+export function protocolViolation(reason: string): StatusError {
+  return new StatusError(Code.INTERNAL, `The response violates the protocol: ${reason}`)
+}
+
+/** Percent-decodes grpc-message. Invalid escapes are kept, as gRPC over HTTP/2 ("Responses") requires. */
 function decodeMessage(text: string): string {
   const bytes = Buffer.from(text, 'latin1')
   let length = 0
@@ -79,8 +97,4 @@ function decodeMessage(text: string): string {
 function hexPair(bytes: Buffer, at: number): number | undefined {
   const pair = bytes.toString('latin1', at, at + 2)
   return /^[0-9A-Fa-f]{2}$/.test(pair) ? Number.parseInt(pair, 16) : undefined
-}
-
-export function protocolViolation(why: string): StatusError {
-  return new StatusError(Code.INTERNAL, `The answer breaks the protocol: ${why}`)
 }

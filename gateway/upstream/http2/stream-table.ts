@@ -1,19 +1,19 @@
-/** What the table holds: anything that has a stream's id. */
 interface Identified {
   readonly id: number
 }
 
-const FIRST_LENGTH = 64
+const INITIAL_LENGTH = 64
 
 /**
- * The streams under way by their ids. A Map would do, but when its entries come and go it is rehashed all the time, and
- * V8 links each outgrown table to the next: one that has got into the old generation keeps all after it alive, with half
- * of the calls in them, up to the next full collection. That garbage was a third of the cost of a call.
+ * The open streams of a connection by id: a hash table with open addressing and linear probing. Client stream ids are
+ * consecutive odd numbers, so collisions are rare.
  *
- * Open addressing with linear probing; ids of one connection follow each other, so they hardly ever meet.
+ * It replaces a Map, which V8 rehashes constantly while entries are added and deleted. V8 links each old table to its
+ * successor; one that reaches the old generation retains all later ones, with half of the calls in them, until the next
+ * major garbage collection. That garbage was a third of the CPU of a call.
  */
 export class StreamTable<S extends Identified> {
-  #slots: (S | undefined)[] = new Array(FIRST_LENGTH).fill(undefined)
+  #slots: (S | undefined)[] = new Array(INITIAL_LENGTH).fill(undefined)
   #size = 0
 
   get size(): number {
@@ -29,7 +29,7 @@ export class StreamTable<S extends Identified> {
     }
   }
 
-  /** @param stream whose id is not in the table. */
+  /** @param stream must not be in the table. */
   add(stream: S): void {
     if (2 * (this.#size + 1) > this.#slots.length) this.#grow()
     this.#place(stream)
@@ -41,7 +41,7 @@ export class StreamTable<S extends Identified> {
     const mask = slots.length - 1
     let hole = (id >>> 1) & mask
     for (; slots[hole]?.id !== id; hole = (hole + 1) & mask) if (slots[hole] === undefined) return
-    // Those behind it that it kept from their own place move up.
+    // Backward-shift deletion: move up the entries that this one displaced.
     for (let at = (hole + 1) & mask; ; at = (at + 1) & mask) {
       const stream = slots[at]
       if (stream === undefined) break
@@ -54,7 +54,7 @@ export class StreamTable<S extends Identified> {
     this.#size--
   }
 
-  /** A copy: the table may change while it is gone through. */
+  /** A copy, so that the table may change during iteration. */
   list(): S[] {
     return this.#slots.filter(stream => stream !== undefined)
   }

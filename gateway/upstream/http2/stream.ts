@@ -1,52 +1,54 @@
 import { Code, StatusError } from '#runtime/status.ts'
 import { StreamError } from './errors.ts'
-import { type BufferBudget, charge, checkMessageHeader, MessageAssembler } from './message-assembler.ts'
-import { MESSAGE_HEADER_LENGTH } from './outbox.ts'
+import { MESSAGE_HEADER_LENGTH } from './frame-writer.ts'
+import { type BufferBudget, charge, checkMessageHeader, MessageAssembler } from './messages.ts'
 import { ErrorCode } from './protocol.ts'
-import type { ResponseHead } from './response-head.ts'
+import type { ResponseHeaders } from './response-headers.ts'
 import { notGrpc, protocolViolation, statusOf } from './status-mapping.ts'
 
-/** Who waits for the answer. */
+/** Receives the response of a stream. */
 export interface StreamSink {
   /**
-   * @param message its own memory.
-   * @param gzipped whether it is to be inflated.
-   * @throws StreamError to end the stream.
+   * @param message not shared with the stream; the sink may keep it.
+   * @param gzipped whether the message is compressed.
+   * @throws StreamError to reset the stream.
    */
   onMessage(message: Buffer, gzipped: boolean): void
-  /** Once, and last. @param error undefined for OK. */
+  /** Called exactly once, last. @param error undefined for status OK. */
   onEnd(error: StatusError | undefined): void
 }
 
 export interface StreamLimits {
+  /** Maximum length of one response message, in bytes. */
   maxMessageLength: number
-  /** Bytes of the receive window of a stream. */
+  /** Size of the receive window, in octets. */
   window: number
 }
 
-// With no octet of a message in it a frame costs us more than the peer.
+/** DATA frames without data cost the receiver more than the sender. Beyond this number the stream is reset. */
 const MAX_EMPTY_FRAMES = 100
 
-/** One call's stream: what of its request is sent, and what its answer has told so far. */
+/** The stream of one call: how much of the request is sent, and the checks and state of its response. */
 export class Stream {
   readonly id: number
   readonly message: Uint8Array
-  /** Milliseconds since the epoch. */
+  /** Milliseconds of `performance.now()`; Infinity for a stream without a deadline. */
   readonly deadline: number
   readonly sink: StreamSink
   readonly #limits: StreamLimits
   readonly #budget: BufferBudget
+  /** Octets that the peer accepts. May be negative, RFC 9113 section 6.9.2. */
   sendWindow: number
-  /** Octets of the message with its header. */
+  /** Octets sent of the message and its 5-octet prefix. */
   sent = 0
-  /** The answer's end, once `receiveHead` or `receiveData` has returned true. */
+  /** The status of the response, once `receiveHeaders` or `receiveData` has returned true. Undefined means OK. */
   status: StatusError | undefined
   #receiveWindow: number
-  #head: ResponseHead | undefined
+  #headers: ResponseHeaders | undefined
   #received = 0
   #emptyFrames = 0
   #assembler: MessageAssembler | undefined
-  /** Octets of messages that were delivered: until the stream ends, whoever waits for it holds them. */
+  /** Octets of delivered messages. The sink holds them until the stream ends, so they stay charged to the budget. */
   #delivered = 0
 
   constructor(
@@ -68,70 +70,74 @@ export class Stream {
     this.#receiveWindow = limits.window
   }
 
+  /** Whether the whole request was written. */
   get isSent(): boolean {
     return this.sent === MESSAGE_HEADER_LENGTH + this.message.length
   }
 
-  /** @returns whether the answer is complete. @throws StreamError */
-  receiveHead(head: ResponseHead, endStream: boolean): boolean {
-    if (head.tooLarge) throw violation(ErrorCode.ENHANCE_YOUR_CALM, 'its headers are too large')
-    if (head.malformed !== undefined) throw malformed(head.malformed)
-    if (this.#head !== undefined) return this.#receiveTrailers(this.#head, head, endStream)
-    if (head.httpStatus === 0) throw malformed('it has no :status')
-    if (head.httpStatus < 200) {
-      if (endStream || head.httpStatus === 101) throw malformed(`an interim answer ${head.httpStatus} ends it`)
+  /**
+   * Processes response headers, an interim response or trailers.
+   * @returns whether the response is complete.
+   * @throws StreamError for a malformed response or one that is not gRPC.
+   */
+  receiveHeaders(headers: ResponseHeaders, endStream: boolean): boolean {
+    if (headers.tooLarge) throw violation(ErrorCode.ENHANCE_YOUR_CALM, 'header list is too large')
+    if (headers.malformed !== undefined) throw malformed(headers.malformed)
+    if (this.#headers !== undefined) return this.#receiveTrailers(this.#headers, headers, endStream)
+    if (headers.httpStatus === 0) throw malformed('no :status')
+    if (headers.httpStatus < 200) {
+      if (endStream || headers.httpStatus === 101) throw malformed(`invalid interim response ${headers.httpStatus}`)
       return false
     }
-    if (!head.isGrpc) throw new StreamError(ErrorCode.CANCEL, notGrpc(head))
-    this.#head = head
-    return endStream && this.#end(head, head)
+    if (!headers.isGrpc) throw new StreamError(ErrorCode.CANCEL, notGrpc(headers))
+    this.#headers = headers
+    return endStream && this.#end(headers, headers)
   }
 
-  #receiveTrailers(head: ResponseHead, trailers: ResponseHead, endStream: boolean): boolean {
-    if (trailers.httpStatus !== 0) throw malformed('its trailers have a :status')
-    if (!endStream) throw malformed('its trailers do not end it')
-    return this.#end(head, trailers)
+  #receiveTrailers(headers: ResponseHeaders, trailers: ResponseHeaders, endStream: boolean): boolean {
+    if (trailers.httpStatus !== 0) throw malformed(':status in trailers')
+    if (!endStream) throw malformed('trailers without END_STREAM')
+    return this.#end(headers, trailers)
   }
 
-  #end(head: ResponseHead, trailers: ResponseHead): true {
-    this.#checkLength(head)
-    this.status = statusOf(trailers, head.httpStatus)
+  #end(headers: ResponseHeaders, trailers: ResponseHeaders): true {
+    this.#checkContentLength(headers)
+    this.status = statusOf(trailers, headers.httpStatus)
     if (this.status === undefined && this.#assembler?.isEmpty === false) {
-      this.status = new StatusError(Code.INTERNAL, 'The answer ends within a message')
+      this.status = new StatusError(Code.INTERNAL, 'The response ends within a message')
     }
     return true
   }
 
   /** RFC 9113 section 8.1.1. */
-  #checkLength({ contentLength }: ResponseHead): void {
-    if (contentLength !== -1 && contentLength !== this.#received) throw malformed('its content-length is wrong')
+  #checkContentLength({ contentLength }: ResponseHeaders): void {
+    if (contentLength !== -1 && contentLength !== this.#received) throw malformed('wrong content-length')
   }
 
   /**
-   * @param start of the data without padding.
-   * @param frameLength what counts against the window.
-   * @returns whether the answer is complete.
-   * @throws StreamError
+   * Processes the DATA in `payload` from `start` to `end`, without padding.
+   * @param flowLength octets that count against the receive window, including padding.
+   * @returns whether the response is complete.
+   * @throws StreamError for a protocol violation or an exceeded limit.
    */
-  receiveData(payload: Buffer, start: number, end: number, frameLength: number, endStream: boolean): boolean {
-    this.#receiveWindow -= frameLength
-    if (this.#receiveWindow < 0)
-      throw violation(ErrorCode.FLOW_CONTROL_ERROR, 'it has more data than its window allows')
-    const head = this.#head
-    if (head === undefined) throw malformed('it has data before its headers')
+  receiveData(payload: Buffer, start: number, end: number, flowLength: number, endStream: boolean): boolean {
+    this.#receiveWindow -= flowLength
+    if (this.#receiveWindow < 0) throw violation(ErrorCode.FLOW_CONTROL_ERROR, 'DATA exceeds the window')
+    const headers = this.#headers
+    if (headers === undefined) throw malformed('DATA before HEADERS')
     if (start === end && !endStream && ++this.#emptyFrames > MAX_EMPTY_FRAMES) {
-      throw violation(ErrorCode.ENHANCE_YOUR_CALM, 'it has too many empty frames')
+      throw violation(ErrorCode.ENHANCE_YOUR_CALM, 'too many empty DATA frames')
     }
     this.#received += end - start
-    this.#receiveMessages(head, payload, start, end)
+    this.#receiveMessages(headers, payload, start, end)
     if (endStream) {
-      this.#checkLength(head)
-      this.status = new StatusError(Code.UNKNOWN, 'The answer has no grpc-status')
+      this.#checkContentLength(headers)
+      this.status = new StatusError(Code.UNKNOWN, 'The response has no grpc-status')
     }
     return endStream
   }
 
-  /** @returns by how much the peer's window is to be opened again; 0 while there is enough left. */
+  /** @returns the increment to send as WINDOW_UPDATE; 0 while more than half of the window is left. */
   replenish(): number {
     const { window } = this.#limits
     if (this.#receiveWindow > window / 2) return 0
@@ -140,46 +146,50 @@ export class Stream {
     return increment
   }
 
+  /** Refunds the buffers of the stream to the budget. Called when the stream ends. */
   release(): void {
     this.#assembler?.release()
-    this.#budget.left += this.#delivered
+    this.#budget.remaining += this.#delivered
     this.#delivered = 0
   }
 
-  #receiveMessages(head: ResponseHead, payload: Buffer, start: number, end: number): void {
+  #receiveMessages(headers: ResponseHeaders, payload: Buffer, start: number, end: number): void {
     const { maxMessageLength } = this.#limits
     if (this.#assembler === undefined) {
-      // Nearly always a frame is a message.
+      // Fast path: most DATA frames hold exactly one message.
       const from = start + MESSAGE_HEADER_LENGTH
       if (from <= end && payload.readUInt32BE(start + 1) === end - from) {
         const flag = payload[start] as number
         checkMessageHeader(flag, end - from, maxMessageLength)
         charge(this.#budget, end - from)
-        this.#deliver(head, Buffer.from(payload.subarray(from, end)), flag === 1)
+        this.#deliver(headers, Buffer.from(payload.subarray(from, end)), flag === 1)
         return
       }
       this.#assembler = new MessageAssembler(maxMessageLength, this.#budget)
     }
-    this.#assembler.push(payload, start, end, (message, compressed) => this.#deliver(head, message, compressed))
+    this.#assembler.push(payload, start, end, (message, compressed) => this.#deliver(headers, message, compressed))
   }
 
-  #deliver(head: ResponseHead, message: Buffer, compressed: boolean): void {
+  #deliver(headers: ResponseHeaders, message: Buffer, compressed: boolean): void {
     this.#delivered += message.length
-    if (compressed && head.encoding !== 'gzip') {
-      const encoding = head.encoding ?? 'an encoding that it does not name'
+    if (compressed && headers.encoding !== 'gzip') {
+      const encoding = headers.encoding ?? 'no grpc-encoding'
       throw new StreamError(
         ErrorCode.CANCEL,
-        new StatusError(Code.INTERNAL, `The answer is compressed with ${encoding}, which was not asked for`),
+        new StatusError(
+          Code.INTERNAL,
+          `The response has a compressed message with ${encoding}; only gzip is supported`,
+        ),
       )
     }
     this.sink.onMessage(message, compressed)
   }
 }
 
-function malformed(why: string): StreamError {
-  return violation(ErrorCode.PROTOCOL_ERROR, why)
+function malformed(reason: string): StreamError {
+  return violation(ErrorCode.PROTOCOL_ERROR, reason)
 }
 
-function violation(http2Code: number, why: string): StreamError {
-  return new StreamError(http2Code, protocolViolation(why))
+function violation(http2Code: number, reason: string): StreamError {
+  return new StreamError(http2Code, protocolViolation(reason))
 }

@@ -1,35 +1,35 @@
-import { ClosedStreams } from './closed-streams.ts'
-import { ConnectionError } from './errors.ts'
-import { violation } from './frame-checks.ts'
+import { ConnectionError, protocolError } from './errors.ts'
 import { ErrorCode, MAX_STREAM_ID } from './protocol.ts'
 import type { Stream } from './stream.ts'
 import { StreamTable } from './stream-table.ts'
 
-/** The streams of a connection: their ids, those under way, and which frames may still come for those that are over. */
+/** The streams of a connection: allocates their ids and decides which frames of closed streams are legal. */
 export class Streams {
   readonly #open = new StreamTable<Stream>()
-  readonly #closed = new ClosedStreams()
+  readonly #reset = new ResetStreams()
   #nextId: number
 
+  /** @param firstId odd, as the ids of all client streams. */
   constructor(firstId: number) {
     this.#nextId = firstId
   }
 
-  /** Under way. */
+  /** Number of open streams. */
   get size(): number {
     return this.#open.size
   }
 
-  /** The id of the newest stream. */
+  /** The id allocated last. */
   get lastId(): number {
     return this.#nextId - 2
   }
 
-  get areUsedUp(): boolean {
+  /** Whether the connection has no stream ids left, RFC 9113 section 5.1.1. */
+  get idsExhausted(): boolean {
     return this.#nextId > MAX_STREAM_ID
   }
 
-  takeId(): number {
+  allocateId(): number {
     const id = this.#nextId
     this.#nextId += 2
     return id
@@ -39,40 +39,69 @@ export class Streams {
     this.#open.add(stream)
   }
 
-  has(stream: Stream): boolean {
+  isOpen(stream: Stream): boolean {
     return this.#open.get(stream.id) === stream
   }
 
-  /** A copy. */
+  /** The open streams, as a copy. */
   list(): Stream[] {
     return this.#open.list()
   }
 
   /**
-   * For frames that may come after the end.
-   * @returns undefined for a stream that has ended.
-   * @throws ConnectionError for one that never began.
+   * Finds the stream of a frame that is legal after the stream has closed, such as WINDOW_UPDATE.
+   * @returns undefined for a closed stream.
+   * @throws ConnectionError PROTOCOL_ERROR for an idle stream.
    */
-  known(id: number): Stream | undefined {
+  find(id: number): Stream | undefined {
     const stream = this.#open.get(id)
     if (stream === undefined && (id % 2 === 0 || id >= this.#nextId)) {
-      throw violation(`A frame names stream ${id}, which is not open`)
+      throw protocolError(`Frame on idle stream ${id}`)
     }
     return stream
   }
 
-  /** For frames of an answer. @throws ConnectionError also for a stream that the peer has ended itself. */
-  answered(id: number): Stream | undefined {
-    const stream = this.known(id)
-    if (stream === undefined && !this.#closed.mayHaveFramesUnderWay(id)) {
-      throw new ConnectionError(ErrorCode.STREAM_CLOSED, `A frame names stream ${id}, which has ended`)
+  /**
+   * Finds the stream of a HEADERS or DATA frame.
+   * @returns undefined for a stream that this side has reset.
+   * @throws ConnectionError PROTOCOL_ERROR for an idle stream, STREAM_CLOSED for one that the peer has closed.
+   */
+  findForResponse(id: number): Stream | undefined {
+    const stream = this.find(id)
+    if (stream === undefined && !this.#reset.mayReceiveFrames(id)) {
+      throw new ConnectionError(ErrorCode.STREAM_CLOSED, `Frame on closed stream ${id}`)
     }
     return stream
   }
 
-  /** @param byReset whether it ends by a reset of ours, which the peer's frames may cross. */
-  delete(stream: Stream, byReset: boolean): void {
+  /** @param isReset whether this side resets the stream; the peer may have sent frames before it learns of that. */
+  delete(stream: Stream, isReset: boolean): void {
     this.#open.delete(stream.id)
-    if (byReset) this.#closed.addReset(stream.id)
+    if (isReset) this.#reset.add(stream.id)
+  }
+}
+
+/** About the number of streams that can be open at once. */
+const MAX_RESET_STREAMS = 1024
+
+/**
+ * The streams that this side has reset. Frames that the peer sent before it received RST_STREAM are ignored; frames on
+ * a stream that the peer itself has closed are an error (RFC 9113 section 5.1).
+ */
+export class ResetStreams {
+  readonly #ids = new Set<number>()
+  #maxEvictedId = 0
+
+  add(streamId: number): void {
+    this.#ids.add(streamId)
+    if (this.#ids.size <= MAX_RESET_STREAMS) return
+    const [oldest = 0] = this.#ids
+    this.#ids.delete(oldest)
+    this.#maxEvictedId = Math.max(this.#maxEvictedId, oldest)
+  }
+
+  /** Also true for every id up to the largest one evicted, as the reason why those closed is no longer known. */
+  mayReceiveFrames(streamId: number): boolean {
+    return streamId <= this.#maxEvictedId || this.#ids.has(streamId)
   }
 }

@@ -2,43 +2,48 @@ import { MAX_KEEPALIVE_INTERVAL_MS } from '../transport.ts'
 import { type BackoffOptions, createBackoff } from './backoff.ts'
 import { Connection, type ConnectionOptions } from './connection.ts'
 import { type HealthWatch, watchHealth } from './health-watch.ts'
-import type { RequestHeads } from './request-head.ts'
-import { endpointName } from './resolver.ts'
-import type { Endpoint } from './socket.ts'
+import type { RequestHeaderEncoder } from './request-headers.ts'
+import { type Endpoint, endpointName } from './target.ts'
 
 export interface SubchannelOptions {
   connection: ConnectionOptions
+  /** Delays between connection attempts. */
   backoff: BackoffOptions
-  heads: RequestHeads
-  /** The service that grpc.health.v1 is asked about; undefined: a connection is enough. */
+  headerEncoder: RequestHeaderEncoder
+  /** The service whose health is watched; '' for the server as a whole. Undefined disables health checking. */
   healthService: string | undefined
 }
 
 export interface SubchannelEvents {
-  onState(): void
-  /** A connection that was full may have room. */
-  onRoom(): void
-  /** @param reason for a log; it names the address. */
-  onTrouble(reason: Error): void
+  onStateChange(): void
+  /** The connection may have capacity again. */
+  onCapacity(): void
+  /** The connection was lost or could not be established. @param reason names the address. */
+  onFailure(reason: Error): void
 }
 
-/** `failing` from an attempt that failed to the next that works, or while the server says that it does not serve. */
-export type SubchannelState = 'connecting' | 'ready' | 'failing' | 'closed'
+/**
+ * Connectivity states of gRPC (https://github.com/grpc/grpc/blob/master/doc/connectivity-semantics-and-api.md). A
+ * subchannel is in `transient-failure` from a failed attempt until the next successful one, and while the server reports
+ * NOT_SERVING.
+ */
+export type SubchannelState = 'connecting' | 'ready' | 'transient-failure' | 'shutdown'
 
-/** One address: a connection to it, made anew whenever it is lost. */
+/** One address of a channel. Keeps a connection to it and reconnects with backoff when the connection is lost. */
 export interface Subchannel {
   readonly state: SubchannelState
-  /** While ready. */
+  /** Undefined unless `ready`. */
   readonly connection: Connection | undefined
-  /** Finishes the calls under way. */
+  /** Drains the connection: calls in flight finish. */
   close(): void
 }
 
-/** A server that hangs up sooner is not dialled again at once. */
+/** A connection that lasted less is retried with backoff, so that a server that hangs up at once is not flooded. */
 const MIN_LIFETIME_MS = 1000
-// The answer of gRPC servers to pings that come too often for them.
+/** How gRPC servers reject keepalive pings that are too frequent. Then the interval is doubled, as in grpc-go. */
 const TOO_MANY_PINGS = 'ENHANCE_YOUR_CALM too_many_pings'
 
+/** Connects at once. */
 export function createSubchannel(endpoint: Endpoint, options: SubchannelOptions, events: SubchannelEvents): Subchannel {
   const backoff = createBackoff(options.backoff)
   let state: SubchannelState = 'connecting'
@@ -48,55 +53,55 @@ export function createSubchannel(endpoint: Endpoint, options: SubchannelOptions,
   let timer: NodeJS.Timeout | undefined
   let keepaliveMs = options.connection.keepalive.intervalMs
 
-  function become(next: SubchannelState): void {
-    if (state === 'closed' || (state === next && next !== 'ready')) return
+  function changeState(next: SubchannelState): void {
+    if (state === 'shutdown' || (state === next && next !== 'ready')) return
     state = next
-    events.onState()
+    events.onStateChange()
   }
 
-  function dial(): void {
+  function connect(): void {
     const keepalive = { ...options.connection.keepalive, intervalMs: keepaliveMs }
-    const dialled = new Connection(
+    const connecting = new Connection(
       endpoint,
       { ...options.connection, keepalive },
       {
         onOpen() {
           openedAt = performance.now()
-          if (options.healthService === undefined) become('ready')
-          else health = watchHealth(dialled, options.heads, options.healthService, onHealth)
+          if (options.healthService === undefined) changeState('ready')
+          else health = watchHealth(connecting, options.headerEncoder, options.healthService, onHealth)
         },
-        onRoom: events.onRoom,
+        onCapacity: events.onCapacity,
         onDraining(reason) {
           if (reason.endsWith(TOO_MANY_PINGS)) keepaliveMs = Math.min(keepaliveMs * 2, MAX_KEEPALIVE_INTERVAL_MS)
-          lose(dialled, reason)
+          onLost(connecting, reason)
         },
-        onClose: reason => lose(dialled, reason?.message ?? 'The connection was closed', reason),
+        onClose: reason => onLost(connecting, reason?.message ?? 'The connection was closed', reason),
       },
     )
-    connection = dialled
+    connection = connecting
     function onHealth(serving: boolean): void {
-      if (connection === dialled) become(serving ? 'ready' : 'failing')
+      if (connection === connecting) changeState(serving ? 'ready' : 'transient-failure')
     }
   }
 
-  function lose(lost: Connection, reason: string, cause?: Error): void {
-    if (connection !== lost || state === 'closed') return
+  function onLost(lost: Connection, reason: string, cause?: Error): void {
+    if (connection !== lost || state === 'shutdown') return
     const lifetime = openedAt === undefined ? undefined : performance.now() - openedAt
     connection = undefined
     openedAt = undefined
     health?.stop()
     health = undefined
-    events.onTrouble(new Error(`${endpointName(endpoint)}: ${reason}`, { cause }))
+    events.onFailure(new Error(`${endpointName(endpoint)}: ${reason}`, { cause }))
     if (lifetime !== undefined && lifetime >= MIN_LIFETIME_MS) {
       backoff.reset()
-      dial()
+      connect()
     } else {
-      timer = setTimeout(dial, backoff.next()).unref()
+      timer = setTimeout(connect, backoff.next()).unref()
     }
-    become(lifetime === undefined ? 'failing' : 'connecting')
+    changeState(lifetime === undefined ? 'transient-failure' : 'connecting')
   }
 
-  dial()
+  connect()
   return {
     get state() {
       return state
@@ -105,7 +110,7 @@ export function createSubchannel(endpoint: Endpoint, options: SubchannelOptions,
       return state === 'ready' ? connection : undefined
     },
     close() {
-      state = 'closed'
+      state = 'shutdown'
       clearTimeout(timer)
       health?.stop()
       connection?.drain()

@@ -1,52 +1,65 @@
 /**
- * Unary gRPC over our own HTTP/2 client. It does what a gateway needs of one and nothing else, at a fraction of the cost
- * of a general client (test/bench/transport.ts measures it beside @grpc/grpc-js); streams go by grpc-js.
+ * Unary gRPC calls over this project's own HTTP/2 client. It implements only what the gateway needs, at a fraction of the
+ * CPU of a general client: test/bench/transport.ts compares it with @grpc/grpc-js. Server streams use
+ * grpc-js/stream-transport.ts.
  */
 import type { Logger } from '#runtime/observability/logger.ts'
 import { unavailable } from '#runtime/status.ts'
-import { askHealth } from '../health.ts'
+import { checkHealth } from '../health.ts'
 import type { TlsCredentials } from '../tls-credentials.ts'
 import { KEEPALIVE_DEFAULTS, type KeepaliveOptions, type Transport, type TransportObserver } from '../transport.ts'
 import type { BackoffOptions } from './backoff.ts'
 import { Channel } from './channel.ts'
-import { DeadlineWatch } from './deadline-watch.ts'
-import { createRequestHeads } from './request-head.ts'
-import { type LookUp, lookUpName, parseTarget } from './resolver.ts'
-import { createResponseHeadReader } from './response-head.ts'
+import { DeadlineTimer } from './deadline-timer.ts'
+import { createRequestHeaderEncoder } from './request-headers.ts'
+import { type LookUp, lookUpName } from './resolver.ts'
+import { createResponseHeaderReader } from './response-headers.ts'
+import { parseTarget } from './target.ts'
 import { UnaryCall, type UnaryCallDependencies } from './unary-call.ts'
 
 export interface Http2TransportOptions {
-  /** As gRPC names it: `dns:///auth-svc:50051`, `127.0.0.1:50051`, or several with commas between them. */
+  /** The gRPC target: `dns:///auth-svc:50051`, `127.0.0.1:50051`, or several addresses separated by commas. */
   address: string
-  /** Bytes of one response at most. */
+  /** Maximum length of one response message, in bytes. A longer one fails its call with RESOURCE_EXHAUSTED. */
   maxMessageLength: number
-  /** Absent: plain text. */
+  /** Default: plain text. */
   tls?: TlsCredentials | undefined
+  /** Default `KEEPALIVE_DEFAULTS`. */
   keepalive?: KeepaliveOptions
-  /** Asks each server by grpc.health.v1 whether it serves this service ('': as a whole), and obeys. Absent: does not ask. */
+  /**
+   * Watches the health of this service ('' for the server as a whole) by grpc.health.v1 and sends no calls to servers that
+   * do not report SERVING. Default: no health checking.
+   */
   healthService?: string | undefined
+  /** Logs resolution and connection failures. Default: no log. */
   logger?: Pick<Logger, 'warn'>
   observer?: TransportObserver | undefined
-  /** What is not given has the defaults of `DEFAULTS`. */
+  /** Overrides of the defaults. */
   limits?: Partial<Http2TransportLimits>
+  /** Default: the system's resolver. */
   lookUp?: LookUp
 }
 
-/** Times in milliseconds, sizes in bytes. */
 export interface Http2TransportLimits {
+  /** Timeout for the TCP and TLS handshakes and the peer's SETTINGS together, in milliseconds. Default 2,000. */
   connectTimeoutMs: number
+  /** Time between two lookups of the target's names, in milliseconds. Default 30,000. */
   resolveIntervalMs: number
+  /** Delays after a failed connection attempt or lookup. Default 100 ms to 1 s, so that a restarted server is used within a second. */
   backoff: BackoffOptions
+  /** Maximum number of open streams per connection. Default 1,000. Further calls are queued. */
   maxConcurrentStreams: number
+  /** Maximum number of queued calls. Default 1,000. Further ones fail with UNAVAILABLE. */
   maxWaitingCalls: number
+  /** Maximum bytes of unfinished responses per connection. Default 64 MiB. The call that exceeds it is UNAVAILABLE. */
   maxBufferedLength: number
+  /** Maximum size of the headers of a response, in octets as RFC 9113 section 6.5.2 counts. Default 32 KiB. */
   maxHeaderListSize: number
 }
 
 const DEFAULTS: Http2TransportLimits = {
   connectTimeoutMs: 2000,
   resolveIntervalMs: 30_000,
-  // A service that was restarted is found again within a second.
   backoff: { initialMs: 100, maxMs: 1000 },
   maxConcurrentStreams: 1000,
   maxWaitingCalls: 1000,
@@ -54,41 +67,41 @@ const DEFAULTS: Http2TransportLimits = {
   maxHeaderListSize: 32 * 1024,
 }
 
-/** @throws TypeError for an address that cannot be read. */
+/** Creates a transport and connects at once. @throws TypeError for an invalid address. */
 export function createHttp2Transport(options: Http2TransportOptions): Transport {
   const { address, maxMessageLength, tls, healthService, logger, observer, lookUp = lookUpName } = options
   const limits = { ...DEFAULTS, ...options.limits }
   const target = parseTarget(address)
   const secure = tls && { ...tls, serverName: tls.serverName ?? target.host }
-  const heads = createRequestHeads({
+  const headerEncoder = createRequestHeaderEncoder({
     authority: target.authority,
     secure: secure !== undefined,
     userAgent: 'gatehouse',
   })
   const channel = new Channel({
     target,
-    addresses: { lookUp, intervalMs: limits.resolveIntervalMs, backoff: limits.backoff },
+    resolver: { lookUp, intervalMs: limits.resolveIntervalMs, backoff: limits.backoff },
     subchannel: {
       connection: {
         ...limits,
         tls: secure,
         keepalive: options.keepalive ?? KEEPALIVE_DEFAULTS,
         maxMessageLength,
-        heads: createResponseHeadReader(limits.maxHeaderListSize),
+        headerReader: createResponseHeaderReader(limits.maxHeaderListSize),
       },
       backoff: limits.backoff,
-      heads,
+      headerEncoder,
       healthService,
     },
     maxWaiting: limits.maxWaitingCalls,
-    onTrouble: err => logger?.warn({ err, upstream: address }, 'upstream connection'),
+    onFailure: err => logger?.warn({ err, upstream: address }, 'upstream connection failed'),
   })
-  const calls = new DeadlineWatch<UnaryCall>()
+  const calls = new DeadlineTimer<UnaryCall>()
   let onIdle: (() => void) | undefined
   const dependencies: UnaryCallDependencies = {
     channel,
     calls,
-    heads,
+    headerEncoder,
     maxMessageLength,
     observer,
     onSettled() {
@@ -111,11 +124,11 @@ export function createHttp2Transport(options: Http2TransportOptions): Transport 
           observer,
           resolve,
           reject,
-        }).begin()
+        }).start()
       })
     },
     state: () => ({ connections: channel.readyCount, calls: calls.size, waitingCalls: channel.waitingCount }),
-    isServing: () => askHealth(transport, healthService),
+    isServing: () => checkHealth(transport, healthService),
     close() {
       closed ??= new Promise<void>(resolve => {
         onIdle = resolve

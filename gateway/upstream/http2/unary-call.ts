@@ -4,26 +4,29 @@ import { timeLeft } from '../deadline.ts'
 import { type CallMetadata, type CallObserver, NotProcessedError, type TransportObserver } from '../transport.ts'
 import type { Channel, ChannelCall } from './channel.ts'
 import type { Connection } from './connection.ts'
-import type { DeadlineWatch } from './deadline-watch.ts'
+import type { DeadlineTimer } from './deadline-timer.ts'
 import { StreamError } from './errors.ts'
-import { inflate } from './inflate.ts'
+import { decompress } from './messages.ts'
 import { ErrorCode } from './protocol.ts'
-import type { RequestHeads } from './request-head.ts'
+import type { RequestHeaderEncoder } from './request-headers.ts'
 import { deadlineExceeded } from './status-mapping.ts'
 import type { Stream, StreamSink } from './stream.ts'
 
 export interface UnaryCallDependencies {
   readonly channel: Channel
-  readonly calls: DeadlineWatch<UnaryCall>
-  readonly heads: RequestHeads
+  /** The calls in flight of the transport. */
+  readonly calls: DeadlineTimer<UnaryCall>
+  readonly headerEncoder: RequestHeaderEncoder
+  /** Maximum length of the response message after decompression, in bytes. */
   readonly maxMessageLength: number
   readonly observer: TransportObserver | undefined
-  /** Called when a call has ended, whichever way. */
+  /** Called when a call has ended, with whatever result. */
   onSettled(): void
 }
 
 /** One call, as `Transport.unary` takes it, and the callbacks of its promise. */
 export interface UnaryRequest {
+  /** Path on the wire, `/auth.v1.AuthService/Login`. */
   readonly method: string
   readonly message: Uint8Array
   readonly metadata: CallMetadata
@@ -35,13 +38,17 @@ export interface UnaryRequest {
   reject(error: unknown): void
 }
 
-/** Times that a call which no server looked at is made again by itself. Servers that restart one by one may need two. */
-const MAX_REPEATS = 2
+/** Maximum number of transparent retries. Two, because servers that restart one by one may each refuse a call. */
+const MAX_TRANSPARENT_RETRIES = 2
 
-/** One call from the request to the promise of its answer, over as many streams as it takes. */
+/**
+ * One unary call. A call that no server has processed (NotProcessedError) is retried transparently on another stream
+ * (https://github.com/grpc/proposal/blob/master/A6-client-retries.md#transparent-retries); all others fail.
+ */
 export class UnaryCall implements StreamSink, ChannelCall {
+  /** In milliseconds of `performance.now()`. */
   readonly deadline: number
-  watchIndex = -1
+  timerIndex = -1
   readonly #dependencies: UnaryCallDependencies
   readonly #request: UnaryRequest
   #connection: Connection | undefined
@@ -49,7 +56,7 @@ export class UnaryCall implements StreamSink, ChannelCall {
   #response: Buffer | undefined
   #gzipped = false
   #attempts = 0
-  #begunAt = 0
+  #startedAt = 0
   #settled = false
 
   constructor(dependencies: UnaryCallDependencies, request: UnaryRequest) {
@@ -58,32 +65,33 @@ export class UnaryCall implements StreamSink, ChannelCall {
     this.#request = request
   }
 
-  begin(): void {
+  start(): void {
     const { calls, channel, observer } = this.#dependencies
-    if (observer !== undefined) this.#begunAt = performance.now()
+    const { cancellation } = this.#request
+    if (observer !== undefined) this.#startedAt = performance.now()
     calls.add(this)
-    this.#request.cancellation?.follow(this)
-    if (this.#request.cancellation?.isRequested) this.cancel()
+    cancellation?.attach(this)
+    if (cancellation?.isRequested) this.cancel()
     else if (timeLeft(this.deadline) <= 0) this.expire()
     else channel.dispatch(this)
   }
 
-  start(connection: Connection): void {
-    const { heads } = this.#dependencies
+  sendOn(connection: Connection): void {
+    const { method, message, metadata, observer, reject } = this.#request
     try {
-      const head = heads.encode(this.#request.method, this.#request.metadata, Math.max(1, timeLeft(this.deadline)))
-      if (head.listSize > connection.maxHeaderListSize) {
-        throw new StatusError(Code.RESOURCE_EXHAUSTED, 'The headers are longer than the service behind takes', {
+      const headers = this.#dependencies.headerEncoder.encode(method, metadata, Math.max(1, timeLeft(this.deadline)))
+      if (headers.listSize > connection.maxHeaderListSize) {
+        throw new StatusError(Code.RESOURCE_EXHAUSTED, 'The metadata exceeds the header list size of the upstream', {
           reason: 'headers_too_large',
         })
       }
       this.#connection = connection
       this.#attempts++
-      this.#request.observer?.onAttempt(this.#attempts, connection.server)
-      this.#stream = connection.start(head, this.#request.message, this.deadline, this)
+      observer?.onAttempt(this.#attempts, connection.server)
+      this.#stream = connection.start(headers, message, this.deadline, this)
     } catch (error) {
       this.#settle(error instanceof StatusError ? error.code : Code.INTERNAL)
-      this.#request.reject(error)
+      reject(error)
     }
   }
 
@@ -91,7 +99,7 @@ export class UnaryCall implements StreamSink, ChannelCall {
     if (this.#response !== undefined) {
       throw new StreamError(
         ErrorCode.CANCEL,
-        new StatusError(Code.UNIMPLEMENTED, 'The answer has more than one message'),
+        new StatusError(Code.UNIMPLEMENTED, 'The response of a unary call has more than one message'),
       )
     }
     this.#response = message
@@ -101,8 +109,8 @@ export class UnaryCall implements StreamSink, ChannelCall {
   onEnd(error: StatusError | undefined): void {
     this.#stream = undefined
     this.#request.observer?.onAttemptEnd(error)
-    if (error === undefined) this.#succeed()
-    else if (error instanceof NotProcessedError && this.#attempts <= MAX_REPEATS) {
+    if (error === undefined) this.#complete()
+    else if (error instanceof NotProcessedError && this.#attempts <= MAX_TRANSPARENT_RETRIES) {
       this.#response = undefined
       this.#dependencies.channel.dispatch(this)
     } else this.fail(error)
@@ -114,38 +122,38 @@ export class UnaryCall implements StreamSink, ChannelCall {
     this.#request.reject(error)
   }
 
-  /** The deadline has passed. */
+  /** Ends the call with DEADLINE_EXCEEDED. */
   expire(): void {
-    this.#abandon(deadlineExceeded())
+    this.#abort(deadlineExceeded())
   }
 
-  /** Nobody waits any more. */
+  /** Ends the call with CANCELLED. */
   cancel(): void {
-    this.#abandon(new StatusError(Code.CANCELLED, 'The call was cancelled'))
+    this.#abort(new StatusError(Code.CANCELLED, 'The call was cancelled'))
   }
 
-  #abandon(error: StatusError): void {
+  #abort(error: StatusError): void {
     if (this.#settled) return
     const stream = this.#stream
     this.#stream = undefined
     if (stream !== undefined) this.#request.observer?.onAttemptEnd(error)
     this.fail(error)
     if (stream !== undefined) this.#connection?.cancel(stream)
-    else this.#dependencies.channel.forget(this)
+    else this.#dependencies.channel.remove(this)
   }
 
-  #succeed(): void {
+  #complete(): void {
     if (this.#response === undefined) {
-      this.fail(new StatusError(Code.UNIMPLEMENTED, 'The answer has no message'))
+      this.fail(new StatusError(Code.UNIMPLEMENTED, 'The response of a unary call has no message'))
     } else if (this.#gzipped) {
-      inflate(this.#response, this.#dependencies.maxMessageLength).then(
-        response => this.#answer(response),
+      decompress(this.#response, this.#dependencies.maxMessageLength).then(
+        response => this.#succeed(response),
         error => this.fail(error),
       )
-    } else this.#answer(this.#response)
+    } else this.#succeed(this.#response)
   }
 
-  #answer(response: Buffer): void {
+  #succeed(response: Buffer): void {
     if (this.#settled) return
     this.#settle(Code.OK)
     this.#request.resolve(response)
@@ -153,10 +161,11 @@ export class UnaryCall implements StreamSink, ChannelCall {
 
   #settle(code: Code): void {
     const { calls, observer, onSettled } = this.#dependencies
+    const { method, cancellation } = this.#request
     this.#settled = true
-    this.#request.cancellation?.follow(undefined)
+    cancellation?.detach()
     calls.delete(this)
-    observer?.onCallEnd(this.#request.method, code, performance.now() - this.#begunAt)
+    observer?.onCallEnd(method, code, performance.now() - this.#startedAt)
     onSettled()
   }
 }

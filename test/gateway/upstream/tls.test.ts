@@ -62,7 +62,7 @@ t.test('TLS', { skip: withoutOpenssl }, async t => {
     })
     t.teardown(() => transport.close())
     t.equal((await failure(echo(transport))).code, Code.UNAVAILABLE)
-    t.match(logged[0], /chose no h2 by ALPN/)
+    t.match(logged[0], /did not negotiate h2 by ALPN/)
     t.notOk(
       connections.some(({ frames }) => frames.length > 0),
       'it is not even greeted',

@@ -69,7 +69,7 @@ t.test('a file of TLS that is not good is named with its setting', async t => {
     [{ ca: text }, /^upstream user: tls\.ca: .*text\.pem/],
     [{ cert: text, key }, /^upstream user: tls\.cert: /],
     [{ cert, key: cert }, /^upstream user: tls\.key: /],
-    [{ cert, key: otherKey }, /^upstream user: tls\.key: .*server\.key is not the key of .*client\.pem/],
+    [{ cert, key: otherKey }, /^upstream user: tls\.key: .*server\.key is not the private key of .*client\.pem/],
   ]
   for (const [files, message] of bad) {
     const error = t.throws(() => readTlsCredentials(files, 'upstream user: tls')) as Error

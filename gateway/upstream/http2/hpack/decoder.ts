@@ -1,32 +1,33 @@
 /**
- * Decoding of header blocks by RFC 7541, for a peer that was told to keep a dynamic table of size 0: a block then
- * carries no state, and nothing outlives it. A reference to the dynamic table shows a peer that did not listen.
+ * HPACK decoding (RFC 7541) with a dynamic table of size 0, as the connection announces in SETTINGS_HEADER_TABLE_SIZE.
+ * Each block is decoded without state from the ones before. A reference to the dynamic table is a COMPRESSION_ERROR.
  */
 import { ConnectionError } from '../errors.ts'
 import { ErrorCode } from '../protocol.ts'
 import { decodeHuffman } from './huffman.ts'
 import { STATIC_TABLE } from './static-table.ts'
 
-/** Octets as latin1 text. */
+/** A header field. Octets are decoded as latin1. */
 export type HeaderField = readonly [name: string, value: string]
 
-/** RFC 9113 section 6.5.2: what a field counts beyond its octets. */
+/** Octets that each field adds to the size of a header list, RFC 9113 section 6.5.2. */
 const FIELD_OVERHEAD = 32
 
 export interface DecodedBlock {
   readonly fields: readonly HeaderField[]
-  /** The list went over its limit; `fields` has what came before. */
+  /** Whether the list exceeds its maximum size. Then `fields` holds the fields that fit. */
   readonly tooLarge: boolean
 }
 
 /**
- * @param maxListSize octets of names and values, with 32 for each field.
- * @throws ConnectionError COMPRESSION_ERROR
+ * Decodes the block in `block` from `start` to `end`.
+ * @param maxListSize maximum octets of names and values, plus 32 per field.
+ * @throws ConnectionError COMPRESSION_ERROR for a malformed block.
  */
 export function decodeHeaderBlock(block: Buffer, start: number, end: number, maxListSize: number): DecodedBlock {
   const cursor: Cursor = { block, at: start, end }
   while (cursor.at < end && isSizeUpdate(block[cursor.at] as number)) {
-    if (readInteger(cursor, 5) !== 0) throw compressionError('A header table larger than the allowed 0 was announced')
+    if (readInteger(cursor, 5) !== 0) throw compressionError('Dynamic table size update above 0')
   }
   const fields: HeaderField[] = []
   let size = 0
@@ -39,7 +40,7 @@ export function decodeHeaderBlock(block: Buffer, start: number, end: number, max
   return { fields, tooLarge: false }
 }
 
-/** Whether a block begins as one must that follows a reduction of the table, RFC 9113 section 4.3.1. */
+/** Whether the octet starts a dynamic table size update, RFC 7541 section 6.3. */
 export function isSizeUpdate(byte: number): boolean {
   return (byte & 0xe0) === 0x20
 }
@@ -51,14 +52,14 @@ interface Cursor {
 }
 
 //   1xxxxxxx  indexed                          6.1
-//   01xxxxxx  literal, incremental indexing    6.2.1 (with a table of size 0 it is added to nothing)
-//   001xxxxx  table size update                6.3   (allowed at the beginning only)
+//   01xxxxxx  literal, incremental indexing    6.2.1 (a table of size 0 stores nothing)
+//   001xxxxx  table size update                6.3   (at the start of a block only)
 //   0001xxxx  literal, never indexed           6.2.3
 //   0000xxxx  literal, without indexing        6.2.2
 function readField(cursor: Cursor): HeaderField {
   const first = cursor.block[cursor.at] as number
   if (first & 0x80) return entryAt(readInteger(cursor, 7))
-  if (isSizeUpdate(first)) throw compressionError('A header table size update stands within a block')
+  if (isSizeUpdate(first)) throw compressionError('Dynamic table size update after a field')
   const index = readInteger(cursor, first & 0x40 ? 6 : 4)
   const name = index === 0 ? readString(cursor) : entryAt(index)[0]
   return [name, readString(cursor)]
@@ -66,24 +67,24 @@ function readField(cursor: Cursor): HeaderField {
 
 function entryAt(index: number): HeaderField {
   const entry = STATIC_TABLE[index - 1]
-  if (entry === undefined) throw compressionError(`Header index ${index} is not in the static table`)
+  if (entry === undefined) throw compressionError(`Index ${index} is not in the static table`)
   return entry
 }
 
-/** RFC 7541 section 5.1. No length or index that makes sense takes more than four octets after the prefix. */
+/** RFC 7541 section 5.1. Accepts at most four octets after the prefix, which is enough for any valid length or index. */
 function readInteger(cursor: Cursor, prefixBits: number): number {
   const { block, end } = cursor
-  if (cursor.at >= end) throw compressionError('A header block is cut short')
+  if (cursor.at >= end) throw compressionError('Truncated header block')
   const mask = (1 << prefixBits) - 1
   let value = (block[cursor.at++] as number) & mask
   if (value < mask) return value
   for (let shift = 0; shift < 28; shift += 7) {
-    if (cursor.at >= end) throw compressionError('A header block is cut short')
+    if (cursor.at >= end) throw compressionError('Truncated header block')
     const byte = block[cursor.at++] as number
     value += (byte & 0x7f) << shift
     if (byte < 0x80) return value
   }
-  throw compressionError('An integer in a header block is too large')
+  throw compressionError('Integer in a header block is too large')
 }
 
 function readString(cursor: Cursor): string {
@@ -91,7 +92,7 @@ function readString(cursor: Cursor): string {
   const length = readInteger(cursor, 7)
   const start = cursor.at
   cursor.at += length
-  if (cursor.at > cursor.end) throw compressionError('A header block is cut short')
+  if (cursor.at > cursor.end) throw compressionError('Truncated header block')
   return huffman ? decodeHuffman(cursor.block, start, cursor.at) : cursor.block.toString('latin1', start, cursor.at)
 }
 

@@ -1,12 +1,17 @@
 /**
- * Encoding of header fields by RFC 7541, as literals that touch no dynamic table: a block is then the same bytes on any
- * connection at any time. Values are not Huffman-coded: a quarter of the bytes saved is not worth the time it takes.
+ * HPACK encoding (RFC 7541) without a dynamic table: fields are literals or static table entries, so a block has the same
+ * bytes on every connection and can be cached. Values are not Huffman-coded, because saving a quarter of the bytes costs
+ * more CPU than sending them.
  */
 
-/** A table size update to 0, which begins the first block of a connection. */
+/** Dynamic table size update to 0 (section 6.3), the first octet of the first block of a connection. */
 export const SIZE_UPDATE_TO_ZERO = 0x20
 
-/** RFC 7541 section 5.1. @returns where the next octet goes. */
+/**
+ * Writes an integer, RFC 7541 section 5.1.
+ * @param pattern the bits above the prefix.
+ * @returns the offset of the next octet.
+ */
 export function writeInteger(into: Buffer, at: number, prefixBits: number, pattern: number, value: number): number {
   const mask = (1 << prefixBits) - 1
   if (value < mask) {
@@ -23,21 +28,25 @@ export function writeInteger(into: Buffer, at: number, prefixBits: number, patte
   return at + 1
 }
 
-/** @param text latin1. @returns where the next octet goes. */
+/** Writes a string literal, RFC 7541 section 5.2. @param text latin1. @returns the offset of the next octet. */
 export function writeString(into: Buffer, at: number, text: string): number {
   const start = writeInteger(into, at, 7, 0, text.length)
   return start + into.write(text, start, 'latin1')
 }
 
-/** Octets that an integer takes at most beyond the text of a string. */
+/** Maximum octets of an encoded integer, such as the length of a string. */
 export const MAX_INTEGER_LENGTH = 6
 
-/** A field whose name and value are both in the static table. */
+/** An indexed field, section 6.1: name and value of a static table entry. */
 export function indexed(index: number): Buffer {
   return Buffer.from([0x80 | index])
 }
 
-/** A literal field, whole. @param nameIndex of the static table, or the name. */
+/**
+ * A literal field, sections 6.2.2 and 6.2.3.
+ * @param name index of the static table, or the name.
+ * @param neverIndexed forbids intermediaries to index the field.
+ */
 export function literal(name: string | number, value: string, neverIndexed = false): Buffer {
   const head = literalName(name, neverIndexed)
   const field = Buffer.alloc(head.length + MAX_INTEGER_LENGTH + value.length)
@@ -45,7 +54,7 @@ export function literal(name: string | number, value: string, neverIndexed = fal
   return field.subarray(0, writeString(field, head.length, value))
 }
 
-/** The beginning of a literal field, up to its value. */
+/** A literal field up to its value. Parameters as for `literal`. */
 export function literalName(name: string | number, neverIndexed = false): Buffer {
   const pattern = neverIndexed ? 0x10 : 0x00
   const text = typeof name === 'string' ? name : ''

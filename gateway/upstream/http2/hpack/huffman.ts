@@ -1,13 +1,13 @@
 /**
- * RFC 7541 section 5.2 and appendix B. The code is canonical: codes of one length ascend with their symbols, so the
- * lengths alone give it.
+ * The Huffman code of HPACK, RFC 7541 section 5.2 and appendix B. The code is canonical: codes of one length ascend with
+ * their symbols, so it is defined by the code lengths alone.
  */
 import { ConnectionError } from '../errors.ts'
 import { ErrorCode } from '../protocol.ts'
 
 const EOS = 256
 
-// Bits of the code of symbols 0 to 255, then of EOS.
+// Code lengths in bits of the symbols 0 to 255 and of EOS.
 const CODE_LENGTHS = [
   13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 30, 28, 28, 28, 28, 28, 28,
   28, 28, 28, 6, 10, 10, 12, 13, 6, 8, 11, 10, 10, 8, 11, 8, 6, 6, 6, 5, 5, 5, 6, 6, 6, 6, 6, 6, 6, 7, 8, 15, 6, 12, 10,
@@ -20,7 +20,7 @@ const CODE_LENGTHS = [
   27, 27, 27, 26, 30,
 ]
 
-/** The code of each symbol, right aligned in `length` bits. */
+/** The code of each symbol: the lowest `length` bits of `code`. */
 export const HUFFMAN_CODES: readonly { readonly code: number; readonly length: number }[] = assignCodes()
 
 function assignCodes() {
@@ -35,15 +35,15 @@ function assignCodes() {
   return symbols
 }
 
-// The decoder is an automaton over half bytes: a state is an inner node of the code's tree, and as no code is shorter
-// than 5 bits, a step of 4 passes one leaf at most. A step packs: next state << 10 | emits << 9 | symbol.
+// The decoder is an automaton over nibbles. A state is an inner node of the code tree; no code is shorter than 5 bits, so a
+// step of 4 bits emits at most one symbol. A step is packed as: next state << 10 | emits << 9 | symbol.
 const EMITS = 1 << 9
 const FAILS = 0xffff_ffff
 const { steps: STEPS, accepting: ACCEPTING } = buildAutomaton()
 
 function buildAutomaton() {
   const nodes: [number, number][] = [[0, 0]]
-  // A positive child is a node, a negative one the leaf of symbol ~child, 0 is not there yet.
+  // A positive child is an inner node, a negative one the leaf of symbol ~child, 0 means not assigned yet.
   HUFFMAN_CODES.forEach(({ code, length }, symbol) => {
     let node = 0
     for (let bit = length - 1; bit > 0; bit--) {
@@ -61,7 +61,7 @@ function buildAutomaton() {
     for (let nibble = 0; nibble < 16; nibble++) steps[state * 16 + nibble] = walk(nodes, state, nibble)
   }
 
-  // Padding is at most 7 bits, all ones: the beginning of EOS.
+  // Padding is a prefix of EOS (all ones) of at most 7 bits.
   const accepting = new Uint8Array(nodes.length)
   for (let depth = 0, node = 0; depth < 8; depth++) {
     accepting[node] = 1
@@ -86,12 +86,13 @@ function walk(nodes: readonly [number, number][], state: number, nibble: number)
   return ((node << 10) | emitted) >>> 0
 }
 
-// The longest text that a shortest code can stand for: 8 bits of input for each 5.
+// The shortest code has 5 bits, so 8 bits of input decode to at most 8/5 octets.
 const EXPANSION = 8 / 5
 
 /**
+ * Decodes `bytes` from `start` to `end`.
  * @returns the octets as latin1 text.
- * @throws ConnectionError COMPRESSION_ERROR for EOS in the text and padding that is too long or not of ones.
+ * @throws ConnectionError COMPRESSION_ERROR for EOS in the text, and for padding that is longer than 7 bits or not all ones.
  */
 export function decodeHuffman(bytes: Uint8Array, start: number, end: number): string {
   const text = Buffer.allocUnsafe(Math.ceil((end - start) * EXPANSION))
@@ -112,5 +113,5 @@ export function decodeHuffman(bytes: Uint8Array, start: number, end: number): st
 }
 
 function invalid(): ConnectionError {
-  return new ConnectionError(ErrorCode.COMPRESSION_ERROR, 'A header is not valid Huffman code')
+  return new ConnectionError(ErrorCode.COMPRESSION_ERROR, 'Invalid Huffman code in a header block')
 }

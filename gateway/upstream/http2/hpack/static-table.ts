@@ -1,4 +1,4 @@
-/** RFC 7541 appendix A: index 1 is the first entry. */
+/** The static table of RFC 7541 appendix A. The entry with index 1 is the first element. */
 export const STATIC_TABLE: readonly (readonly [name: string, value: string])[] = [
   [':authority', ''],
   [':method', 'GET'],

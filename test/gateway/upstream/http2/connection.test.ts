@@ -3,8 +3,8 @@ import t, { type Test } from 'tap'
 import { Cancellation } from '../../../../gateway/upstream/cancellation.ts'
 import { deadlineIn } from '../../../../gateway/upstream/deadline.ts'
 import { Connection } from '../../../../gateway/upstream/http2/connection.ts'
-import { createRequestHeads } from '../../../../gateway/upstream/http2/request-head.ts'
-import { createResponseHeadReader } from '../../../../gateway/upstream/http2/response-head.ts'
+import { createRequestHeaderEncoder } from '../../../../gateway/upstream/http2/request-headers.ts'
+import { createResponseHeaderReader } from '../../../../gateway/upstream/http2/response-headers.ts'
 import { createHttp2Transport, type Http2TransportLimits } from '../../../../gateway/upstream/http2/transport.ts'
 import {
   type CallObserver,
@@ -410,7 +410,7 @@ t.test('closing says goodbye', async t => {
 t.test('a connection whose stream ids are used up takes no more calls', async t => {
   const peer = await startRawPeer()
   t.teardown(() => peer.stop())
-  const heads = createRequestHeads({ authority: 'a:1', secure: false, userAgent: 'test' })
+  const heads = createRequestHeaderEncoder({ authority: 'a:1', secure: false, userAgent: 'test' })
   let onOpen = () => {}
   let drained = ''
   const opened = new Promise<void>(resolve => {
@@ -426,12 +426,12 @@ t.test('a connection whose stream ids are used up takes no more calls', async t 
       maxMessageLength: 1000,
       maxBufferedLength: 1000,
       maxHeaderListSize: 1000,
-      heads: createResponseHeadReader(1000),
+      headerReader: createResponseHeaderReader(1000),
       firstStreamId: 0x7fff_fffd,
     },
     {
       onOpen: () => onOpen(),
-      onRoom() {},
+      onCapacity() {},
       onDraining(reason) {
         drained = reason
       },
@@ -452,7 +452,7 @@ t.test('a connection whose stream ids are used up takes no more calls', async t 
       }),
   )
   t.match(drained, /ids/)
-  t.equal(connection.hasRoom, false)
+  t.equal(connection.hasCapacity, false)
   const ids = [await raw.request(), await raw.request()]
   t.same(ids, [0x7fff_fffd, 0x7fff_ffff])
   for (const id of ids) raw.send(answer(id, String(id)))

@@ -104,7 +104,7 @@ t.test('each call ends, with its own answer or an error', async t => {
       outcomes.forEach((outcome, index) => {
         if (outcome instanceof Error) {
           if (!(outcome instanceof StatusError)) throw outcome
-          if (outcome.message === 'The deadline has passed') throw new Error(`Call ${index} was left alone`)
+          if (outcome.message === 'Deadline exceeded') throw new Error(`Call ${index} was left alone`)
         } else if (outcome.startsWith('stream ') && outcome !== `stream ${STREAM_IDS[index]}`) {
           throw new Error(`Call ${index} has the answer of another: ${outcome}`)
         }

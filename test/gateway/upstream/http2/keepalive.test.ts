@@ -26,7 +26,7 @@ function watch(t: Test, { withoutCalls = false, calls = 1 } = {}): Watched {
         ping() {
           watched.pings++
         },
-        onDead() {
+        onTimeout() {
           watched.dead = true
         },
       },
@@ -54,7 +54,7 @@ t.test('pings go without calls where that is asked for', async t => {
 t.test('no ping goes while the peer is heard', async t => {
   const watched = watch(t)
   for (let interval = 0; interval < 100; interval++) {
-    watched.keepalive.heard()
+    watched.keepalive.onReceived()
     mock.timers.tick(INTERVAL)
   }
   t.equal(watched.pings, 0)
@@ -63,7 +63,7 @@ t.test('no ping goes while the peer is heard', async t => {
 t.test('a peer that answers its ping is asked again later; one that does not is dead', async t => {
   const watched = watch(t)
   mock.timers.tick(INTERVAL)
-  watched.keepalive.heard()
+  watched.keepalive.onReceived()
   mock.timers.tick(TIMEOUT)
   t.match(watched, { pings: 1, dead: false })
   mock.timers.tick(INTERVAL)

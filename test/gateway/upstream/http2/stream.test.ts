@@ -1,6 +1,6 @@
 import t from 'tap'
 import { Code } from '#runtime/status.ts'
-import { createResponseHeadReader } from '../../../../gateway/upstream/http2/response-head.ts'
+import { createResponseHeaderReader } from '../../../../gateway/upstream/http2/response-headers.ts'
 import { Stream } from '../../../../gateway/upstream/http2/stream.ts'
 import { message, RESPONSE } from '../../../support/grpc-peers/raw-peer.ts'
 
@@ -12,8 +12,8 @@ function begin() {
   const received: number[] = []
   const sink = { onMessage: (bytes: Buffer) => received.push(bytes.length), onEnd() {} }
   const limits = { maxMessageLength: 10 * WINDOW, window: WINDOW }
-  const stream = new Stream(1, Buffer.alloc(0), Infinity, 0, sink, limits, { left: 100 * WINDOW })
-  stream.receiveHead(createResponseHeadReader(1000).read(RESPONSE, 0, RESPONSE.length), false)
+  const stream = new Stream(1, Buffer.alloc(0), Infinity, 0, sink, limits, { remaining: 100 * WINDOW })
+  stream.receiveHeaders(createResponseHeaderReader(1000).read(RESPONSE, 0, RESPONSE.length), false)
   return {
     stream,
     received,

@@ -5,7 +5,7 @@ import t from 'tap'
 import { decodeHeaderBlock } from '../../../../../gateway/upstream/http2/hpack/decoder.ts'
 import { indexed, literal, writeInteger } from '../../../../../gateway/upstream/http2/hpack/encoder.ts'
 import { decodeHuffman, HUFFMAN_CODES } from '../../../../../gateway/upstream/http2/hpack/huffman.ts'
-import { createRequestHeads } from '../../../../../gateway/upstream/http2/request-head.ts'
+import { createRequestHeaderEncoder } from '../../../../../gateway/upstream/http2/request-headers.ts'
 import { frame, HEADERS, SETTINGS, settings } from '../../../../support/grpc-peers/raw-peer.ts'
 
 const LIMIT = 64 * 1024
@@ -163,7 +163,7 @@ t.test("node's HTTP/2 reads our requests, and we read its answers", async t => {
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   t.teardown(() => server.close())
   const { port } = server.address() as net.AddressInfo
-  const heads = createRequestHeads({ authority: 'users:1', secure: false, userAgent: 'test' })
+  const heads = createRequestHeaderEncoder({ authority: 'users:1', secure: false, userAgent: 'test' })
 
   await fc.assert(
     fc.asyncProperty(fc.dictionary(textName, visible), fc.dictionary(token, visible), async (sent, answered) => {

@@ -1,18 +1,22 @@
 import { Flag, FRAME_HEADER_LENGTH, FrameType, MIN_MAX_FRAME_SIZE, PREFACE } from './protocol.ts'
 
-/** Hands bytes to the socket; `done` is called when the buffer may be used again. */
+/** Writes bytes to the socket. `done` must be called once the buffer may be reused. */
 export type WriteBytes = (bytes: Buffer, done: () => void) => void
+
+/** Length of the prefix of a gRPC message: compressed flag (1 octet) and message length (4 octets). */
+export const MESSAGE_HEADER_LENGTH = 5
+
+/** Maximum payload of a DATA frame that is sent. A peer may allow more; short frames share the connection more evenly. */
+export const MAX_DATA_LENGTH = MIN_MAX_FRAME_SIZE
 
 const CHUNK_LENGTH = 64 * 1024
 const MAX_SPARE_CHUNKS = 2
-/** The gRPC message header: one flag and four octets of length. */
-export const MESSAGE_HEADER_LENGTH = 5
 
 /**
- * The frames on their way out. All that is written in one turn of the event loop leaves in one write to the socket: the
- * system call costs more than the frames of a call.
+ * Encodes frames into chunks of 64 KiB. Everything written in one turn of the event loop leaves in one write to the
+ * socket, because the system call costs more than the frames of a call.
  */
-export class Outbox {
+export class FrameWriter {
   readonly #write: WriteBytes
   readonly #flush = () => this.flush()
   #chunk: Buffer = Buffer.allocUnsafeSlow(CHUNK_LENGTH)
@@ -25,13 +29,13 @@ export class Outbox {
     this.#write = write
   }
 
-  /** Bytes that the socket has not taken yet. */
+  /** Bytes that the socket has not accepted yet. */
   get backlog(): number {
     return this.#unsent + this.#used
   }
 
   preface(): void {
-    const at = this.#room(PREFACE.length)
+    const at = this.#reserve(PREFACE.length)
     PREFACE.copy(this.#chunk, at)
   }
 
@@ -47,15 +51,17 @@ export class Outbox {
     this.#header(0, FrameType.SETTINGS, Flag.ACK, 0)
   }
 
+  /** @param opaque its 8 octets from `start` are the payload. */
   ping(flags: number, opaque: Buffer, start: number): void {
     const at = this.#header(8, FrameType.PING, flags, 0)
     opaque.copy(this.#chunk, at, start, start + 8)
   }
 
-  goaway(http2Code: number, reason: string): void {
-    const text = Buffer.from(reason).subarray(0, 1024)
+  /** @param debugData truncated to 1,024 octets. */
+  goaway(http2Code: number, debugData: string): void {
+    const text = Buffer.from(debugData).subarray(0, 1024)
     let at = this.#header(8 + text.length, FrameType.GOAWAY, 0, 0)
-    // The last stream of the peer that we processed: a server opens none.
+    // Last stream id: 0, because servers open no streams.
     at = this.#chunk.writeUInt32BE(0, at)
     at = this.#chunk.writeUInt32BE(http2Code, at)
     text.copy(this.#chunk, at)
@@ -71,7 +77,7 @@ export class Outbox {
     this.#chunk.writeUInt32BE(increment, at)
   }
 
-  /** A whole header block, in as many frames as it takes. */
+  /** Writes a header block as HEADERS and as many CONTINUATION frames as `maxFrameSize` requires. */
   headers(streamId: number, block: Buffer, start: number, end: number, maxFrameSize: number): void {
     const limit = Math.min(maxFrameSize, CHUNK_LENGTH - FRAME_HEADER_LENGTH)
     let type: number = FrameType.HEADERS
@@ -84,7 +90,10 @@ export class Outbox {
     }
   }
 
-  /** Octets `from` to `to` of a gRPC message with its header, 16,384 at most. */
+  /**
+   * Writes octets `from` to `to` of a length-prefixed gRPC message as one DATA frame. Offset 0 is the first octet of the
+   * prefix; at most 16,384 octets.
+   */
   message(streamId: number, message: Uint8Array, from: number, to: number, endStream: boolean): void {
     let at = this.#header(to - from, FrameType.DATA, endStream ? Flag.END_STREAM : 0, streamId)
     if (from === 0 && to >= MESSAGE_HEADER_LENGTH) {
@@ -93,7 +102,7 @@ export class Outbox {
       this.#chunk.set(to === MESSAGE_HEADER_LENGTH + message.length ? message : message.subarray(0, to - 5), at + 5)
       return
     }
-    // A window of less than the message's header cuts it.
+    // A window below 5 octets splits the prefix.
     for (; from < to && from < MESSAGE_HEADER_LENGTH; from++) {
       this.#chunk[at++] = from === 0 ? 0 : (message.length >>> (8 * (4 - from))) & 0xff
     }
@@ -108,16 +117,16 @@ export class Outbox {
     if (this.#used > 0) this.#send()
   }
 
-  /** Forgets what has not been written; these are whole frames. */
+  /** Drops the frames that were not written to the socket. These are always whole frames. */
   discard(): void {
     clearImmediate(this.#scheduled)
     this.#scheduled = undefined
     this.#used = 0
   }
 
-  /** The frame may go into a new chunk: `#chunk` is the one to write to only after this. */
+  /** Writes a frame header. Replaces `#chunk` if the frame does not fit, so read `#chunk` only afterwards. */
   #header(length: number, type: number, flags: number, streamId: number): number {
-    const at = this.#room(FRAME_HEADER_LENGTH + length)
+    const at = this.#reserve(FRAME_HEADER_LENGTH + length)
     const chunk = this.#chunk
     chunk[at] = length >>> 16
     chunk[at + 1] = length >>> 8
@@ -131,7 +140,7 @@ export class Outbox {
     return at + FRAME_HEADER_LENGTH
   }
 
-  #room(length: number): number {
+  #reserve(length: number): number {
     if (this.#used + length > CHUNK_LENGTH) this.#send()
     this.#scheduled ??= setImmediate(this.#flush)
     const at = this.#used
@@ -151,6 +160,3 @@ export class Outbox {
     })
   }
 }
-
-/** What a DATA frame carries at most here; a peer may allow more, but this shares the connection better. */
-export const MAX_DATA_LENGTH = MIN_MAX_FRAME_SIZE

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { Outbox } from '../../../../gateway/upstream/http2/outbox.ts'
+import { FrameWriter } from '../../../../gateway/upstream/http2/frame-writer.ts'
 import {
   CONTINUATION,
   DATA,
@@ -23,14 +23,14 @@ const id = fc.integer({ min: 1, max: 0x7fff_ffff })
 /** Something to write, and the frames that must come of it. */
 const action = fc.oneof(
   fc.tuple(id, fc.nat(11)).map(([id, code]) => ({
-    write: (outbox: Outbox) => outbox.resetStream(id, code),
+    write: (writer: FrameWriter) => writer.resetStream(id, code),
     frames: frame(RST_STREAM, 0, id, uint32(code)),
   })),
   fc.tuple(id, fc.nat(0x7fff_ffff)).map(([id, increment]) => ({
-    write: (outbox: Outbox) => outbox.windowUpdate(id, increment),
+    write: (writer: FrameWriter) => writer.windowUpdate(id, increment),
     frames: frame(WINDOW_UPDATE, 0, id, uint32(increment)),
   })),
-  fc.constant({ write: (outbox: Outbox) => outbox.ping(1, opaque, 0), frames: frame(PING, 1, 0, opaque) }),
+  fc.constant({ write: (writer: FrameWriter) => writer.ping(1, opaque, 0), frames: frame(PING, 1, 0, opaque) }),
   fc.tuple(id, fc.nat(40_000)).map(([id, length]) => {
     const block = Buffer.alloc(length, length)
     const parts = Array.from({ length: Math.max(1, Math.ceil(length / 16_384)) }, (_, index) => {
@@ -39,7 +39,7 @@ const action = fc.oneof(
       return frame(index === 0 ? HEADERS : CONTINUATION, last ? END_HEADERS : 0, id, part)
     })
     return {
-      write: (outbox: Outbox) => outbox.headers(id, block, 0, block.length, 16_384),
+      write: (writer: FrameWriter) => writer.headers(id, block, 0, block.length, 16_384),
       frames: Buffer.concat(parts),
     }
   }),
@@ -49,7 +49,7 @@ const action = fc.oneof(
     const end = Math.min(length + 5, start + size)
     const last = end === length + 5
     return {
-      write: (outbox: Outbox) => outbox.message(id, body, start, end, last),
+      write: (writer: FrameWriter) => writer.message(id, body, start, end, last),
       frames: frame(DATA, last ? END_STREAM : 0, id, message(body).subarray(start, end)),
     }
   }),
@@ -63,7 +63,7 @@ t.test('frames leave whole and in order, however many there are and however slow
       (actions, takesNow) => {
         const sent: Buffer[] = []
         const waiting: (() => void)[] = []
-        const outbox = new Outbox((bytes, done) => {
+        const writer = new FrameWriter((bytes, done) => {
           // The socket may look at the bytes until it is done with them.
           const take = () => {
             sent.push(Buffer.from(bytes))
@@ -72,10 +72,10 @@ t.test('frames leave whole and in order, however many there are and however slow
           waiting.push(take)
           if (takesNow.next().value) for (const take of waiting.splice(0)) take()
         })
-        for (const { write } of actions) write(outbox)
-        outbox.flush()
+        for (const { write } of actions) write(writer)
+        writer.flush()
         for (const take of waiting.splice(0)) take()
-        return outbox.backlog === 0 && Buffer.concat(sent).equals(Buffer.concat(actions.map(({ frames }) => frames)))
+        return writer.backlog === 0 && Buffer.concat(sent).equals(Buffer.concat(actions.map(({ frames }) => frames)))
       },
     ),
     { numRuns: 300 },
@@ -84,22 +84,22 @@ t.test('frames leave whole and in order, however many there are and however slow
 })
 
 t.test('a small frame is whole wherever the buffer before it is full', async t => {
-  const writes: [write: (outbox: Outbox) => void, frames: Buffer][] = [
-    [outbox => outbox.resetStream(3, 8), frame(RST_STREAM, 0, 3, uint32(8))],
-    [outbox => outbox.windowUpdate(5, 77), frame(WINDOW_UPDATE, 0, 5, uint32(77))],
-    [outbox => outbox.ping(0, opaque, 0), frame(PING, 0, 0, opaque)],
-    [outbox => outbox.settings([[4, 9]]), settings({ 4: 9 })],
-    [outbox => outbox.goaway(2, 'why'), frame(GOAWAY, 0, 0, Buffer.concat([uint32(0, 2), Buffer.from('why')]))],
-    [outbox => outbox.message(7, opaque, 0, 13, false), frame(DATA, 0, 7, message(opaque))],
+  const writes: [write: (writer: FrameWriter) => void, frames: Buffer][] = [
+    [writer => writer.resetStream(3, 8), frame(RST_STREAM, 0, 3, uint32(8))],
+    [writer => writer.windowUpdate(5, 77), frame(WINDOW_UPDATE, 0, 5, uint32(77))],
+    [writer => writer.ping(0, opaque, 0), frame(PING, 0, 0, opaque)],
+    [writer => writer.settings([[4, 9]]), settings({ 4: 9 })],
+    [writer => writer.goaway(2, 'why'), frame(GOAWAY, 0, 0, Buffer.concat([uint32(0, 2), Buffer.from('why')]))],
+    [writer => writer.message(7, opaque, 0, 13, false), frame(DATA, 0, 7, message(opaque))],
   ]
   for (const [write, frames] of writes) {
     const sent: Buffer[] = []
-    const outbox = new Outbox((bytes, done) => {
+    const writer = new FrameWriter((bytes, done) => {
       sent.push(Buffer.from(bytes))
       done()
     })
-    for (let count = 0; count < 20_000; count++) write(outbox)
-    outbox.flush()
+    for (let count = 0; count < 20_000; count++) write(writer)
+    writer.flush()
     t.ok(Buffer.concat(sent).equals(Buffer.concat(Array(20_000).fill(frames))), `type ${frames[3]}`)
   }
 })

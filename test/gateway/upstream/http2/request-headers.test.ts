@@ -1,10 +1,10 @@
 import t from 'tap'
 import { decodeHeaderBlock } from '../../../../gateway/upstream/http2/hpack/decoder.ts'
-import { createRequestHeads } from '../../../../gateway/upstream/http2/request-head.ts'
-import { parseTarget } from '../../../../gateway/upstream/http2/resolver.ts'
+import { createRequestHeaderEncoder } from '../../../../gateway/upstream/http2/request-headers.ts'
+import { parseTarget } from '../../../../gateway/upstream/http2/target.ts'
 import { Code } from '../../../../runtime/status.ts'
 
-const heads = createRequestHeads({ authority: 'users:50052', secure: false, userAgent: 'test' })
+const heads = createRequestHeaderEncoder({ authority: 'users:50052', secure: false, userAgent: 'test' })
 
 function fieldsOf(metadata: Record<string, string>, timeoutMs = 1000) {
   const { bytes, length } = heads.encode('/user.v1.UserService/GetUser', metadata, timeoutMs)
@@ -103,7 +103,7 @@ t.test('metadata has an end', async t => {
 
 t.test('targets are read as gRPC names them', async t => {
   const at = (host: string, port: number) => ({ host, port })
-  for (const [target, addresses, isNamed] of [
+  for (const [target, addresses, hasNames] of [
     ['127.0.0.1:50051', [at('127.0.0.1', 50051)], false],
     ['auth-svc:50051', [at('auth-svc', 50051)], true],
     ['dns:auth-svc:1', [at('auth-svc', 1)], true],
@@ -113,7 +113,7 @@ t.test('targets are read as gRPC names them', async t => {
     ['ipv4:10.0.0.1:1,10.0.0.2:2', [at('10.0.0.1', 1), at('10.0.0.2', 2)], false],
     ['a:1, b:2', [at('a', 1), at('b', 2)], true],
   ] as const) {
-    t.match(parseTarget(target), { addresses, isNamed }, target)
+    t.match(parseTarget(target), { addresses, hasNames }, target)
   }
   for (const target of [
     '',

@@ -1,44 +1,46 @@
 import { timeLeft } from '../deadline.ts'
 
 interface Expiring {
-  /** See deadline.ts. */
+  /** In milliseconds of `performance.now()`. */
   readonly deadline: number
-  /** Where the watch has it; -1 outside. */
-  watchIndex: number
+  /** Position in the timer's list; -1 if not in it. Written by the timer only. */
+  timerIndex: number
+  /** Called at the deadline. May add and delete calls. */
   expire(): void
 }
 
-/** The longest span of a timer. */
+/** The longest delay of `setTimeout`. */
 const MAX_TIMER_MS = 2 ** 31 - 1
 
 /**
- * The deadlines of all calls with one timer. It is set for the earliest deadline and left alone while calls come and go;
- * when it fires it looks through the calls under way. So a call that ends in time costs a comparison and no timer.
+ * One timer for the deadlines of all calls. It is set for the earliest deadline and not moved when calls end; when it
+ * fires, it checks every call in flight. A call that ends in time therefore costs one comparison and no timer.
  */
-export class DeadlineWatch<Call extends Expiring> {
-  // An array, as a Set that changes all the time keeps its outgrown tables alive (see stream-table.ts).
+export class DeadlineTimer<Call extends Expiring> {
+  // Not a Set: its discarded tables stay reachable while entries come and go (see stream-table.ts).
   readonly #calls: Call[] = []
   #timer: NodeJS.Timeout | undefined
   #timerDeadline = Infinity
 
+  /** Number of calls in flight. */
   get size(): number {
     return this.#calls.length
   }
 
   add(call: Call): void {
-    call.watchIndex = this.#calls.push(call) - 1
+    call.timerIndex = this.#calls.push(call) - 1
     if (this.#calls.length === 1) this.#timer?.ref()
     if (call.deadline < this.#timerDeadline) this.#setTimer(call.deadline)
   }
 
   delete(call: Call): void {
-    const at = call.watchIndex
+    const at = call.timerIndex
     if (at === -1) return
-    call.watchIndex = -1
+    call.timerIndex = -1
     const last = this.#calls.pop() as Call
     if (last !== call) {
       this.#calls[at] = last
-      last.watchIndex = at
+      last.timerIndex = at
     }
     if (this.#calls.length === 0) this.#timer?.unref()
   }
@@ -46,20 +48,20 @@ export class DeadlineWatch<Call extends Expiring> {
   #setTimer(deadline: number): void {
     clearTimeout(this.#timer)
     this.#timerDeadline = deadline
-    this.#timer = setTimeout(() => this.#expire(), Math.min(Math.max(0, timeLeft(deadline)), MAX_TIMER_MS))
+    this.#timer = setTimeout(() => this.#onTimer(), Math.min(Math.max(0, timeLeft(deadline)), MAX_TIMER_MS))
   }
 
-  #expire(): void {
+  #onTimer(): void {
     this.#timer = undefined
     this.#timerDeadline = Infinity
     const now = performance.now()
     let next = Infinity
-    // A copy: those that expire leave.
+    // Iterate over a copy: `expire` deletes the call.
     for (const call of [...this.#calls]) {
       if (call.deadline <= now) call.expire()
       else if (call.deadline < next) next = call.deadline
     }
-    // An expiry may have begun another call, and set the timer for it.
+    // `expire` may have started another call, which set the timer.
     if (next < this.#timerDeadline) this.#setTimer(next)
   }
 }

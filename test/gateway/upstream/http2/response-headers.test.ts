@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import t from 'tap'
-import { createResponseHeadReader } from '../../../../gateway/upstream/http2/response-head.ts'
+import { createResponseHeaderReader } from '../../../../gateway/upstream/http2/response-headers.ts'
 import { headerBlock, RESPONSE, TRAILERS } from '../../../support/grpc-peers/raw-peer.ts'
 
 const LIMIT = 1000
@@ -12,13 +12,13 @@ const text = fc.stringMatching(/^[abc]{6}$/)
 t.test('a block says the same whatever blocks of its length were read before', async t => {
   fc.assert(
     fc.property(fc.array(fc.tuple(text, fc.nat(20)), { maxLength: 400, size: 'max' }), messages => {
-      const reader = createResponseHeadReader(LIMIT)
+      const reader = createResponseHeaderReader(LIMIT)
       // As a socket does, each read overwrites the one before.
       const bytes = Buffer.alloc(200)
       return messages.every(([text, start]) => {
         const block = Buffer.concat([RESPONSE, TRAILERS, headerBlock(['grpc-message', text])])
         const end = start + block.copy(bytes, start)
-        const fresh = createResponseHeadReader(LIMIT).read(block, 0, block.length)
+        const fresh = createResponseHeaderReader(LIMIT).read(block, 0, block.length)
         return isDeepStrictEqual(reader.read(bytes, start, end), fresh)
       })
     }),

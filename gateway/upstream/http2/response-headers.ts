@@ -1,0 +1,131 @@
+/**
+ * Decodes and validates the header blocks of responses: RFC 9113 sections 8.2 and 8.3, gRPC over HTTP/2 "Responses".
+ *
+ * Most responses of an upstream repeat the same few blocks, byte for byte. Without a dynamic table the result depends on
+ * the bytes only, so it is cached by them.
+ */
+import { decodeHeaderBlock, type HeaderField } from './hpack/decoder.ts'
+
+/** The fields of a response header block, or of trailers, that the client reads. */
+export interface ResponseHeaders {
+  /** `:status`; 0 in trailers. */
+  readonly httpStatus: number
+  /** Whether the content type is `application/grpc`. */
+  readonly isGrpc: boolean
+  readonly contentType: string | undefined
+  /** -1 if absent. */
+  readonly contentLength: number
+  /** `grpc-encoding`. */
+  readonly encoding: string | undefined
+  readonly grpcStatus: string | undefined
+  /** Percent-encoded. */
+  readonly grpcMessage: string | undefined
+  /** Base64 of a google.rpc.Status. */
+  readonly grpcStatusDetails: string | undefined
+  /** Why the block is malformed; undefined if it is valid. */
+  readonly malformed: string | undefined
+  /** Whether the header list exceeds its maximum size. */
+  readonly tooLarge: boolean
+}
+
+export interface ResponseHeaderReader {
+  /** @throws ConnectionError COMPRESSION_ERROR if the block cannot be decoded. */
+  read(block: Buffer, start: number, end: number): ResponseHeaders
+}
+
+const CACHE_SLOTS = 64
+// Enough for the usual headers of a response. 64 slots hold at most 16 KiB of blocks.
+const MAX_CACHED_LENGTH = 256
+
+/**
+ * Creates a reader with a direct-mapped cache: a block replaces the one in its slot, so the cache is bounded without
+ * eviction.
+ * @param maxListSize maximum size of a header list, in octets as RFC 9113 section 6.5.2 counts it.
+ */
+export function createResponseHeaderReader(maxListSize: number): ResponseHeaderReader {
+  const cache: ({ readonly block: Buffer; readonly headers: ResponseHeaders } | undefined)[] = new Array(
+    CACHE_SLOTS,
+  ).fill(undefined)
+  return {
+    read(block, start, end) {
+      if (end - start > MAX_CACHED_LENGTH) return parse(block, start, end, maxListSize)
+      const slot = hash(block, start, end) % CACHE_SLOTS
+      const cached = cache[slot]
+      if (cached !== undefined && sameBytes(cached.block, block, start, end)) return cached.headers
+      const headers = parse(block, start, end, maxListSize)
+      cache[slot] = { block: Buffer.from(block.subarray(start, end)), headers }
+      return headers
+    },
+  }
+}
+
+/** FNV-1a. A peer that forces collisions slows down only its own calls. */
+function hash(block: Buffer, start: number, end: number): number {
+  let value = 0x811c9dc5
+  for (let at = start; at < end; at++) value = Math.imul(value ^ (block[at] as number), 0x01000193)
+  return value >>> 0
+}
+
+function sameBytes(cached: Buffer, block: Buffer, start: number, end: number): boolean {
+  if (cached.length !== end - start) return false
+  for (let at = 0; at < cached.length; at++) {
+    if (cached[at] !== block[start + at]) return false
+  }
+  return true
+}
+
+function parse(block: Buffer, start: number, end: number, maxListSize: number): ResponseHeaders {
+  const { fields, tooLarge } = decodeHeaderBlock(block, start, end, maxListSize)
+  const values = new Map<string, string>()
+  const malformed = collect(fields, values)
+  const contentType = values.get('content-type')
+  return {
+    httpStatus: Number(values.get(':status') ?? 0),
+    isGrpc: contentType !== undefined && GRPC_CONTENT_TYPE.test(contentType),
+    contentType,
+    contentLength: Number(values.get('content-length') ?? -1),
+    encoding: values.get('grpc-encoding'),
+    grpcStatus: values.get('grpc-status'),
+    grpcMessage: values.get('grpc-message'),
+    grpcStatusDetails: values.get('grpc-status-details-bin'),
+    malformed,
+    tooLarge,
+  }
+}
+
+const GRPC_CONTENT_TYPE = /^application\/grpc(?:[+;]|$)/i
+const FIELD_NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/
+const FORBIDDEN_IN_VALUE = /[\0\r\n]|^[ \t]|[ \t]$/
+const CONNECTION_SPECIFIC = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade'])
+/** The fields that are read. Each may occur once, with a value of this form. */
+const SINGLE: ReadonlyMap<string, RegExp> = new Map([
+  [':status', /^[1-9][0-9]{2}$/],
+  ['content-type', /^/],
+  ['content-length', /^[0-9]{1,15}$/],
+  ['grpc-encoding', /^/],
+  ['grpc-status', /^/],
+  ['grpc-message', /^/],
+  ['grpc-status-details-bin', /^/],
+])
+
+/** Copies the fields of `SINGLE` to `values`. @returns why the block is malformed, or undefined. */
+function collect(fields: readonly HeaderField[], values: Map<string, string>): string | undefined {
+  let hasRegularField = false
+  for (const [name, value] of fields) {
+    if (name.startsWith(':')) {
+      if (hasRegularField) return 'pseudo-header after a regular header'
+      if (name !== ':status') return 'pseudo-header other than :status'
+    } else {
+      hasRegularField = true
+      if (!FIELD_NAME.test(name)) return 'invalid header name'
+      if (CONNECTION_SPECIFIC.has(name)) return `connection-specific header ${name}`
+    }
+    if (FORBIDDEN_IN_VALUE.test(value)) return `invalid value of ${name}`
+    const form = SINGLE.get(name)
+    if (form === undefined) continue
+    if (!form.test(value)) return `invalid value of ${name}`
+    if (values.has(name)) return `duplicate ${name}`
+    values.set(name, value)
+  }
+  return undefined
+}
