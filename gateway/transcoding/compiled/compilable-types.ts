@@ -1,16 +1,18 @@
-/** Which types the compiled codec takes on. The others go to the reference. */
+/** Decides which message types are compiled. The others use the reference codec. */
 import type { DescField, DescMessage, FileRegistry } from '@bufbuild/protobuf'
+import { FeatureSet_FieldPresence as FieldPresence } from '@bufbuild/protobuf/wkt'
 
+/** Whether the type itself can be compiled. Types of its fields are not considered: they are compiled separately. */
 export function isCompilable(schema: DescMessage, registry: FileRegistry): boolean {
   return (
     schema.typeName !== 'google.protobuf.Any' &&
     !extendedTypes(registry).has(schema.typeName) &&
     !hasAmbiguousNames(schema) &&
-    schema.fields.every(isPlain)
+    schema.fields.every(isCompilableField)
   )
 }
 
-/** The names of the types within the message, itself among them, that are left to the reference. */
+/** Returns the full names of the types that are not compiled, among the message and all messages that it contains. */
 export function uncompiledTypes(schema: DescMessage, registry: FileRegistry, seen = new Set<DescMessage>()): string[] {
   if (seen.has(schema)) return []
   seen.add(schema)
@@ -18,34 +20,33 @@ export function uncompiledTypes(schema: DescMessage, registry: FileRegistry, see
   return [...own, ...schema.fields.flatMap(({ message }) => (message ? uncompiledTypes(message, registry, seen) : []))]
 }
 
-// google.protobuf.FeatureSet.FieldPresence.LEGACY_REQUIRED
-const LEGACY_REQUIRED = 3
-
 /**
- * Not a field of proto2's own: a group, or one that must be set. Nor one whose name has a place of its own in a JavaScript
- * object: a number comes before other names, `__proto__` is none, and what objects inherit, the reference takes for a value.
+ * Excludes two kinds of fields. Groups and required fields of proto2 have their own rules. Some JSON names behave
+ * differently as keys of a JavaScript object: integers are enumerated first, `__proto__` is not a property, and
+ * @bufbuild/protobuf reads inherited properties as values.
  */
-function isPlain(field: DescField): boolean {
+function isCompilableField(field: DescField): boolean {
   const isGroup = 'delimitedEncoding' in field && field.delimitedEncoding
-  const isOrderedByName = /^\d+$/.test(field.jsonName)
+  const isRequired = field.presence === FieldPresence.LEGACY_REQUIRED
+  const isInteger = /^\d+$/.test(field.jsonName)
   const isInherited = field.localName in Object.prototype
   const isPrototype = field.jsonName === '__proto__' || field.name === '__proto__'
-  return !isGroup && field.presence !== LEGACY_REQUIRED && !isOrderedByName && !isInherited && !isPrototype
+  return !isGroup && !isRequired && !isInteger && !isInherited && !isPrototype
 }
 
-const extended = new WeakMap<FileRegistry, ReadonlySet<string>>()
+const cache = new WeakMap<FileRegistry, ReadonlySet<string>>()
 
-/** Types with extensions, whose values are among the unknown fields of a message. */
+/** Returns the names of types with extensions. Values of extensions are unknown fields to the compiled codec. */
 function extendedTypes(registry: FileRegistry): ReadonlySet<string> {
-  let names = extended.get(registry)
+  let names = cache.get(registry)
   if (names === undefined) {
     names = new Set([...registry].flatMap(type => (type.kind === 'extension' ? type.extendee.typeName : [])))
-    extended.set(registry, names)
+    cache.set(registry, names)
   }
   return names
 }
 
-/** Whether one name stands for two fields, of one as JSON has it and of the other as its proto does. */
+/** Whether the JSON name of one field equals the proto name of another. */
 function hasAmbiguousNames(schema: DescMessage): boolean {
   const names = schema.fields.flatMap(field => [...new Set([field.name, field.jsonName])])
   return new Set(names).size < names.length

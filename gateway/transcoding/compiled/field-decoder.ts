@@ -1,4 +1,7 @@
-/** Reads one occurrence of a field on the wire into the slot that holds the field's JSON until its message ends. */
+/**
+ * Compiles the decoders of a field. A decoder reads one occurrence of the field on the wire into the slot that holds the
+ * JSON text of the field until the whole message is read.
+ */
 import { type DescField, type DescMessage, ScalarType } from '@bufbuild/protobuf'
 import { Code, StatusError } from '#runtime/status.ts'
 import { fallBack } from './fallback.ts'
@@ -6,31 +9,35 @@ import { SCALAR_DECODERS, type ScalarDecoder, scalarDecoder } from './scalar-dec
 import { DELIMITED, type WireReader } from './wire-reader.ts'
 
 /**
- * Reads the message from `start` to `end` and writes its JSON.
- * @param depth of the message itself; the outermost's is 1.
+ * Reads the message between `start` and `end`.
+ * @param depth nesting of the message; 1 for the response itself.
+ * @returns its JSON text.
  */
 export type MessageDecoder = (reader: WireReader, start: number, end: number, depth: number) => string
 
+/** Returns the decoder of a message type. */
 export type DecoderOf = (schema: DescMessage) => MessageDecoder
 
 /**
- * Undefined for an unset field; a value without its quotes; the entries of a list without its brackets; those of a map
- * by their keys.
+ * The JSON text of a field: of a value without its quotes, of a list without its brackets, of a map per key. Undefined if
+ * the field is unset.
  */
-export type Slot = string | MapTexts | undefined
-type MapTexts = Record<string, string>
+export type Slot = string | MapEntries | undefined
+type MapEntries = Record<string, string>
 
 /**
- * What is not delimited has no `end`, and leaves the reader after it.
- * @param depth of the message that the field stands in.
+ * Reads one occurrence of a field into its slot. A value that is not length-delimited ignores `end`; the reader's
+ * position is then after the value.
+ * @param depth nesting of the message that contains the field.
  */
 export type FieldDecoder = (reader: WireReader, start: number, end: number, slots: Slot[], depth: number) => void
 
-type ValueDecoder = (reader: WireReader, start: number, end: number, depth: number) => string
+type ValueReader = (reader: WireReader, start: number, end: number, depth: number) => string
 
 /**
- * The readers of a field by the tags that it may have.
- * @param fields of the message, in the order of their slots.
+ * Compiles the decoders of a field, one per tag. A repeated scalar has two tags: one for packed values, one for a single
+ * value.
+ * @param fields all fields of the message, in the order of their slots.
  */
 export function compileFieldDecoders(
   field: DescField,
@@ -40,36 +47,41 @@ export function compileFieldDecoders(
   const index = fields.indexOf(field)
   const scalar = scalarDecoder(field)
   const wireType = scalar?.wireType ?? DELIMITED
-  const read = scalar?.read ?? messageValue(field, decoderOf)
+  const read = scalar?.read ?? messageReader(field, decoderOf)
   const tagOf = (type: number) => ((field.number << 3) | type) >>> 0
   switch (field.fieldKind) {
     case 'map':
-      return [[tagOf(DELIMITED), mapReader(field, index, decoderOf)]]
+      return [[tagOf(DELIMITED), mapDecoder(field, index, decoderOf)]]
     case 'list': {
-      const single = [tagOf(wireType), listReader(read, index, scalar?.quote ?? '')] as const
+      const single = [tagOf(wireType), listDecoder(read, index, scalar?.quote ?? '')] as const
       return scalar === undefined || wireType === DELIMITED
         ? [single]
-        : [single, [tagOf(DELIMITED), packedReader(scalar, index)]]
+        : [single, [tagOf(DELIMITED), packedDecoder(scalar, index)]]
     }
     default: {
-      const rivals = field.oneof?.fields.filter(other => other !== field) ?? []
-      const places = rivals.map(rival => fields.indexOf(rival))
-      return [[tagOf(wireType), singleReader(read, index, scalar === undefined, places)]]
+      const others = field.oneof?.fields.filter(other => other !== field) ?? []
+      const otherSlots = others.map(other => fields.indexOf(other))
+      return [[tagOf(wireType), singularDecoder(read, index, scalar === undefined, otherSlots)]]
     }
   }
 }
 
-function messageValue(field: DescField, decoderOf: DecoderOf): ValueDecoder {
-  const read = decoderOf(field.message as DescMessage)
-  return (reader, start, end, depth) => read(reader, start, end, depth + 1)
+function messageReader(field: DescField, decoderOf: DecoderOf): ValueReader {
+  const decode = decoderOf(field.message as DescMessage)
+  return (reader, start, end, depth) => decode(reader, start, end, depth + 1)
 }
 
 /**
- * The last value wins, but for messages, which merge: that is rare, and left to the reference.
- * @param rivals the slots of the other members of a oneof.
+ * The last occurrence of a singular field wins. Occurrences of a message are merged instead; that is rare and falls back.
+ * @param otherSlots the slots of the other members of the oneof, which a new value clears.
  */
-function singleReader(read: ValueDecoder, index: number, isMessage: boolean, rivals: readonly number[]): FieldDecoder {
-  if (rivals.length === 0 && !isMessage) {
+function singularDecoder(
+  read: ValueReader,
+  index: number,
+  isMessage: boolean,
+  otherSlots: readonly number[],
+): FieldDecoder {
+  if (otherSlots.length === 0 && !isMessage) {
     return (reader, start, end, slots, depth) => {
       slots[index] = read(reader, start, end, depth)
     }
@@ -77,18 +89,18 @@ function singleReader(read: ValueDecoder, index: number, isMessage: boolean, riv
   return (reader, start, end, slots, depth) => {
     if (isMessage && slots[index] !== undefined) fallBack()
     slots[index] = read(reader, start, end, depth)
-    for (const rival of rivals) slots[rival] = undefined
+    for (const other of otherSlots) slots[other] = undefined
   }
 }
 
-function listReader(read: ValueDecoder, index: number, quote: string): FieldDecoder {
+function listDecoder(read: ValueReader, index: number, quote: string): FieldDecoder {
   return quote === ''
     ? (reader, start, end, slots, depth) => append(reader, slots, index, read(reader, start, end, depth))
     : (reader, start, end, slots, depth) =>
         append(reader, slots, index, quote + read(reader, start, end, depth) + quote)
 }
 
-function packedReader({ read, quote }: ScalarDecoder, index: number): FieldDecoder {
+function packedDecoder({ read, quote }: ScalarDecoder, index: number): FieldDecoder {
   return (reader, start, end, slots) => {
     let at = start
     while (at < end) {
@@ -99,25 +111,25 @@ function packedReader({ read, quote }: ScalarDecoder, index: number): FieldDecod
   }
 }
 
-function append({ mostText }: WireReader, slots: Slot[], index: number, value: string): void {
+function append({ maxTextLength }: WireReader, slots: Slot[], index: number, value: string): void {
   const before = slots[index] as string | undefined
   const text = before === undefined ? value : `${before},${value}`
-  if (text.length > mostText) throw tooMuchText(mostText)
+  if (text.length > maxTextLength) throw responseTooLarge(maxTextLength)
   slots[index] = text
 }
 
-function tooMuchText(most: number): StatusError {
-  const message = `The answer would be longer than the ${most} characters of JSON that are made of its length`
+function responseTooLarge(maxTextLength: number): StatusError {
+  const message = `The JSON of the response would exceed the limit of ${maxTextLength} characters for its message length`
   return new StatusError(Code.RESOURCE_EXHAUSTED, message, { reason: 'upstream_answer_too_large' })
 }
 
-/** An entry is a message of its own, with the key and the value as its fields 1 and 2. */
-function mapReader(field: DescField & { fieldKind: 'map' }, index: number, decoderOf: DecoderOf): FieldDecoder {
+/** Each entry of a map is a message with the key as field 1 and the value as field 2. */
+function mapDecoder(field: DescField & { fieldKind: 'map' }, index: number, decoderOf: DecoderOf): FieldDecoder {
   const key = SCALAR_DECODERS[field.mapKey]
-  const readKey = field.mapKey === ScalarType.STRING ? stringKey : key.read
+  const readKey = field.mapKey === ScalarType.STRING ? readStringKey : key.read
   const keyTag = (1 << 3) | key.wireType
   const scalar = scalarDecoder(field)
-  const readValue = scalar?.read ?? messageValue(field, decoderOf)
+  const readValue = scalar?.read ?? messageReader(field, decoderOf)
   const valueTag = (2 << 3) | (scalar?.wireType ?? DELIMITED)
   const quote = scalar?.quote ?? ''
 
@@ -133,7 +145,7 @@ function mapReader(field: DescField & { fieldKind: 'map' }, index: number, decod
       const fieldEnd = at + length
       if (fieldEnd > end) fallBack()
       if (tag === keyTag) keyText = readKey(reader, at, fieldEnd)
-      // A message given twice in one entry is merged.
+      // A second message value in one entry would have to be merged with the first.
       else if (tag === valueTag && (scalar !== undefined || value === undefined)) {
         value = quote + readValue(reader, at, fieldEnd, depth) + quote
       } else fallBack()
@@ -141,20 +153,21 @@ function mapReader(field: DescField & { fieldKind: 'map' }, index: number, decod
     }
     if (at !== end) fallBack()
     value ??= scalar === undefined ? readValue(reader, end, end, depth) : quote + scalar.zero + quote
-    // An object, since the reference has one here too: the order of its keys is not that of the wire.
-    const entries = (slots[index] ?? Object.create(null)) as MapTexts
+    // An object like that of the reference codec, so that its keys are enumerated in the same order.
+    const entries = (slots[index] ?? Object.create(null)) as MapEntries
     slots[index] = entries
     entries[keyText] = value
-    reader.mapText += value.length
-    if (reader.mapText > reader.mostText) throw tooMuchText(reader.mostText)
+    reader.mapTextLength += value.length
+    if (reader.mapTextLength > reader.maxTextLength) throw responseTooLarge(reader.maxTextLength)
   }
 }
 
-function stringKey(reader: WireReader, start: number, end: number): string {
+function readStringKey(reader: WireReader, start: number, end: number): string {
   return reader.string(start, end)
 }
 
-export function slotText(slot: string | MapTexts): string {
+/** Returns the JSON text of a slot that is set; a map becomes an object with its braces. */
+export function slotText(slot: string | MapEntries): string {
   if (typeof slot === 'string') return slot
   let text = '{'
   for (const key in slot) text += `${text.length === 1 ? '' : ','}${JSON.stringify(key)}:${slot[key]}`

@@ -1,5 +1,6 @@
-/** Writes a field from its JSON to the wire, if its rules allow the value. */
+/** Compiles the encoder of a field: checks the field rules on a JSON value and writes it to the wire. */
 import { type DescField, type DescMessage, type JsonValue, ScalarType } from '@bufbuild/protobuf'
+import { FeatureSet_FieldPresence as FieldPresence } from '@bufbuild/protobuf/wkt'
 import { compileFieldRules, type FieldRules } from '#runtime/grpc/rules.ts'
 import { fallBack } from './fallback.ts'
 import { SCALAR_ENCODERS, type ScalarEncoder, scalarEncoder } from './scalar-encoders.ts'
@@ -7,33 +8,36 @@ import { DELIMITED } from './wire-reader.ts'
 import type { WireWriter } from './wire-writer.ts'
 
 /**
- * Writes the fields of a message, without tag and length.
- * @param depth of the message itself; the outermost's is 1.
+ * Writes the fields of a message, without the tag and length of the message itself.
+ * @param depth nesting of the message; 1 for the request itself.
  */
 export type MessageEncoder = (writer: WireWriter, json: JsonValue, depth: number) => void
 
+/** Returns the encoder of a message type. */
 export type EncoderOf = (schema: DescMessage) => MessageEncoder
 
+/** The encoder of one field, and what the object encoder must know about the field. */
 export interface FieldEncoder {
   readonly isRequired: boolean
-  /** Whether null is a value, and not the absence of one. */
-  readonly takesNull: boolean
-  readonly write: ValueEncoder
+  /** Whether null is a value of the field. For other fields null means unset. */
+  readonly acceptsNull: boolean
+  readonly write: FieldWriter
 }
 
-/** @param depth of the message that the field stands in. */
-type ValueEncoder = (writer: WireWriter, json: JsonValue, depth: number) => void
+/** Writes tag and value. @param depth nesting of the message that contains the field. */
+type FieldWriter = (writer: WireWriter, json: JsonValue, depth: number) => void
 
+/** @throws ContractError if a rule does not apply to the type of the field. */
 export function compileFieldEncoder(field: DescField, encoderOf: EncoderOf): FieldEncoder {
   const rules = compileFieldRules(field)
-  const isSingle = field.fieldKind !== 'list' && field.fieldKind !== 'map'
-  const takesNull = isSingle && NULL_TYPES.has((field.message ?? field.enum)?.typeName ?? '')
-  return { isRequired: rules.required, takesNull, write: compileWriter(field, rules, encoderOf) }
+  const isSingular = field.fieldKind !== 'list' && field.fieldKind !== 'map'
+  const acceptsNull = isSingular && NULL_TYPES.has((field.message ?? field.enum)?.typeName ?? '')
+  return { isRequired: rules.required, acceptsNull, write: compileWriter(field, rules, encoderOf) }
 }
 
 const NULL_TYPES = new Set(['google.protobuf.Value', 'google.protobuf.NullValue'])
 
-function compileWriter(field: DescField, rules: FieldRules, encoderOf: EncoderOf): ValueEncoder {
+function compileWriter(field: DescField, rules: FieldRules, encoderOf: EncoderOf): FieldWriter {
   const tag = ((field.number << 3) | DELIMITED) >>> 0
   const scalar = scalarEncoder(field)
   if (field.message === undefined && scalar === undefined) return fallBack
@@ -48,36 +52,31 @@ function compileWriter(field: DescField, rules: FieldRules, encoderOf: EncoderOf
             for (const value of entriesOf(json, rules)) write(writer, value, depth)
           }
     default:
-      return scalar !== undefined && field.presence === IMPLICIT ? implicitWriter(field.number, scalar, rules) : write
+      return scalar !== undefined && field.presence === FieldPresence.IMPLICIT
+        ? implicitWriter(field.number, scalar, rules)
+        : write
   }
 }
 
-// google.protobuf.FeatureSet.FieldPresence.IMPLICIT
-const IMPLICIT = 2
-
-/** Of one value, with its tag. */
-function valueWriter(field: DescField, number: number, rules: FieldRules, encoderOf: EncoderOf): ValueEncoder {
+/** Returns the writer of a singular value, or of one entry of a list or map. */
+function valueWriter(field: DescField, number: number, rules: FieldRules, encoderOf: EncoderOf): FieldWriter {
   const scalar = scalarEncoder(field)
   return scalar === undefined
     ? messageWriter(number, encoderOf(field.message as DescMessage))
     : scalarWriter(number, scalar, rules)
 }
 
-function messageWriter(number: number, write: MessageEncoder): ValueEncoder {
+function messageWriter(number: number, encode: MessageEncoder): FieldWriter {
   const tag = ((number << 3) | DELIMITED) >>> 0
   return (writer, json, depth) => {
     writer.uint32(tag)
     const start = writer.open()
-    write(writer, json, depth + 1)
+    encode(writer, json, depth + 1)
     writer.close(start)
   }
 }
 
-function scalarWriter(
-  number: number,
-  { wireType, parse, write }: ScalarEncoder,
-  { isValid }: FieldRules,
-): ValueEncoder {
+function scalarWriter(number: number, { wireType, parse, write }: ScalarEncoder, { isValid }: FieldRules): FieldWriter {
   const tag = ((number << 3) | wireType) >>> 0
   return (writer, json) => {
     const value = parse(json)
@@ -87,8 +86,8 @@ function scalarWriter(
   }
 }
 
-/** Of a field without presence: its zero is as good as nothing. */
-function implicitWriter(number: number, scalar: ScalarEncoder, { isValid, required }: FieldRules): ValueEncoder {
+/** For a field with implicit presence: its zero value is not written, and does not satisfy `required`. */
+function implicitWriter(number: number, scalar: ScalarEncoder, { isValid, required }: FieldRules): FieldWriter {
   const { wireType, parse, isZero, write } = scalar
   const tag = ((number << 3) | wireType) >>> 0
   return (writer, json) => {
@@ -100,7 +99,7 @@ function implicitWriter(number: number, scalar: ScalarEncoder, { isValid, requir
   }
 }
 
-function packedWriter(tag: number, { parse, write }: ScalarEncoder, rules: FieldRules): ValueEncoder {
+function packedWriter(tag: number, { parse, write }: ScalarEncoder, rules: FieldRules): FieldWriter {
   return (writer, json) => {
     const entries = entriesOf(json, rules)
     if (entries.length === 0) return
@@ -121,8 +120,8 @@ function entriesOf(json: JsonValue, { required, maxItems }: FieldRules): readonl
   return json
 }
 
-/** An entry is a message of its own, with the key and the value as its fields 1 and 2. */
-function mapWriter(field: DescField & { fieldKind: 'map' }, rules: FieldRules, encoderOf: EncoderOf): ValueEncoder {
+/** For a map: each entry is a message with the key as field 1 and the value as field 2. */
+function mapWriter(field: DescField & { fieldKind: 'map' }, rules: FieldRules, encoderOf: EncoderOf): FieldWriter {
   const tag = ((field.number << 3) | DELIMITED) >>> 0
   const writeKey = scalarWriter(1, SCALAR_ENCODERS[field.mapKey], { ...rules, isValid: undefined })
   const writeValue = valueWriter(field, 2, rules, encoderOf)

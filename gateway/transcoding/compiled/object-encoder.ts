@@ -1,23 +1,27 @@
 /**
- * Writes a JSON object as a message: the values are sorted into the order of the fields' numbers, which is the
- * reference's too, and each is checked by the rules of its field on the way.
+ * Compiles the encoder of a message type whose ProtoJSON is an object. It orders the values by field number, as
+ * @bufbuild/protobuf does, and checks the field rules while writing.
  */
 import type { DescMessage, JsonValue } from '@bufbuild/protobuf'
 import { isCarried } from '#runtime/grpc/contract.ts'
 import { fallBack } from './fallback.ts'
 import { compileFieldEncoder, type EncoderOf, type MessageEncoder } from './field-encoder.ts'
 
-// Far from the reference's limit of 100, and beyond what a body or a parameter's name can nest.
+// Below the limit of @bufbuild/protobuf (100), above what a body or a parameter name can nest (64).
 const MAX_DEPTH = 80
 
-/** @param takesCarried whether the fields that headers carry are in the JSON too. */
-export function compileObjectEncoder(schema: DescMessage, encoderOf: EncoderOf, takesCarried: boolean): MessageEncoder {
+/** @param includesCarried whether the JSON also contains the fields that headers carry, as a request message does. */
+export function compileObjectEncoder(
+  schema: DescMessage,
+  encoderOf: EncoderOf,
+  includesCarried: boolean,
+): MessageEncoder {
   const fields = schema.fields
-    .filter(field => takesCarried || !isCarried(field))
+    .filter(field => includesCarried || !isCarried(field))
     .toSorted((a, b) => a.number - b.number)
-  const places = new Map<string, number>()
-  for (const [index, { name, jsonName }] of fields.entries()) places.set(name, index).set(jsonName, index)
-  const writers = fields.map(field => compileFieldEncoder(field, encoderOf))
+  const indexes = new Map<string, number>()
+  for (const [index, { name, jsonName }] of fields.entries()) indexes.set(name, index).set(jsonName, index)
+  const encoders = fields.map(field => compileFieldEncoder(field, encoderOf))
   const oneofs = schema.oneofs
     .map(({ fields: members }) => members.map(member => fields.indexOf(member)))
     .filter(members => members.length > 1)
@@ -27,8 +31,8 @@ export function compileObjectEncoder(schema: DescMessage, encoderOf: EncoderOf, 
     if (typeof json !== 'object' || json === null || Array.isArray(json) || depth > MAX_DEPTH) fallBack()
     const values = unset.slice()
     for (const name of Object.keys(json)) {
-      const index = places.get(name)
-      // Not known, or given under its other name before.
+      const index = indexes.get(name)
+      // The name is unknown, or the field is also given under its other name.
       if (index === undefined || values[index] !== undefined) fallBack()
       values[index] = json[name]
     }
@@ -37,10 +41,10 @@ export function compileObjectEncoder(schema: DescMessage, encoderOf: EncoderOf, 
       for (const index of members) if (values[index] !== undefined) given++
       if (given > 1) fallBack()
     }
-    for (let index = 0; index < writers.length; index++) {
-      const { isRequired, takesNull, write } = writers[index] as (typeof writers)[number]
+    for (let index = 0; index < encoders.length; index++) {
+      const { isRequired, acceptsNull, write } = encoders[index] as (typeof encoders)[number]
       const value = values[index]
-      if (value !== undefined && (value !== null || takesNull)) write(writer, value, depth)
+      if (value !== undefined && (value !== null || acceptsNull)) write(writer, value, depth)
       else if (isRequired) fallBack()
     }
   }

@@ -1,10 +1,13 @@
-/** A response's message on the wire to its answer: what the edge consumes is taken out, the rest is JSON text. */
+/**
+ * Compiles the decoder of a route: reads a response message, extracts the fields that the edge consumes (cookies, entity
+ * tag) and writes the rest as JSON text.
+ */
 import type { DescField, DescMessage, FileRegistry } from '@bufbuild/protobuf'
 import { isEtag } from '#runtime/grpc/contract.ts'
 import { cookieFields, inlineOneof, isRevocation } from '../../contract/edge-fields.ts'
 import type { Route } from '../../contract/route-table.ts'
 import type { CookieChange } from '../../http/cookies.ts'
-import type { DecodedResponse } from '../codec.ts'
+import type { Codec, DecodedResponse } from '../codec.ts'
 import { isCompilable } from './compilable-types.ts'
 import { fallBack } from './fallback.ts'
 import { messageDecoder } from './message-codecs.ts'
@@ -12,97 +15,95 @@ import { compileObjectDecoder } from './object-decoder.ts'
 import { wellKnownDecoder } from './well-known-decoders.ts'
 import { DELIMITED, WireReader } from './wire-reader.ts'
 
-type AnswerText = (reader: WireReader, start: number, end: number, depth: number) => DecodedResponse
+/** Reads the message between `start` and `end`. */
+type ResponseDecoder = (reader: WireReader, start: number, end: number, depth: number) => DecodedResponse
 
-/** @returns undefined for a method that is left to the reference. */
-export function compileResponseDecoder(
-  route: Route,
-  registry: FileRegistry,
-): ((message: Uint8Array) => DecodedResponse) | undefined {
+/** @returns the decoder; undefined if the response type cannot be compiled. */
+export function compileResponseDecoder(route: Route, registry: FileRegistry): Codec['decode'] | undefined {
   const { output } = route.descriptor
-  const answer = inlineOneof(output)
-    ? inlineAnswer(output, registry)
-    : messageAnswer(output, registry, route.responseField)
+  const decode = inlineOneof(output)
+    ? compileInlineDecoder(output, registry)
+    : compileMessageDecoder(output, registry, route.responseField)
   return (
-    answer &&
+    decode &&
     (message => {
       const reader = new WireReader(message)
-      return answer(reader, 0, reader.buffer.length, 1)
+      return decode(reader, 0, reader.buffer.length, 1)
     })
   )
 }
 
-/** The member's answer stands for the message, which has nothing but the member. */
-function inlineAnswer(output: DescMessage, registry: FileRegistry): AnswerText | undefined {
+/** For a message with an inline oneof: the member that is set becomes the response. Falls back if there is more. */
+function compileInlineDecoder(output: DescMessage, registry: FileRegistry): ResponseDecoder | undefined {
   if (!isCompilable(output, registry)) return undefined
-  const members = new Map<number, AnswerText>()
+  const members = new Map<number, ResponseDecoder>()
   for (const field of output.fields) {
-    const member = field.message && messageAnswer(field.message, registry, undefined)
+    const member = field.message && compileMessageDecoder(field.message, registry, undefined)
     if (member === undefined) return undefined
     members.set((field.number << 3) | DELIMITED, member)
   }
   return (reader, start, end, depth) => {
-    const answer = members.get(reader.tag(start)) ?? fallBack()
+    const decode = members.get(reader.tag(start)) ?? fallBack()
     const length = reader.uint32(reader.position)
     const { position } = reader
-    return position + length === end ? answer(reader, position, end, depth + 1) : fallBack()
+    return position + length === end ? decode(reader, position, end, depth + 1) : fallBack()
   }
 }
 
 const NONE: readonly never[] = Object.freeze([])
 
-function messageAnswer(
+function compileMessageDecoder(
   schema: DescMessage,
   registry: FileRegistry,
   responseField: DescField | undefined,
-): AnswerText | undefined {
+): ResponseDecoder | undefined {
   const cookies = cookieFields(schema)
   const revocations = schema.fields.filter(isRevocation)
-  const tag = schema.fields.find(isEtag)
-  if (cookies.length + revocations.length === 0 && tag === undefined && responseField === undefined) {
-    const write = messageDecoder(registry, schema)
+  const etagField = schema.fields.find(isEtag)
+  if (cookies.length + revocations.length === 0 && etagField === undefined && responseField === undefined) {
+    const decode = messageDecoder(registry, schema)
     return (reader, start, end, depth) => ({
-      body: write(reader, start, end, depth),
+      body: decode(reader, start, end, depth),
       cookies: NONE,
       revocations: NONE,
       etag: undefined,
     })
   }
-  const writerOf = (nested: DescMessage) => messageDecoder(registry, nested)
-  const isOrdinary = isCompilable(schema, registry) && wellKnownDecoder(schema, writerOf) === undefined
-  if (!isOrdinary || (responseField && revocations.length > 0)) return undefined
+  const decoderOf = (nested: DescMessage) => messageDecoder(registry, nested)
+  const isPlainMessage = isCompilable(schema, registry) && wellKnownDecoder(schema, decoderOf) === undefined
+  if (!isPlainMessage || (responseField && revocations.length > 0)) return undefined
 
-  const { fields, read, write, writeField } = compileObjectDecoder(schema, writerOf, new Set(revocations))
-  const placeOf = (field: DescField) => fields.indexOf(field)
-  const cookiePlaces = cookies.map(({ field, cookie, maxAge }) => ({
-    place: placeOf(field),
+  const { fields, read, write, writeField } = compileObjectDecoder(schema, decoderOf, new Set(revocations))
+  const slotOf = (field: DescField) => fields.indexOf(field)
+  const cookieSlots = cookies.map(({ field, cookie, maxAge }) => ({
+    slot: slotOf(field),
     cookie,
-    maxAgePlace: maxAge && placeOf(maxAge),
+    maxAgeSlot: maxAge && slotOf(maxAge),
     maxAgeDefault: maxAge?.getDefaultValue() ?? 0,
   }))
-  const revocationPlaces = revocations.map(placeOf)
-  const tagPlace = tag && placeOf(tag)
-  const responsePlace = responseField && placeOf(responseField)
+  const revocationSlots = revocations.map(slotOf)
+  const etagSlot = etagField && slotOf(etagField)
+  const responseSlot = responseField && slotOf(responseField)
 
   return (reader, start, end, depth) => {
     const slots = read(reader, start, end, depth)
-    // What they revoke is rare, and the reference's.
-    if (revocationPlaces.some(place => slots[place] !== undefined)) fallBack()
+    // Responses with revocations are rare.
+    if (revocationSlots.some(slot => slots[slot] !== undefined)) fallBack()
     const changes: CookieChange[] = []
-    for (const { place, cookie, maxAgePlace, maxAgeDefault } of cookiePlaces) {
-      const value = slots[place] as string | undefined
+    for (const { slot, cookie, maxAgeSlot, maxAgeDefault } of cookieSlots) {
+      const value = slots[slot] as string | undefined
       if (value === undefined) continue
-      const maxAge = maxAgePlace === undefined ? undefined : Number(slots[maxAgePlace] ?? maxAgeDefault)
-      changes.push({ cookie, value: textOf(value) ?? '', maxAge })
-      slots[place] = undefined
+      const maxAge = maxAgeSlot === undefined ? undefined : Number(slots[maxAgeSlot] ?? maxAgeDefault)
+      changes.push({ cookie, value: unescaped(value) ?? '', maxAge })
+      slots[slot] = undefined
     }
-    const etag = tagPlace === undefined ? undefined : textOf(slots[tagPlace]) || undefined
-    const body = responsePlace === undefined ? write(slots) : (writeField(slots, responsePlace) ?? 'null')
+    const etag = etagSlot === undefined ? undefined : unescaped(slots[etagSlot]) || undefined
+    const body = responseSlot === undefined ? write(slots) : (writeField(slots, responseSlot) ?? 'null')
     return { body, cookies: changes, revocations: NONE, etag }
   }
 }
 
-/** @param slot a string as JSON has it, between its quotes. */
-function textOf(slot: unknown): string | undefined {
+/** Returns the string of a slot. @param slot JSON text of a string without its quotes. */
+function unescaped(slot: unknown): string | undefined {
   return slot === undefined ? undefined : JSON.parse(`"${slot}"`)
 }

@@ -1,20 +1,23 @@
-/** Scalars and enums on the wire to their JSON text (protobuf.dev, "ProtoJSON Format", table "JSON mapping"). */
+/** Decoders of scalars and enums to JSON text (protobuf.dev, "ProtoJSON Format", table "JSON mapping"). */
 import { type DescEnum, type DescField, ScalarType } from '@bufbuild/protobuf'
 import { fallBack } from './fallback.ts'
 import { BIT32, BIT64, DELIMITED, VARINT, type WireReader } from './wire-reader.ts'
 
+/** Reads a scalar or enum value from the wire as JSON text. */
 export interface ScalarDecoder {
   readonly wireType: number
   /**
-   * The JSON of one value, without the quotes of `quote`. What is not delimited has no `end`, and leaves the reader
-   * after it.
+   * Returns the JSON text of one value, without quotes. A value that is not length-delimited ignores `end`; the reader's
+   * position is then after the value.
    */
   readonly read: (reader: WireReader, start: number, end: number) => string
+  /** The quotes around the text in JSON. */
   readonly quote: '' | '"'
-  /** What an unset field has. */
+  /** The text of the default value, without quotes. */
   readonly zero: string
 }
 
+/** The decoders of the scalar types. */
 export const SCALAR_DECODERS: Record<ScalarType, ScalarDecoder> = {
   [ScalarType.BOOL]: { wireType: VARINT, read: boolText, quote: '', zero: 'false' },
   [ScalarType.STRING]: {
@@ -89,7 +92,7 @@ function sfixed64Text(reader: WireReader, start: number): string {
 }
 
 const TWO_32 = 2 ** 32
-// Below it a number holds both halves exactly.
+// If the high half is below this, a number holds both halves exactly (53 bits).
 const SAFE_HIGH = 2 ** 21
 
 function signedText(low: number, high: number): string {
@@ -106,8 +109,8 @@ function numberText(value: number): string {
 }
 
 /**
- * The name, or the number where it has none.
- * @param isSingular in a singular field of a closed enum, a number without a name counts as an unknown field.
+ * Writes the name of an enum value, or the number if it has no name.
+ * @param isSingular a singular field of a closed enum falls back for a number without a name: it is an unknown field.
  */
 function enumText(schema: DescEnum, isSingular: boolean): ScalarDecoder {
   const isNull = schema.typeName === 'google.protobuf.NullValue'
@@ -125,7 +128,7 @@ function enumText(schema: DescEnum, isSingular: boolean): ScalarDecoder {
   }
 }
 
-/** Of a field's single value, of a list's entry, of a map's value; undefined for a message. */
+/** Returns the decoder of a singular value or an entry of the field; undefined for messages. */
 export function scalarDecoder(field: DescField): ScalarDecoder | undefined {
   if (field.enum !== undefined) return enumText(field.enum, field.fieldKind === 'enum')
   return field.message === undefined ? SCALAR_DECODERS[field.scalar as ScalarType] : undefined

@@ -1,20 +1,24 @@
 /**
- * Scalars and enums from their JSON to the wire. Only the usual spelling of a value is taken here (a number, or its
- * decimal digits; padded base64): for another that ProtoJSON allows too, such as 1e3, the reference is asked.
+ * Encoders of scalars and enums. They accept only the usual JSON form of a value: a number or its decimal digits, padded
+ * base64. They fall back for the other forms that ProtoJSON allows, such as 1e3.
  */
 import { type DescEnum, type DescField, type JsonValue, ScalarType } from '@bufbuild/protobuf'
 import { fallBack } from './fallback.ts'
 import { BIT32, BIT64, DELIMITED, VARINT } from './wire-reader.ts'
 import type { WireWriter } from './wire-writer.ts'
 
+/** Parses the JSON of a scalar or enum value and writes it to the wire. */
 export interface ScalarEncoder<Value = unknown> {
   readonly wireType: number
-  /** The value that rules are checked on and that `write` takes. */
+  /** Returns the value for the field rules and for `write`. Falls back if the JSON is not in a usual form. */
   readonly parse: (json: JsonValue) => Value
+  /** Whether it is the default value, which a field with implicit presence does not write. */
   readonly isZero: (value: Value) => boolean
+  /** Writes the value without its tag. */
   readonly write: (writer: WireWriter, value: Value) => void
 }
 
+/** The encoders of the scalar types. */
 export const SCALAR_ENCODERS: Record<ScalarType, ScalarEncoder> = {
   [ScalarType.BOOL]: scalar<boolean>({
     wireType: VARINT,
@@ -83,7 +87,7 @@ function bigint(
   return scalar<bigint>({ wireType, parse, isZero: value => value === 0n, write })
 }
 
-// No repetition in another: on some megabytes of text the engine runs out of stack with one.
+// No nested repetition: with it the engine overflows its stack on some megabytes of text.
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/
 const DIGITS = /^(?:0|-?[1-9]\d*)$/
 const DECIMAL = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/
@@ -92,13 +96,14 @@ function isPaddedBase64(json: JsonValue): json is string {
   return typeof json === 'string' && json.length % 4 === 0 && BASE64.test(json)
 }
 
+/** Returns the string. Falls back if the JSON is not a string of valid Unicode. */
 export function parseString(json: JsonValue): string {
   return typeof json === 'string' && json.isWellFormed() ? json : fallBack()
 }
 
 function parseInteger(json: JsonValue): number {
   const value = typeof json === 'string' && DIGITS.test(json) ? Number(json) : json
-  // A zero with a sign is one without.
+  // Adding 0 turns -0 into 0.
   return typeof value === 'number' && Number.isSafeInteger(value) ? value + 0 : fallBack()
 }
 
@@ -132,17 +137,17 @@ function parseDouble(json: JsonValue): number {
   return typeof value === 'number' && Number.isFinite(value) ? value : fallBack()
 }
 
-/** -0 is not the zero that goes without saying. */
+/** -0 is written even in a field with implicit presence. */
 function isPositiveZero(value: number): boolean {
   return Object.is(value, 0)
 }
 
-/** @returns undefined for NullValue, whose null is a value in some places and none in others. */
+/** @returns undefined for NullValue, whose null means unset in some positions and a value in others. */
 function enumBytes({ typeName, open, values }: DescEnum): ScalarEncoder | undefined {
   if (typeName === 'google.protobuf.NullValue') return undefined
   const named = new Map([
     ...values.map(({ jsonName, number }) => [jsonName, number] as const),
-    // Last, since they win.
+    // Added last: if a name belongs to two values, @bufbuild/protobuf prefers the proto name.
     ...values.map(({ name, number }) => [name, number] as const),
   ])
   const numbers = new Set(values.map(value => value.number))
@@ -159,7 +164,7 @@ function enumBytes({ typeName, open, values }: DescEnum): ScalarEncoder | undefi
   })
 }
 
-/** Of a field's single value, of a list's entry, of a map's value; undefined for what is not written here. */
+/** Returns the encoder of a singular value or an entry of the field; undefined for messages and NullValue. */
 export function scalarEncoder(field: DescField): ScalarEncoder | undefined {
   if (field.enum !== undefined) return enumBytes(field.enum)
   return field.message === undefined ? SCALAR_ENCODERS[field.scalar as ScalarType] : undefined

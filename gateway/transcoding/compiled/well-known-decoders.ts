@@ -1,4 +1,4 @@
-/** The well-known types that ProtoJSON writes in a form of their own, from the wire to that form. */
+/** Decoders of the well-known types that have a special form in ProtoJSON. */
 import type { DescMessage } from '@bufbuild/protobuf'
 import { protoCamelCase, protoSnakeCase } from '@bufbuild/protobuf/reflect'
 import { isWrapperDesc } from '@bufbuild/protobuf/wkt'
@@ -8,7 +8,7 @@ import { compileObjectDecoder, MAX_DEPTH, type ObjectDecoder } from './object-de
 import { durationText, timestampText } from './time-json.ts'
 import { VARINT } from './wire-reader.ts'
 
-/** @returns undefined for a type that is written as other messages are. */
+/** Returns the decoder of a well-known type; undefined if the ProtoJSON of the type is an ordinary object. */
 export function wellKnownDecoder(schema: DescMessage, decoderOf: DecoderOf): MessageDecoder | undefined {
   switch (schema.typeName) {
     case 'google.protobuf.Timestamp':
@@ -16,18 +16,18 @@ export function wellKnownDecoder(schema: DescMessage, decoderOf: DecoderOf): Mes
     case 'google.protobuf.Duration':
       return secondsAndNanos(durationText)
     case 'google.protobuf.FieldMask':
-      return fromSlots(schema, decoderOf, maskText)
+      return slotsDecoder(schema, decoderOf, writeFieldMask)
     case 'google.protobuf.Value':
-      return fromSlots(schema, decoderOf, valueText)
+      return slotsDecoder(schema, decoderOf, writeValue)
     case 'google.protobuf.Struct':
     case 'google.protobuf.ListValue':
-      return fromSlots(schema, decoderOf, onlyField)
+      return slotsDecoder(schema, decoderOf, writeOnlyField)
     default:
-      return isWrapperDesc(schema) ? fromSlots(schema, decoderOf, onlyField) : undefined
+      return isWrapperDesc(schema) ? slotsDecoder(schema, decoderOf, writeOnlyField) : undefined
   }
 }
 
-function fromSlots(
+function slotsDecoder(
   schema: DescMessage,
   decoderOf: DecoderOf,
   write: (object: ObjectDecoder, slots: readonly Slot[]) => string,
@@ -36,19 +36,19 @@ function fromSlots(
   return (reader, start, end, depth) => write(object, object.read(reader, start, end, depth))
 }
 
-function onlyField(object: ObjectDecoder, slots: readonly Slot[]): string {
+function writeOnlyField(object: ObjectDecoder, slots: readonly Slot[]): string {
   return object.writeField(slots, 0) ?? fallBack()
 }
 
-/** One that is unset has no JSON, nor has a number that is not finite, which our text for it shows by its quotes. */
-function valueText({ fields, writeField }: ObjectDecoder, slots: readonly Slot[]): string {
+/** Falls back for a Value that JSON cannot express: unset, or a number that is not finite (its text has quotes). */
+function writeValue({ fields, writeField }: ObjectDecoder, slots: readonly Slot[]): string {
   const index = slots.findIndex(slot => slot !== undefined)
   const text = writeField(slots, index) ?? fallBack()
   return fields[index]?.name === 'number_value' && text.startsWith('"') ? fallBack() : text
 }
 
-function maskText(object: ObjectDecoder, slots: readonly Slot[]): string {
-  const paths: string[] = JSON.parse(onlyField(object, slots))
+function writeFieldMask(object: ObjectDecoder, slots: readonly Slot[]): string {
+  const paths: string[] = JSON.parse(writeOnlyField(object, slots))
   const names = paths.map(path => {
     const name = protoCamelCase(path)
     return protoSnakeCase(name) === path ? name : fallBack()

@@ -1,4 +1,4 @@
-/** The well-known types that ProtoJSON reads in a form of their own, from that form to the wire. */
+/** Encoders of the well-known types that have a special form in ProtoJSON. */
 import type { DescField, DescMessage, JsonValue } from '@bufbuild/protobuf'
 import { protoSnakeCase } from '@bufbuild/protobuf/reflect'
 import { isWrapperDesc } from '@bufbuild/protobuf/wkt'
@@ -6,15 +6,16 @@ import { isTimestamp } from '../reference/text-formats.ts'
 import { fallBack } from './fallback.ts'
 import type { MessageEncoder } from './field-encoder.ts'
 import { parseString, scalarEncoder } from './scalar-encoders.ts'
+import { MAX_DURATION_S, MAX_TIMESTAMP_S, MIN_TIMESTAMP_S } from './time-json.ts'
 import { BIT64, DELIMITED, VARINT } from './wire-reader.ts'
 import type { WireWriter } from './wire-writer.ts'
 
-/** @returns undefined for a type that is read as other messages are. */
+/** Returns the encoder of a well-known type; undefined if the ProtoJSON of the type is an ordinary object. */
 export function wellKnownEncoder(schema: DescMessage): MessageEncoder | undefined {
-  return BYTES[schema.typeName] ?? (isWrapperDesc(schema) ? wrapperBytes(schema.fields[0]) : undefined)
+  return ENCODERS[schema.typeName] ?? (isWrapperDesc(schema) ? wrapperEncoder(schema.fields[0]) : undefined)
 }
 
-const BYTES: Record<string, MessageEncoder> = {
+const ENCODERS: Record<string, MessageEncoder> = {
   'google.protobuf.Timestamp': writeTimestamp,
   'google.protobuf.Duration': writeDuration,
   'google.protobuf.FieldMask': writeFieldMask,
@@ -25,7 +26,7 @@ const BYTES: Record<string, MessageEncoder> = {
 
 const FIRST_TAG = 1 << 3
 
-function wrapperBytes(field: DescField): MessageEncoder {
+function wrapperEncoder(field: DescField): MessageEncoder {
   const { wireType, parse, isZero, write } = scalarEncoder(field) ?? fallBack()
   return (writer, json) => {
     const value = parse(json)
@@ -35,26 +36,23 @@ function wrapperBytes(field: DescField): MessageEncoder {
   }
 }
 
-// Seconds, their fraction, offset.
+// Groups: date and time in seconds, fraction, offset.
 const TIMESTAMP = /^(.{19})(?:\.(\d+))?(.+)$/
-const FIRST_SECOND = -62_135_596_800
-const LAST_SECOND = 253_402_300_799
 
 function writeTimestamp(writer: WireWriter, json: JsonValue): void {
   const text = parseString(json)
   const [, second, fraction, offset] = (isTimestamp(text) && TIMESTAMP.exec(text)) || fallBack()
   const seconds = Date.parse(`${second}${offset}`) / 1000
-  if (!(seconds >= FIRST_SECOND && seconds <= LAST_SECOND)) fallBack()
+  if (!(seconds >= MIN_TIMESTAMP_S && seconds <= MAX_TIMESTAMP_S)) fallBack()
   writeSecondsAndNanos(writer, seconds, nanosOf(fraction))
 }
 
 const DURATION = /^(-)?(\d{1,12})(?:\.(\d{1,9}))?s$/
-const MAX_DURATION = 315_576_000_000
 
 function writeDuration(writer: WireWriter, json: JsonValue): void {
   const [, minus, whole, fraction] = DURATION.exec(parseString(json)) ?? fallBack()
   const seconds = Number(whole)
-  if (seconds > MAX_DURATION) fallBack()
+  if (seconds > MAX_DURATION_S) fallBack()
   const sign = minus === undefined ? 1 : -1
   writeSecondsAndNanos(writer, sign * seconds, sign * nanosOf(fraction))
 }
@@ -127,7 +125,7 @@ function writeValue(writer: WireWriter, json: JsonValue): void {
       writer.string(parseString(json))
       return
     case 'number':
-      // JSON.parse takes 1e999 for infinite.
+      // JSON.parse returns Infinity for 1e999.
       if (!Number.isFinite(json)) fallBack()
       writer.uint32(NUMBER_TAG)
       writer.double(json)

@@ -1,12 +1,12 @@
 /**
- * Reads the protobuf wire format (protobuf.dev, "Encoding") as @bufbuild/protobuf does, and is fallBack about what is not
- * as an encoder of today writes it.
+ * Reads the protobuf wire format (protobuf.dev, "Encoding") as @bufbuild/protobuf does. It falls back for input that
+ * current encoders do not produce.
  *
- * A read may run ahead of the end: bytes there are undefined and count as 0. Whoever reads a message to its end finds
- * that it is not at it, and is fallBack.
+ * Methods do not check the end of the buffer: bytes beyond it are undefined and count as 0. A decoder detects this at the
+ * end of its message, where the position is then not equal to the end, and falls back.
  *
- * Loops keep their position in a variable of their own, and call on a method for what takes more than a byte: 0.52 us
- * instead of 0.70 for a User of 200 bytes, against a reader whose methods move its position.
+ * Loops keep the position in a local variable and call methods only for values longer than a byte. Decoding a User of
+ * 200 bytes takes 0.52 us this way, and 0.70 us with a reader whose methods advance the position.
  */
 import { fallBack } from './fallback.ts'
 
@@ -14,26 +14,28 @@ const QUOTE = 0x22
 const BACKSLASH = 0x5c
 const EACH = 0x01010101
 
-// Two bytes may be an empty message with a hundred fields, each of which JSON names. An answer of ordinary messages is no
-// more than a few times as long in JSON.
-const LEAST_TEXT = 64 * 2 ** 20
+// The JSON of ordinary responses is a few times as long as their messages. But two bytes can be an empty message with a
+// hundred fields, all of which JSON lists.
+const MIN_TEXT_LIMIT = 64 * 2 ** 20
 const TEXT_PER_BYTE = 16
 
-// Four bytes at a time take half as long as one by one, but to get at them takes 75 ns.
-const WORDS_PAY = 128
+// Checking four bytes at a time takes half as long, but creating the DataView takes 75 ns.
+const MIN_WORDS_LENGTH = 128
 
+/** Reads one message. Methods take the position to read at, and set `position` to the byte after the value. */
 export class WireReader {
   readonly buffer: Buffer
-  /** After what a method read last. */
+  /** The position after the value read last. */
   position = 0
-  /** The halves of the 64-bit integer read last, signed. */
+  /** The low half of the 64-bit integer read last, as a signed 32-bit integer. */
   low = 0
+  /** The high half, as a signed 32-bit integer. */
   high = 0
-  /** The characters of JSON that may be made of the message, so that a small one does not take all memory. */
-  readonly mostText: number
-  /** Those of the values of maps so far, which are put together at the end. */
-  mapText = 0
-  /** The bytes as characters: a string of ASCII is then a slice, not a call out of the engine. */
+  /** Maximum length of the JSON text in characters, so that a small message cannot exhaust the memory. */
+  readonly maxTextLength: number
+  /** Characters in the values of all maps so far; these are concatenated only at the end. */
+  mapTextLength = 0
+  /** The bytes as Latin-1 text: ASCII strings are slices of it, without a native call. */
   readonly #characters: string
   readonly #words: DataView | undefined
 
@@ -41,13 +43,14 @@ export class WireReader {
     this.buffer = Buffer.isBuffer(message)
       ? message
       : Buffer.from(message.buffer, message.byteOffset, message.byteLength)
-    this.mostText = Math.max(LEAST_TEXT, this.buffer.length * TEXT_PER_BYTE)
+    this.maxTextLength = Math.max(MIN_TEXT_LIMIT, this.buffer.length * TEXT_PER_BYTE)
     this.#characters = this.buffer.toString('latin1')
-    if (this.buffer.length >= WORDS_PAY) {
+    if (this.buffer.length >= MIN_WORDS_LENGTH) {
       this.#words = new DataView(this.buffer.buffer, this.buffer.byteOffset, this.buffer.length)
     }
   }
 
+  /** Reads a tag: field number and wire type. Falls back if it exceeds 32 bits. */
   tag(start: number): number {
     const tag = this.uint32(start)
     const length = this.position - start
@@ -55,7 +58,7 @@ export class WireReader {
     return tag
   }
 
-  /** The low 32 bits of a varint. */
+  /** Reads the low 32 bits of a varint. */
   uint32(start: number): number {
     const { buffer } = this
     let value = 0
@@ -70,7 +73,7 @@ export class WireReader {
     return fallBack()
   }
 
-  /** A varint, to `low` and `high`. */
+  /** Reads a varint into `low` and `high`. */
   varint64(start: number): void {
     const { buffer } = this
     let low = 0
@@ -93,13 +96,13 @@ export class WireReader {
     fallBack()
   }
 
-  /** Eight bytes, to `low` and `high`. */
+  /** Reads eight bytes into `low` and `high`. */
   fixed64(start: number): void {
     this.low = this.fixed32(start)
     this.high = this.fixed32(start + 4)
   }
 
-  /** Signed. */
+  /** Reads four bytes as a signed integer. */
   fixed32(start: number): number {
     const { buffer } = this
     this.position = start + 4
@@ -112,28 +115,28 @@ export class WireReader {
   }
 
   float(start: number): number {
-    this.#passOver(start, 4)
+    this.#advance(start, 4)
     return this.buffer.readFloatLE(start)
   }
 
   double(start: number): number {
-    this.#passOver(start, 8)
+    this.#advance(start, 8)
     return this.buffer.readDoubleLE(start)
   }
 
-  #passOver(start: number, length: number): void {
+  #advance(start: number, length: number): void {
     this.position = start + length
     if (this.position > this.buffer.length) fallBack()
   }
 
+  /** Returns a string. Falls back if it contains U+FFFD, which may replace bytes that are not UTF-8. */
   string(start: number, end: number): string {
     const text = this.buffer.toString('utf8', start, end)
-    // It may stand for bytes that are not UTF-8.
     if (text.includes('\ufffd')) fallBack()
     return text
   }
 
-  /** A string, as JSON writes it within its quotes. */
+  /** Returns a string as JSON text without its quotes. */
   escapedString(start: number, end: number): string {
     return this.#isPlain(start, end)
       ? this.#characters.slice(start, end)
@@ -150,11 +153,12 @@ export class WireReader {
     return true
   }
 
+  /** Returns bytes as base64. */
   base64(start: number, end: number): string {
     return this.buffer.toString('base64', start, end)
   }
 
-  /** Passes over the value of a field that is not known. Groups are left to the reference. */
+  /** Skips the value of an unknown field that is not length-delimited. Falls back for groups. */
   skip(tag: number, start: number): void {
     const { buffer } = this
     let at = start
@@ -175,19 +179,22 @@ export class WireReader {
   }
 }
 
-/** Whether a byte of a string is a character of its own, and stands for itself in JSON. */
+/** 1 for bytes that are an ASCII character which JSON does not escape. */
 const IS_PLAIN = Uint8Array.from({ length: 256 }, (_, byte) =>
   byte >= 0x20 && byte < 0x80 && byte !== QUOTE && byte !== BACKSLASH ? 1 : 0,
 )
 
-/** The same of four bytes at once: a subtraction that borrows shows in the highest bit of its byte. */
+/** Checks four bytes at once: for a byte that needs an escape, a subtraction borrows and sets its highest bit. */
 function isPlainWord(word: number): boolean {
   const found = word | (word - EACH * 0x20) | ((word ^ (EACH * QUOTE)) - EACH) | ((word ^ (EACH * BACKSLASH)) - EACH)
   return (found & (EACH * 0x80)) === 0
 }
 
-/** Wire types. */
+/** Wire type of varints. */
 export const VARINT = 0
+/** Wire type of eight bytes: fixed64, sfixed64, double. */
 export const BIT64 = 1
+/** Wire type of length-delimited values: strings, bytes, messages, packed lists. */
 export const DELIMITED = 2
+/** Wire type of four bytes: fixed32, sfixed32, float. */
 export const BIT32 = 5

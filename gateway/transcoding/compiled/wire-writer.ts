@@ -1,31 +1,33 @@
-/** Writes the protobuf wire format, into a buffer that is used again for message after message. */
+/** Writes the protobuf wire format (protobuf.dev, "Encoding") into a buffer that is reused for all messages. */
 import { fallBack } from './fallback.ts'
 
-// Grown by a large message, it is given back after it.
-const USUAL_SIZE = 16 * 1024
+// A buffer that grew for a larger message is replaced after that message.
+const INITIAL_SIZE = 16 * 1024
 
-// Shorter text is copied faster by a loop than by a call out of the engine.
-const SHORT_TEXT = 40
+// Up to this length a loop copies ASCII faster than Buffer.write, which is a native call.
+const MAX_SHORT_TEXT = 40
 
+/** Writes one message at a time: `reset`, the writes, then `take`. */
 export class WireWriter {
-  #buffer = Buffer.allocUnsafeSlow(USUAL_SIZE)
+  #buffer = Buffer.allocUnsafeSlow(INITIAL_SIZE)
   #position = 0
 
-  /** Forgets what an attempt left. */
+  /** Discards the bytes of an attempt that fell back. */
   reset(): void {
     this.#position = 0
   }
 
-  /** What has been written, as a copy. */
+  /** Returns a copy of the written bytes and resets the writer. */
   take(): Buffer {
     const message = Buffer.from(this.#buffer.subarray(0, this.#position))
     this.#position = 0
-    if (this.#buffer.length > USUAL_SIZE) this.#buffer = Buffer.allocUnsafeSlow(USUAL_SIZE)
+    if (this.#buffer.length > INITIAL_SIZE) this.#buffer = Buffer.allocUnsafeSlow(INITIAL_SIZE)
     return message
   }
 
+  /** Writes a varint of an unsigned 32-bit integer. */
   uint32(value: number): void {
-    const buffer = this.#room(5)
+    const buffer = this.#reserve(5)
     let rest = value
     while (rest > 0x7f) {
       buffer[this.#position++] = (rest & 0x7f) | 0x80
@@ -34,14 +36,15 @@ export class WireWriter {
     buffer[this.#position++] = rest
   }
 
-  /** A negative number takes ten bytes, as if it had 64 bits. */
+  /** Writes a varint of a signed 32-bit integer. Negative numbers are sign-extended to 64 bits and take ten bytes. */
   int32(value: number): void {
     if (value >= 0) this.uint32(value)
     else this.varint64(BigInt(value))
   }
 
+  /** Writes a varint of the low 64 bits. */
   varint64(value: bigint): void {
-    const buffer = this.#room(10)
+    const buffer = this.#reserve(10)
     let rest = BigInt.asUintN(64, value)
     while (rest > 0x7fn) {
       buffer[this.#position++] = Number(rest & 0x7fn) | 0x80
@@ -51,41 +54,43 @@ export class WireWriter {
   }
 
   fixed32(value: number): void {
-    this.#room(4).writeInt32LE(value | 0, this.#position)
+    this.#reserve(4).writeInt32LE(value | 0, this.#position)
     this.#position += 4
   }
 
   fixed64(value: bigint): void {
-    this.#room(8).writeBigInt64LE(BigInt.asIntN(64, value), this.#position)
+    this.#reserve(8).writeBigInt64LE(BigInt.asIntN(64, value), this.#position)
     this.#position += 8
   }
 
   float(value: number): void {
-    this.#room(4).writeFloatLE(value, this.#position)
+    this.#reserve(4).writeFloatLE(value, this.#position)
     this.#position += 4
   }
 
   double(value: number): void {
-    this.#room(8).writeDoubleLE(value, this.#position)
+    this.#reserve(8).writeDoubleLE(value, this.#position)
     this.#position += 8
   }
 
+  /** Writes length and bytes. */
   bytes(value: Uint8Array): void {
     this.uint32(value.length)
-    this.#room(value.length).set(value, this.#position)
+    this.#reserve(value.length).set(value, this.#position)
     this.#position += value.length
   }
 
+  /** Writes length and UTF-8. */
   string(text: string): void {
-    if (text.length <= SHORT_TEXT && this.#shortAscii(text)) return
+    if (text.length <= MAX_SHORT_TEXT && this.#shortAscii(text)) return
     const start = this.open()
-    // A UTF-16 code unit takes three bytes at most.
-    this.#position += this.#room(text.length * 3).write(text, this.#position)
+    // A UTF-16 code unit takes at most three bytes of UTF-8.
+    this.#position += this.#reserve(text.length * 3).write(text, this.#position)
     this.close(start)
   }
 
   #shortAscii(text: string): boolean {
-    const buffer = this.#room(text.length + 1)
+    const buffer = this.#reserve(text.length + 1)
     const start = this.#position
     for (let index = 0; index < text.length; index++) {
       const char = text.charCodeAt(index)
@@ -97,23 +102,25 @@ export class WireWriter {
     return true
   }
 
-  /** Begins what is delimited by its length. @returns what `close` wants. */
+  /** Starts a length-delimited value. @returns the argument for `close`. */
   open(): number {
-    this.#room(1)
+    this.#reserve(1)
     return this.#position++
   }
 
+  /** Ends a length-delimited value and inserts its length. @param start the result of `open`. */
   close(start: number): void {
     const length = this.#position - start - 1
-    // A byte is kept for the length, which is enough for most.
+    // `open` reserves one byte for the length. Longer values are moved.
     const more = sizeOf(length) - 1
-    if (more > 0) this.#room(more).copyWithin(start + 1 + more, start + 1, this.#position)
+    if (more > 0) this.#reserve(more).copyWithin(start + 1 + more, start + 1, this.#position)
     this.#position = start
     this.uint32(length)
     this.#position += length
   }
 
-  #room(size: number): Buffer {
+  /** Ensures that `size` bytes can be written at the position. @returns the buffer. */
+  #reserve(size: number): Buffer {
     const needed = this.#position + size
     if (needed > this.#buffer.length) {
       const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.#buffer.length * 2))
@@ -124,6 +131,7 @@ export class WireWriter {
   }
 }
 
+/** Returns the number of bytes of a varint. */
 function sizeOf(length: number): number {
   if (length < 2 ** 7) return 1
   if (length < 2 ** 14) return 2

@@ -75,9 +75,9 @@ function compileDecode(route: Route, registry: FileRegistry): Codec['decode'] {
   const { output } = route.descriptor
   const inline = inlineOneof(output)
   const memberDecoders = new Map(
-    output.fields.map(field => [field, field.message && compileAnswer(field.message, registry)]),
+    output.fields.map(field => [field, field.message && compileMessageDecode(field.message, registry)]),
   )
-  const decodeWhole = compileAnswer(output, registry)
+  const decodeWhole = compileMessageDecode(output, registry)
 
   return bytes => {
     const message = fromBinary(output, bytes)
@@ -94,7 +94,7 @@ function compileDecode(route: Route, registry: FileRegistry): Codec['decode'] {
 }
 
 /** Moves cookies, revocations and the entity tag out of the message, then writes the rest as JSON. */
-function compileAnswer(
+function compileMessageDecode(
   schema: DescMessage,
   registry: FileRegistry,
 ): (message: Message, responseField?: DescField) => DecodedResponse {
