@@ -1,5 +1,6 @@
 /**
- * README's table of settings, made from the code: `node deploy/dev/settings-table.ts` writes it, a test compares it.
+ * The table of settings in docs/configuration.md, generated from the `config.ts` files:
+ * `node deploy/dev/settings-table.ts` writes it, and a test compares it with the code.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -11,7 +12,7 @@ import { settings as user } from '../../user-svc/config.ts'
 import { devSettings, seedSettings } from './settings.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const readme = path.join(root, 'README.md')
+const PAGE = path.join(root, 'docs/configuration.md')
 const BLOCK = /(<!-- settings -->\n)[\s\S]*(<!-- \/settings -->)/
 
 interface Row {
@@ -44,7 +45,7 @@ export function settingsTable(): string {
     .map(([name, { fallback, processes, description }]) => {
       return `| \`${name}\` | ${fallback} | ${processes.join(', ')} | ${description.replaceAll('|', '\\|')} |`
     })
-  return ['| setting | unless set | read by | what |', '| --- | --- | --- | --- |', ...lines, ''].join('\n')
+  return ['| setting | default | read by | description |', '| --- | --- | --- | --- |', ...lines, ''].join('\n')
 }
 
 function fallbackOf(schema: SettingsShape[string]): string {
@@ -56,8 +57,9 @@ function fallbackOf(schema: SettingsShape[string]): string {
   return `\`${text.startsWith(root) ? path.relative(root, text) : text}\``
 }
 
-export function readmeWithTable(text: string): string {
+/** @returns the page with the current table in place of the old one. */
+export function withSettingsTable(text: string): string {
   return text.replace(BLOCK, (_, open: string, close: string) => `${open}${settingsTable()}${close}`)
 }
 
-if (import.meta.main) writeFileSync(readme, readmeWithTable(readFileSync(readme, 'utf8')))
+if (import.meta.main) writeFileSync(PAGE, withSettingsTable(readFileSync(PAGE, 'utf8')))
