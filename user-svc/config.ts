@@ -10,17 +10,24 @@ import {
   tokenSettings,
 } from '#runtime/process/env.ts'
 
-/** What main.ts reads. */
+/** The settings of user-svc. */
 export const settings = {
   ...databaseSettings,
   ...listenSettings,
   ...tokenSettings,
-  USER_SVC_PORT: port().default(50052).describe('Port of user-svc (gRPC)'),
+  USER_SVC_PORT: port()
+    .default(50052)
+    .describe('Port of user-svc for gRPC. 0 selects a free port, which the log names.'),
   USER_SVC_METRICS_PORT: metricsPort(9466),
-  AUTH_SVC_ADDRESS: z.string().default('127.0.0.1:50051').describe('Address of auth-svc, for the keys of tokens'),
-  PAGE_TOKEN_SECRET: secret().describe('Signs page tokens: 32 bytes in base64, the same for every replica'),
+  AUTH_SVC_ADDRESS: z
+    .string()
+    .default('127.0.0.1:50051')
+    .describe('Address (host:port) of auth-svc, from which user-svc fetches the key set that verifies tokens.'),
+  PAGE_TOKEN_SECRET: secret().describe(
+    'Key that signs page tokens: 32 random bytes in base64. All replicas must use the same key. A change invalidates page tokens in use.',
+  ),
   RETENTION_DAYS: count(30).describe(
-    'Days after which what was deleted is gone for good, and a closed account is erased',
+    'Retention period in days. Deleted documents and comments are purged, and deactivated accounts erased, after this time.',
   ),
   OTEL_EXPORTER_OTLP_ENDPOINT: telemetrySettings.OTEL_EXPORTER_OTLP_ENDPOINT,
   OTEL_EXPORTER_OTLP_PROTOCOL: telemetrySettings.OTEL_EXPORTER_OTLP_PROTOCOL,

@@ -1,45 +1,54 @@
-/** The errors of user-svc. Each reason is explained in docs/errors.md. */
+/** The errors of user-svc. docs/errors.md documents each reason. */
 import { Code, invalidArgument, notFound, permissionDenied, StatusError } from '#runtime/status.ts'
 
 export const userNotFound = () => notFound('user')
 
+/** Another active user has the e-mail address. */
 export const emailTaken = () =>
   new StatusError(Code.ALREADY_EXISTS, 'Another account has this e-mail address', { reason: 'email_taken' })
 
-export const accountClosed = () =>
-  new StatusError(Code.FAILED_PRECONDITION, 'The account was closed', { reason: 'account_closed' })
+/** The id belongs to a deactivated or erased user. */
+export const accountDeactivated = () =>
+  new StatusError(Code.FAILED_PRECONDITION, 'The account is deactivated', { reason: 'account_closed' })
 
 export const accountErased = () =>
-  new StatusError(Code.FAILED_PRECONDITION, 'The account was erased, and nothing of it is left to be opened', {
+  new StatusError(Code.FAILED_PRECONDITION, 'The account is erased and cannot be restored or exported', {
     reason: 'account_erased',
   })
 
+/** No receipt exists for the user. */
 export const erasureNotFound = () => notFound('erasure')
 
 export const lastAdministrator = () =>
-  new StatusError(Code.FAILED_PRECONDITION, 'The last administrator cannot be demoted, closed or erased', {
+  new StatusError(Code.FAILED_PRECONDITION, 'The last administrator cannot be demoted, deactivated or erased', {
     reason: 'last_administrator',
   })
 
-export const noAdministrator = () => permissionDenied('You are no administrator any more')
+/** The caller lost the role after the access token was issued. */
+export const notAdministrator = () => permissionDenied('You are no longer an administrator')
 
+/** The document does not exist, or the caller may not read it. */
 export const documentNotFound = () => notFound('document')
 
 export const commentNotFound = () => notFound('comment')
 
 export const grantNotFound = () => notFound('grant')
 
-export const documentForbidden = () => permissionDenied('You may read this document, but not do that with it')
+/** The caller may read the document. */
+export const documentForbidden = () => permissionDenied('You may read this document, but not perform this action on it')
 
+/** The caller may read the comment. */
 export const commentForbidden = () => permissionDenied('You may read this comment, but not delete it')
 
+/** None of the entity tags of If-Match is current. */
 export const etagMismatch = () =>
-  new StatusError(Code.ABORTED, 'The document was changed: it no longer has an etag of If-Match', {
+  new StatusError(Code.ABORTED, 'The document has changed: its etag does not match If-Match', {
     reason: 'etag_mismatch',
   })
 
-export const changedMeanwhile = () =>
-  new StatusError(Code.ABORTED, 'Another change came in between', { reason: 'aborted' })
+/** A concurrent change between a statement and the check of its result. A retry may succeed. */
+export const concurrentChange = () =>
+  new StatusError(Code.ABORTED, 'A concurrent change prevented this one. Retry the request.', { reason: 'aborted' })
 
 export const invalidPageToken = () =>
-  invalidArgument([{ field: 'pageToken', description: 'is not the nextPageToken of this list' }])
+  invalidArgument([{ field: 'pageToken', description: 'must be a nextPageToken of the same list' }])

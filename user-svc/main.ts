@@ -1,5 +1,8 @@
 import { setTimeout } from 'node:timers/promises'
+import { AuthServiceClient } from '#proto/auth/v1/auth.ts'
+import { createRemoteKeySet } from '#runtime/auth/key-set.ts'
 import { createTokenVerifier } from '#runtime/auth/token-verifier.ts'
+import { callUnary, createClient } from '#runtime/grpc/client.ts'
 import { readContract } from '#runtime/grpc/contract.ts'
 import { createLogger } from '#runtime/observability/logger.ts'
 import { type MetricsServer, serveMetrics } from '#runtime/observability/metrics-server.ts'
@@ -8,13 +11,15 @@ import { databaseOptionsOf, openDatabase } from '#runtime/postgres/database.ts'
 import { readSettings } from '#runtime/process/env.ts'
 import { manageLifecycle } from '#runtime/process/lifecycle.ts'
 import { settings as shape } from './config.ts'
-import { openKeySet } from './key-set.ts'
 import { createUserMetrics } from './metrics.ts'
 import { createErasure } from './privacy/erasure.ts'
 import { createRetention } from './privacy/retention.ts'
 import { startRetentionJob } from './privacy/retention-job.ts'
 import { createUserServer } from './server.ts'
 import { SCHEMA, type Tables } from './tables.ts'
+
+/** Below the timeout of 30 s that the contract sets for bulk methods, so that the database error reaches the client. */
+const ADMIN_STATEMENT_TIMEOUT_MS = 28_000
 
 const settings = readSettings(shape)
 const logger = createLogger({ service: 'user-svc', level: settings.LOG_LEVEL })
@@ -30,34 +35,34 @@ const database = openDatabase<Tables>({
   schema: SCHEMA,
   logger,
 })
-/** Just below the 30 s that the contract gives to what administrators do with many users. */
-const PATIENCE_MS = 28_000
-const patientDatabase = openDatabase<Tables>({
+const adminDatabase = openDatabase<Tables>({
   ...databaseOptionsOf(settings),
   schema: SCHEMA,
   logger,
   poolSize: 2,
-  statementTimeoutMs: PATIENCE_MS,
+  statementTimeoutMs: ADMIN_STATEMENT_TIMEOUT_MS,
   preparedStatements: false,
 })
-const keySet = openKeySet(settings.AUTH_SVC_ADDRESS, logger)
+// user-svc starts without auth-svc: the key set is fetched when a token is verified.
+const auth = createClient(AuthServiceClient, settings.AUTH_SVC_ADDRESS)
+const keys = createRemoteKeySet({ fetch: async () => (await callUnary(auth, auth.getJwks, {})).keys, logger })
 const server = createUserServer({
   contract: readContract(new URL('../proto/gen/contract.binpb', import.meta.url)),
   logger,
   metrics,
   verifier: createTokenVerifier({
-    keys: keySet.keys,
+    keys,
     issuer: settings.TOKEN_ISSUER,
     audience: settings.TOKEN_AUDIENCE,
     acceptService: true,
   }),
   database,
-  patientDatabase,
+  adminDatabase,
   pageTokenSecret: settings.PAGE_TOKEN_SECRET,
 })
 const retention = createRetention({
-  db: patientDatabase.db,
-  erasure: createErasure(patientDatabase.db),
+  db: adminDatabase.db,
+  erasure: createErasure(adminDatabase.db),
   days: settings.RETENTION_DAYS,
 })
 const retentionJob = await startRetentionJob({
@@ -76,8 +81,8 @@ manageLifecycle({
     { name: 'drain delay', stop: () => setTimeout(settings.DRAIN_DELAY_MS) },
     { name: 'server', stop: () => server.stop() },
     { name: 'retention', stop: () => retentionJob.stop() },
-    { name: 'key set', stop: () => keySet.close() },
-    { name: 'database', stop: () => Promise.all([database.close(), patientDatabase.close()]) },
+    { name: 'key set', stop: () => auth.close() },
+    { name: 'database', stop: () => Promise.all([database.close(), adminDatabase.close()]) },
     { name: 'metrics', stop: () => metricsServer?.close() },
     { name: 'telemetry', stop: () => telemetry.shutdown() },
   ],
@@ -94,9 +99,7 @@ try {
   const port = await server.listen(address)
   logger.info({ host: settings.LISTEN_HOST, port }, 'listening')
 } catch (error) {
-  logger.fatal(
-    { err: error },
-    `cannot listen on ${address}; LISTEN_HOST, USER_SVC_PORT and USER_SVC_METRICS_PORT say where`,
-  )
+  const advice = 'check LISTEN_HOST, USER_SVC_PORT and USER_SVC_METRICS_PORT'
+  logger.fatal({ err: error }, `cannot listen on ${address} or its metrics port; ${advice}`)
   process.exit(1)
 }

@@ -1,4 +1,4 @@
-/** The metrics of user-svc, each by its name and what it says. docs/metrics.md lists them all. */
+/** The metrics of user-svc. docs/metrics.md lists them all. */
 
 import { registerServerMetrics } from '#runtime/grpc/server-metrics.ts'
 import type { CallMetrics } from '#runtime/observability/call-metrics.ts'
@@ -8,16 +8,18 @@ import { registerDroppedSpansMetric } from '#runtime/observability/telemetry.ts'
 import { type PoolState, registerPoolMetrics } from '#runtime/postgres/pool-metrics.ts'
 
 export interface UserMetrics {
-  /** Calls that were served, by method. */
+  /** Served RPCs, by method and status. */
   readonly rpc: CallMetrics
-  /** What is asked at each scrape. To be given once each, at boot. */
+  /** Registers sources that are read at each scrape. Call each function once, at boot. */
   readonly watch: {
     readonly pool: (read: () => PoolState) => void
     readonly droppedSpans: (read: () => number) => void
   }
+  /** The current values of all metrics. */
   snapshot(): Promise<Snapshot>
 }
 
+/** Creates the registry of the process. */
 export function createUserMetrics(): UserMetrics {
   const metrics = createMetrics()
   return {

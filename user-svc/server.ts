@@ -1,4 +1,5 @@
 import type { FileRegistry } from '@bufbuild/protobuf'
+import type { Kysely } from 'kysely'
 import { type AdminServiceServer, AdminServiceService } from '#proto/admin/v1/admin.ts'
 import { type DocumentServiceServer, DocumentServiceService } from '#proto/docs/v1/docs.ts'
 import { type SearchServiceServer, SearchServiceService } from '#proto/search/v1/search.ts'
@@ -6,6 +7,7 @@ import { type AccountServiceServer, AccountServiceService } from '#proto/user/v1
 import { type ExportServiceServer, ExportServiceService } from '#proto/user/v1/export.ts'
 import { type UserServiceServer, UserServiceService } from '#proto/user/v1/user.ts'
 import type { TokenVerifier } from '#runtime/auth/token-verifier.ts'
+import type { Handlers } from '#runtime/grpc/call.ts'
 import { createGrpcServer, type GrpcServer } from '#runtime/grpc/server.ts'
 import type { Logger } from '#runtime/observability/logger.ts'
 import type { Database } from '#runtime/postgres/database.ts'
@@ -26,8 +28,8 @@ import { createDocuments } from './documents/documents.ts'
 import { createGrantHandlers } from './documents/grant-handlers.ts'
 import { createGrantRepository } from './documents/grant-repository.ts'
 import type { UserMetrics } from './metrics.ts'
-import { createPageTokens } from './paging/page-token.ts'
-import { createErasure } from './privacy/erasure.ts'
+import { createPageTokens, type PageTokens } from './paging/page-token.ts'
+import { createErasure, type Erasure } from './privacy/erasure.ts'
 import { createExportHandlers } from './privacy/export-handlers.ts'
 import { createExportRepository } from './privacy/export-repository.ts'
 import { createSearchHandlers } from './search/search-handlers.ts'
@@ -37,96 +39,108 @@ import { createAccountAccess } from './users/account-access.ts'
 import { createAccountChanges } from './users/account-changes.ts'
 import { createAccountHandlers } from './users/account-handlers.ts'
 import { createUserHandlers } from './users/user-handlers.ts'
-import { createUserRepository } from './users/user-repository.ts'
+import { createUserRepository, type UserRepository } from './users/user-repository.ts'
 
 export interface UserServerOptions {
+  /** Descriptors with the policies and rules of all methods. */
   contract: FileRegistry
   logger: Logger
   metrics: UserMetrics
-  /** Of access tokens and service tokens. */
+  /** Verifies access tokens and service tokens. */
   verifier: TokenVerifier
+  /** Serves all methods except those of administrators. Its state decides readiness. */
   database: Database<Tables>
   /**
-   * The same, by a few connections of its own on which a statement may take long: what administrators ask of all users
-   * does not take the connections of everybody else.
+   * A small pool for bulk changes, erasures and reports, with a longer statement timeout. Separate, so that slow statements
+   * of administrators do not occupy the connections of other requests.
    */
-  patientDatabase: Database<Tables>
+  adminDatabase: Database<Tables>
+  /** Key of page tokens, 32 bytes. */
   pageTokenSecret: Uint8Array
 }
 
-/** user-svc, not yet listening. The database is all that it cannot be ready without. */
+/** Creates the gRPC server of user-svc without listening. It is ready while the database is reachable. */
 export function createUserServer(options: UserServerOptions): GrpcServer {
-  const { contract, logger, metrics, verifier, database, patientDatabase: patient } = options
-  const { db, prepare, ping } = database
-  const users = createUserRepository(db, prepare)
-  const pageTokens = createPageTokens(options.pageTokenSecret)
-  metrics.watch.pool(() => sum(database.poolState(), patient.poolState()))
+  const { contract, logger, metrics, verifier, database, adminDatabase, pageTokenSecret } = options
+  metrics.watch.pool(() => sumPoolStates(database.poolState(), adminDatabase.poolState()))
   const server = createGrpcServer({
     contract,
     logger,
     verifier,
     calls: metrics.rpc,
-    dependencies: { postgres: ping },
+    dependencies: { postgres: database.ping },
     mapError: toStatusError,
   })
+  const { db, prepare } = database
+  const pageTokens = createPageTokens(pageTokenSecret)
+  const users = createUserRepository(db, prepare)
+  const erasure = createErasure(adminDatabase.db)
+
   server.add<UserServiceServer>(
     'user.v1.UserService',
     UserServiceService,
-    createUserHandlers({
-      users,
-      access: createAccountAccess(db),
-      pageTokens,
-    }),
-  )
-  const documents = createDocuments({ db, documents: createDocumentRepository(db), users })
-  server.add<DocumentServiceServer>(
-    'docs.v1.DocumentService',
-    DocumentServiceService,
-    createDocumentHandlers({
-      documents,
-      lists: createDocumentListRepository(db),
-      users,
-      pageTokens,
-      comments: createCommentHandlers({ db, comments: createCommentRepository(db), documents, users, pageTokens }),
-      grants: createGrantHandlers({ grants: createGrantRepository(db), documents, users, pageTokens }),
-    }),
-  )
-  server.add<SearchServiceServer>(
-    'search.v1.SearchService',
-    SearchServiceService,
-    createSearchHandlers({ documents: createSearchRepository(db), pageTokens }),
-  )
-  const erasure = createErasure(patient.db)
-  server.add<AdminServiceServer>(
-    'admin.v1.AdminService',
-    AdminServiceService,
-    createAdminHandlers({
-      administration: createAdministration(patient.db),
-      erasure,
-      users: createAdministrationRepository(patient.db),
-      trees: createUserTreeRepository(patient.db),
-      reports: createReportHandlers(createReportRepository(patient.db)),
-      pageTokens,
-    }),
-  )
-  server.add<ExportServiceServer>(
-    'user.v1.ExportService',
-    ExportServiceService,
-    createExportHandlers(createExportRepository(db)),
+    createUserHandlers({ users, access: createAccountAccess(db), pageTokens }),
   )
   server.add<AccountServiceServer>(
     'user.v1.AccountService',
     AccountServiceService,
     createAccountHandlers({ users, changes: createAccountChanges(db), erasure }),
   )
+  server.add<DocumentServiceServer>(
+    'docs.v1.DocumentService',
+    DocumentServiceService,
+    documentHandlers(db, users, pageTokens),
+  )
+  server.add<SearchServiceServer>(
+    'search.v1.SearchService',
+    SearchServiceService,
+    createSearchHandlers({ documents: createSearchRepository(db), pageTokens }),
+  )
+  server.add<ExportServiceServer>(
+    'user.v1.ExportService',
+    ExportServiceService,
+    createExportHandlers(createExportRepository(db)),
+  )
+  server.add<AdminServiceServer>(
+    'admin.v1.AdminService',
+    AdminServiceService,
+    adminHandlers(adminDatabase.db, erasure, pageTokens),
+  )
   return server
 }
 
-function sum(one: PoolState, other: PoolState): PoolState {
+function documentHandlers(
+  db: Kysely<Tables>,
+  users: UserRepository,
+  pageTokens: PageTokens,
+): Handlers<DocumentServiceServer> {
+  const documents = createDocuments({ db, documents: createDocumentRepository(db), users })
+  return createDocumentHandlers({
+    documents,
+    lists: createDocumentListRepository(db),
+    users,
+    pageTokens,
+    comments: createCommentHandlers({ db, comments: createCommentRepository(db), documents, users, pageTokens }),
+    grants: createGrantHandlers({ grants: createGrantRepository(db), documents, users, pageTokens }),
+  })
+}
+
+function adminHandlers(db: Kysely<Tables>, erasure: Erasure, pageTokens: PageTokens): Handlers<AdminServiceServer> {
+  return createAdminHandlers({
+    administration: createAdministration(db),
+    erasure,
+    users: createAdministrationRepository(db),
+    trees: createUserTreeRepository(db),
+    reports: createReportHandlers(createReportRepository(db)),
+    pageTokens,
+  })
+}
+
+function sumPoolStates(a: PoolState, b: PoolState): PoolState {
   return {
-    total: one.total + other.total,
-    idle: one.idle + other.idle,
-    waiting: one.waiting + other.waiting,
-    pipelined: one.pipelined + other.pipelined,
+    total: a.total + b.total,
+    idle: a.idle + b.idle,
+    waiting: a.waiting + b.waiting,
+    pipelined: a.pipelined + b.pipelined,
   }
 }

@@ -1,51 +1,59 @@
+/** The tables and views of user-svc. A test compares them with the migrated schema (schema.ts). */
 import type { Generated, GeneratedAlways } from 'kysely'
 import type { Role } from '#runtime/auth/principal.ts'
 
-/** The schema that user-svc owns, in PostgreSQL. */
+/** PostgreSQL schema owned by user-svc. */
 export const SCHEMA = 'users'
 
-/** The schema that its job queue (graphile-worker) makes and keeps. */
+/** PostgreSQL schema of the job queue; graphile-worker creates and migrates it. */
 export const JOBS_SCHEMA = 'user_jobs'
 
+/** All tables and views, by name. A `delete` from a view marks the row as deleted in its base table (`…_all`). */
 export interface Tables {
-  /** View of the living: what is deleted from it stays in `users_all`. */
+  /** View of active users. */
   users: UsersView
   users_all: UsersTable
   account_changes: AccountChangesTable
   erasures: ErasuresTable
-  /** View of what is not deleted and whose owner is not closed. */
+  /** View of documents that are not deleted and whose owner is active. */
   documents: DocumentsView
   documents_all: DocumentsTable
-  /** View of what is not deleted, on documents that are there, by authors who are not closed. */
+  /** View of comments that are not deleted, on visible documents, by active authors. */
   comments: CommentsView
   comments_all: CommentsTable
   document_grants: DocumentGrantsTable
 }
 
+/** The group that may read a document: owner and grants only, the department, or everyone. */
 export type Visibility = 'private' | 'department' | 'public'
 
 export interface UsersView {
   id: string
-  /** Normalised by auth-svc; unique among the living. */
+  /** Normalised by auth-svc; unique among active users. */
   email: string
   name: Generated<string>
   role: Generated<Role>
   department: Generated<string>
   created_at: GeneratedAlways<Date>
-  /** Kept by a trigger. */
+  /** Set by a trigger. */
   updated_at: GeneratedAlways<Date>
-  /** Documents that are not deleted. Kept by triggers. */
+  /** Number of documents that are not deleted. Maintained by triggers. */
   doc_count: GeneratedAlways<number>
 }
 
+/** Users in any state. */
 export interface UsersTable extends UsersView {
+  /** Time of deactivation. */
   deleted_at: Date | null
+  /** Id of the user who deactivated the account. */
   deleted_by: string | null
-  /** Since when nothing is left but the id. Never without `deleted_at`. */
+  /** Time of erasure: only the id remains. Implies `deleted_at`. */
   erased_at: Date | null
 }
 
+/** The outbox. A row is the state of an account after a change of its role or its deactivation, restoration or erasure. */
 export interface AccountChangesTable {
+  /** Increases in commit order. */
   sequence: GeneratedAlways<bigint>
   user_id: string
   role: Role
@@ -54,18 +62,18 @@ export interface AccountChangesTable {
   changed_at: GeneratedAlways<Date>
 }
 
-/** Receipts: they outlive what they are about, and hold nothing personal. */
+/** Receipts of erasures. They remain after the user is purged and contain no personal data. */
 export interface ErasuresTable {
   user_id: string
-  /** Null: the retention was over. */
+  /** Id of the administrator; null if the retention job erased the user. */
   requested_by: string | null
   requested_at: GeneratedAlways<Date>
   documents: Generated<number>
   comments: Generated<number>
   grants: Generated<number>
-  /** When auth-svc had erased what it held. */
+  /** Time at which auth-svc confirmed its erasure; null until then. */
   identity_erased_at: Date | null
-  /** When the emptied rows were gone, too. */
+  /** Time at which the cleared rows were purged; null until then. */
   purged_at: Date | null
 }
 
@@ -77,7 +85,7 @@ export interface DocumentsView {
   tags: Generated<string[]>
   visibility: Generated<Visibility>
   department: Generated<string>
-  /** One more with each change. Kept by a trigger, as is `updated_at`. */
+  /** Incremented with each change. Set by a trigger, as is `updated_at`. */
   version: GeneratedAlways<number>
   created_at: GeneratedAlways<Date>
   updated_at: GeneratedAlways<Date>
@@ -95,7 +103,7 @@ export interface CommentsView {
   document_id: string
   author_id: string
   body: string
-  /** From -1 to 1. */
+  /** From -1 (negative) to 1 (positive). */
   sentiment: number | null
   created_at: GeneratedAlways<Date>
 }
@@ -105,6 +113,7 @@ export interface CommentsTable extends CommentsView {
   deleted_by: string | null
 }
 
+/** At most one grant per document and user. */
 export interface DocumentGrantsTable {
   document_id: string
   user_id: string

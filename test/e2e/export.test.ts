@@ -49,7 +49,7 @@ async function settled(): Promise<number> {
   return before
 }
 
-const whole = Math.ceil((COUNT + 1) / 50)
+const whole = COUNT / 50
 
 t.test('an export arrives whole and in order, a line for each thing', async t => {
   const response = await fetch(`${url}/v1/users/me/export`, { headers: { authorization: `Bearer ${ada.accessToken}` } })

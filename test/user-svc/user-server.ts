@@ -27,7 +27,7 @@ export type UserServer = Awaited<ReturnType<typeof serveUsers>>
 /** @param url of the database, as user-svc's role. @param poolSize as `openDatabase` has it. */
 export async function serveUsers({ url, poolSize }: { url: string; poolSize?: number }) {
   const database = openDatabase<Tables>({ url, schema: SCHEMA, logger, poolSize })
-  const patientDatabase = openDatabase<Tables>({ url, schema: SCHEMA, logger, poolSize: 2, statementTimeoutMs: 28_000 })
+  const adminDatabase = openDatabase<Tables>({ url, schema: SCHEMA, logger, poolSize: 2, statementTimeoutMs: 28_000 })
   const mint = createTokenMint({ issuer, audience })
   const verifier = createTokenVerifier({ keys: mint.keys, issuer, audience, acceptService: true })
   const server = createUserServer({
@@ -36,7 +36,7 @@ export async function serveUsers({ url, poolSize }: { url: string; poolSize?: nu
     metrics: createUserMetrics(),
     verifier,
     database,
-    patientDatabase,
+    adminDatabase,
     pageTokenSecret: randomBytes(32),
   })
   const address = `127.0.0.1:${await server.listen('127.0.0.1:0')}`
@@ -63,7 +63,7 @@ export async function serveUsers({ url, poolSize }: { url: string; poolSize?: nu
     async close() {
       for (const client of Object.values(clients)) client.close()
       await stop()
-      await Promise.all([database.close(), patientDatabase.close()])
+      await Promise.all([database.close(), adminDatabase.close()])
     },
   }
 }

@@ -3,7 +3,7 @@ import type { Role } from '#runtime/auth/principal.ts'
 import { type Handlers, userOf } from '#runtime/grpc/call.ts'
 import { type PageTokens, servePage } from '../paging/page-token.ts'
 import type { Erasure } from '../privacy/erasure.ts'
-import { filterOf, roleOf, toAdminUser, toErasure, toUserNode } from './admin-message.ts'
+import { toAdminUser, toErasure, toRole, toUserFilter, toUserNode } from './admin-message.ts'
 import type { Administration } from './administration.ts'
 import type { AdministrationRepository, UserState } from './administration-repository.ts'
 import type { ReportHandlers } from './report-handlers.ts'
@@ -15,6 +15,7 @@ export interface AdminHandlersDependencies {
   erasure: Pick<Erasure, 'erase' | 'find'>
   users: Pick<AdministrationRepository, 'page'>
   trees: UserTreeRepository
+  /** The report methods, from report-handlers.ts. */
   reports: ReportHandlers
   pageTokens: PageTokens
 }
@@ -22,15 +23,16 @@ export interface AdminHandlersDependencies {
 const DEFAULT_PAGE_SIZE = 50
 const DEFAULT_TREE = { users: 20, documents: 5, comments: 3 }
 
+/** `admin.v1.AdminService`. */
 export function createAdminHandlers(dependencies: AdminHandlersDependencies): Handlers<AdminServiceServer> {
   const { administration, erasure, users, trees, reports, pageTokens } = dependencies
 
   return {
-    async listUsers({ pageSize, pageToken, ...given }) {
-      const { role, department, emailPrefix, createdSince, createdBefore } = given
-      const state = (given.state || 'living') as UserState
+    async listUsers({ pageSize, pageToken, ...conditions }) {
+      const { role, department, emailPrefix, createdSince, createdBefore } = conditions
+      const state = (conditions.state || 'living') as UserState
       const filter: UserFilter = {
-        role: roleOf(role),
+        role: toRole(role),
         department: department || undefined,
         emailPrefix: emailPrefix || undefined,
         createdSince,
@@ -52,11 +54,11 @@ export function createAdminHandlers(dependencies: AdminHandlersDependencies): Ha
       return toErasure(await erasure.find(id))
     },
     async bulkUpdateRole({ filter, role, dryRun }, call) {
-      const counts = await administration.setRole(filterOf(filter), role as Role, userOf(call).userId, dryRun)
+      const counts = await administration.setRole(toUserFilter(filter), role as Role, userOf(call).userId, dryRun)
       return { ...counts, dryRun }
     },
     async bulkDeleteUsers({ filter, dryRun }, call) {
-      return { ...(await administration.close(filterOf(filter), userOf(call).userId, dryRun)), dryRun }
+      return { ...(await administration.deactivate(toUserFilter(filter), userOf(call).userId, dryRun)), dryRun }
     },
     async getUserTree({ pageSize, documents, comments, pageToken }) {
       const size = {

@@ -1,11 +1,12 @@
-import type { AdminUser, Erasure, UserFilter as GivenFilter, UserFigures, UserNode } from '#proto/admin/v1/admin.ts'
+import type { AdminUser, Erasure, UserFilter as FilterMessage, UserFigures, UserNode } from '#proto/admin/v1/admin.ts'
 import type { Role } from '#runtime/auth/principal.ts'
 import type { ErasureRow } from '../privacy/erasure-repository.ts'
-import type { StoredUserRow } from '../users/stored-user-repository.ts'
+import type { StoredUserRow } from '../users/user-repository.ts'
 import type { UserFiguresRow } from './report-repository.ts'
 import type { UserFilter } from './user-filter.ts'
-import type { UserRoot } from './user-tree-repository.ts'
+import type { TreeUser } from './user-tree-repository.ts'
 
+/** All fields of a user in any state. */
 export function toAdminUser(row: StoredUserRow): AdminUser {
   const { id, email, name, role, department } = row
   return {
@@ -22,6 +23,7 @@ export function toAdminUser(row: StoredUserRow): AdminUser {
   }
 }
 
+/** Converts a receipt to the message of the API. */
 export function toErasure(row: ErasureRow): Erasure {
   const { documents, comments, grants } = row
   return {
@@ -36,7 +38,8 @@ export function toErasure(row: ErasureRow): Erasure {
   }
 }
 
-export function toUserNode(root: UserRoot): UserNode {
+/** Converts a user of the tree with documents and comments. */
+export function toUserNode(root: TreeUser): UserNode {
   return {
     user: toAdminUser(root),
     documents: root.documents.map(({ id, title, tags, visibility, comments, ...document }) => ({
@@ -56,6 +59,7 @@ export function toUserNode(root: UserRoot): UserNode {
   }
 }
 
+/** Converts a row of the user report. */
 export function toUserFigures(row: UserFiguresRow): UserFigures {
   const { id, email, name, tags } = row
   return {
@@ -68,11 +72,12 @@ export function toUserFigures(row: UserFiguresRow): UserFigures {
   }
 }
 
-export function filterOf(given: GivenFilter | undefined): UserFilter {
-  if (given === undefined) return {}
-  const { role, department, emailSuffix, createdSince, createdBefore, ids } = given
+/** Empty strings and lists do not filter, except `department`: empty selects users without a department. */
+export function toUserFilter(message: FilterMessage | undefined): UserFilter {
+  if (message === undefined) return {}
+  const { role, department, emailSuffix, createdSince, createdBefore, ids } = message
   return {
-    role: roleOf(role),
+    role: toRole(role),
     department,
     emailSuffix: emailSuffix || undefined,
     createdSince,
@@ -81,7 +86,8 @@ export function filterOf(given: GivenFilter | undefined): UserFilter {
   }
 }
 
-export function roleOf(text: string): Role | undefined {
-  // The contract's rules have let no other string through.
+/** @returns undefined for an empty string. */
+export function toRole(text: string): Role | undefined {
+  // Request validation admits no other value.
   return text === '' ? undefined : (text as Role)
 }

@@ -1,44 +1,53 @@
-/** Users as administrators see and change them: many at once, closed ones too. */
+/** Users in any state, and bulk changes of users. */
 import { type Kysely, sql } from 'kysely'
 import type { Role } from '#runtime/auth/principal.ts'
 import { NEWEST_FIRST, type Page, type Position, readPage } from '../paging/keyset.ts'
 import type { Tables } from '../tables.ts'
-import { findStoredUser, STORED_USER_COLUMNS, type StoredUserRow } from '../users/stored-user-repository.ts'
-import { meets, type UserFilter } from './user-filter.ts'
+import { findStoredUser, STORED_USER_COLUMNS, type StoredUserRow } from '../users/user-repository.ts'
+import { matchesFilter, type UserFilter } from './user-filter.ts'
 
+/** The states that a list includes. `living` is the wire value for active users. */
 export type UserState = 'living' | 'deleted' | 'all'
 
-/** Users whom a filter found, and those of them who were changed, or would be. */
+/** Result of a bulk change or of its dry run. */
 export interface BulkCounts {
+  /** Users that match the filter. */
   matched: number
+  /** Matching users that the change affects. */
   changed: number
 }
 
 export interface AdministrationRepository {
   /** Newest first. */
   page(state: UserState, filter: UserFilter, size: number, after: Position | undefined): Promise<Page<StoredUserRow>>
+  /** Finds a user in any state. */
   find(id: string): Promise<StoredUserRow | undefined>
-  /** Opens a closed account again. @returns undefined when there is none to open. @throws on an address that is taken. */
+  /**
+   * Restores a deactivated user.
+   *
+   * @returns undefined if there is no deactivated user with this id, or the user is erased.
+   * @throws DatabaseError with the constraint `users_email` if an active user has the e-mail address.
+   */
   restore(id: string): Promise<StoredUserRow | undefined>
-  /** Of the living, all but `caller`. To be called in a transaction, as is `close`. */
+  /** Sets the role of all matching active users except `caller`. Requires a transaction. */
   setRole(filter: UserFilter, role: Role, caller: string): Promise<BulkCounts>
-  /** Marks as deleted. */
-  close(filter: UserFilter, caller: string): Promise<BulkCounts>
-  /** What `setRole` or, without a role, `close` would do. */
+  /** Deactivates all matching active users except `caller`. Requires a transaction. */
+  deactivate(filter: UserFilter, caller: string): Promise<BulkCounts>
+  /** The result that `setRole` or, without a role, `deactivate` would have. */
   count(filter: UserFilter, role: Role | undefined, caller: string): Promise<BulkCounts>
 }
 
-/** @param db the database or a transaction. */
+/** @param db database or transaction. */
 export function createAdministrationRepository(db: Kysely<Tables>): AdministrationRepository {
   const matched = (filter: UserFilter, caller: string) =>
-    db.selectFrom('users').select(['id', 'role']).where(meets<'users'>(filter)).where('id', '!=', caller)
+    db.selectFrom('users').select(['id', 'role']).where(matchesFilter<'users'>(filter)).where('id', '!=', caller)
 
   return {
     page(state, filter, size, after) {
       const query = db
         .selectFrom('users_all')
         .select(STORED_USER_COLUMNS)
-        .where(meets<'users_all'>(filter))
+        .where(matchesFilter<'users_all'>(filter))
         .$if(state === 'living', query => query.where('deleted_at', 'is', null))
         .$if(state === 'deleted', query => query.where('deleted_at', 'is not', null))
       return readPage(query, NEWEST_FIRST, size, after)
@@ -64,11 +73,11 @@ export function createAdministrationRepository(db: Kysely<Tables>): Administrati
             .returning('id'),
         )
         .selectNoFrom(row => [
-          row.selectFrom('matched').select(number.as('count')).as('matched'),
-          row.selectFrom('changed').select(number.as('count')).as('changed'),
+          row.selectFrom('matched').select(count.as('count')).as('matched'),
+          row.selectFrom('changed').select(count.as('count')).as('changed'),
         ])
         .executeTakeFirstOrThrow() as Promise<BulkCounts>,
-    async close(filter, caller) {
+    async deactivate(filter, caller) {
       await sql`select set_config('gatehouse.actor', ${caller}, true)`.execute(db)
       return db
         .with('matched', () => matched(filter, caller))
@@ -79,8 +88,8 @@ export function createAdministrationRepository(db: Kysely<Tables>): Administrati
             .returning('id'),
         )
         .selectNoFrom(row => [
-          row.selectFrom('matched').select(number.as('count')).as('matched'),
-          row.selectFrom('changed').select(number.as('count')).as('changed'),
+          row.selectFrom('matched').select(count.as('count')).as('matched'),
+          row.selectFrom('changed').select(count.as('count')).as('changed'),
         ])
         .executeTakeFirstOrThrow() as Promise<BulkCounts>
     },
@@ -88,11 +97,11 @@ export function createAdministrationRepository(db: Kysely<Tables>): Administrati
       db
         .selectFrom(matched(filter, caller).as('matched'))
         .select([
-          number.as('matched'),
-          (role === undefined ? number : sql<number>`count(*) filter (where role <> ${role})::integer`).as('changed'),
+          count.as('matched'),
+          (role === undefined ? count : sql<number>`count(*) filter (where role <> ${role})::integer`).as('changed'),
         ])
         .executeTakeFirstOrThrow(),
   }
 }
 
-const number = sql<number>`count(*)::integer`
+const count = sql<number>`count(*)::integer`

@@ -1,14 +1,14 @@
 /**
- * What administrators change of many accounts at once, and of closed ones. Whoever does it is left out: by them one
- * administrator remains, and nobody locks themselves out by a filter that finds more than was meant.
+ * Bulk changes of accounts and the restoration of deactivated ones. A bulk change never affects its caller: at least one
+ * administrator remains, and a filter that matches more users than intended does not lock the caller out.
  */
 import type { Kysely } from 'kysely'
 import type { Role } from '#runtime/auth/principal.ts'
 import { invalidArgument } from '#runtime/status.ts'
-import { accountErased, emailTaken, noAdministrator, userNotFound } from '../errors.ts'
+import { accountErased, emailTaken, notAdministrator, userNotFound } from '../errors.ts'
 import type { Tables } from '../tables.ts'
 import { lockAccountChanges } from '../users/account-changes.ts'
-import type { StoredUserRow } from '../users/stored-user-repository.ts'
+import type { StoredUserRow } from '../users/user-repository.ts'
 import {
   type AdministrationRepository,
   type BulkCounts,
@@ -17,25 +17,36 @@ import {
 import { isEmptyFilter, type UserFilter } from './user-filter.ts'
 
 export interface Administration {
-  /** @throws StatusError NOT_FOUND, ALREADY_EXISTS `email_taken`, FAILED_PRECONDITION `account_erased`. */
+  /**
+   * Restores a deactivated user. Returns an active user unchanged.
+   *
+   * @throws StatusError NOT_FOUND, ALREADY_EXISTS `email_taken` if an active user has the e-mail address by now,
+   * FAILED_PRECONDITION `account_erased`.
+   */
   restore(id: string): Promise<StoredUserRow>
-  /** @throws StatusError INVALID_ARGUMENT for a filter that is empty, PERMISSION_DENIED. */
+  /**
+   * Sets the role of all active users that match, in one transaction.
+   *
+   * @param caller id of the administrator; never changed.
+   * @param isDryRun counts without changing anything.
+   * @throws StatusError INVALID_ARGUMENT for an empty filter, PERMISSION_DENIED if `caller` is no longer an administrator.
+   */
   setRole(filter: UserFilter, role: Role, caller: string, isDryRun: boolean): Promise<BulkCounts>
-  /** @throws as `setRole`. */
-  close(filter: UserFilter, caller: string, isDryRun: boolean): Promise<BulkCounts>
+  /** Deactivates all active users that match, in one transaction. Parameters and errors are those of `setRole`. */
+  deactivate(filter: UserFilter, caller: string, isDryRun: boolean): Promise<BulkCounts>
 }
 
-/** @param db in which a statement may take as long as ten thousand accounts do. */
+/** @param db its statement timeout must allow changes of 10,000 users. */
 export function createAdministration(db: Kysely<Tables>): Administration {
   const users = createAdministrationRepository(db)
 
-  /** Under the lock, since an administrator who is demoted meanwhile would be one of whom none remains. */
-  function decide<R>(caller: string, work: (users: AdministrationRepository) => Promise<R>): Promise<R> {
+  /** Checks the role of the caller under the lock, so that no concurrent change removes the last administrator. */
+  function withLock<R>(caller: string, work: (users: AdministrationRepository) => Promise<R>): Promise<R> {
     return db.transaction().execute(async transaction => {
       await lockAccountChanges(transaction)
       const locked = createAdministrationRepository(transaction)
       const self = await locked.find(caller)
-      if (self?.role !== 'admin' || self.deleted_at !== null) throw noAdministrator()
+      if (self?.role !== 'admin' || self.deleted_at !== null) throw notAdministrator()
       return work(locked)
     })
   }
@@ -54,19 +65,19 @@ export function createAdministration(db: Kysely<Tables>): Administration {
     async setRole(filter, role, caller, isDryRun) {
       assertFilter(filter)
       if (isDryRun) return users.count(filter, role, caller)
-      return decide(caller, locked => locked.setRole(filter, role, caller))
+      return withLock(caller, locked => locked.setRole(filter, role, caller))
     },
-    async close(filter, caller, isDryRun) {
+    async deactivate(filter, caller, isDryRun) {
       assertFilter(filter)
       if (isDryRun) return users.count(filter, undefined, caller)
-      return decide(caller, locked => locked.close(filter, caller))
+      return withLock(caller, locked => locked.deactivate(filter, caller))
     },
   }
 }
 
-/** Everybody is never meant by saying nothing. */
+/** An empty filter would match all users. */
 function assertFilter(filter: UserFilter): void {
   if (isEmptyFilter(filter)) {
-    throw invalidArgument([{ field: 'filter', description: 'is empty: say which users are meant' }])
+    throw invalidArgument([{ field: 'filter', description: 'must have at least one condition' }])
   }
 }

@@ -9,11 +9,12 @@ export type ReportHandlers = Pick<Handlers<AdminServiceServer>, 'reportSignups' 
 const DEFAULT_DAYS = 30
 const DEFAULT_LIMIT = 20
 
+/** The report methods of `admin.v1.AdminService`. */
 export function createReportHandlers(reports: ReportRepository): ReportHandlers {
   return {
     async reportSignups({ days, timeZone }) {
-      const found = await signupsOf(reports, days || DEFAULT_DAYS, timeZone || 'UTC')
-      return { days: found, total: found.reduce((sum, { signups }) => sum + signups, 0) }
+      const counts = await countSignups(reports, days || DEFAULT_DAYS, timeZone || 'UTC')
+      return { days: counts, total: counts.reduce((sum, { signups }) => sum + signups, 0) }
     },
     async reportUsers({ minDocs, orderBy, limit }) {
       const users = await reports.users(minDocs, (orderBy || '-docCount') as UserOrder, limit || DEFAULT_LIMIT)
@@ -22,14 +23,14 @@ export function createReportHandlers(reports: ReportRepository): ReportHandlers 
   }
 }
 
-// PostgreSQL's invalid_parameter_value: what it says of a time zone that it does not know.
-const INVALID_VALUE = '22023'
+// SQLSTATE invalid_parameter_value: PostgreSQL does not know the time zone.
+const INVALID_PARAMETER_VALUE = '22023'
 
-async function signupsOf(reports: ReportRepository, days: number, timeZone: string): Promise<SignupsDayRow[]> {
+async function countSignups(reports: ReportRepository, days: number, timeZone: string): Promise<SignupsDayRow[]> {
   try {
     return await reports.signups(days, timeZone)
   } catch (error) {
-    if ((error as { code?: string }).code !== INVALID_VALUE) throw error
-    throw invalidArgument([{ field: 'timeZone', description: 'is no time zone of the IANA, such as Europe/Zurich' }])
+    if ((error as { code?: string }).code !== INVALID_PARAMETER_VALUE) throw error
+    throw invalidArgument([{ field: 'timeZone', description: 'must be an IANA time zone such as Europe/Zurich' }])
   }
 }

@@ -1,9 +1,9 @@
-/** What administrators want to know of all users: each report is one statement. */
+/** Reports over all users. Each report is one statement. */
 import { type Kysely, sql } from 'kysely'
 import type { Tables } from '../tables.ts'
 
 export interface SignupsDayRow {
-  /** 2026-11-24 */
+  /** ISO 8601 date, such as `2026-11-24`, in the time zone of the report. */
   date: string
   signups: number
 }
@@ -13,11 +13,13 @@ export interface UserFiguresRow {
   email: string
   name: string
   doc_count: number
-  /** Null without comments that say how their authors feel. */
+  /** Mean sentiment of the comments on the user's documents, from -1 to 1. Null if no comment has a sentiment. */
   average_sentiment: number | null
+  /** Distinct tags of the user's documents, in alphabetical order. */
   tags: string[]
 }
 
+/** The order of each value of `order_by`. */
 export const USER_ORDERS = {
   '-docCount': { column: 'doc_count', direction: 'desc' },
   docCount: { column: 'doc_count', direction: 'asc' },
@@ -28,16 +30,23 @@ export const USER_ORDERS = {
 export type UserOrder = keyof typeof USER_ORDERS
 
 export interface ReportRepository {
-  /** A row for each of the last days, today included, closed accounts counted too. @throws on an unknown time zone. */
+  /**
+   * Counts sign-ups per day, oldest first: one row for each of the last `days` days including today. Counts deactivated
+   * and erased users too.
+   *
+   * @param timeZone IANA name.
+   * @throws DatabaseError 22023 for an unknown time zone.
+   */
   signups(days: number, timeZone: string): Promise<SignupsDayRow[]>
-  /** Living users with more documents than `minDocs`. */
+  /** The first `limit` active users with more than `minDocs` documents; nulls last, ties ordered by id. */
   users(minDocs: number, order: UserOrder, limit: number): Promise<UserFiguresRow[]>
 }
 
+/** @param db its statement timeout must allow a scan of all users. */
 export function createReportRepository(db: Kysely<Tables>): ReportRepository {
   return {
     async signups(days, timeZone) {
-      // Days are made by the clock on the wall: one of them may have 23 hours, or 25.
+      // Days in local time: a day of a daylight-saving change has 23 or 25 hours.
       const { rows } = await sql<SignupsDayRow>`
         select to_char(day, 'YYYY-MM-DD') as date, count(users_all.id)::integer as signups
         from (select date_trunc('day', now() at time zone ${timeZone}) as today) as clock,
@@ -51,22 +60,22 @@ export function createReportRepository(db: Kysely<Tables>): ReportRepository {
     },
     users(minDocs, order, limit) {
       const { column, direction } = USER_ORDERS[order]
-      // By the count that each user carries, the few of the page are found first, and only their documents looked at.
-      // The average of nobody is known before all are looked at.
-      const isCounted = column === 'doc_count'
+      // The document count is stored with the user, so that order selects the page before documents are read. An order by
+      // average must compute the averages of all candidates first.
+      const isByCount = column === 'doc_count'
       return db
-        .with('counted', cte =>
+        .with('candidates', cte =>
           cte
             .selectFrom('users')
             .select(['id', 'email', 'name', 'doc_count'])
             .where('doc_count', '>', minDocs)
-            .$if(isCounted, query => query.orderBy('doc_count', direction).orderBy('id').limit(limit)),
+            .$if(isByCount, query => query.orderBy('doc_count', direction).orderBy('id').limit(limit)),
         )
-        .with('felt', cte =>
+        .with('averaged', cte =>
           cte
-            .selectFrom('counted')
-            .leftJoin('documents', 'documents.owner_id', 'counted.id')
-            // What the view of comments asks besides, whether the document is there, is answered by then.
+            .selectFrom('candidates')
+            .leftJoin('documents', 'documents.owner_id', 'candidates.id')
+            // Not the view `comments`: the join has already checked that the document is visible.
             .leftJoin('comments_all as comments', join =>
               join
                 .onRef('comments.document_id', '=', 'documents.id')
@@ -75,18 +84,18 @@ export function createReportRepository(db: Kysely<Tables>): ReportRepository {
                   select from users_all where users_all.id = comments.author_id and users_all.deleted_at is not null
                 )`),
             )
-            .select(['counted.id', 'email', 'name', 'doc_count'])
+            .select(['candidates.id', 'email', 'name', 'doc_count'])
             .select(row => row.fn.avg<number | null>('comments.sentiment').as('average_sentiment'))
-            .groupBy(['counted.id', 'email', 'name', 'doc_count'])
+            .groupBy(['candidates.id', 'email', 'name', 'doc_count'])
             .orderBy(column, order => (direction === 'desc' ? order.desc() : order.asc()).nullsLast())
-            .orderBy('counted.id')
+            .orderBy('candidates.id')
             .limit(limit),
         )
-        .selectFrom('felt')
+        .selectFrom('averaged')
         .selectAll()
         .select(
           sql<string[]>`array(
-            select distinct tag from documents, unnest(tags) as tag where documents.owner_id = felt.id order by tag
+            select distinct tag from documents, unnest(tags) as tag where documents.owner_id = averaged.id order by tag
           )`.as('tags'),
         )
         .orderBy(column, order => (direction === 'desc' ? order.desc() : order.asc()).nullsLast())

@@ -1,41 +1,46 @@
-/** Users, their documents, and what is said about those: one statement for all three. */
+/** Users with their latest documents and the latest comments on those, in one statement. */
 import { type Kysely, sql } from 'kysely'
 import { jsonArrayFrom } from 'kysely/helpers/postgres'
 import { NEWEST_FIRST, type Page, type Position, readPage } from '../paging/keyset.ts'
 import type { Tables, Visibility } from '../tables.ts'
-import { STORED_USER_COLUMNS, type StoredUserRow } from '../users/stored-user-repository.ts'
+import { STORED_USER_COLUMNS, type StoredUserRow } from '../users/user-repository.ts'
 
-/** Times are in JSON what PostgreSQL writes. */
-export interface CommentLeaf {
+/** A comment in the tree. Times are text in the JSON format of PostgreSQL (ISO 8601). */
+export interface TreeComment {
   id: string
   author_id: string
+  /** First 100 characters. */
   excerpt: string
   sentiment: number | null
   created_at: string
 }
 
-export interface DocumentBranch {
+/** A document in the tree, with its latest comments. */
+export interface TreeDocument {
   id: string
   title: string
   tags: string[]
   visibility: Visibility
   updated_at: string
-  comments: CommentLeaf[]
+  comments: TreeComment[]
 }
 
-export type UserRoot = StoredUserRow & { documents: DocumentBranch[] }
+/** A user with the latest documents. */
+export type TreeUser = StoredUserRow & { documents: TreeDocument[] }
 
+/** Maximum numbers of rows. */
 export interface TreeSize {
+  /** Per page. */
   users: number
-  /** A user at most, the latest first. */
+  /** Per user. */
   documents: number
-  /** A document at most, the latest first. */
+  /** Per document. */
   comments: number
 }
 
 export interface UserTreeRepository {
-  /** Living users, the newest first. */
-  page(size: TreeSize, after: Position | undefined): Promise<Page<UserRoot>>
+  /** Active users, newest first; documents by last update and comments by creation, latest first. */
+  page(size: TreeSize, after: Position | undefined): Promise<Page<TreeUser>>
 }
 
 const EXCERPT_LENGTH = 100

@@ -1,38 +1,48 @@
 /**
- * Who may do what with a document, as data: how somebody can stand to a document, and what each of these relations
- * allows. PostgreSQL decides, for a list and for a single document by the same conditions, so that a page has as many
- * documents as it says and no document is found one way and not the other. document-access.ts makes statements of this.
+ * Access rules of documents: a table of the relations between a caller and a document, and the actions that each relation
+ * allows. PostgreSQL evaluates the rules inside each statement. Lists and single reads use the same conditions, so pages
+ * are always full, and a document that a list returns can also be read by id.
  */
-import { type Expression, type ExpressionBuilder, type SqlBool, sql } from 'kysely'
+import { type Expression, type ExpressionBuilder, type ExpressionWrapper, type SqlBool, sql } from 'kysely'
 import type { Role } from '#runtime/auth/principal.ts'
+import { type Call, userOf } from '#runtime/grpc/call.ts'
 import type { Tables } from '../tables.ts'
-import type { Caller } from '../users/caller.ts'
+
+/** The user who makes a call, with the role of the access token. The department is read from the database. */
+export interface Caller {
+  readonly userId: string
+  readonly role: Role
+}
+
+/** The caller of a method that allows anonymous calls; undefined for an anonymous call. */
+export function callerOf(call: Call): Caller | undefined {
+  return call.principal === undefined ? undefined : userOf(call)
+}
 
 export type DocumentAction = 'read' | 'comment' | 'update' | 'delete' | 'share' | 'moderate'
 
-/** `caller` is undefined for nobody. */
+type Document = ExpressionBuilder<Tables, 'documents'>
+type Condition = (document: Document) => Expression<SqlBool>
+
+/** A relation between a caller (undefined: anonymous) and a document. */
 export interface Relation {
-  /** Whether it can hold at all: a condition that cannot is left out of the statement. */
-  readonly isOpenTo: (caller: Caller | undefined) => boolean
-  /** The condition on a row of `documents`. Each has an index that finds its documents; see migrations/. */
-  readonly holds: (row: ExpressionBuilder<Tables, 'documents'>, caller: Caller | undefined) => Expression<SqlBool>
+  /** Whether the relation is possible for the caller. If not, its condition is omitted from the statement. */
+  readonly appliesTo: (caller: Caller | undefined) => boolean
+  /** Condition on a row of `documents`. Each condition has an index that finds its documents; see migrations/. */
+  readonly holds: (document: Document, caller: Caller | undefined) => Expression<SqlBool>
   readonly allows: readonly DocumentAction[]
 }
 
-const isSignedIn = (caller: Caller | undefined) => caller !== undefined
-const has = (role: Role) => (caller: Caller | undefined) => caller?.role === role
+const isAuthenticated = (caller: Caller | undefined) => caller !== undefined
+const hasRole = (role: Role) => (caller: Caller | undefined) => caller?.role === role
 
-/** Without a department nobody is a colleague. Read once a statement, not once a row. */
+/** NULL, which equals nothing, for a user without a department. Evaluated once per statement, not once per row. */
 const departmentOf = (caller: Caller | undefined) =>
   sql<string>`(select nullif(department, '') from users where id = ${caller?.userId})`
 
-const isGranted = (
-  row: ExpressionBuilder<Tables, 'documents'>,
-  caller: Caller | undefined,
-  access: 'read' | 'write',
-): Expression<SqlBool> =>
-  row.exists(
-    row
+const hasGrant = (document: Document, caller: Caller | undefined, access: 'read' | 'write'): Expression<SqlBool> =>
+  document.exists(
+    document
       .selectFrom('document_grants')
       .select('document_grants.user_id')
       .whereRef('document_grants.document_id', '=', 'documents.id')
@@ -40,56 +50,75 @@ const isGranted = (
       .where('document_grants.access', '=', access),
   )
 
-/** In the order in which they are asked: the cheap ones first. */
+/** All relations, in the order of evaluation: cheap conditions first. */
 export const RELATIONS: Readonly<Record<string, Relation>> = {
   administrator: {
-    isOpenTo: has('admin'),
+    appliesTo: hasRole('admin'),
     holds: () => sql<boolean>`true`,
     allows: ['read', 'comment', 'update', 'delete', 'share', 'moderate'],
   },
   owner: {
-    isOpenTo: isSignedIn,
-    holds: (row, caller) => row('documents.owner_id', '=', caller?.userId ?? ''),
+    appliesTo: isAuthenticated,
+    holds: (document, caller) => document('documents.owner_id', '=', caller?.userId ?? ''),
     allows: ['read', 'comment', 'update', 'delete', 'share', 'moderate'],
   },
-  /** Who may comment is signed in, which the contract's policy sees to. */
+  /** The policy of the contract rejects anonymous comments. */
   public: {
-    isOpenTo: () => true,
-    holds: row => row('documents.visibility', '=', sql.lit('public')),
+    appliesTo: () => true,
+    holds: document => document('documents.visibility', '=', sql.lit('public')),
     allows: ['read', 'comment'],
   },
   moderator: {
-    isOpenTo: has('moderator'),
-    holds: row => row('documents.visibility', '=', sql.lit('public')),
+    appliesTo: hasRole('moderator'),
+    holds: document => document('documents.visibility', '=', sql.lit('public')),
     allows: ['moderate'],
   },
   colleague: {
-    isOpenTo: isSignedIn,
-    holds: (row, caller) =>
-      row.and([
-        row('documents.visibility', '=', sql.lit('department')),
-        row('documents.department', '=', departmentOf(caller)),
+    appliesTo: isAuthenticated,
+    holds: (document, caller) =>
+      document.and([
+        document('documents.visibility', '=', sql.lit('department')),
+        document('documents.department', '=', departmentOf(caller)),
       ]),
     allows: ['read', 'comment'],
   },
   /** An editor of the document's department, unless the document is private. */
   editor: {
-    isOpenTo: has('editor'),
-    holds: (row, caller) =>
-      row.and([
-        row('documents.visibility', '<>', sql.lit('private')),
-        row('documents.department', '=', departmentOf(caller)),
+    appliesTo: hasRole('editor'),
+    holds: (document, caller) =>
+      document.and([
+        document('documents.visibility', '<>', sql.lit('private')),
+        document('documents.department', '=', departmentOf(caller)),
       ]),
     allows: ['read', 'comment', 'update'],
   },
   grantedRead: {
-    isOpenTo: isSignedIn,
-    holds: (row, caller) => isGranted(row, caller, 'read'),
+    appliesTo: isAuthenticated,
+    holds: (document, caller) => hasGrant(document, caller, 'read'),
     allows: ['read', 'comment'],
   },
   grantedWrite: {
-    isOpenTo: isSignedIn,
-    holds: (row, caller) => isGranted(row, caller, 'write'),
+    appliesTo: isAuthenticated,
+    holds: (document, caller) => hasGrant(document, caller, 'write'),
     allows: ['read', 'comment', 'update'],
   },
+}
+
+/** Condition on a row of `documents`: the caller may perform the action. */
+export function isAllowed(
+  action: DocumentAction,
+  caller: Caller | undefined,
+): (document: Document) => ExpressionWrapper<Tables, 'documents', SqlBool> {
+  const conditions = conditionsFor(action, caller)
+  return document => document.or(conditions.map(holds => holds(document)))
+}
+
+/**
+ * The conditions of which one must hold for the caller to perform the action. A list reads one page for each condition,
+ * each from its own index, and merges them: with a single condition joined by `or`, PostgreSQL would scan all documents.
+ */
+export function conditionsFor(action: DocumentAction, caller: Caller | undefined): readonly Condition[] {
+  return Object.values(RELATIONS)
+    .filter(relation => relation.allows.includes(action) && relation.appliesTo(caller))
+    .map(relation => document => relation.holds(document, caller))
 }

@@ -1,12 +1,11 @@
 import type { Kysely } from 'kysely'
 import type { DocumentServiceServer } from '#proto/docs/v1/docs.ts'
 import { type Handlers, userOf } from '#runtime/grpc/call.ts'
-import { changedMeanwhile, commentForbidden, commentNotFound } from '../errors.ts'
+import { commentForbidden, commentNotFound, concurrentChange } from '../errors.ts'
 import { type PageTokens, servePage } from '../paging/page-token.ts'
 import type { Tables } from '../tables.ts'
-import { type Caller, callerOf } from '../users/caller.ts'
-import { createUserLoader } from '../users/user-loader.ts'
-import type { UserRepository } from '../users/user-repository.ts'
+import { createUserLoader, type UserRepository } from '../users/user-repository.ts'
+import { type Caller, callerOf } from './access-rules.ts'
 import { type CommentRepository, createCommentRepository } from './comment-repository.ts'
 import { toComment } from './document-message.ts'
 import type { Documents } from './documents.ts'
@@ -14,15 +13,17 @@ import type { Documents } from './documents.ts'
 export type CommentHandlers = Pick<Handlers<DocumentServiceServer>, 'createComment' | 'listComments' | 'deleteComment'>
 
 export interface CommentHandlersDependencies {
+  /** For the transaction of a deletion. */
   db: Kysely<Tables>
-  comments: CommentRepository
-  documents: Documents
+  comments: Pick<CommentRepository, 'insert' | 'page' | 'exists'>
+  documents: Pick<Documents, 'assertAllowed'>
   users: Pick<UserRepository, 'findAll'>
   pageTokens: PageTokens
 }
 
 const DEFAULT_PAGE_SIZE = 50
 
+/** The comment methods of `docs.v1.DocumentService`. */
 export function createCommentHandlers(dependencies: CommentHandlersDependencies): CommentHandlers {
   const { db, comments, documents, users, pageTokens } = dependencies
 
@@ -31,7 +32,7 @@ export function createCommentHandlers(dependencies: CommentHandlersDependencies)
       .transaction()
       .execute(transaction => createCommentRepository(transaction).delete(documentId, id, caller))
     if (isDeleted) return
-    await documents.assertMay('read', documentId, caller)
+    await documents.assertAllowed('read', documentId, caller)
     throw (await comments.exists(documentId, id)) ? commentForbidden() : commentNotFound()
   }
 
@@ -40,22 +41,22 @@ export function createCommentHandlers(dependencies: CommentHandlersDependencies)
       const caller = userOf(call)
       const row = await comments.insert(comment, caller)
       if (row === undefined) {
-        await documents.assertMay('comment', comment.documentId, caller)
-        throw changedMeanwhile()
+        await documents.assertAllowed('comment', comment.documentId, caller)
+        throw concurrentChange()
       }
       const author = await createUserLoader(users).load(row.author_id)
       return toComment(row, author?.name ?? '')
     },
     async listComments({ documentId, pageSize, pageToken }, call) {
-      await documents.assertMay('read', documentId, callerOf(call))
+      await documents.assertAllowed('read', documentId, callerOf(call))
       const list = `comments/${documentId.toLowerCase()}`
       const { rows, nextPageToken } = await servePage(pageTokens, list, pageToken, after =>
         comments.page(documentId, pageSize || DEFAULT_PAGE_SIZE, after),
       )
-      const loader = createUserLoader(users)
+      const authors = createUserLoader(users)
       return {
         comments: await Promise.all(
-          rows.map(async row => toComment(row, (await loader.load(row.author_id))?.name ?? '')),
+          rows.map(async row => toComment(row, (await authors.load(row.author_id))?.name ?? '')),
         ),
         nextPageToken,
       }

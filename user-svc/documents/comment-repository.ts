@@ -1,31 +1,37 @@
 import { type Kysely, type Selectable, sql } from 'kysely'
 import { OLDEST_FIRST, type Page, type Position, readPage } from '../paging/keyset.ts'
 import type { CommentsView, Tables } from '../tables.ts'
-import type { Caller } from '../users/caller.ts'
-import { mayDo } from './document-access.ts'
+import { type Caller, isAllowed } from './access-rules.ts'
 
+/** A comment that is not deleted. */
 export type CommentRow = Selectable<CommentsView>
 
 export interface NewComment {
   documentId: string
   body: string
+  /** From -1 (negative) to 1 (positive). */
   sentiment?: number | undefined
 }
 
-/** Comments that are there: neither deleted, nor gone with their author or their document. */
+/** Visible comments: neither the comment nor its document is deleted, and author and owner are active users. */
 export interface CommentRepository {
-  /** @returns undefined when the caller may not comment on the document, or there is none. */
+  /** @returns undefined if the document does not exist or `author` may not comment on it. */
   insert(comment: NewComment, author: Caller): Promise<CommentRow | undefined>
-  /** The oldest first. Who may read them is not asked here. */
+  /** Oldest first. Does not check access to the document. */
   page(documentId: string, size: number, after: Position | undefined): Promise<Page<CommentRow>>
-  /** Marks as deleted, for the author and who may moderate. To be called in a transaction. @returns false when it was not. */
+  /**
+   * Marks a comment as deleted. Requires a transaction, because it sets `deleted_by` through a transaction-local setting.
+   *
+   * @returns false if the comment does not exist, or `caller` is neither its author nor may moderate the document.
+   */
   delete(documentId: string, id: string, caller: Caller): Promise<boolean>
+  /** Does not check access to the document. */
   exists(documentId: string, id: string): Promise<boolean>
 }
 
 const COLUMNS = ['id', 'document_id', 'author_id', 'body', 'sentiment', 'created_at'] as const
 
-/** @param db the database or a transaction. */
+/** @param db database or transaction. */
 export function createCommentRepository(db: Kysely<Tables>): CommentRepository {
   return {
     insert: ({ documentId, body, sentiment = null }, author) =>
@@ -42,7 +48,7 @@ export function createCommentRepository(db: Kysely<Tables>): CommentRepository {
               sql<number | null>`${sentiment}::float8`.as('sentiment'),
             ])
             .where('documents.id', '=', documentId)
-            .where(mayDo('comment', author)),
+            .where(isAllowed('comment', author)),
         )
         .returning(COLUMNS)
         .executeTakeFirst(),
@@ -64,7 +70,7 @@ export function createCommentRepository(db: Kysely<Tables>): CommentRepository {
                 .selectFrom('documents')
                 .select('documents.id')
                 .where('documents.id', '=', documentId)
-                .where(mayDo('moderate', caller)),
+                .where(isAllowed('moderate', caller)),
             ),
           ]),
         )

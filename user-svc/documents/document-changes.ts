@@ -1,5 +1,5 @@
-/** What an update asks for: FieldMask semantics (AIP-134) over the fields of a document that can be changed. */
-import type { DocumentChanges as Given } from '#proto/docs/v1/docs.ts'
+/** The fields that UpdateDocument changes: FieldMask semantics (AIP-134) over the mutable fields of a document. */
+import type { DocumentChanges as ChangesMessage } from '#proto/docs/v1/docs.ts'
 import { invalidArgument } from '#runtime/status.ts'
 import type { Visibility } from '../tables.ts'
 import type { DocumentChanges } from './document-repository.ts'
@@ -9,45 +9,48 @@ const FIELDS = ['title', 'body', 'tags', 'visibility', 'department'] as const
 type Field = (typeof FIELDS)[number]
 
 /**
- * @param mask paths of the fields that change, `*` for all; undefined for those that are set.
- * @throws StatusError INVALID_ARGUMENT for a path that is no such field, and for a title or visibility that is emptied.
+ * Selects the changed fields of a message.
+ *
+ * @param mask paths of the changed fields, or `*` for all mutable fields. Undefined selects the fields that are not empty.
+ * @throws StatusError INVALID_ARGUMENT for an unknown path, `*` beside other paths, or an empty title or visibility.
  */
-export function changesOf(given: Given, mask: readonly string[] | undefined): DocumentChanges {
-  const fields = mask === undefined ? FIELDS.filter(field => given[field].length > 0) : fieldsOf(mask)
-  const emptied = fields.filter(field => (field === 'title' || field === 'visibility') && given[field] === '')
+export function toDocumentChanges(message: ChangesMessage, mask: readonly string[] | undefined): DocumentChanges {
+  const fields = mask === undefined ? FIELDS.filter(field => message[field].length > 0) : parseMask(mask)
+  const emptied = fields.filter(field => (field === 'title' || field === 'visibility') && message[field] === '')
   if (emptied.length > 0) {
-    throw invalidArgument(emptied.map(field => ({ field: `document.${field}`, description: 'cannot be emptied' })))
+    throw invalidArgument(emptied.map(field => ({ field: `document.${field}`, description: 'must not be empty' })))
   }
-  const changes = Object.fromEntries(fields.map(field => [field, given[field]])) as DocumentChanges
+  const changes = Object.fromEntries(fields.map(field => [field, message[field]])) as DocumentChanges
   return changes.tags === undefined ? changes : { ...changes, tags: distinct(changes.tags) }
 }
 
-function fieldsOf(mask: readonly string[]): Field[] {
+function parseMask(mask: readonly string[]): Field[] {
   if (mask.includes('*')) {
     if (mask.length === 1) return [...FIELDS]
-    throw invalidArgument([{ field: 'updateMask', description: 'has * beside other paths' }])
+    throw invalidArgument([{ field: 'updateMask', description: 'must contain either * or field names, not both' }])
   }
   const unknown = mask.filter(path => !FIELDS.includes(path as Field))
   if (unknown.length === 0) return FIELDS.filter(field => mask.includes(field))
   throw invalidArgument(
     unknown.map(path => ({
       field: 'updateMask',
-      description: `${path} is not one of ${FIELDS.join(', ')}`,
+      description: `unknown path ${path}; use ${FIELDS.join(', ')}`,
     })),
   )
 }
 
-/** Once each, in the order in which they came. */
+/** Removes duplicates and keeps the order of first occurrence. */
 export function distinct(tags: readonly string[]): string[] {
   return [...new Set(tags)]
 }
 
-/** Whether it changes who may read the document, which is for who may share it. */
+/** Whether the change affects who may read the document; such a change requires the `share` action. */
 export function changesReaders({ visibility, department }: DocumentChanges): boolean {
   return visibility !== undefined || department !== undefined
 }
 
-export function visibilityOf(text: string): Visibility {
-  // The contract's rules have let no other string through.
+/** Default: `private`. */
+export function toVisibility(text: string): Visibility {
+  // Request validation admits no other value.
   return (text || 'private') as Visibility
 }

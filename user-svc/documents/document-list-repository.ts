@@ -1,7 +1,7 @@
 /**
- * Pages of the documents that a caller may read. Each way to come to read one gives a page of its own, by an index of its
- * own; the first of all of them are the page. One condition with `or` would have PostgreSQL look at every document until
- * it has enough: on a million documents, for somebody who may read few, that is all of them.
+ * Lists the documents that a caller may read. The statement selects one page for each access condition, each from its own
+ * index, and merges the pages. With a single condition joined by `or`, PostgreSQL would scan documents until a page is
+ * full: all of a million documents for a caller who may read few.
  */
 import { type Expression, type ExpressionBuilder, type Kysely, type SqlBool, sql } from 'kysely'
 import {
@@ -15,15 +15,18 @@ import {
   toPage,
 } from '../paging/keyset.ts'
 import type { Tables } from '../tables.ts'
-import type { Caller } from '../users/caller.ts'
-import { waysTo } from './document-access.ts'
+import { type Caller, conditionsFor } from './access-rules.ts'
 import { DOCUMENT_COLUMNS, type DocumentRow } from './document-repository.ts'
 
+/** A document without its body. */
 export type DocumentSummaryRow = Omit<DocumentRow, 'body'>
 
+/** Conditions of the list; undefined fields do not filter. */
 export interface DocumentFilter {
+  /** User id of the owner. */
   readonly owner: string | undefined
   readonly tag: string | undefined
+  /** Inclusive. */
   readonly updatedSince: Date | undefined
 }
 
@@ -34,7 +37,7 @@ const LAST_UPDATE = [
 
 export type DocumentSort = '-updatedAt' | 'updatedAt' | '-createdAt' | 'createdAt'
 
-/** The orders of the list, by the value of `sort`. */
+/** The order of each value of `sort`. */
 export const DOCUMENT_SORTS: Readonly<Record<DocumentSort, Keyset<'created_at' | 'updated_at' | 'id'>>> = {
   '-updatedAt': { ...NEWEST_FIRST, columns: LAST_UPDATE },
   updatedAt: { ...OLDEST_FIRST, columns: LAST_UPDATE },
@@ -43,6 +46,7 @@ export const DOCUMENT_SORTS: Readonly<Record<DocumentSort, Keyset<'created_at' |
 }
 
 export interface DocumentListRepository {
+  /** One page of the documents that `caller` (undefined: anonymous) may read. */
   page(
     filter: DocumentFilter,
     sort: DocumentSort,
@@ -60,17 +64,19 @@ export function createDocumentListRepository(db: Kysely<Tables>): DocumentListRe
   return {
     async page(filter, sort, caller, size, after) {
       const keyset = DOCUMENT_SORTS[sort]
-      const pageOf = (way: Condition) =>
+      const pageOf = (isReadable: Condition) =>
         selectPage(
-          db.selectFrom('documents').select(SUMMARY_COLUMNS).where(way).where(matches(filter)),
+          db.selectFrom('documents').select(SUMMARY_COLUMNS).where(isReadable).where(matches(filter)),
           keyset,
           size,
           after,
         )
-      const [first, ...others] = waysTo('read', caller).map(way => db.selectFrom(pageOf(way).as('page')).selectAll())
+      const [first, ...others] = conditionsFor('read', caller).map(isReadable =>
+        db.selectFrom(pageOf(isReadable).as('page')).selectAll(),
+      )
       if (first === undefined) return { rows: [], next: undefined }
-      // One document may be found in several ways: a union has it once.
-      const all = others.reduce((united, page) => united.union(page), first)
+      // `union` removes duplicates: several access conditions may hold for one document.
+      const all = others.reduce((union, page) => union.union(page), first)
       const rows = await orderByKeyset(db.selectFrom(all.as('pages')).selectAll(), keyset)
         .limit(size + 1)
         .execute()

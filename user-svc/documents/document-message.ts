@@ -1,10 +1,10 @@
 import type { Comment, Document, DocumentSummary, Grant } from '#proto/docs/v1/docs.ts'
 import type { CommentRow } from './comment-repository.ts'
-import { etagOf } from './document-etag.ts'
 import type { DocumentSummaryRow } from './document-list-repository.ts'
 import type { DocumentRow } from './document-repository.ts'
 import type { GrantRow } from './grant-repository.ts'
 
+/** Converts a row to the message of the API. */
 export function toDocument(row: DocumentRow): Document {
   const { id, title, body, tags, visibility, department } = row
   return {
@@ -21,6 +21,7 @@ export function toDocument(row: DocumentRow): Document {
   }
 }
 
+/** A document without its body, with the name of its owner (empty if the owner is not active). */
 export function toDocumentSummary(row: DocumentSummaryRow, ownerName: string): DocumentSummary {
   const { id, title, tags, visibility, department } = row
   return {
@@ -37,6 +38,7 @@ export function toDocumentSummary(row: DocumentSummaryRow, ownerName: string): D
   }
 }
 
+/** A comment with the name of its author (empty if the author is not active). */
 export function toComment(row: CommentRow, authorName: string): Comment {
   const { id, body, sentiment } = row
   return {
@@ -50,6 +52,7 @@ export function toComment(row: CommentRow, authorName: string): Comment {
   }
 }
 
+/** Converts a row to the message of the API. */
 export function toGrant(row: GrantRow): Grant {
   const { access } = row
   return {
@@ -59,4 +62,21 @@ export function toGrant(row: GrantRow): Grant {
     grantedBy: row.granted_by,
     createdAt: row.created_at,
   }
+}
+
+const VERSION = /^[1-9][0-9]{0,8}$/
+
+/**
+ * The entity tag of a document: its version, which each change increments. Opaque to clients, which return it in If-Match
+ * (RFC 9110, section 13.1.1).
+ */
+function etagOf({ version }: { version: number }): string {
+  return String(version)
+}
+
+/** @returns the versions that satisfy If-Match; undefined if every version does: no tag is given, or one of them is `*`. */
+export function versionsOf(ifMatch: readonly string[]): number[] | undefined {
+  if (ifMatch.length === 0 || ifMatch.includes('*')) return undefined
+  // 0, which is no version, for a tag that `etagOf` did not produce: SQL does not accept an empty list.
+  return ifMatch.map(tag => (VERSION.test(tag) ? Number(tag) : 0))
 }

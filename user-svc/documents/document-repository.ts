@@ -1,9 +1,8 @@
 import { type Kysely, type Selectable, sql } from 'kysely'
 import type { DocumentsView, Tables, Visibility } from '../tables.ts'
-import type { Caller } from '../users/caller.ts'
-import type { DocumentAction } from './access-rules.ts'
-import { mayDo } from './document-access.ts'
+import { type Caller, type DocumentAction, isAllowed } from './access-rules.ts'
 
+/** A visible document, without its search vector. */
 export type DocumentRow = Omit<Selectable<DocumentsView>, 'search'>
 
 export interface NewDocument {
@@ -15,20 +14,30 @@ export interface NewDocument {
   department: string
 }
 
-/** What is undefined stays as it is. */
+/** The new values of changed fields. Undefined fields keep their value. */
 export type DocumentChanges = Partial<Omit<NewDocument, 'owner_id'>>
 
-/** How the caller stands to a document that may be read. */
-export interface Standing {
+/** Whether an action on a readable document is allowed. */
+export interface AccessCheck {
+  /** Current version of the document. */
   version: number
   isAllowed: boolean
 }
 
-/** Documents that are there, for who may do that with them: everything else finds nothing. */
+/**
+ * Visible documents: not deleted, and owned by an active user. Each method checks access in the same statement: a document
+ * on which the caller may not perform the action is treated as missing.
+ */
 export interface DocumentRepository {
+  /** @returns undefined if the document does not exist or `caller` may not read it. */
   find(id: string, caller: Caller | undefined): Promise<DocumentRow | undefined>
+  /** @throws on a violated constraint, such as `documents_department_named`. */
   insert(document: NewDocument): Promise<DocumentRow>
-  /** @param versions of which it must have one; undefined is any. @returns undefined when it was not changed. */
+  /**
+   * @param action that `caller` must be allowed to perform: `update` or `share`.
+   * @param versions accepted versions of the document; undefined accepts every version.
+   * @returns undefined if the document does not exist, has another version, or the action is not allowed.
+   */
   update(
     id: string,
     changes: DocumentChanges,
@@ -36,13 +45,19 @@ export interface DocumentRepository {
     caller: Caller,
     versions: readonly number[] | undefined,
   ): Promise<DocumentRow | undefined>
-  /** Marks as deleted. To be called in a transaction. @returns false when it was not. */
+  /**
+   * Marks a document as deleted. Requires a transaction: sets `deleted_by` through a transaction-local setting and locks
+   * the row.
+   *
+   * @param versions see `update`.
+   * @returns false if the document does not exist, has another version, or `caller` may not delete it.
+   */
   delete(id: string, caller: Caller, versions: readonly number[] | undefined): Promise<boolean>
-  /** @returns undefined when the caller may not read it, or there is none. */
-  standing(id: string, action: DocumentAction, caller: Caller | undefined): Promise<Standing | undefined>
+  /** @returns undefined if the document does not exist or `caller` may not read it. */
+  checkAccess(id: string, action: DocumentAction, caller: Caller | undefined): Promise<AccessCheck | undefined>
 }
 
-/** By name, since a body's search vector is twice as long as the body. */
+/** Excludes `search`: the search vector of a body is twice as long as the body. */
 export const DOCUMENT_COLUMNS = [
   'id',
   'owner_id',
@@ -56,7 +71,7 @@ export const DOCUMENT_COLUMNS = [
   'updated_at',
 ] as const
 
-/** @param db the database or a transaction. */
+/** @param db database or transaction. */
 export function createDocumentRepository(db: Kysely<Tables>): DocumentRepository {
   return {
     find: (id, caller) =>
@@ -64,28 +79,28 @@ export function createDocumentRepository(db: Kysely<Tables>): DocumentRepository
         .selectFrom('documents')
         .select(DOCUMENT_COLUMNS)
         .where('id', '=', id)
-        .where(mayDo('read', caller))
+        .where(isAllowed('read', caller))
         .executeTakeFirst(),
     insert: document =>
       db.insertInto('documents').values(document).returning(DOCUMENT_COLUMNS).executeTakeFirstOrThrow(),
     update: (id, changes, action, caller, versions) =>
       db
         .updateTable('documents')
-        // To set the id to itself changes nothing, and asks for the rest all the same.
+        // Sets at least the id, so that a request without changes still checks access and version.
         .set({ id, ...changes })
         .where('id', '=', id)
-        .where(mayDo(action, caller))
+        .where(isAllowed(action, caller))
         .$if(versions !== undefined, query => query.where('version', 'in', [...(versions ?? [])]))
         .returning(DOCUMENT_COLUMNS)
         .executeTakeFirst(),
     async delete(id, caller, versions) {
       await sql`select set_config('gatehouse.actor', ${caller.userId}, true)`.execute(db)
-      // Locked first: a trigger deletes, by the id alone, and would not see a change that came before it.
+      // The INSTEAD OF DELETE trigger selects by id only: lock the row, so that no change comes between check and deletion.
       const found = await db
         .selectFrom('documents')
         .select('id')
         .where('id', '=', id)
-        .where(mayDo('delete', caller))
+        .where(isAllowed('delete', caller))
         .$if(versions !== undefined, query => query.where('version', 'in', [...(versions ?? [])]))
         .forUpdate()
         .executeTakeFirst()
@@ -93,12 +108,12 @@ export function createDocumentRepository(db: Kysely<Tables>): DocumentRepository
       const { numDeletedRows } = await db.deleteFrom('documents').where('id', '=', id).executeTakeFirstOrThrow()
       return numDeletedRows > 0n
     },
-    standing: (id, action, caller) =>
+    checkAccess: (id, action, caller) =>
       db
         .selectFrom('documents')
-        .select(['version', row => mayDo(action, caller)(row).as('isAllowed')])
+        .select(['version', row => isAllowed(action, caller)(row).as('isAllowed')])
         .where('id', '=', id)
-        .where(mayDo('read', caller))
-        .executeTakeFirst() as Promise<Standing | undefined>,
+        .where(isAllowed('read', caller))
+        .executeTakeFirst() as Promise<AccessCheck | undefined>,
   }
 }

@@ -1,14 +1,13 @@
 /**
- * What may be done with documents, and what a refusal says. The statement that does it asks whether it may be done; only
- * when it found nothing is it asked why. A document that may not be read is answered like one that is not there.
+ * Operations on documents. Each statement checks access itself; only if it affects no row, a second statement finds the
+ * reason for the error. A document that the caller may not read is reported as not found.
  */
 import type { Kysely } from 'kysely'
 import { invalidArgument, type StatusError } from '#runtime/status.ts'
-import { changedMeanwhile, documentForbidden, documentNotFound, etagMismatch, userNotFound } from '../errors.ts'
+import { concurrentChange, documentForbidden, documentNotFound, etagMismatch, userNotFound } from '../errors.ts'
 import type { Tables } from '../tables.ts'
-import type { Caller } from '../users/caller.ts'
 import type { UserRepository } from '../users/user-repository.ts'
-import type { DocumentAction } from './access-rules.ts'
+import type { Caller, DocumentAction } from './access-rules.ts'
 import { changesReaders } from './document-changes.ts'
 import {
   createDocumentRepository,
@@ -18,24 +17,35 @@ import {
   type NewDocument,
 } from './document-repository.ts'
 
+/** The versions that If-Match accepts; undefined accepts every version. */
 type Versions = readonly number[] | undefined
 
 export interface Documents {
-  /** @throws StatusError NOT_FOUND */
+  /** @throws StatusError NOT_FOUND. */
   find(id: string, caller: Caller | undefined): Promise<DocumentRow>
-  /** @throws StatusError INVALID_ARGUMENT on `department`, NOT_FOUND for an owner who was closed. */
+  /**
+   * Creates a document in the given department, or in the department of its owner if `department` is empty.
+   *
+   * @throws StatusError INVALID_ARGUMENT on `department`, NOT_FOUND if the owner is not an active user.
+   */
   create(document: Omit<NewDocument, 'owner_id'>, owner: Caller): Promise<DocumentRow>
-  /** @throws StatusError INVALID_ARGUMENT on `document.department`, NOT_FOUND, PERMISSION_DENIED, ABORTED. */
+  /**
+   * Requires the `share` action to change visibility or department, else `update`.
+   *
+   * @throws StatusError INVALID_ARGUMENT on `document.department`, NOT_FOUND, PERMISSION_DENIED, ABORTED `etag_mismatch`
+   * if the document has none of `versions`.
+   */
   update(id: string, changes: DocumentChanges, caller: Caller, versions: Versions): Promise<DocumentRow>
-  /** @throws StatusError NOT_FOUND, PERMISSION_DENIED, ABORTED. */
+  /** @throws StatusError NOT_FOUND, PERMISSION_DENIED, ABORTED `etag_mismatch`. */
   delete(id: string, caller: Caller, versions: Versions): Promise<void>
   /** @throws StatusError NOT_FOUND, PERMISSION_DENIED. */
-  assertMay(action: DocumentAction, id: string, caller: Caller | undefined): Promise<void>
+  assertAllowed(action: DocumentAction, id: string, caller: Caller | undefined): Promise<void>
 }
 
 export interface DocumentsDependencies {
+  /** For the transaction of a deletion. */
   db: Kysely<Tables>
-  documents: DocumentRepository
+  documents: Pick<DocumentRepository, 'find' | 'insert' | 'update' | 'checkAccess'>
   users: Pick<UserRepository, 'find'>
 }
 
@@ -46,24 +56,25 @@ export function createDocuments({ db, documents, users }: DocumentsDependencies)
     return user.department
   }
 
-  async function refusal(
+  /** The error for a statement that affected no row. */
+  async function errorFor(
     action: DocumentAction,
     id: string,
     caller: Caller | undefined,
     versions?: Versions,
   ): Promise<StatusError> {
-    const standing = await documents.standing(id, action, caller)
-    if (standing === undefined) return documentNotFound()
-    if (!standing.isAllowed) return documentForbidden()
-    return versions?.includes(standing.version) === false ? etagMismatch() : changedMeanwhile()
+    const access = await documents.checkAccess(id, action, caller)
+    if (access === undefined) return documentNotFound()
+    if (!access.isAllowed) return documentForbidden()
+    return versions?.includes(access.version) === false ? etagMismatch() : concurrentChange()
   }
 
-  /** To another department than the own one nobody but an administrator gives a document. */
+  /** Only administrators may assign a document to a department other than their own. */
   async function assertDepartment(id: string, department: string, caller: Caller): Promise<void> {
     if (caller.role === 'admin' || department === (await departmentOf(caller))) return
     const document = await documents.find(id, caller)
     if (document === undefined) throw documentNotFound()
-    if (document.department !== department) throw notYourDepartment('document.department')
+    if (document.department !== department) throw foreignDepartment('document.department')
   }
 
   return {
@@ -73,43 +84,45 @@ export function createDocuments({ db, documents, users }: DocumentsDependencies)
       return document
     },
     async create(document, owner) {
-      const own = await departmentOf(owner)
-      const department = document.department || own
-      if (department !== own && owner.role !== 'admin') throw notYourDepartment('department')
-      return withDepartment('department', () => documents.insert({ ...document, department, owner_id: owner.userId }))
+      const ownDepartment = await departmentOf(owner)
+      const department = document.department || ownDepartment
+      if (department !== ownDepartment && owner.role !== 'admin') throw foreignDepartment('department')
+      return withDepartmentError('department', () =>
+        documents.insert({ ...document, department, owner_id: owner.userId }),
+      )
     },
     async update(id, changes, caller, versions) {
       const action = changesReaders(changes) ? 'share' : 'update'
       if (changes.department) await assertDepartment(id, changes.department, caller)
-      const document = await withDepartment('document.department', () =>
+      const document = await withDepartmentError('document.department', () =>
         documents.update(id, changes, action, caller, versions),
       )
-      if (document === undefined) throw await refusal(action, id, caller, versions)
+      if (document === undefined) throw await errorFor(action, id, caller, versions)
       return document
     },
     async delete(id, caller, versions) {
       const isDeleted = await db
         .transaction()
         .execute(transaction => createDocumentRepository(transaction).delete(id, caller, versions))
-      if (!isDeleted) throw await refusal('delete', id, caller, versions)
+      if (!isDeleted) throw await errorFor('delete', id, caller, versions)
     },
-    async assertMay(action, id, caller) {
-      const standing = await documents.standing(id, action, caller)
-      if (standing === undefined) throw documentNotFound()
-      if (!standing.isAllowed) throw documentForbidden()
+    async assertAllowed(action, id, caller) {
+      const access = await documents.checkAccess(id, action, caller)
+      if (access === undefined) throw documentNotFound()
+      if (!access.isAllowed) throw documentForbidden()
     },
   }
 }
 
-const notYourDepartment = (field: string) =>
-  invalidArgument([{ field, description: 'is not your department; only administrators name another one' }])
+const foreignDepartment = (field: string) =>
+  invalidArgument([{ field, description: 'must be your own department; only administrators may assign another one' }])
 
-/** The database sees to it that a document for a department names one. */
-async function withDepartment<R>(field: string, work: () => Promise<R>): Promise<R> {
+/** Maps a violation of the constraint that a document with visibility `department` has a department. */
+async function withDepartmentError<R>(field: string, work: () => Promise<R>): Promise<R> {
   try {
     return await work()
   } catch (error) {
     if ((error as { constraint?: string }).constraint !== 'documents_department_named') throw error
-    throw invalidArgument([{ field, description: 'is empty, and the document is for a department' }])
+    throw invalidArgument([{ field, description: 'must not be empty if the visibility is "department"' }])
   }
 }

@@ -1,21 +1,21 @@
 import { type Kysely, type Selectable, sql } from 'kysely'
 import { type Keyset, type Page, type Position, readPage } from '../paging/keyset.ts'
 import type { DocumentGrantsTable, Tables } from '../tables.ts'
-import type { Caller } from '../users/caller.ts'
-import { mayDo } from './document-access.ts'
+import { type Caller, isAllowed } from './access-rules.ts'
 
 export type GrantRow = Selectable<DocumentGrantsTable>
 
-/** What users who are not closed were granted. */
+/** Grants to active users. A user has at most one grant per document. */
 export interface GrantRepository {
   /**
-   * In the place of what the user had.
-   * @returns undefined when the caller may not share the document, the user is not there, or owns it.
+   * Creates or replaces the grant of a user.
+   *
+   * @returns undefined if `caller` may not share the document, or the user is not active or owns the document.
    */
   put(documentId: string, userId: string, access: GrantRow['access'], caller: Caller): Promise<GrantRow | undefined>
-  /** For who may share, and for the user. @returns false when there was none to be taken. */
+  /** @returns false if there is no grant, or `caller` is neither its user nor may share the document. */
   delete(documentId: string, userId: string, caller: Caller): Promise<boolean>
-  /** In the order of the users' ids. Who may see them is not asked here. */
+  /** Ordered by user id. Does not check access to the document. */
   page(documentId: string, size: number, after: Position | undefined): Promise<Page<GrantRow>>
 }
 
@@ -38,7 +38,7 @@ export function createGrantRepository(db: Kysely<Tables>): GrantRepository {
               sql<string>`${caller.userId}::uuid`.as('granted_by'),
             ])
             .where('documents.id', '=', documentId)
-            .where(mayDo('share', caller))
+            .where(isAllowed('share', caller))
             .whereRef('documents.owner_id', '<>', 'users.id'),
         )
         .onConflict(conflict =>
@@ -61,7 +61,7 @@ export function createGrantRepository(db: Kysely<Tables>): GrantRepository {
               .select('documents.id')
               .where('documents.id', '=', documentId)
               .where(document =>
-                userId.toLowerCase() === caller.userId ? sql<boolean>`true` : mayDo('share', caller)(document),
+                userId.toLowerCase() === caller.userId ? sql<boolean>`true` : isAllowed('share', caller)(document),
               ),
           ),
         )

@@ -1,42 +1,51 @@
-/** What is taken of a user who is erased, and the receipt for it. */
+/** The statements of an erasure and its receipt. */
 import { type Kysely, type Selectable, sql } from 'kysely'
 import type { ErasuresTable, Tables } from '../tables.ts'
 
+/** Receipt of an erasure. */
 export type ErasureRow = Selectable<ErasuresTable>
 
+/** Numbers of cleared documents, cleared comments and deleted grants. */
 export type ErasedCounts = Pick<ErasureRow, 'documents' | 'comments' | 'grants'>
 
 export interface ErasureRepository {
+  /** Finds the receipt of a user. */
   find(userId: string): Promise<ErasureRow | undefined>
   /**
-   * Opens the receipt. Of several at once all but the first wait for it, and find it opened.
-   * @returns false when there is one, or no such user.
+   * Inserts the receipt. Concurrent calls for one user wait for the first transaction, then return false.
+   *
+   * @param requestedBy id of the administrator; undefined if the retention job erases the user.
+   * @returns false if a receipt exists or there is no such user.
    */
-  open(userId: string, requestedBy: string | undefined): Promise<boolean>
+  insertReceipt(userId: string, requestedBy: string | undefined): Promise<boolean>
   /**
-   * Empties what the user wrote, and takes what the user was granted and granted to. The rows stay, hidden with their
-   * closed owner, and get no mark of deletion, which for each document would write the owner's count: 10,000 are emptied
-   * in 0.7 s, and were not marked in 2.7 s.
+   * Clears the documents and comments of a user, and deletes the grants to the user and on the user's documents. Requires
+   * a transaction.
+   *
+   * The cleared rows remain, hidden because their owner is deactivated. They are not marked as deleted, because each mark
+   * would update the document count of the owner: clearing 10,000 documents takes 0.7 s, with marks 2.7 s.
    */
-  empty(userId: string): Promise<ErasedCounts>
+  clearContent(userId: string): Promise<ErasedCounts>
   /**
-   * Closes the account for good, without name, address and department.
-   * @param closedBefore when it must have been closed; undefined is any account.
-   * @returns whether there was one.
+   * Removes name, e-mail address and department, and marks the user as erased. Deactivates an active user.
+   *
+   * @param deactivatedBefore requires a user deactivated before this time; undefined accepts every user.
+   * @returns false if no user matches.
    */
-  anonymise(userId: string, requestedBy: string | undefined, closedBefore: Date | undefined): Promise<boolean>
-  complete(userId: string, counts: ErasedCounts): Promise<ErasureRow>
-  /** @returns false when there is no receipt. */
-  confirmIdentity(userId: string): Promise<boolean>
+  anonymise(userId: string, requestedBy: string | undefined, deactivatedBefore: Date | undefined): Promise<boolean>
+  /** Stores the counts in the receipt. @throws NoResultError without a receipt. */
+  setCounts(userId: string, counts: ErasedCounts): Promise<ErasureRow>
+  /** Records when auth-svc first confirmed its erasure. @returns false without a receipt. */
+  confirmIdentityErased(userId: string): Promise<boolean>
 }
 
-/** @param db the database or a transaction. */
+/** @param db database or transaction. */
 export function createErasureRepository(db: Kysely<Tables>): ErasureRepository {
-  const ofUser = (userId: string) => db.updateTable('erasures').where('user_id', '=', userId)
+  const updateReceipt = (userId: string) => db.updateTable('erasures').where('user_id', '=', userId)
 
   return {
     find: userId => db.selectFrom('erasures').selectAll().where('user_id', '=', userId).executeTakeFirst(),
-    async open(userId, requestedBy) {
+    async insertReceipt(userId, requestedBy) {
       const { numInsertedOrUpdatedRows } = await db
         .insertInto('erasures')
         .columns(['user_id', 'requested_by'])
@@ -50,7 +59,7 @@ export function createErasureRepository(db: Kysely<Tables>): ErasureRepository {
         .executeTakeFirstOrThrow()
       return numInsertedOrUpdatedRows === 1n
     },
-    async empty(userId) {
+    async clearContent(userId) {
       const documents = await db
         .updateTable('documents_all')
         .set({ title: '', body: '', tags: sql<string[]>`'{}'::text[]`, visibility: 'private', department: '' })
@@ -78,11 +87,11 @@ export function createErasureRepository(db: Kysely<Tables>): ErasureRepository {
         grants: Number(grants.numDeletedRows),
       }
     },
-    async anonymise(userId, requestedBy, closedBefore) {
+    async anonymise(userId, requestedBy, deactivatedBefore) {
       const { numUpdatedRows } = await db
         .updateTable('users_all')
         .set({
-          // RFC 2606: an address that never is one.
+          // `.invalid` is reserved (RFC 2606) and never resolves. The id keeps the address unique.
           email: sql<string>`id || '@erased.invalid'`,
           name: '',
           department: '',
@@ -91,13 +100,13 @@ export function createErasureRepository(db: Kysely<Tables>): ErasureRepository {
           erased_at: sql<Date>`clock_timestamp()`,
         })
         .where('id', '=', userId)
-        .$if(closedBefore !== undefined, query => query.where('deleted_at', '<', closedBefore as Date))
+        .$if(deactivatedBefore !== undefined, query => query.where('deleted_at', '<', deactivatedBefore as Date))
         .executeTakeFirstOrThrow()
       return numUpdatedRows === 1n
     },
-    complete: (userId, counts) => ofUser(userId).set(counts).returningAll().executeTakeFirstOrThrow(),
-    async confirmIdentity(userId) {
-      const { numUpdatedRows } = await ofUser(userId)
+    setCounts: (userId, counts) => updateReceipt(userId).set(counts).returningAll().executeTakeFirstOrThrow(),
+    async confirmIdentityErased(userId) {
+      const { numUpdatedRows } = await updateReceipt(userId)
         .set({ identity_erased_at: sql<Date>`coalesce(identity_erased_at, clock_timestamp())` })
         .executeTakeFirstOrThrow()
       return numUpdatedRows === 1n

@@ -1,10 +1,12 @@
 /**
- * The erasure of a user, in two stages. The first, in one transaction, takes all that is personal and leaves the receipt;
- * auth-svc, which learns of it by the outbox, takes its part and confirms. The second, when the retention is over, deletes
- * the emptied rows (retention.ts).
+ * Erasure of a user, in two stages.
  *
- * What a request that was under way writes for the user after the first stage, the confirmation takes: by then no token of
- * the user is good any more.
+ * 1. One transaction removes all personal data of the user from this service and writes a receipt. auth-svc reads the
+ *    change from the outbox, erases its own data and confirms.
+ * 2. After the retention period the emptied rows are purged (retention.ts).
+ *
+ * A request that is in flight during stage 1 can write content afterwards. The confirmation clears it: at that time every
+ * access token of the user is revoked.
  */
 import type { Kysely } from 'kysely'
 import { Code, StatusError } from '#runtime/status.ts'
@@ -17,45 +19,54 @@ import { createErasureRepository, type ErasureRow } from './erasure-repository.t
 
 export interface Erasure {
   /**
-   * The first stage. Again, it answers the receipt that is there.
+   * Runs stage 1. Returns the existing receipt if the user is already erased.
+   *
+   * @param requestedBy id of the administrator.
    * @throws StatusError NOT_FOUND, FAILED_PRECONDITION `last_administrator`.
    */
   erase(userId: string, requestedBy: string): Promise<ErasureRow>
-  /** The same, by nobody, for an account whose retention is over. @returns false when it is open again, or was erased. */
-  eraseClosed(userId: string, closedBefore: Date): Promise<boolean>
-  /** Also when the rows are gone. @throws StatusError NOT_FOUND. */
+  /**
+   * Runs stage 1 for a user who was deactivated before the given time; the receipt has no `requested_by`.
+   *
+   * @returns false if the user was restored or is already erased.
+   */
+  eraseDeactivated(userId: string, deactivatedBefore: Date): Promise<boolean>
+  /** The receipt, which remains after the rows are purged. @throws StatusError NOT_FOUND. */
   find(userId: string): Promise<ErasureRow>
-  /** auth-svc has done its part. @throws StatusError NOT_FOUND. */
+  /** Records that auth-svc has erased its data of the user. @throws StatusError NOT_FOUND. */
   confirm(userId: string): Promise<void>
 }
 
-/** @param db in which a statement may take as long as ten thousand documents do. */
+/** @param db its statement timeout must allow the erasure of 10,000 documents. */
 export function createErasure(db: Kysely<Tables>): Erasure {
   const receipts = createErasureRepository(db)
 
-  /** @returns undefined when there is a receipt, or no such user. @throws as a whole when the account is not as it must be. */
-  function firstStage(userId: string, requestedBy?: string, closedBefore?: Date): Promise<ErasureRow | undefined> {
+  /**
+   * @returns undefined if a receipt exists or there is no such user.
+   * @throws StatusError and rolls back if the user does not meet the conditions.
+   */
+  function runStage1(userId: string, requestedBy?: string, deactivatedBefore?: Date): Promise<ErasureRow | undefined> {
     return db.transaction().execute(async transaction => {
       const erasures = createErasureRepository(transaction)
-      if (!(await erasures.open(userId, requestedBy))) return undefined
-      const counts = await erasures.empty(userId)
-      // Late, since all other changes of accounts wait from here on.
+      if (!(await erasures.insertReceipt(userId, requestedBy))) return undefined
+      const counts = await erasures.clearContent(userId)
+      // As late as possible: the lock blocks all other changes of accounts.
       await lockAccountChanges(transaction)
       await assertNotLastAdministrator(createUserRepository(transaction), userId)
-      if (!(await erasures.anonymise(userId, requestedBy, closedBefore))) throw userNotFound()
-      return erasures.complete(userId, counts)
+      if (!(await erasures.anonymise(userId, requestedBy, deactivatedBefore))) throw userNotFound()
+      return erasures.setCounts(userId, counts)
     })
   }
 
   return {
     async erase(userId, requestedBy) {
-      const known = (await firstStage(userId, requestedBy)) ?? (await receipts.find(userId))
-      if (known === undefined) throw userNotFound()
-      return known
+      const receipt = (await runStage1(userId, requestedBy)) ?? (await receipts.find(userId))
+      if (receipt === undefined) throw userNotFound()
+      return receipt
     },
-    async eraseClosed(userId, closedBefore) {
+    async eraseDeactivated(userId, deactivatedBefore) {
       try {
-        return (await firstStage(userId, undefined, closedBefore)) !== undefined
+        return (await runStage1(userId, undefined, deactivatedBefore)) !== undefined
       } catch (error) {
         if (error instanceof StatusError && error.code === Code.NOT_FOUND) return false
         throw error
@@ -69,8 +80,8 @@ export function createErasure(db: Kysely<Tables>): Erasure {
     confirm: userId =>
       db.transaction().execute(async transaction => {
         const erasures = createErasureRepository(transaction)
-        await erasures.empty(userId)
-        if (!(await erasures.confirmIdentity(userId))) throw erasureNotFound()
+        await erasures.clearContent(userId)
+        if (!(await erasures.confirmIdentityErased(userId))) throw erasureNotFound()
       }),
   }
 }

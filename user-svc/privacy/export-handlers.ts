@@ -2,14 +2,15 @@ import type { ExportRecord, ExportServiceServer } from '#proto/user/v1/export.ts
 import { type Handlers, userOf } from '#runtime/grpc/call.ts'
 import { toComment, toDocument, toGrant } from '../documents/document-message.ts'
 import { accountErased, userNotFound } from '../errors.ts'
-import type { StoredUserRow } from '../users/stored-user-repository.ts'
 import { toUser } from '../users/user-message.ts'
+import type { StoredUserRow } from '../users/user-repository.ts'
 import type { ExportRepository } from './export-repository.ts'
 
 type Record = ExportRecord['record']
 
+/** `user.v1.ExportService`: streams the user, then documents, comments and grants, including deleted ones. */
 export function createExportHandlers(exports: ExportRepository): Handlers<ExportServiceServer> {
-  async function* everythingOf(user: StoredUserRow, signal: AbortSignal): AsyncGenerator<ExportRecord, void, void> {
+  async function* recordsOf(user: StoredUserRow, signal: AbortSignal): AsyncGenerator<ExportRecord, void, void> {
     yield record({ $case: 'user', value: toUser(user) }, user.deleted_at)
     for await (const row of exports.documents(user.id, signal)) {
       yield record({ $case: 'document', value: toDocument(row) }, row.deleted_at)
@@ -24,13 +25,13 @@ export function createExportHandlers(exports: ExportRepository): Handlers<Export
     async *exportMe(_request, call) {
       const user = await exports.findUser(userOf(call).userId)
       if (user === undefined || user.deleted_at !== null) throw userNotFound()
-      yield* everythingOf(user, call.signal)
+      yield* recordsOf(user, call.signal)
     },
     async *exportUser({ id }, call) {
       const user = await exports.findUser(id)
       if (user === undefined) throw userNotFound()
       if (user.erased_at !== null) throw accountErased()
-      yield* everythingOf(user, call.signal)
+      yield* recordsOf(user, call.signal)
     },
   }
 }

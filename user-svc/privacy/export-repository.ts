@@ -1,10 +1,10 @@
 /**
- * What is held of a user, in batches by keyset, from the base tables: closed accounts have an export, and what was deleted
- * is held until the retention is over.
+ * Reads all data that this service stores about a user, in batches by keyset. Reads the base tables, because deactivated
+ * users have an export, and deleted rows are stored until the end of retention.
  *
- * Each batch is a statement of its own: a client that reads slowly holds neither a connection nor a snapshot, which would
- * keep vacuum from its work. So the export is not of one moment. The keys (time of writing and id) never change: a row
- * that stays from the beginning to the end is in it exactly once.
+ * Each batch is a separate statement: a slow client holds neither a connection nor a snapshot, which would block vacuum.
+ * Therefore the export is not a consistent snapshot. The keys (creation time and id) are immutable: a row that exists
+ * during the whole export is contained exactly once.
  */
 import type { Kysely, Selectable } from 'kysely'
 import type { CommentRow } from '../documents/comment-repository.ts'
@@ -12,23 +12,27 @@ import { DOCUMENT_COLUMNS, type DocumentRow } from '../documents/document-reposi
 import type { GrantRow } from '../documents/grant-repository.ts'
 import { type Keyset, OLDEST_FIRST, type Page, type Position, readPage } from '../paging/keyset.ts'
 import type { DocumentsTable, Tables } from '../tables.ts'
-import { findStoredUser, type StoredUserRow } from '../users/stored-user-repository.ts'
+import { findStoredUser, type StoredUserRow } from '../users/user-repository.ts'
 
 type Deleted = Pick<Selectable<DocumentsTable>, 'deleted_at'>
 
 export interface ExportRepository {
+  /** Finds a user in any state. */
   findUser(id: string): Promise<StoredUserRow | undefined>
+  /** All documents of the owner, oldest first. Ends without error if `signal` aborts, as do `comments` and `grants`. */
   documents(owner: string, signal: AbortSignal): AsyncIterable<DocumentRow & Deleted>
+  /** All comments of the author, oldest first. */
   comments(author: string, signal: AbortSignal): AsyncIterable<CommentRow & Deleted>
-  /** What the user was granted. */
+  /** Grants to the user, ordered by document id. */
   grants(user: string, signal: AbortSignal): AsyncIterable<GrantRow>
 }
 
 const BY_DOCUMENT = { direction: 'asc', columns: [['document_id', 'uuid']] } as const satisfies Keyset
 
-/** Documents at their longest are then 5 MB. */
+/** Rows per statement. Documents of maximum size are then 5 MB. */
 const BATCH = 50
 
+/** @param db one connection per batch; none between batches. */
 export function createExportRepository(db: Kysely<Tables>): ExportRepository {
   return {
     findUser: id => findStoredUser(db, id),
@@ -53,7 +57,7 @@ export function createExportRepository(db: Kysely<Tables>): ExportRepository {
   }
 }
 
-/** A batch is read when the one before has been taken, and none after the signal. */
+/** Reads a batch after all rows of the previous batch were consumed, and none after `signal` aborted. */
 async function* inBatches<Row>(
   signal: AbortSignal,
   read: (after: Position | undefined) => Promise<Page<Row>>,

@@ -5,18 +5,21 @@ import type { Retention } from './retention.ts'
 
 export interface RetentionJobOptions {
   databaseUrl: string
+  /** Whether the job queue may use prepared statements (setting `DATABASE_PREPARED`). */
   preparedStatements: boolean
   retention: Retention
   logger: Logger
-  /** Milliseconds between two looks; it is in no hurry. */
+  /** Poll interval of the job queue, in milliseconds. Default 10,000. */
   pollMs?: number
 }
 
 const RETENTION = 'retention'
 
 /**
- * Each hour, by one process; its queue does one job after the other, so that two never run at once. One that a process
- * died over is held for four hours, by graphile-worker, and then gone on with.
+ * Starts the cron job that runs a retention pass each hour, in one process at a time. A serial queue prevents concurrent
+ * passes. If a process dies during a pass, graphile-worker releases its job after four hours.
+ *
+ * @returns a worker that must be stopped. Resolves without PostgreSQL too; the job starts when it is available.
  */
 export function startRetentionJob(options: RetentionJobOptions): Promise<JobWorker> {
   const { databaseUrl, preparedStatements, retention, logger, pollMs = 10_000 } = options
@@ -26,14 +29,14 @@ export function startRetentionJob(options: RetentionJobOptions): Promise<JobWork
     logger,
     preparedStatements,
     concurrency: 1,
-    // Without PostgreSQL user-svc starts all the same.
+    // user-svc must start without PostgreSQL.
     mayBeginLate: true,
     pollMs,
     cron: [{ task: RETENTION, match: '23 * * * *', options: { queueName: RETENTION, jobKey: RETENTION } }],
     tasks: {
       async [RETENTION](_payload, { abortSignal }) {
         const counts = await retention.run(abortSignal)
-        if (Object.values(counts).some(count => count > 0)) logger.info(counts, 'what was past its retention is gone')
+        if (Object.values(counts).some(count => count > 0)) logger.info(counts, 'data past retention deleted')
       },
     },
   })

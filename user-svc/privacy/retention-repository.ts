@@ -1,32 +1,44 @@
 /**
- * What is past its retention, and its deletion for good: a batch at a time, each a statement of its own that passes by
- * what others have locked. A number that is less than the batch says that nothing is left.
+ * Finds and deletes rows past retention. Each call deletes one batch in its own statement and skips rows that are locked
+ * by other transactions.
  */
 import { type Kysely, type RawBuilder, sql } from 'kysely'
 import type { Tables } from '../tables.ts'
 
+/**
+ * The `delete…` methods delete at most `RETENTION_BATCH` rows and return their number. A smaller number means that no
+ * unlocked row is left.
+ */
 export interface RetentionRepository {
-  /** Comments that were deleted by then. */
+  /** Comments that were marked as deleted before the given time. */
   deleteComments(before: Date): Promise<number>
-  /** Comments, by whomever, on documents that were deleted by then: a document takes the rest along. */
+  /** All comments on documents that were marked as deleted before the given time. */
   deleteCommentsOnDocuments(before: Date): Promise<number>
-  /** Documents that were deleted by then, their grants with them. */
+  /** Documents that were marked as deleted before the given time, with their grants (by cascade). */
   deleteDocuments(before: Date): Promise<number>
-  /** Users who were closed by then, and are not erased. */
-  listClosed(before: Date): Promise<string[]>
-  /** Users who were erased by then; those whom the retention erased have waited already. */
+  /** At most `RETENTION_BATCH` users deactivated before the given time and not erased, oldest first. */
+  listDeactivated(before: Date): Promise<string[]>
+  /**
+   * At most `RETENTION_BATCH` users to purge, oldest first: erased before the given time, or erased by the retention job,
+   * which has waited for the retention period already.
+   */
   listErased(before: Date): Promise<string[]>
+  /** Comments of one author. */
   deleteCommentsBy(userId: string): Promise<number>
+  /** Comments on the documents of one owner. */
   deleteCommentsOnDocumentsOf(userId: string): Promise<number>
+  /** Documents of one owner. */
   deleteDocumentsOf(userId: string): Promise<number>
-  /** The user, of whom no document and no comment is left, and the receipt says so. */
+  /** Deletes the row of a user without documents and comments, and records the time in the receipt, in one transaction. */
   purge(userId: string): Promise<void>
 }
 
+/** Rows or users per statement. */
 export const RETENTION_BATCH = 500
 
+/** @param db opens a transaction for each purge. */
 export function createRetentionRepository(db: Kysely<Tables>): RetentionRepository {
-  /** An array, since a subquery with a limit may be run more than once in one statement. */
+  // `any(array(…))`: PostgreSQL may execute a plain subquery with a limit more than once per statement.
   async function deleteBatch(table: 'comments_all' | 'documents_all', due: RawBuilder<unknown>): Promise<number> {
     const { numAffectedRows = 0n } = await sql`
       delete from ${sql.table(table)} where id = any(array(
@@ -40,7 +52,7 @@ export function createRetentionRepository(db: Kysely<Tables>): RetentionReposito
     deleteCommentsOnDocuments: before =>
       deleteBatch('comments_all', sql`document_id in (select id from documents_all where deleted_at < ${before})`),
     deleteDocuments: before => deleteBatch('documents_all', sql`deleted_at < ${before}`),
-    async listClosed(before) {
+    async listDeactivated(before) {
       const users = await db
         .selectFrom('users_all')
         .select('id')

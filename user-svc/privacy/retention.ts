@@ -1,30 +1,39 @@
 /**
- * What happens when the retention is over: documents and comments that were deleted are gone for good, accounts that were
- * closed are erased, and the emptied rows of those who were erased follow. In batches, each of which stands by itself: a
- * run that was stopped is gone on with by the next.
+ * Enforces the retention period: deletes documents and comments past retention, erases deactivated accounts, and purges
+ * the rows of erased accounts. Works in batches that commit on their own, so an aborted run resumes where it stopped.
  */
 import type { Kysely } from 'kysely'
 import type { Tables } from '../tables.ts'
 import type { Erasure } from './erasure.ts'
 import { createRetentionRepository, RETENTION_BATCH } from './retention-repository.ts'
 
-/** How many rows are gone, and how many users were erased and purged. */
+/** Deleted rows and affected users of one run. */
 export interface RetentionCounts {
   comments: number
   documents: number
+  /** Deactivated users that were erased. */
   erased: number
+  /** Erased users whose rows were purged. */
   purged: number
 }
 
 export interface Retention {
-  /** All that is due, or as much of it as comes before the signal. */
+  /**
+   * Runs one retention pass, in batches of `RETENTION_BATCH` rows.
+   *
+   * @param signal stops the pass after the current batch.
+   * @returns the number of rows and users affected.
+   * @throws the error of a failed statement; batches committed before it remain.
+   */
   run(signal: AbortSignal): Promise<RetentionCounts>
 }
 
 export interface RetentionDependencies {
   db: Kysely<Tables>
-  erasure: Pick<Erasure, 'eraseClosed'>
+  erasure: Pick<Erasure, 'eraseDeactivated'>
+  /** Retention period in days, counted from deletion, deactivation or erasure. */
   days: number
+  /** Clock, replaceable in tests. Default: system time. */
   now?: () => Date
 }
 
@@ -38,7 +47,7 @@ export function createRetention(dependencies: RetentionDependencies): Retention 
     async run(signal) {
       const before = new Date(now().getTime() - days * DAY_MS)
 
-      async function drain(deleteBatch: () => Promise<number>): Promise<number> {
+      async function deleteAll(deleteBatch: () => Promise<number>): Promise<number> {
         let total = 0
         while (!signal.aborted) {
           const deleted = await deleteBatch()
@@ -48,8 +57,8 @@ export function createRetention(dependencies: RetentionDependencies): Retention 
         return total
       }
 
-      /** @param work for each; who is done with must not be listed again. @returns how often it says that it did. */
-      async function forEach(list: () => Promise<string[]>, work: (id: string) => Promise<boolean>): Promise<number> {
+      /** @param work must remove the user from the list. @returns how often `work` returned true. */
+      async function forEachUser(list: () => Promise<string[]>, work: (id: string) => Promise<boolean>) {
         let total = 0
         let ids: string[]
         do {
@@ -60,23 +69,23 @@ export function createRetention(dependencies: RetentionDependencies): Retention 
       }
 
       const counts: RetentionCounts = {
-        comments: await drain(() => rows.deleteComments(before)),
+        comments: await deleteAll(() => rows.deleteComments(before)),
         documents: 0,
         erased: 0,
         purged: 0,
       }
-      counts.comments += await drain(() => rows.deleteCommentsOnDocuments(before))
-      counts.documents += await drain(() => rows.deleteDocuments(before))
-      counts.erased = await forEach(
-        () => rows.listClosed(before),
-        id => erasure.eraseClosed(id, before),
+      counts.comments += await deleteAll(() => rows.deleteCommentsOnDocuments(before))
+      counts.documents += await deleteAll(() => rows.deleteDocuments(before))
+      counts.erased = await forEachUser(
+        () => rows.listDeactivated(before),
+        id => erasure.eraseDeactivated(id, before),
       )
-      counts.purged = await forEach(
+      counts.purged = await forEachUser(
         () => rows.listErased(before),
         async id => {
-          counts.comments += await drain(() => rows.deleteCommentsBy(id))
-          counts.comments += await drain(() => rows.deleteCommentsOnDocumentsOf(id))
-          counts.documents += await drain(() => rows.deleteDocumentsOf(id))
+          counts.comments += await deleteAll(() => rows.deleteCommentsBy(id))
+          counts.comments += await deleteAll(() => rows.deleteCommentsOnDocumentsOf(id))
+          counts.documents += await deleteAll(() => rows.deleteDocumentsOf(id))
           if (!signal.aborted) await rows.purge(id)
           return !signal.aborted
         },

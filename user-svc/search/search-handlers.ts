@@ -1,10 +1,10 @@
 import type { SearchResult, SearchServiceServer } from '#proto/search/v1/search.ts'
 import type { Handlers } from '#runtime/grpc/call.ts'
 import { invalidArgument } from '#runtime/status.ts'
+import { callerOf } from '../documents/access-rules.ts'
 import { type PageTokens, servePage } from '../paging/page-token.ts'
-import { callerOf } from '../users/caller.ts'
-import { piecesOf } from './search-highlights.ts'
-import { looksForSomething, parseSearchQuery } from './search-query.ts'
+import { parseHighlights } from './search-highlights.ts'
+import { hasIncludedTerm, parseSearchQuery } from './search-query.ts'
 import type { SearchHit, SearchRepository } from './search-repository.ts'
 
 export interface SearchHandlersDependencies {
@@ -14,6 +14,7 @@ export interface SearchHandlersDependencies {
 
 const DEFAULT_PAGE_SIZE = 20
 
+/** `search.v1.SearchService`. Callers may be anonymous; the results are the documents that the caller may read. */
 export function createSearchHandlers({
   documents,
   pageTokens,
@@ -22,9 +23,10 @@ export function createSearchHandlers({
     async search({ q, pageSize, pageToken }, call) {
       const caller = callerOf(call)
       const query = parseSearchQuery(q)
-      // To leave something out of everything would be to read everything.
-      if (!looksForSomething(query)) {
-        throw invalidArgument([{ field: 'q', description: 'says nothing to look for, such as a word or tag:name' }])
+      // A query of exclusions only would match, and read, almost every document.
+      if (!hasIncludedTerm(query)) {
+        const description = 'must contain at least one word or tag:name that is not excluded'
+        throw invalidArgument([{ field: 'q', description }])
       }
       const list = JSON.stringify(['search', query, caller?.userId, caller?.role])
       const { rows, nextPageToken } = await servePage(pageTokens, list, pageToken, after =>
@@ -40,8 +42,8 @@ function toSearchResult(hit: SearchHit): SearchResult {
   return {
     documentId: id,
     ownerId: hit.owner_id,
-    title: piecesOf(hit.title),
-    excerpt: piecesOf(hit.excerpt),
+    title: parseHighlights(hit.title),
+    excerpt: parseHighlights(hit.excerpt),
     tags,
     visibility,
     updatedAt: hit.updated_at,

@@ -1,29 +1,41 @@
 /**
- * The language of a search: words that must all be there, "phrases in quotes", begin* for the beginning of a word, -word
- * for one that must not be there, tag:name and tag:"two words". Any text is a query; what is not closed ends at the end.
+ * The search language:
+ *
+ *   word          the document contains the word
+ *   "two words"   the words occur next to each other, in this order
+ *   prefix*       a word begins with the prefix
+ *   tag:name      the document has the tag; tag:"two words" for a tag with spaces
+ *   -term         excludes documents that match the term, which is any of the above
+ *
+ * All terms must hold. Every text is a valid query: an unclosed quotation mark extends to the end of the text.
  */
+
+/** One term of a query that is matched against title and body. */
 export interface SearchTerm {
   readonly kind: 'words' | 'phrase' | 'prefix'
+  /** The text without quotation marks, minus sign and asterisk. */
   readonly text: string
   readonly isExcluded: boolean
 }
 
+/** A parsed query. */
 export interface SearchQuery {
   readonly terms: readonly SearchTerm[]
-  /** The document has all of these. */
+  /** The document must have all of these tags. */
   readonly tags: readonly string[]
-  /** The document has none of these. */
+  /** The document must have none of these tags. */
   readonly excludedTags: readonly string[]
 }
 
-// One thing of a query: a minus, what it is, and its text in quotes or up to the next space.
-const THING = /(-?)(tag:)?(?:"([^"]*)"?|([^\s"]+))/gu
+// Groups: minus sign, `tag:`, quoted text, and text up to the next space or quotation mark.
+const TOKEN = /(-?)(tag:)?(?:"([^"]*)"?|([^\s"]+))/gu
 
+/** Parses a query. Never fails; tokens without text are ignored. */
 export function parseSearchQuery(text: string): SearchQuery {
   const terms: SearchTerm[] = []
   const tags: string[] = []
   const excludedTags: string[] = []
-  for (const [, minus, tag, quoted, bare] of text.matchAll(THING)) {
+  for (const [, minus, tag, quoted, bare] of text.matchAll(TOKEN)) {
     const isExcluded = minus === '-'
     const content = (quoted ?? bare ?? '').trim()
     const word = content.replace(/\*+$/, '')
@@ -35,7 +47,7 @@ export function parseSearchQuery(text: string): SearchQuery {
   return { terms, tags, excludedTags }
 }
 
-/** Whether it says what to look for, and not only what to leave out. */
-export function looksForSomething({ terms, tags }: SearchQuery): boolean {
+/** Whether the query has at least one term or tag that is not excluded. */
+export function hasIncludedTerm({ terms, tags }: SearchQuery): boolean {
   return tags.length > 0 || terms.some(term => !term.isExcluded)
 }

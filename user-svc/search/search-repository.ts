@@ -1,20 +1,23 @@
 /**
- * Full text search over the documents that a caller may read, the best first.
+ * Full-text search over the documents that a caller may read, best rank first.
  *
- * On a million documents a frequent word is in hundreds of thousands, so a search has bounds:
+ * With a million documents, a frequent word occurs in hundreds of thousands. Three limits bound the cost of a search:
  *
- * - Of what matches and may be read, the newest 1,000 are ranked. A search that is that wide is answered by the new rather
- *   than by the best of all. Each way to come to read a document gives its newest by its own index; PostgreSQL knows how
- *   frequent a word is, and goes by the index of words for a rare one, from the newest document backwards for a frequent one.
- * - Phrases and what is excluded are looked for in the newest 5,000 of each way that have all the words and tags: the
- *   index of words cannot tell, and without this a phrase of frequent words that is nowhere has every document read.
- * - An excerpt is of the first 20,000 characters of a body. PostgreSQL marks about 1 MB a second.
+ * - The newest 1,000 documents that match and are readable are ranked. A broader search returns the best of the newest,
+ *   not the best of all. Each access condition (see documents/access-rules.ts) selects its newest documents from its own
+ *   index. PostgreSQL estimates word frequencies: it uses the word index for rare words, and scans backwards from the
+ *   newest document for frequent ones.
+ * - Phrases and exclusions are checked in the newest 5,000 documents of each access condition that contain all words and
+ *   tags. The word index cannot decide them; without this limit a phrase of frequent words that never occurs would read
+ *   every document.
+ * - A snippet is taken from the first 20,000 characters of a body. `ts_headline` processes about 1 MB per second.
  *
- * Not bounded but by the statement's timeout: frequent words that are never in one document, which PostgreSQL takes for
- * independent of each other.
+ * One case is bounded by the statement timeout only: frequent words that never occur together, because PostgreSQL assumes
+ * that word frequencies are independent.
  *
- * Measured, 20 hits of 1,000,000 documents of 20 to 120 words, a fifth public, a fifth of 10 departments; two cores that
- * others used too, 128 MB of shared buffers; p50 / p95 in ms, of nobody and of a user with a department and 2,000 grants:
+ * Measured with 1,000,000 documents of 20 to 120 words (20 % public, 20 % in one of 10 departments), 20 hits per page, two
+ * shared cores, 128 MB of shared buffers; p50 / p95 in ms, for an anonymous caller and for a user with a department and
+ * 2,000 grants:
  *
  *   rare word                   6 / 8         15 / 17
  *   word in 97 %                17 / 21       45 / 54
@@ -24,38 +27,42 @@
  *   phrase, each word in 29 %   694 / 878     1118 / 1602
  *   tag:a -word -word           640 / 766     749 / 1080
  *
- * By one condition with `or`, and without the second bound, the phrase took 2,500 and a tag without words 6,600. Ranked
- * by ts_rank_cd, which takes 0.4 ms for a body of 70,000 characters, where ts_rank takes 1.6.
+ * A single condition joined by `or`, without the second limit, took 2,500 ms for the phrase and 6,600 ms for a tag with
+ * exclusions. The rank is `ts_rank_cd`: 0.4 ms for a body of 70,000 characters, against 1.6 ms for `ts_rank`.
  *
- * A page goes on after the rank and the id of the last, among what was there when the first page was read.
+ * Later pages continue after the rank and id of the last hit, among the documents that existed at the first page.
  */
-import { type Expression, type ExpressionBuilder, type Kysely, type RawBuilder, type SqlBool, sql } from 'kysely'
-import { waysTo } from '../documents/document-access.ts'
+import { type Expression, type ExpressionBuilder, type Kysely, type SqlBool, sql } from 'kysely'
+import { type Caller, conditionsFor } from '../documents/access-rules.ts'
 import { type Keyset, type Page, type Position, selectPage, toPage } from '../paging/keyset.ts'
 import type { Tables, Visibility } from '../tables.ts'
-import type { Caller } from '../users/caller.ts'
-import { conditionOf } from './search-condition.ts'
+import { toSearchCondition } from './search-condition.ts'
+import { highlight, highlightSnippets } from './search-highlights.ts'
 import type { SearchQuery } from './search-query.ts'
 
-const RANKED_AT_MOST = 1000
-const CHECKED_AT_MOST = 5000
-const EXCERPT_FROM = 20_000
+const MAX_RANKED = 1000
+const MAX_RECHECKED = 5000
+const MAX_SNIPPET_SOURCE = 20_000
 
 type Condition = (row: ExpressionBuilder<Tables, 'documents'>) => Expression<SqlBool>
 
+/** A document that matches a search. */
 export interface SearchHit {
   id: string
   owner_id: string
   tags: string[]
   visibility: Visibility
   updated_at: Date
+  /** `ts_rank_cd`, normalised by document length; greater is better. */
   rank: number
-  /** With MARKS around what matched. */
+  /** The whole title with highlight markers, see search-highlights.ts. */
   title: string
+  /** Snippets of the body with highlight markers. */
   excerpt: string
 }
 
 export interface SearchRepository {
+  /** One page of hits, by descending rank and id. `caller` is undefined for anonymous callers. */
   search(
     query: SearchQuery,
     caller: Caller | undefined,
@@ -63,19 +70,6 @@ export interface SearchRepository {
     after: Position | undefined,
   ): Promise<Page<SearchHit>>
 }
-
-/**
- * Characters that no title has and that are taken out of a body. `lessThan` stands for that sign, since PostgreSQL leaves
- * out what looks like a tag.
- */
-export const MARKS = { begin: '\u0001', end: '\u0002', lessThan: '\u0003' } as const
-
-const SELECTORS = `StartSel=${MARKS.begin}, StopSel=${MARKS.end}`
-const WHOLE = `${SELECTORS}, HighlightAll=true`
-const EXCERPT = `${SELECTORS}, MaxFragments=2, MaxWords=30, MinWords=12, FragmentDelimiter=" … "`
-
-const markable = (text: RawBuilder<string>) =>
-  sql<string>`translate(${text}, ${`<${Object.values(MARKS).join('')}`}, ${MARKS.lessThan})`
 
 const BEST_FIRST = {
   direction: 'desc',
@@ -88,33 +82,36 @@ const BEST_FIRST = {
 export function createSearchRepository(db: Kysely<Tables>): SearchRepository {
   return {
     async search(search, caller, size, after) {
-      const { query, hasWords, holds } = conditionOf(search)
-      const horizon = after?.[2]
+      const { query, indexed, recheck } = toSearchCondition(search)
+      // Third part of the position, behind the keyset: time of the first page.
+      const createdUntil = after?.[2]
 
-      const newestBy = (way: Condition) =>
+      const newest = (isReadable: Condition) =>
         db
           .selectFrom('documents')
           .select(['id', 'created_at', 'search', 'tags'])
-          .where(way)
-          .where(hasWords)
-          .$if(horizon !== undefined, matching => matching.where(sql<boolean>`created_at <= ${horizon}::timestamptz`))
+          .where(isReadable)
+          .where(indexed)
+          .$if(createdUntil !== undefined, matching =>
+            matching.where(sql<boolean>`created_at <= ${createdUntil}::timestamptz`),
+          )
           .orderBy('created_at', 'desc')
           .orderBy('id', 'desc')
-          .limit(holds === undefined ? RANKED_AT_MOST : CHECKED_AT_MOST)
-      const candidatesBy = (way: Condition) =>
+          .limit(recheck === undefined ? MAX_RANKED : MAX_RECHECKED)
+      const candidates = (isReadable: Condition) =>
         db
-          .selectFrom(newestBy(way).as('newest'))
+          .selectFrom(newest(isReadable).as('newest'))
           .select(['id', 'created_at'])
-          .$if(holds !== undefined, checked => checked.where(holds ?? sql<boolean>`true`))
+          .$if(recheck !== undefined, matching => matching.where(recheck ?? sql<boolean>`true`))
           .orderBy('created_at', 'desc')
           .orderBy('id', 'desc')
-          .limit(RANKED_AT_MOST)
-      const [first, ...others] = waysTo('read', caller).map(way =>
-        db.selectFrom(candidatesBy(way).as('candidates')).selectAll(),
+          .limit(MAX_RANKED)
+      const [first, ...others] = conditionsFor('read', caller).map(isReadable =>
+        db.selectFrom(candidates(isReadable).as('candidates')).selectAll(),
       )
       if (first === undefined) return { rows: [], next: undefined }
-      // One document may be found in several ways: a union has it once.
-      const united = others.reduce((so, one) => so.union(one), first)
+      // `union` removes duplicates: several access conditions may hold for one document.
+      const united = others.reduce((union, one) => union.union(one), first)
 
       const rows = await db
         .with('candidates', cte =>
@@ -123,7 +120,7 @@ export function createSearchRepository(db: Kysely<Tables>): SearchRepository {
             .select('id')
             .orderBy('created_at', 'desc')
             .orderBy('id', 'desc')
-            .limit(RANKED_AT_MOST),
+            .limit(MAX_RANKED),
         )
         .with('ranked', cte =>
           cte
@@ -136,10 +133,8 @@ export function createSearchRepository(db: Kysely<Tables>): SearchRepository {
         .innerJoin('documents_all', 'documents_all.id', 'page.id')
         .select(['page.id', 'page.rank', 'page.position', 'owner_id', 'tags', 'visibility', 'updated_at'])
         .select([
-          sql<string>`ts_headline('english', ${markable(sql`title`)}, ${query}, ${WHOLE})`.as('title'),
-          sql<string>`ts_headline('english', ${markable(sql`left(body, ${EXCERPT_FROM}::int)`)}, ${query}, ${EXCERPT})`.as(
-            'excerpt',
-          ),
+          highlight(sql`title`, query).as('title'),
+          highlightSnippets(sql`left(body, ${MAX_SNIPPET_SOURCE}::int)`, query).as('excerpt'),
           sql<string>`statement_timestamp()::text`.as('now'),
         ])
         .orderBy('page.rank', 'desc')
@@ -148,7 +143,7 @@ export function createSearchRepository(db: Kysely<Tables>): SearchRepository {
 
       const page = toPage(rows, size)
       const { next } = page
-      return { ...page, next: next === undefined ? undefined : [...next, horizon ?? rows[0]?.now ?? ''] }
+      return { ...page, next: next === undefined ? undefined : [...next, createdUntil ?? rows[0]?.now ?? ''] }
     },
   }
 }

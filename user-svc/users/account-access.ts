@@ -1,4 +1,4 @@
-/** Who may do what, and whether at all: changes that one account alone cannot decide. */
+/** Changes of roles and deactivations, which must leave at least one active administrator. */
 import type { Kysely } from 'kysely'
 import type { Role } from '#runtime/auth/principal.ts'
 import { lastAdministrator, userNotFound } from '../errors.ts'
@@ -6,21 +6,31 @@ import type { Tables } from '../tables.ts'
 import { lockAccountChanges } from './account-changes.ts'
 import { createUserRepository, type UserRepository, type UserRow } from './user-repository.ts'
 
+/** Undefined fields keep their value. */
 export interface AccessChanges {
   role?: Role | undefined
   department?: string | undefined
 }
 
 export interface AccountAccess {
-  /** @throws StatusError NOT_FOUND, or FAILED_PRECONDITION `last_administrator`. */
+  /**
+   * Changes role or department of an active user.
+   *
+   * @throws StatusError NOT_FOUND, or FAILED_PRECONDITION `last_administrator`.
+   */
   change(id: string, changes: AccessChanges): Promise<UserRow>
-  /** @throws StatusError NOT_FOUND, or FAILED_PRECONDITION `last_administrator`. */
-  close(id: string, closedBy: string): Promise<void>
+  /**
+   * Deactivates an active user.
+   *
+   * @throws StatusError NOT_FOUND, or FAILED_PRECONDITION `last_administrator`.
+   */
+  deactivate(id: string, deactivatedBy: string): Promise<void>
 }
 
+/** @param db opens a transaction for each change of a role and each deactivation. */
 export function createAccountAccess(db: Kysely<Tables>): AccountAccess {
-  /** The decision and the change under one lock: two administrators cannot demote each other at the same time. */
-  function decide<R>(work: (users: UserRepository) => Promise<R>): Promise<R> {
+  /** Checks and changes under one lock, so that two administrators cannot demote each other concurrently. */
+  function withLock<R>(work: (users: UserRepository) => Promise<R>): Promise<R> {
     return db.transaction().execute(async transaction => {
       await lockAccountChanges(transaction)
       return work(createUserRepository(transaction))
@@ -35,17 +45,21 @@ export function createAccountAccess(db: Kysely<Tables>): AccountAccess {
         if (user === undefined) throw userNotFound()
         return user
       }
-      return changes.role === undefined ? change(createUserRepository(db)) : decide(change)
+      return changes.role === undefined ? change(createUserRepository(db)) : withLock(change)
     },
-    close: (id, closedBy) =>
-      decide(async users => {
+    deactivate: (id, deactivatedBy) =>
+      withLock(async users => {
         await assertNotLastAdministrator(users, id)
-        if (!(await users.close(id, closedBy))) throw userNotFound()
+        if (!(await users.deactivate(id, deactivatedBy))) throw userNotFound()
       }),
   }
 }
 
-/** To be called under the lock. @throws StatusError FAILED_PRECONDITION `last_administrator`. */
+/**
+ * Requires the lock of `lockAccountChanges`.
+ *
+ * @throws StatusError FAILED_PRECONDITION `last_administrator` if `id` is the only active administrator.
+ */
 export async function assertNotLastAdministrator(users: UserRepository, id: string): Promise<void> {
   const user = await users.find(id)
   if (user?.role === 'admin' && !(await users.hasOtherAdministrator(id))) throw lastAdministrator()

@@ -1,5 +1,5 @@
 /**
- * The outbox: what auth-svc must learn of accounts, in the order of commit. Triggers fill it (see migrations/).
+ * The outbox: changes of accounts that auth-svc follows, in commit order. Triggers write it (see migrations/).
  */
 import { type Kysely, type Selectable, sql } from 'kysely'
 import type { AccountChangesTable, Tables } from '../tables.ts'
@@ -7,14 +7,25 @@ import type { AccountChangesTable, Tables } from '../tables.ts'
 export type AccountChangeRow = Selectable<AccountChangesTable>
 
 export interface AccountChanges {
-  /** Changes after `sequence`, and then those that come, until the signal. @throws as the database does. */
+  /**
+   * Streams the changes after `sequence` in order, then new ones as they are committed, until `signal` aborts. The
+   * sequence of the last change received is the position to resume from.
+   *
+   * @throws DatabaseError and connection errors of PostgreSQL; the stream ends.
+   */
   follow(sequence: bigint, signal: AbortSignal): AsyncGenerator<AccountChangeRow, void, void>
 }
 
+export interface AccountChangesOptions {
+  /** Poll interval, in milliseconds. Default 200. Part of the time until a role change takes effect at all gateways. */
+  pollMs?: number
+}
+
+/** Rows per statement. */
 const BATCH = 500
 
-/** @param pollMs between two looks for changes: it adds to the time in which a role change reaches every gateway. */
-export function createAccountChanges(db: Kysely<Tables>, { pollMs = 200 } = {}): AccountChanges {
+/** @param db connections are used during a poll only, not between polls. */
+export function createAccountChanges(db: Kysely<Tables>, { pollMs = 200 }: AccountChangesOptions = {}): AccountChanges {
   return {
     async *follow(sequence, signal) {
       let cursor = sequence
@@ -28,22 +39,22 @@ export function createAccountChanges(db: Kysely<Tables>, { pollMs = 200 } = {}):
           .execute()
         yield* changes
         cursor = changes.at(-1)?.sequence ?? cursor
-        if (changes.length < BATCH) await pause(pollMs, signal)
+        if (changes.length < BATCH) await sleep(pollMs, signal)
       }
     },
   }
 }
 
 /**
- * Makes the rest of the transaction the only one that changes a role or closes an account. To be called before it reads
- * what it decides by.
+ * Takes the lock that serialises changes of roles and deactivations until the transaction ends. Call it before reading
+ * the rows that such a change depends on.
  */
 export async function lockAccountChanges(transaction: Kysely<Tables>): Promise<void> {
   await sql`select lock_account_changes()`.execute(transaction)
 }
 
-/** Ends early, not with an error, at the signal. */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
+/** Resolves, and does not reject, if `signal` aborts before the time is over. */
+function sleep(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise(resolve => {
     if (signal.aborted) return resolve()
     const end = () => {

@@ -1,28 +1,33 @@
 import type { AccountServiceServer } from '#proto/user/v1/account.ts'
 import type { Role } from '#runtime/auth/principal.ts'
 import type { Handlers } from '#runtime/grpc/call.ts'
-import { accountClosed, emailTaken, userNotFound } from '../errors.ts'
+import { accountDeactivated, emailTaken, userNotFound } from '../errors.ts'
 import type { AccountChanges } from './account-changes.ts'
 import { toUser } from './user-message.ts'
 import type { UserRepository } from './user-repository.ts'
 
 export interface AccountHandlersDependencies {
-  users: Pick<UserRepository, 'find' | 'insert' | 'isKnown'>
+  users: Pick<UserRepository, 'find' | 'insert' | 'isIdUsed'>
   changes: AccountChanges
-  /** Records that auth-svc has erased its part of the user's data. */
-  erasure: { confirm(userId: string): Promise<void> }
+  /** Implemented by privacy/erasure.ts. */
+  erasure: {
+    /** Records that auth-svc has erased its data of the user. @throws StatusError NOT_FOUND. */
+    confirm(userId: string): Promise<void>
+  }
 }
 
+/** `user.v1.AccountService`, which auth-svc calls. */
 export function createAccountHandlers(dependencies: AccountHandlersDependencies): Handlers<AccountServiceServer> {
   const { users, changes, erasure } = dependencies
 
   return {
     async createAccount({ id, email, name, role }) {
-      // The contract's rules have let no other string through.
+      // Request validation admits no other value.
       const created = await users.insert({ id, email, name, role: (role || 'user') as Role })
+      // A repeated request returns the account that the first request created.
       const user = created ?? (await users.find(id))
       if (user !== undefined) return toUser(user)
-      throw (await users.isKnown(id)) ? accountClosed() : emailTaken()
+      throw (await users.isIdUsed(id)) ? accountDeactivated() : emailTaken()
     },
     async getAccount({ id }) {
       const user = await users.find(id)

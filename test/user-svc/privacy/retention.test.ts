@@ -108,7 +108,7 @@ t.test('an account that is opened again while its erasure comes stays as it was'
   const { id } = await docs.create({ title: 'Plan' }, tokenOf(user))
   await close(user)
   await callUnary(admin, admin.restoreUser, { id: user.id }, { token: tokenOf(root) })
-  t.equal(await createErasure(db).eraseClosed(user.id, new Date(Date.now() + 1000)), false)
+  t.equal(await createErasure(db).eraseDeactivated(user.id, new Date(Date.now() + 1000)), false)
   t.match(await docs.get(id, tokenOf(user)), { title: 'Plan' })
   t.same(await db.selectFrom('erasures').selectAll().execute(), [])
 })

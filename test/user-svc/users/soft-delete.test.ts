@@ -54,7 +54,7 @@ t.test('a deleted user stays as a row, and no view, update or second delete find
 t.test('who closed an account is kept', async t => {
   const user = await insert()
   const closedBy = randomUUID()
-  await db.transaction().execute(transaction => createUserRepository(transaction).close(user.id, closedBy))
+  await db.transaction().execute(transaction => createUserRepository(transaction).deactivate(user.id, closedBy))
   t.match(await rowOf(user.id), { deleted_by: closedBy })
   const { rows } = await sql<{ actor: string }>`select current_setting('gatehouse.actor', true) as actor`.execute(db)
   t.notOk(rows[0]?.actor, 'the actor does not stay with the pooled connection')
