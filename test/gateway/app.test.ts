@@ -7,7 +7,7 @@ import { serviceOf } from '#runtime/grpc/contract.ts'
 import { Code, StatusError } from '#runtime/status.ts'
 import { buildRouteTable } from '../../gateway/contract/route-table.ts'
 import { buildContract } from '../support/contract.ts'
-import type { Answerer } from '../support/echo-upstream.ts'
+import type { Responder } from '../support/echo-upstream.ts'
 import { startTestGateway } from '../support/test-gateway.ts'
 
 const contract = buildContract({
@@ -82,10 +82,10 @@ const contract = buildContract({
 
 const Item = contract.getMessage('shop.v1.Item') as DescMessage
 const Cookied = contract.getMessage('shop.v1.Cookied') as DescMessage
-const echo: Answerer = ({ message }) => message
+const echo: Responder = ({ message }) => message
 
-const startGateway = (t: Test, answer: Answerer = echo) =>
-  startTestGateway(t, { contract, service: 'shop.v1.ShopService', answer })
+const startGateway = (t: Test, respond: Responder = echo) =>
+  startTestGateway(t, { contract, service: 'shop.v1.ShopService', respond })
 
 async function problemOf(response: Response): Promise<Record<string, unknown>> {
   return (await response.json()) as Record<string, unknown>
@@ -266,13 +266,13 @@ t.test('identity goes on as the verified token only, and no header of the client
 })
 
 t.test('a cookie field travels in its cookie, and nowhere else', async t => {
-  const answer: Answerer = ({ message }) =>
+  const respond: Responder = ({ message }) =>
     create(Cookied, {
       note: (message as Message & { crumb?: string }).crumb ?? 'none',
       crumb: 'next',
       age: 60,
     } as never)
-  const { send, upstream } = await startGateway(t, answer)
+  const { send, upstream } = await startGateway(t, respond)
   const ours = { origin: 'https://shop.example', cookie: '__Secure-crumb=first; other=x' }
 
   const response = await send('POST', '/v1/leave', {}, ours)

@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import t from 'tap'
 import { SettingsError } from '#runtime/process/env.ts'
-import { policyField } from '../../gateway/edge/limits/limit-fields.ts'
+import { policyField } from '../../gateway/edge/limits/rate-limits.ts'
 import { readGatewayFile } from '../../gateway/gateway-file.ts'
 
 const shipped = path.resolve(import.meta.dirname, '../../gateway/gateway.yaml')

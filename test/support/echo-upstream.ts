@@ -1,6 +1,6 @@
 /**
- * A real gRPC server for any contract: each method answers what the test says, given the request as a message of
- * @bufbuild/protobuf. It speaks in bytes, so no generated code is needed.
+ * A gRPC server for any contract. A function of the test implements all methods with messages of @bufbuild/protobuf. The
+ * server itself handles bytes, so that no generated code is needed.
  */
 import { once } from 'node:events'
 import { type DescService, fromBinary, type Message, toBinary } from '@bufbuild/protobuf'
@@ -17,23 +17,31 @@ import {
 } from '@grpc/grpc-js'
 import { toGrpcError } from '#runtime/status.ts'
 
-export interface Received {
+/** A request as the upstream received it. */
+export interface ReceivedCall {
+  /** Name of the method, without its service. */
   method: string
   message: Message
   metadata: Record<string, string>
 }
 
-/** Of a stream the messages as they are wanted. */
-export type Answerer = (call: Received & { signal: AbortSignal }) => Message | Promise<Message> | AsyncIterable<Message>
+/** Returns the response message; for a server stream, its messages. `signal` is aborted when the call is cancelled. */
+export type Responder = (
+  call: ReceivedCall & { signal: AbortSignal },
+) => Message | Promise<Message> | AsyncIterable<Message>
 
 export interface EchoUpstream {
+  /** `host:port` */
   readonly address: string
-  readonly received: Received[]
+  /** All calls since the start, in order. */
+  readonly received: ReceivedCall[]
+  /** Stops the server and cancels its calls. */
   close(): void
 }
 
-export async function startUpstream(services: readonly DescService[], answer: Answerer): Promise<EchoUpstream> {
-  const received: Received[] = []
+/** Starts the server on a free port of 127.0.0.1. */
+export async function startUpstream(services: readonly DescService[], respond: Responder): Promise<EchoUpstream> {
+  const received: ReceivedCall[] = []
   const server = new Server()
   for (const service of services) {
     const definition: Record<string, MethodDefinition<Buffer, Buffer>> = {}
@@ -48,32 +56,31 @@ export async function startUpstream(services: readonly DescService[], answer: An
         responseSerialize: bytes => bytes,
         responseDeserialize: bytes => bytes,
       }
-      const begin = (call: ServerUnaryCall<Buffer, Buffer> | ServerWritableStream<Buffer, Buffer>) => {
+      const startCall = (call: ServerUnaryCall<Buffer, Buffer> | ServerWritableStream<Buffer, Buffer>) => {
         const controller = new AbortController()
-
         ;(call as ServerUnaryCall<Buffer, Buffer>).on('cancelled', () => controller.abort())
-        const one: Received = {
+        const receivedCall: ReceivedCall = {
           method: method.name,
           message: fromBinary(method.input, call.request),
           metadata: call.metadata.getMap() as Record<string, string>,
         }
-        received.push(one)
-        return { ...one, signal: controller.signal }
+        received.push(receivedCall)
+        return { ...receivedCall, signal: controller.signal }
       }
       const bytesOf = (message: Message) => Buffer.from(toBinary(method.output, message))
       const unary: handleUnaryCall<Buffer, Buffer> = async (call, callback) => {
         try {
-          callback(null, bytesOf((await answer(begin(call))) as Message), trailers())
+          callback(null, bytesOf((await respond(startCall(call))) as Message), trailers())
         } catch (error) {
           callback(toGrpcError(error))
         }
       }
       const stream: handleServerStreamingCall<Buffer, Buffer> = async call => {
-        const of = begin(call)
+        const streamCall = startCall(call)
         try {
-          for await (const message of answer(of) as AsyncIterable<Message>) {
-            if (of.signal.aborted) return
-            if (!call.write(bytesOf(message))) await once(call, 'drain', { signal: of.signal })
+          for await (const message of respond(streamCall) as AsyncIterable<Message>) {
+            if (streamCall.signal.aborted) return
+            if (!call.write(bytesOf(message))) await once(call, 'drain', { signal: streamCall.signal })
           }
           call.end(trailers())
         } catch (error) {
@@ -92,7 +99,7 @@ export async function startUpstream(services: readonly DescService[], answer: An
   return { address: `127.0.0.1:${port}`, received, close: () => server.forceShutdown() }
 }
 
-/** What an upstream says at the end is none of a client's business. */
+/** A trailer that the gateway must not forward to the client. */
 function trailers(): Metadata {
   const metadata = new Metadata()
   metadata.set('x-upstream-secret', 'trailer')

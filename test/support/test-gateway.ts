@@ -1,4 +1,4 @@
-/** A gateway in this process, in front of an upstream that answers what the test says, on a contract of the test's own. */
+/** A gateway in the process of the test, for a contract of the test, with an upstream that the test implements. */
 import type { AddressInfo } from 'node:net'
 import type { FileRegistry } from '@bufbuild/protobuf'
 import { pino } from 'pino'
@@ -13,20 +13,26 @@ import { createOpenStreams } from '../../gateway/transcoding/open-streams.ts'
 import { createStreamTransport } from '../../gateway/upstream/grpc-js/stream-transport.ts'
 import { createHttp2Transport } from '../../gateway/upstream/http2/transport.ts'
 import { createComparingCodec } from '../gateway/transcoding/compiled/comparing-codec.ts'
-import { type Answerer, startUpstream } from './echo-upstream.ts'
+import { type Responder, startUpstream } from './echo-upstream.ts'
 import { createTokenMint } from './token-mint.ts'
 
+/** Options of `startTestGateway`. Default of `limits`: unlimited. */
 export interface TestGatewayOptions extends Partial<Pick<AppOptions, 'limits' | 'trustedProxies'>> {
   contract: FileRegistry
-  /** Its service, such as `shop.v1.ShopService`. */
+  /** The service of the contract to expose, such as `shop.v1.ShopService`. */
   service: string
-  answer: Answerer
+  /** Implements every method of the service. */
+  respond: Responder
 }
 
+/**
+ * Starts the gateway on a free port and stops it when the test ends. `state.lines` collects its log lines; setting
+ * `state.isStale` makes the revocation state stale. `call` sends a request, `send` one with a JSON body.
+ */
 export async function startTestGateway(t: Test, options: TestGatewayOptions) {
   const { contract, trustedProxies = [] } = options
   const service = serviceOf(contract, options.service)
-  const upstream = await startUpstream([service], options.answer)
+  const upstream = await startUpstream([service], options.respond)
   const target = { address: upstream.address, maxMessageLength: 1_000_000 }
   const transport = createHttp2Transport(target)
   const streams = createStreamTransport(target)

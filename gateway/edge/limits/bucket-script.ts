@@ -1,40 +1,41 @@
 /**
- * `take` of token-bucket.ts in Redis, for as many buckets as one turn of the event loop asks for: one key a bucket, by
- * Redis' clock, so that all gateways count alike. A bucket is `level:at:perToken`; it expires when it would be full, which
- * is what an absent one is.
+ * `chargeBucket` of token-bucket.ts as a Lua script of Redis. It charges any number of buckets in one call, by the clock
+ * of Redis, so that all gateways share one clock. A bucket is stored as `level:at:unitsPerToken` and expires when it
+ * would be full; a missing bucket is full.
  *
- * KEYS: the buckets. ARGV: for each, `cost:capacity:gain:perToken` in units.
- * Returns an `Outcome` for each.
+ * KEYS: one key per bucket. ARGV: one `cost:capacity:refill:unitsPerToken` per bucket, in units.
+ * Returns an `Outcome` per bucket.
  */
-export const TAKE = `
+export const CHARGE_SCRIPT = `
 local time = redis.call('TIME')
--- Whole numbers below 2^53, as everything here: a double holds them exactly.
+-- All numbers are integers below 2^53, which a double represents exactly.
 local now = time[1] * 1000000 + time[2]
 local outcomes = {}
 for index, key in ipairs(KEYS) do
-  local cost, capacity, gain, perToken = string.match(ARGV[index], '^(-?%d+):(%d+):(%d+):(%d+)$')
-  cost, capacity, gain = tonumber(cost), tonumber(capacity), tonumber(gain)
+  local cost, capacity, refill, unitsPerToken = string.match(ARGV[index], '^(-?%d+):(%d+):(%d+):(%d+)$')
+  cost, capacity, refill = tonumber(cost), tonumber(capacity), tonumber(refill)
   local level = capacity
-  local isSetBack = false
-  -- What is no bucket of ours counts as a full one: it must not fail the others.
+  local isClockSetBack = false
+  -- A key of another type or format counts as a full bucket, so that it does not fail the whole call.
   local stored = redis.pcall('GET', key)
   if type(stored) == 'string' then
-    local had, at, scale = string.match(stored, '^(%d+):(%d+):(%d+)$')
-    if had then
-      -- Written by a gateway with another gateway.yaml.
-      if scale ~= perToken then had = math.floor(had * perToken / scale) end
-      isSetBack = tonumber(at) > now
-      level = math.min(capacity, had + math.max(0, now - at) * gain)
+    local storedLevel, at, scale = string.match(stored, '^(%d+):(%d+):(%d+)$')
+    if storedLevel then
+      -- Convert the level if a gateway with another refill rate wrote it.
+      if scale ~= unitsPerToken then storedLevel = math.floor(storedLevel * unitsPerToken / scale) end
+      isClockSetBack = tonumber(at) > now
+      level = math.min(capacity, storedLevel + math.max(0, now - at) * refill)
     end
   end
   local isAdmitted = cost <= level
   if isAdmitted then level = math.min(capacity, level - cost) end
   outcomes[index] = isAdmitted and level or -1 - level
-  -- A refusal changes nothing, unless the clock was set back: then time goes on by what it shows now.
-  if isAdmitted or isSetBack then
-    local untilFull = math.max(1, math.ceil((capacity - level) / gain / 1000))
+  -- A rejection stores nothing, unless the clock was set back: the bucket then refills from the new time on.
+  if isAdmitted or isClockSetBack then
+    local msUntilFull = math.max(1, math.ceil((capacity - level) / refill / 1000))
     -- tostring() would round to 14 digits.
-    redis.call('SET', key, string.format('%.0f:%.0f:%s', level, now, perToken), 'PX', string.format('%.0f', untilFull))
+    local value = string.format('%.0f:%.0f:%s', level, now, unitsPerToken)
+    redis.call('SET', key, value, 'PX', string.format('%.0f', msUntilFull))
   end
 end
 return outcomes

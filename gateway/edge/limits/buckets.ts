@@ -1,26 +1,64 @@
+/** The interface of a set of token buckets, and its adapter to @fastify/rate-limit. */
+import type { CreateRateLimitOptions, FastifyRateLimitStore, FastifyRateLimitStoreCtor } from '@fastify/rate-limit'
 import type { ClientOperation } from '#runtime/observability/client-spans.ts'
-import type { BucketShape, Outcome } from './token-bucket.ts'
+import { type BucketShape, isAdmitted, type Outcome, remainingTokens, waitMs } from './token-bucket.ts'
 
-/** What one request takes from a bucket: made at boot, for each method. */
+/** The cost of one request to a method, precomputed at boot. */
 export interface Charge {
   readonly shape: BucketShape
-  /** In units; negative gives back. */
+  /** In units. A negative cost is a refund. */
   readonly cost: number
-  /** As bucket-script.ts takes it. */
+  /** The charge as an argument of the Redis script (bucket-script.ts). */
   readonly argument: string
 }
 
-export function chargeOf(shape: BucketShape, tokens: number): Charge {
-  const cost = tokens * shape.perToken
-  return { shape, cost, argument: `${cost}:${shape.capacity}:${shape.gain}:${shape.perToken}` }
+/** Creates a charge. @param tokens the cost in tokens; negative for a refund. */
+export function createCharge(shape: BucketShape, tokens: number): Charge {
+  const cost = tokens * shape.unitsPerToken
+  return { shape, cost, argument: `${cost}:${shape.capacityUnits}:${shape.refillPerUs}:${shape.unitsPerToken}` }
 }
 
-export type Decided = (outcome: Outcome) => void
+/** Receives the outcome of a charge. */
+export type OnOutcome = (outcome: Outcome) => void
 
-/** Where buckets are. Each is known by its key; one that is not there is full. */
+/** Token buckets by key. A key that does not exist is a full bucket. */
 export interface Buckets {
-  /** As what a decision stands in traces; undefined where it asks no other system. */
+  /** The Redis operation of a charge, for traces; undefined if a charge involves no I/O. */
   readonly operation: ClientOperation | undefined
-  /** Takes the charge, or refuses, and says so: at once or later, always once. It does not fail. */
-  take(key: string, charge: Charge, decided: Decided): void
+  /** Charges a bucket. Calls `onOutcome` exactly once, synchronously or later. It never throws. */
+  charge(key: string, charge: Charge, onOutcome: OnOutcome): void
+}
+
+/** Options of `createRateLimit` with the charge that the store applies. */
+export interface BucketLimitOptions extends CreateRateLimitOptions {
+  readonly charge: Charge
+}
+
+/**
+ * Creates the store of @fastify/rate-limit. The plugin compares a counter with a maximum: the store reports the used
+ * tokens as `current`, one more than the capacity for a rejection, and `waitMs` as `ttl`.
+ */
+export function bucketStore(buckets: Buckets): FastifyRateLimitStoreCtor {
+  return class implements FastifyRateLimitStore {
+    readonly #charge: Charge | undefined
+
+    constructor(options: Partial<BucketLimitOptions>) {
+      this.#charge = options.charge
+    }
+
+    incr(key: string, callback: Parameters<FastifyRateLimitStore['incr']>[1]): void {
+      const charge = this.#charge
+      if (charge === undefined) throw new Error('The limit has no charge: create it with createRateLimit')
+      buckets.charge(key, charge, outcome => {
+        const { shape, cost } = charge
+        const { capacityTokens } = shape
+        const current = isAdmitted(outcome) ? capacityTokens - remainingTokens(shape, outcome) : capacityTokens + 1
+        callback(null, { current, ttl: waitMs(shape, outcome, cost) })
+      })
+    }
+
+    child(options: object): FastifyRateLimitStore {
+      return new (this.constructor as new (options: object) => FastifyRateLimitStore)(options)
+    }
+  }
 }

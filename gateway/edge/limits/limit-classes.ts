@@ -1,21 +1,21 @@
-/** The part `limits` of gateway.yaml: the classes by name, and methods whose contract does not say which is theirs. */
+/** The section `limits` of gateway.yaml: rate-limit classes by name, and limits by method that override the contract. */
 import { z } from 'zod'
 import { type BucketShape, bucketShape } from './token-bucket.ts'
 
-/** A class's bucket, or no limit at all. */
+/** The bucket of a class, or `unlimited`. */
 export type LimitClass = BucketShape | 'unlimited'
 
-/** Of who is signed in, and of who is not, where a method names no class. */
-export const DEFAULT_CLASSES = { signedIn: 'user', anonymous: 'anonymous' } as const
+/** The classes of methods whose policy names none: by principal for authenticated requests, by address for anonymous ones. */
+export const DEFAULT_CLASSES = { authenticated: 'user', anonymous: 'anonymous' } as const
 
 const MICROSECONDS: Record<string, number> = { ms: 1e3, s: 1e6, m: 60e6, h: 3600e6 }
 const REFILL = /^([1-9]\d{0,8}) *\/ *([1-9]\d{0,8})? *(ms|s|m|h)$/
 
-/** `10 / 1s`: ten tokens come back in a second, one by one. */
+/** `10 / 1s`: ten tokens per second, added continuously. */
 const refillSchema = z.string().transform((text, context) => {
   const [, tokens, periods = '1', unit = ''] = REFILL.exec(text) ?? []
   if (tokens !== undefined) return { tokens: Number(tokens), periodUs: Number(periods) * (MICROSECONDS[unit] ?? 0) }
-  context.addIssue('takes tokens a time, such as 10 / 1s or 5 / 15m')
+  context.addIssue('must be tokens per interval, such as 10 / 1s or 5 / 15m')
   return z.NEVER
 })
 
@@ -30,7 +30,7 @@ const bucketSchema = z
     }
   })
 
-// Not a union of both: its complaint would not say what is wrong with a bucket.
+// Not a union: its error would not name the invalid field of a bucket.
 const classSchema = z.unknown().transform((value, context): LimitClass => {
   if (value === 'unlimited') return value
   const result = bucketSchema.safeParse(value)
@@ -39,17 +39,20 @@ const classSchema = z.unknown().transform((value, context): LimitClass => {
   return z.NEVER
 })
 
-// A structured-field string and part of a Redis key.
-const className = z.string().regex(/^[a-z][a-z0-9_-]{0,31}$/, 'takes lower-case letters, digits, dashes')
+// The name becomes part of a structured header field and of Redis keys.
+const className = z
+  .string()
+  .regex(/^[a-z][a-z0-9_-]{0,31}$/, 'must be 1 to 32 lower-case letters, digits, dashes or underscores')
 
+/** Schema of the section. The classes `user` and `anonymous` are required. */
 export const limitsSchema = z.strictObject({
   classes: z
     .record(className, classSchema)
     .refine(
       classes => Object.values(DEFAULT_CLASSES).every(name => name in classes),
-      'must have the classes user and anonymous',
+      'must define the classes user and anonymous',
     ),
-  /** By `package.Service/Method`; what is given here stands in place of what the contract says. */
+  /** By `package.Service/Method`. Each field given here overrides `rate_limit` of the method's policy. */
   methods: z
     .record(
       z.string(),

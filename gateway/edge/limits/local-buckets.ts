@@ -1,29 +1,36 @@
 import type { Buckets, Charge } from './buckets.ts'
-import { type BucketState, type Outcome, take } from './token-bucket.ts'
+import { type BucketState, chargeBucket, type Outcome } from './token-bucket.ts'
 
-/** About 15 MB. Past it the bucket that was used least recently is forgotten, that is, full again. */
-const MOST_BUCKETS = 100_000
+/** Default of `maxBuckets`; they take about 15 MB. */
+const MAX_BUCKETS = 100_000
 
-export interface LocalBuckets extends Buckets {
-  decide(key: string, charge: Charge): Outcome
+export interface LocalBucketsOptions {
+  /** Maximum number of buckets. Beyond it, the least recently used one is dropped and so becomes full. Default 100,000. */
+  maxBuckets?: number
+  /** Microseconds of a clock that never steps back. Default `performance.now()`. */
+  nowUs?: () => number
 }
 
-/** Buckets of this process alone. @param nowUs microseconds of a clock that never goes back. */
-export function createLocalBuckets({
-  mostBuckets = MOST_BUCKETS,
-  nowUs = () => Math.floor(performance.now() * 1000),
-} = {}): LocalBuckets {
-  /** The one used least recently comes first. */
+/** Buckets in the memory of this process. */
+export interface LocalBuckets extends Buckets {
+  /** Charges a bucket and returns the outcome. */
+  chargeNow(key: string, charge: Charge): Outcome
+}
+
+/** Creates local buckets, all of them full. */
+export function createLocalBuckets(options: LocalBucketsOptions = {}): LocalBuckets {
+  const { maxBuckets = MAX_BUCKETS, nowUs = () => Math.floor(performance.now() * 1000) } = options
+  /** In the order of their last use, least recent first. */
   const states = new Map<string, BucketState>()
 
-  function decide(key: string, charge: Charge): Outcome {
+  function chargeNow(key: string, charge: Charge): Outcome {
     const now = nowUs()
-    const state = states.get(key) ?? { level: charge.shape.capacity, at: now }
+    const state = states.get(key) ?? { level: charge.shape.capacityUnits, at: now }
     states.delete(key)
-    if (states.size >= mostBuckets) states.delete(states.keys().next().value as string)
+    if (states.size >= maxBuckets) states.delete(states.keys().next().value as string)
     states.set(key, state)
-    return take(state, charge.shape, charge.cost, now)
+    return chargeBucket(state, charge.shape, charge.cost, now)
   }
 
-  return { operation: undefined, decide, take: (key, charge, decided) => decided(decide(key, charge)) }
+  return { operation: undefined, chargeNow, charge: (key, charge, onOutcome) => onOutcome(chargeNow(key, charge)) }
 }

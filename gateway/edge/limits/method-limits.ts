@@ -1,71 +1,81 @@
-/** Which limit governs a method: what its policy in the contract says, and gateway.yaml where that says otherwise. */
+/** Resolves the rate limits of each method from its policy in the contract and the overrides in gateway.yaml. */
 import { AccessLevel, ContractError } from '#runtime/grpc/contract.ts'
 import type { Route } from '../../contract/route-table.ts'
 import { DEFAULT_CLASSES, type LimitClass, type LimitSettings } from './limit-classes.ts'
 
+/** A class and the cost of a request in it. */
 export interface Limit {
   readonly className: string
   readonly bucket: LimitClass
-  /** Tokens of one request. */
+  /** Tokens per request. */
   readonly cost: number
+  /** Whether a 2xx response refunds the cost. */
   readonly refundOnSuccess: boolean
 }
 
+/** The limits of one method. Each request is charged to at most one of them. */
 export interface MethodLimits {
-  /** Of who comes without a token; of everybody where `byPrincipal` is undefined. */
+  /** Charged to the client address: anonymous requests, and all requests if `byPrincipal` is undefined. */
   readonly byAddress: Limit
-  /** Of who is signed in. */
+  /** Charged to the authenticated user; undefined if the method is limited by address only. */
   readonly byPrincipal: Limit | undefined
-  /** Of an address whose token was refused. */
-  readonly refused: Limit
+  /** Charged to the client address if authentication fails. */
+  readonly unauthenticated: Limit
 }
 
-/** @throws ContractError with every method whose limit cannot be had, one a line. */
-export function limitsOfMethods(
+/**
+ * Resolves the limits of all methods, by `package.Service/Method`.
+ *
+ * @throws ContractError if a method names an unknown class or costs more than the capacity of its class, or if
+ *   gateway.yaml names an unknown method. The message has one line for each.
+ */
+export function resolveMethodLimits(
   routes: readonly Pick<Route, 'name' | 'policy'>[],
   settings: LimitSettings,
 ): ReadonlyMap<string, MethodLimits> {
-  const faults = new Set<string>()
+  const problems = new Set<string>()
   const limits = new Map<string, MethodLimits>()
   for (const { name, policy } of routes) {
     try {
-      limits.set(name, limitsOf(policy, settings, settings.methods[name]))
+      limits.set(name, resolveLimits(policy, settings, settings.methods[name]))
     } catch (error) {
       if (!(error instanceof ContractError)) throw error
-      faults.add(`${name}: ${error.message}`)
+      problems.add(`${name}: ${error.message}`)
     }
   }
-  const known = new Set(routes.map(({ name }) => name))
+  const exposed = new Set(routes.map(({ name }) => name))
   for (const name of Object.keys(settings.methods)) {
-    if (!known.has(name)) faults.add(`${name}: gateway.yaml limits it, but it is not served`)
+    if (!exposed.has(name)) problems.add(`${name}: gateway.yaml sets a limit, but no upstream exposes this method`)
   }
-  if (faults.size > 0) throw new ContractError(`The rate limits cannot be kept:\n  ${[...faults].join('\n  ')}`)
+  if (problems.size > 0) throw new ContractError(`Invalid rate limits:\n  ${[...problems].join('\n  ')}`)
   return limits
 }
 
-function limitsOf(
+function resolveLimits(
   { access, rateLimit }: Route['policy'],
   { classes }: LimitSettings,
   override: LimitSettings['methods'][string] = {},
 ): MethodLimits {
-  const named = override.class ?? (rateLimit?.class || undefined)
+  const namedClass = override.class ?? (rateLimit?.class || undefined)
   const cost = override.cost ?? (rateLimit?.cost || 1)
   const refundOnSuccess = override.refundOnSuccess ?? rateLimit?.refundOnSuccess ?? false
 
   function limit(className: string, tokens = cost): Limit {
     const bucket = classes[className]
-    if (bucket === undefined) throw new ContractError(`gateway.yaml has no class "${className}" among its limits`)
-    if (bucket !== 'unlimited' && tokens > bucket.tokens) {
-      throw new ContractError(`costs ${tokens}, more than the class "${className}" ever has`)
+    if (bucket === undefined) throw new ContractError(`rate-limit class "${className}" is not defined in gateway.yaml`)
+    if (bucket !== 'unlimited' && tokens > bucket.capacityTokens) {
+      throw new ContractError(`cost ${tokens} exceeds the capacity of class "${className}", ${bucket.capacityTokens}`)
     }
     return { className, bucket, cost: tokens, refundOnSuccess }
   }
 
-  const refused = { ...limit(DEFAULT_CLASSES.anonymous, 1), refundOnSuccess: false }
+  const unauthenticated = { ...limit(DEFAULT_CLASSES.anonymous, 1), refundOnSuccess: false }
   if (access === AccessLevel.USER || access === AccessLevel.ROLES) {
-    return { byAddress: refused, byPrincipal: limit(named ?? DEFAULT_CLASSES.signedIn), refused }
+    const byPrincipal = limit(namedClass ?? DEFAULT_CLASSES.authenticated)
+    return { byAddress: unauthenticated, byPrincipal, unauthenticated }
   }
-  const byAddress = limit(named ?? DEFAULT_CLASSES.anonymous)
-  const isPersonal = access === AccessLevel.OPTIONAL && named === undefined
-  return { byAddress, byPrincipal: isPersonal ? limit(DEFAULT_CLASSES.signedIn) : undefined, refused }
+  const byAddress = limit(namedClass ?? DEFAULT_CLASSES.anonymous)
+  const isLimitedByPrincipal = access === AccessLevel.OPTIONAL && namedClass === undefined
+  const byPrincipal = isLimitedByPrincipal ? limit(DEFAULT_CLASSES.authenticated) : undefined
+  return { byAddress, byPrincipal, unauthenticated }
 }

@@ -1,6 +1,7 @@
 /**
- * Rate limits on the routes of the contract. @fastify/rate-limit counts (0.5 us of a request), by buckets of ours; what
- * the client is told is ours too, since the plugin has the fields of neither the draft as it is nor a problem document.
+ * Rate limits of the routes of the contract. @fastify/rate-limit does the counting (0.5 us per request) with our token
+ * buckets as its store. Header fields and the 429 response are written here, because the plugin supports neither the
+ * current draft of the RateLimit fields nor problem documents.
  */
 import fastifyRateLimit from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyReply, FastifyRequest, onResponseHookHandler } from 'fastify'
@@ -10,36 +11,41 @@ import { Code, StatusError } from '#runtime/status.ts'
 import type { Route } from '../../contract/route-table.ts'
 import { clientAddress, networkOf } from '../../http/client-address.ts'
 import { HttpError } from '../../http/http-errors.ts'
-import { type BucketLimitOptions, bucketStore } from './bucket-store.ts'
-import { type Buckets, type Charge, chargeOf } from './buckets.ts'
+import { type BucketLimitOptions, type Buckets, bucketStore, type Charge, createCharge } from './buckets.ts'
 import type { LimitSettings } from './limit-classes.ts'
-import { limitField, policyField } from './limit-fields.ts'
-import { type Limit, limitsOfMethods } from './method-limits.ts'
+import { type Limit, type MethodLimits, resolveMethodLimits } from './method-limits.ts'
+import type { BucketShape } from './token-bucket.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** What a success of the request gives back. */
+    /** The bucket and the refund that a 2xx response triggers; undefined if the request was not charged for one. */
     refund: { readonly bucket: string; readonly charge: Charge } | undefined
   }
 }
 
+/** Label values of the metric of decisions. */
 export type LimitDecision = 'admitted' | 'refused'
 
 export interface RateLimitOptions {
+  /** Section `limits` of gateway.yaml. */
   readonly settings: LimitSettings
   readonly buckets: Buckets
+  /** Called for each decision with the class that was charged. */
   readonly onDecision?: (limitClass: string, decision: LimitDecision) => void
 }
 
-/** What a route does about its limits. Each refuses by a 429; undefined when it has nothing to do. */
+/**
+ * The limits of a route at each stage of a request. Each function returns undefined if it charges nothing, and rejects
+ * with HttpError `rate_limited` if the bucket holds too few tokens.
+ */
 export interface RouteLimits {
-  /** Before authentication: who is limited by address. */
+  /** Before authentication: charges requests that are limited by address whatever their token is. */
   onArrival(request: FastifyRequest, reply: FastifyReply): Promise<void> | undefined
-  /** When authentication fails: a token that is refused counts against its address. */
+  /** After failed authentication: charges the client address, so that guessing tokens is limited. */
   onAuthenticationError(error: unknown, request: FastifyRequest, reply: FastifyReply): Promise<void> | undefined
-  /** When it is known who calls: who is limited by principal. */
+  /** After authentication: charges the principal, or the client address if the token was tolerated as invalid. */
   onAuthenticated(request: FastifyRequest, reply: FastifyReply): Promise<void> | undefined
-  /** After the answer: the refund. */
+  /** After the response: refunds the cost of a 2xx response. Undefined if the policy does not ask for it. */
   readonly onResponse: onResponseHookHandler | undefined
 }
 
@@ -48,70 +54,78 @@ type KeyOf = (request: FastifyRequest) => string
 
 const unlimited: Check = () => undefined
 
-/** @throws ContractError with every method whose limit cannot be had. */
+/**
+ * Registers @fastify/rate-limit on the instance.
+ *
+ * @returns a function that builds the limits of a route.
+ * @throws ContractError if a limit of any method is invalid (see `resolveMethodLimits`).
+ */
 export async function registerRateLimits(
   app: FastifyInstance,
   routes: readonly Route[],
   { settings, buckets, onDecision }: RateLimitOptions,
 ): Promise<(route: Route) => RouteLimits> {
-  const limits = limitsOfMethods(routes, settings)
+  const limits = resolveMethodLimits(routes, settings)
   await app.register(fastifyRateLimit, { global: false, store: bucketStore(buckets) })
   app.decorateRequest('refund')
 
-  function checkOf(limit: Limit, keyOf: KeyOf): Check {
+  function createCheck(limit: Limit, keyOf: KeyOf): Check {
     const { bucket, className, cost, refundOnSuccess } = limit
     if (bucket === 'unlimited') return unlimited
     const prefix = `gatehouse:limit:${className}:`
     const options: BucketLimitOptions = {
-      max: bucket.tokens,
+      max: bucket.capacityTokens,
       keyGenerator: request => prefix + keyOf(request),
-      charge: chargeOf(bucket, cost),
+      charge: createCharge(bucket, cost),
     }
     const count = app.createRateLimit(options)
     const policy = policyField(className, bucket)
-    const refund = refundOnSuccess ? chargeOf(bucket, -cost) : undefined
+    const rate = `${bucket.capacityTokens} per ${windowSeconds(bucket)} s`
+    const refund = refundOnSuccess ? createCharge(bucket, -cost) : undefined
     return async (request, reply) => {
       const { spanContext } = request.trace
       const { operation } = buckets
       const result = await (operation !== undefined && isSampled(spanContext)
         ? withSpan(spanContext, operation, () => count(request))
         : count(request))
-      // What the plugin calls allowed is on its list of those who are not counted, which is empty.
+      // isAllowed means that the plugin's allow list has the key. We configure none; the check narrows the type.
       if (result.isAllowed) return
       const { remaining, ttlInSeconds, isExceeded } = result
       reply.header('ratelimit-policy', policy)
       reply.header('ratelimit', limitField(className, remaining, ttlInSeconds))
       onDecision?.(className, isExceeded ? 'refused' : 'admitted')
-      if (isExceeded)
+      if (isExceeded) {
         throw new HttpError('rate_limited', {
           headers: { 'retry-after': String(ttlInSeconds) },
-          detail: `Too many requests for class "${className}". Retry after ${ttlInSeconds} s.`,
+          detail: `Too many requests for class "${className}" (${rate}). Retry after ${ttlInSeconds} s.`,
         })
+      }
       if (refund !== undefined) request.refund = { bucket: result.key, charge: refund }
     }
   }
 
   const refundSuccess: onResponseHookHandler = ({ refund }, { statusCode }, done) => {
-    if (refund !== undefined && statusCode >= 200 && statusCode < 300)
-      buckets.take(refund.bucket, refund.charge, ignored)
+    if (refund !== undefined && statusCode >= 200 && statusCode < 300) {
+      buckets.charge(refund.bucket, refund.charge, ignoreOutcome)
+    }
     done()
   }
 
   return route => {
-    const { byAddress, byPrincipal, refused } = limits.get(route.name) as NonNullable<ReturnType<typeof limits.get>>
-    const checkAddress = checkOf(byAddress, addressOf)
-    const checkRefused = checkOf(refused, addressOf)
-    const checkPrincipal = byPrincipal && checkOf(byPrincipal, principalOf)
-    const isKnownByAddress = (request: FastifyRequest) =>
+    const { byAddress, byPrincipal, unauthenticated } = limits.get(route.name) as MethodLimits
+    const checkAddress = createCheck(byAddress, addressOf)
+    const checkUnauthenticated = createCheck(unauthenticated, addressOf)
+    const checkPrincipal = byPrincipal && createCheck(byPrincipal, principalOf)
+    const isLimitedByAddress = (request: FastifyRequest) =>
       checkPrincipal === undefined || request.headers.authorization === undefined
     return {
-      onArrival: (request, reply) => (isKnownByAddress(request) ? checkAddress(request, reply) : undefined),
+      onArrival: (request, reply) => (isLimitedByAddress(request) ? checkAddress(request, reply) : undefined),
       onAuthenticationError(error, request, reply) {
-        const isRefusal = error instanceof StatusError && error.code === Code.UNAUTHENTICATED
-        return isRefusal && !isKnownByAddress(request) ? checkRefused(request, reply) : undefined
+        const isUnauthenticated = error instanceof StatusError && error.code === Code.UNAUTHENTICATED
+        return isUnauthenticated && !isLimitedByAddress(request) ? checkUnauthenticated(request, reply) : undefined
       },
       onAuthenticated(request, reply) {
-        if (checkPrincipal === undefined || isKnownByAddress(request)) return undefined
+        if (checkPrincipal === undefined || isLimitedByAddress(request)) return undefined
         return request.principal === undefined ? checkAddress(request, reply) : checkPrincipal(request, reply)
       },
       onResponse: (byPrincipal ?? byAddress).refundOnSuccess ? refundSuccess : undefined,
@@ -119,9 +133,31 @@ export async function registerRateLimits(
   }
 }
 
-function ignored(): void {}
+/**
+ * Formats the field `RateLimit-Policy` of draft-ietf-httpapi-ratelimit-headers-11, such as `"user";q=100;w=10`: the
+ * capacity in tokens, and the seconds in which an empty bucket becomes full.
+ */
+export function policyField(className: string, bucket: BucketShape): string {
+  return `"${className}";q=${bucket.capacityTokens};w=${windowSeconds(bucket)}`
+}
 
-// A subject is a UUID of ours; should an issuer say otherwise, keys stay short.
+/**
+ * Formats the field `RateLimit` of the same draft, such as `"user";r=99;t=1`.
+ *
+ * @param remaining tokens left in the bucket.
+ * @param seconds time until the bucket gains a token, or until a rejected request would be admitted.
+ */
+export function limitField(className: string, remaining: number, seconds: number): string {
+  return `"${className}";r=${remaining};t=${seconds}`
+}
+
+function windowSeconds({ capacityUnits, refillPerUs }: BucketShape): number {
+  return Math.max(1, Math.ceil(capacityUnits / refillPerUs / 1e6))
+}
+
+function ignoreOutcome(): void {}
+
+// A user id is a UUID. The bound keeps keys short should an issuer use longer ones.
 function principalOf({ principal }: FastifyRequest): string {
   return principal?.userId.slice(0, 128) ?? ''
 }

@@ -1,73 +1,76 @@
 /**
- * Buckets that all gateways share through Redis, and buckets of this process's own while Redis is gone, hangs or is slow:
- * each process then admits what its own buckets hold. What is in Redis stays there.
+ * Token buckets that all gateways share through Redis. While Redis is unavailable or slow, each process uses local
+ * buckets, so that every process admits up to the capacity. The buckets in Redis are kept and used again afterwards.
  */
 import type { Logger } from '#runtime/observability/logger.ts'
 import { createRedis } from '#runtime/process/redis.ts'
-import { type Buckets, chargeOf } from './buckets.ts'
+import { type Buckets, createCharge } from './buckets.ts'
 import { createLocalBuckets } from './local-buckets.ts'
 import { createRedisBuckets } from './redis-buckets.ts'
 import { bucketShape } from './token-bucket.ts'
 
-/** Milliseconds that a decision waits for Redis; it is promised within 50, and a timer may be late. */
-const DECISION_MS = 40
-/** Milliseconds between two looks whether Redis answers again. */
+/** Default of `timeoutMs`. The documented bound of a decision is 50 ms; timers may fire late. */
+const TIMEOUT_MS = 40
+/** Interval of the probes that detect whether Redis is available again, in milliseconds. */
 const PROBE_MS = 200
-/** Milliseconds until the next attempt to connect, at most. */
+/** Maximum delay between two attempts to connect, in milliseconds. */
 const RECONNECT_MS = 500
-/** Milliseconds without an answer after which a connection counts as dead, though nobody closed it. */
-const DEAD_MS = 1000
+/** Time without a reply after which a connection is considered dead and replaced, in milliseconds. */
+const COMMAND_TIMEOUT_MS = 1000
 
-// It takes nothing, but writes: a Redis that is full, or a replica, is not back.
-const PROBE = { key: 'gatehouse:limit:probe', charge: chargeOf(bucketShape(1, 1, 1e6), 0) }
+// A charge of 0 tokens still writes, so that a Redis that is out of memory or read-only fails the probe.
+const PROBE = { key: 'gatehouse:limit:probe', charge: createCharge(bucketShape(1, 1, 1e6), 0) }
 
 export interface SharedBucketsOptions {
   readonly redisUrl: string
   readonly logger: Logger
-  readonly decisionMs?: number
-  /** True when decisions are this process's own from now on, false when they are shared again. */
+  /** Maximum time of a charge in Redis, in milliseconds. Default 40. Then the local buckets take over. */
+  readonly timeoutMs?: number
+  /** Called with true when the local buckets take over, and with false when Redis is used again or for the first time. */
   readonly onFallback?: (isLocal: boolean) => void
 }
 
 export interface SharedBuckets extends Buckets {
+  /** Whether the local buckets are in use. True until the first reply of Redis. */
   readonly isLocal: boolean
+  /** Sends pending charges and closes the connection. */
   close(): Promise<void>
 }
 
+/** Connects to Redis and creates the buckets. Connection failures are logged and retried. */
 export function createSharedBuckets(options: SharedBucketsOptions): SharedBuckets {
-  const { redisUrl, logger, decisionMs = DECISION_MS, onFallback } = options
+  const { redisUrl, logger, timeoutMs = TIMEOUT_MS, onFallback } = options
   const redis = createRedis(redisUrl, logger, {
-    // A decision is of use now or never.
+    // Commands are neither queued nor resent: a late outcome is useless to its request.
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
-    commandTimeout: DEAD_MS,
+    commandTimeout: COMMAND_TIMEOUT_MS,
     disconnectTimeout: 200,
     retryStrategy: attempt => Math.min(RECONNECT_MS, 25 * 2 ** Math.min(attempt, 6)) * (0.5 + Math.random() / 2),
   })
   const local = createLocalBuckets()
   const shared = createRedisBuckets({
     redis,
-    decisionMs,
-    instead: local.take,
-    onUnanswered(error, decisions) {
-      logger.debug({ err: error, decisions }, 'redis did not decide on rate limits')
-      fallBack()
+    timeoutMs,
+    fallback: local.charge,
+    onFailure(error, charges) {
+      logger.debug({ err: error, charges }, 'rate-limit script failed or timed out')
+      useLocal()
     },
   })
 
-  // Until the first answer.
   let isLocal = true
   let isProbing = false
-  let probing = setInterval(probe, PROBE_MS)
+  let probeTimer = setInterval(probe, PROBE_MS)
   redis.on('ready', probe)
-  redis.on('close', fallBack)
+  redis.on('close', useLocal)
 
-  function fallBack(): void {
+  function useLocal(): void {
     if (isLocal) return
     isLocal = true
-    probing = setInterval(probe, PROBE_MS)
-    logger.warn('rate limits are decided by this process alone')
+    probeTimer = setInterval(probe, PROBE_MS)
+    logger.warn('Redis is unavailable for rate limits; using local buckets')
     onFallback?.(true)
   }
 
@@ -76,23 +79,23 @@ export function createSharedBuckets(options: SharedBucketsOptions): SharedBucket
     isProbing = true
     const sentAt = performance.now()
     try {
-      await shared.takeNow(PROBE.key, PROBE.charge)
-      if (performance.now() - sentAt <= decisionMs) comeBack()
+      await shared.chargeNow(PROBE.key, PROBE.charge)
+      if (performance.now() - sentAt <= timeoutMs) useShared()
     } catch (error) {
-      logger.debug({ err: error }, 'redis does not decide on rate limits yet')
-      // Whatever it was connected to, another connection may be to one that answers, or that is the primary now.
-      const isRefusal = error instanceof Error && error.name === 'ReplyError' && !error.message.startsWith('READONLY')
-      if (!isRefusal) redis.disconnect(true)
+      logger.debug({ err: error }, 'rate-limit probe of Redis failed')
+      // Reconnect unless Redis rejected the command: another connection may reach a live server or the new primary.
+      const isRejection = error instanceof Error && error.name === 'ReplyError' && !error.message.startsWith('READONLY')
+      if (!isRejection) redis.disconnect(true)
     } finally {
       isProbing = false
     }
   }
 
-  function comeBack(): void {
+  function useShared(): void {
     if (!isLocal) return
     isLocal = false
-    clearInterval(probing)
-    logger.info('rate limits are shared by all gateways')
+    clearInterval(probeTimer)
+    logger.info('Redis is available for rate limits; using shared buckets')
     onFallback?.(false)
   }
 
@@ -103,15 +106,15 @@ export function createSharedBuckets(options: SharedBucketsOptions): SharedBucket
     get operation() {
       return isLocal ? undefined : shared.operation
     },
-    take(key, charge, decided) {
-      if (isLocal) local.take(key, charge, decided)
-      else shared.take(key, charge, decided)
+    charge(key, charge, onOutcome) {
+      if (isLocal) local.charge(key, charge, onOutcome)
+      else shared.charge(key, charge, onOutcome)
     },
     async close() {
       shared.flush()
-      redis.off('close', fallBack)
+      redis.off('close', useLocal)
       redis.off('ready', probe)
-      clearInterval(probing)
+      clearInterval(probeTimer)
       await redis.quit().catch(() => redis.disconnect())
     },
   }

@@ -1,73 +1,89 @@
 /**
- * A token bucket in whole numbers. One token is `perToken` units and each microsecond brings `gain` units, so that any
- * rate, such as 5 in 15 minutes or 7 in a second, is exact: nothing is lost however often a bucket is looked at.
+ * A token bucket in integer arithmetic. A token is divided into `unitsPerToken` units, and a bucket gains `refillPerUs`
+ * units per microsecond. Any rate, such as 5 per 15 minutes or 7 per second, is exact: frequent charges accumulate no
+ * rounding error.
  */
 
+/** The parameters of a bucket. All are integers. */
 export interface BucketShape {
-  /** Tokens that a full bucket holds. */
-  readonly tokens: number
-  /** The same in units. */
-  readonly capacity: number
-  readonly perToken: number
-  readonly gain: number
+  /** Tokens in a full bucket. */
+  readonly capacityTokens: number
+  /** Units in a full bucket. */
+  readonly capacityUnits: number
+  readonly unitsPerToken: number
+  /** Units gained per microsecond. */
+  readonly refillPerUs: number
 }
 
-/** What a bucket that is not full remembers. */
+/** The state of a bucket that is not full. */
 export interface BucketState {
+  /** Units in the bucket at the time `at`. */
   level: number
-  /** Microseconds of the clock at which it had this level. */
+  /** Microseconds of the bucket's clock. */
   at: number
 }
 
 /**
- * Units that are left where the cost was taken. Where there were too few, nothing is taken, and it is `-1 - units`: one
- * number crosses the wire for each decision.
+ * The result of a charge in one number, as the Redis script returns it: the remaining units if the charge was admitted,
+ * or `-1 - units` if it was rejected because only `units` were left.
  */
 export type Outcome = number
 
-/** @param refill tokens that come back in `periodUs` microseconds. @throws RangeError where a number would lose precision. */
+/**
+ * Computes the parameters of a bucket.
+ *
+ * @param tokens capacity in tokens.
+ * @param refill tokens gained per `periodUs` microseconds.
+ * @throws RangeError if the capacity in units is not a safe integer.
+ */
 export function bucketShape(tokens: number, refill: number, periodUs: number): BucketShape {
   const divisor = greatestCommonDivisor(refill, periodUs)
-  const perToken = periodUs / divisor
-  const capacity = tokens * perToken
-  if (!Number.isSafeInteger(capacity)) throw new RangeError('is more than can be counted: give both in smaller numbers')
-  return { tokens, capacity, perToken, gain: refill / divisor }
+  const unitsPerToken = periodUs / divisor
+  const capacityUnits = tokens * unitsPerToken
+  if (!Number.isSafeInteger(capacityUnits)) {
+    throw new RangeError('exceeds the supported precision: use a smaller capacity or a shorter refill interval')
+  }
+  return { capacityTokens: tokens, capacityUnits, unitsPerToken, refillPerUs: refill / divisor }
 }
 
 /**
- * Takes `cost` units, or gives them back when it is negative, and changes `state` accordingly. The same rule runs in
- * Redis (bucket-script.ts).
+ * Charges a bucket and updates `state`. The Redis script (bucket-script.ts) implements the same function.
+ *
+ * @param cost in units. A negative cost is a refund; it never exceeds the capacity.
+ * @param nowUs microseconds of the bucket's clock.
  */
-export function take(state: BucketState, shape: BucketShape, cost: number, nowUs: number): Outcome {
-  // A clock that was set back brings nothing, and takes nothing away: from here on time goes by it.
+export function chargeBucket(state: BucketState, shape: BucketShape, cost: number, nowUs: number): Outcome {
+  // A clock that was set back neither adds nor removes units. The bucket refills from the new time on.
   if (nowUs < state.at) state.at = nowUs
-  const gained = (nowUs - state.at) * shape.gain
-  const level = Math.min(shape.capacity, state.level + gained)
+  const gained = (nowUs - state.at) * shape.refillPerUs
+  const level = Math.min(shape.capacityUnits, state.level + gained)
   if (cost > level) return -1 - level
-  state.level = Math.min(shape.capacity, level - cost)
+  state.level = Math.min(shape.capacityUnits, level - cost)
   state.at = nowUs
   return state.level
 }
 
+/** Reports whether the charge was admitted. */
 export function isAdmitted(outcome: Outcome): boolean {
   return outcome >= 0
 }
 
-/** Whole tokens that are left. */
-export function remainingTokens({ perToken }: BucketShape, outcome: Outcome): number {
-  return Math.floor(levelOf(outcome) / perToken)
+/** Returns the tokens left in the bucket, rounded down. */
+export function remainingTokens({ unitsPerToken }: BucketShape, outcome: Outcome): number {
+  return Math.floor(remainingUnits(outcome) / unitsPerToken)
 }
 
 /**
- * Milliseconds until there is more to have: one token more after an admission, enough for `cost` units after a refusal.
+ * Returns the milliseconds until the bucket gains the next token if the charge was admitted, or until it holds `cost`
+ * units if the charge was rejected.
  */
-export function waitMs({ perToken, gain }: BucketShape, outcome: Outcome, cost: number): number {
-  const level = levelOf(outcome)
-  const missing = outcome < 0 ? cost - level : perToken - (level % perToken)
-  return missing / gain / 1000
+export function waitMs({ unitsPerToken, refillPerUs }: BucketShape, outcome: Outcome, cost: number): number {
+  const level = remainingUnits(outcome)
+  const missing = outcome < 0 ? cost - level : unitsPerToken - (level % unitsPerToken)
+  return missing / refillPerUs / 1000
 }
 
-function levelOf(outcome: Outcome): number {
+function remainingUnits(outcome: Outcome): number {
   return outcome < 0 ? -1 - outcome : outcome
 }
 

@@ -7,7 +7,7 @@ import { serviceOf } from '#runtime/grpc/contract.ts'
 import { Code, StatusError } from '#runtime/status.ts'
 import { buildRouteTable } from '../../../gateway/contract/route-table.ts'
 import { buildContract } from '../../support/contract.ts'
-import type { Answerer } from '../../support/echo-upstream.ts'
+import type { Responder } from '../../support/echo-upstream.ts'
 import { startTestGateway } from '../../support/test-gateway.ts'
 import { createComparingCodec } from './compiled/comparing-codec.ts'
 
@@ -69,7 +69,7 @@ async function start(t: Test, answer: (update: Message & Update) => Message = ()
   const gateway = await startTestGateway(t, {
     contract,
     service: 'note.v1.NoteService',
-    answer: (({ message }) => answer(message as Message & Update)) satisfies Answerer,
+    respond: (({ message }) => answer(message as Message & Update)) satisfies Responder,
   })
   const latest = () => gateway.upstream.received.at(-1)?.message as Message & Update
   return { ...gateway, latest }

@@ -4,7 +4,7 @@ import { create, type DescMessage } from '@bufbuild/protobuf'
 import t, { type Test } from 'tap'
 import { Code, StatusError, unavailable } from '#runtime/status.ts'
 import { buildContract } from '../../support/contract.ts'
-import type { Answerer } from '../../support/echo-upstream.ts'
+import type { Responder } from '../../support/echo-upstream.ts'
 import { startTestGateway } from '../../support/test-gateway.ts'
 import { until } from '../../support/until.ts'
 
@@ -31,15 +31,16 @@ const contract = buildContract({
 })
 const Entry = contract.getMessage('feed.v1.Entry') as DescMessage
 const entry = (number: number, text = '') => create(Entry, { number, text } as Record<string, unknown>)
-const start = (t: Test, answer: Answerer) => startTestGateway(t, { contract, service: 'feed.v1.FeedService', answer })
+const start = (t: Test, respond: Responder) =>
+  startTestGateway(t, { contract, service: 'feed.v1.FeedService', respond })
 const countOf = (message: object) => (message as { count: number }).count
 
-const counted: Answerer = async function* ({ message }) {
+const counted: Responder = async function* ({ message }) {
   for (let number = 0; number < countOf(message); number++) yield entry(number, 'line\nbreak')
 }
 
 /** One that never ends by itself. */
-const endless: Answerer = async function* ({ signal }) {
+const endless: Responder = async function* ({ signal }) {
   yield entry(0)
   await once(signal, 'abort')
 }

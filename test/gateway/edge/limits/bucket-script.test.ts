@@ -1,29 +1,35 @@
-/** The bucket in Redis against the bucket of token-bucket.ts, by Redis' own clock. */
+/** The Redis script, compared with `chargeBucket` by the clock of Redis. */
 import { setTimeout } from 'node:timers/promises'
 import fc from 'fast-check'
 import { Redis } from 'ioredis'
 import t from 'tap'
-import { TAKE } from '../../../../gateway/edge/limits/bucket-script.ts'
-import { chargeOf } from '../../../../gateway/edge/limits/buckets.ts'
-import { type BucketShape, bucketShape, isAdmitted, take } from '../../../../gateway/edge/limits/token-bucket.ts'
+import { CHARGE_SCRIPT } from '../../../../gateway/edge/limits/bucket-script.ts'
+import { createCharge } from '../../../../gateway/edge/limits/buckets.ts'
+import {
+  type BucketShape,
+  bucketShape,
+  chargeBucket,
+  isAdmitted,
+} from '../../../../gateway/edge/limits/token-bucket.ts'
 import { openTestRedis } from '../../../support/test-redis.ts'
 
 const SECOND = 1e6
 const redis = new Redis((await openTestRedis(t)).url)
 t.teardown(() => redis.disconnect())
 
-interface Seen {
+/** The result of one charge in Redis. */
+interface RedisCharge {
   readonly outcome: number
   readonly stored: string
   readonly ttlMs: number
-  /** Microseconds of Redis' clock. */
+  /** The clock of Redis before and after the charge, in microseconds. */
   readonly before: number
   readonly after: number
 }
 
-async function takeInRedis(key: string, shape: BucketShape, tokens: number): Promise<Seen> {
-  const argument = chargeOf(shape, tokens).argument
-  const results = await redis.multi().time().eval(TAKE, 1, key, argument).get(key).pttl(key).time().exec()
+async function chargeInRedis(key: string, shape: BucketShape, tokens: number): Promise<RedisCharge> {
+  const argument = createCharge(shape, tokens).argument
+  const results = await redis.multi().time().eval(CHARGE_SCRIPT, 1, key, argument).get(key).pttl(key).time().exec()
   const [before, outcomes, stored, ttlMs, after] = (results ?? []).map(([error, value]) => {
     if (error !== null) throw error
     return value
@@ -50,12 +56,12 @@ const shapes = fc
   )
   .map(([tokens, refill, period]) => bucketShape(tokens, refill, period))
 
-type Step = { kind: 'take' | 'refund'; share: number } | { kind: 'advance'; us: number }
+type Step = { kind: 'charge' | 'refund'; share: number } | { kind: 'advance'; us: number }
 
 const steps = fc.array(
   fc.oneof(
     fc.record({
-      kind: fc.constantFrom('take' as const, 'refund' as const),
+      kind: fc.constantFrom('charge' as const, 'refund' as const),
       share: fc.double({ min: 0, max: 1.2, noNaN: true }),
     }),
     fc.record({ kind: fc.constant('advance' as const), us: fc.integer({ min: 0, max: 100 * SECOND }) }),
@@ -63,92 +69,105 @@ const steps = fc.array(
   { minLength: 1, maxLength: 30, size: 'max' },
 )
 
-t.test('it decides as the reference does, to the unit', async () => {
+t.test('the script returns and stores the same levels as chargeBucket, to the unit', async t => {
   let number = 0
   await fc.assert(
     fc.asyncProperty(shapes, steps, async (shape: BucketShape, all: Step[]) => {
       const key = `bucket:${number++}`
-      const state = { level: shape.capacity, at: 0 }
+      const state = { level: shape.capacityUnits, at: 0 }
       for (const step of all) {
         if (step.kind === 'advance') {
-          // What was long ago for the one was as long ago for the other.
+          // Time passes for both buckets: the stored time moves back.
           state.at -= step.us
           if ((await redis.exists(key)) === 1) {
-            await redis.set(key, `${state.level}:${state.at}:${shape.perToken}`, 'PX', 60_000)
+            await redis.set(key, `${state.level}:${state.at}:${shape.unitsPerToken}`, 'PX', 60_000)
           }
           continue
         }
-        const tokens = Math.max(1, Math.round(shape.tokens * step.share)) * (step.kind === 'refund' ? -1 : 1)
-        const cost = tokens * shape.perToken
-        const { outcome, stored, ttlMs, before, after } = await takeInRedis(key, shape, tokens)
+        const tokens = Math.max(1, Math.round(shape.capacityTokens * step.share)) * (step.kind === 'refund' ? -1 : 1)
+        const cost = tokens * shape.unitsPerToken
+        const { outcome, stored, ttlMs, before, after } = await chargeInRedis(key, shape, tokens)
         if (isAdmitted(outcome)) {
           const now = Number(stored.split(':')[1])
-          const expected = take(state, shape, cost, now)
-          if (outcome !== expected) throw new Error(`${outcome} rather than ${expected} at ${now}`)
-          if (stored !== `${state.level}:${now}:${shape.perToken}` && stored !== 'null') throw new Error(stored)
-          const untilFull = Math.max(1, Math.ceil((shape.capacity - state.level) / shape.gain / 1000))
+          const expected = chargeBucket(state, shape, cost, now)
+          if (outcome !== expected) throw new Error(`outcome ${outcome} instead of ${expected} at ${now}`)
+          if (stored !== `${state.level}:${now}:${shape.unitsPerToken}` && stored !== 'null') throw new Error(stored)
+          const untilFull = Math.max(1, Math.ceil((shape.capacityUnits - state.level) / shape.refillPerUs / 1000))
           if (ttlMs > untilFull || ttlMs < Math.min(untilFull - 50, 60_000))
-            throw new Error(`TTL ${ttlMs}, full in ${untilFull}`)
+            throw new Error(`TTL ${ttlMs} ms, but full in ${untilFull} ms`)
         } else {
-          const [early, late] = [before, after].map(now => take({ ...state }, shape, cost, now)) as [number, number]
-          if (isAdmitted(early)) throw new Error(`refused at ${outcome}, where there were ${early + cost}`)
-          // A refusal says what is there, as `-1 - units`.
+          const [early, late] = [before, after].map(now => chargeBucket({ ...state }, shape, cost, now)) as [
+            number,
+            number,
+          ]
+          if (isAdmitted(early)) throw new Error(`rejected with ${outcome}, although the bucket held ${early + cost}`)
+          // A rejection is `-1 - units`.
           if (outcome > early || (!isAdmitted(late) && outcome < late))
-            throw new Error(`${outcome} is not in ${late}..${early}`)
+            throw new Error(`outcome ${outcome} is not in ${late}..${early}`)
         }
       }
     }),
     { numRuns: 150 },
   )
+  t.equal(number, 150, 'number of runs')
 })
 
-t.test('an empty bucket of a time to come fills from the first refusal on', async t => {
+t.test('an empty bucket with a time in the future refills from the first rejected charge on', async t => {
   const shape = bucketShape(2, 10, SECOND)
   const hourAhead = (Date.now() + 3_600_000) * 1000
-  await redis.set('ahead', `0:${hourAhead}:${shape.perToken}`, 'PX', 60_000)
-  const refused = await takeInRedis('ahead', shape, 1)
-  t.notOk(isAdmitted(refused.outcome))
-  const [level = '', at = ''] = refused.stored.split(':')
+  await redis.set('ahead', `0:${hourAhead}:${shape.unitsPerToken}`, 'PX', 60_000)
+  const rejected = await chargeInRedis('ahead', shape, 1)
+  t.notOk(isAdmitted(rejected.outcome))
+  const [level = '', at = ''] = rejected.stored.split(':')
   t.equal(level, '0')
-  t.ok(Number(at) >= refused.before && Number(at) <= refused.after)
+  t.ok(Number(at) >= rejected.before && Number(at) <= rejected.after)
   await setTimeout(110)
-  t.ok(isAdmitted((await takeInRedis('ahead', shape, 1)).outcome))
+  t.ok(isAdmitted((await chargeInRedis('ahead', shape, 1)).outcome))
 })
 
-t.test('many buckets in one call are decided each by itself, and one key twice one after the other', async t => {
+t.test('one call charges each bucket separately, and a repeated key in order', async t => {
   const shape = bucketShape(2, 1, 3600 * SECOND)
-  const { argument } = chargeOf(shape, 1)
-  const dear = chargeOf(shape, 2).argument
+  const { argument } = createCharge(shape, 1)
+  const doubleArgument = createCharge(shape, 2).argument
   const keys = ['m:a', 'm:b', 'm:a', 'm:a', 'm:b']
-  const outcomes = (await redis.eval(TAKE, 5, ...keys, argument, dear, argument, argument, argument)) as number[]
+  const outcomes = (await redis.eval(
+    CHARGE_SCRIPT,
+    5,
+    ...keys,
+    argument,
+    doubleArgument,
+    argument,
+    argument,
+    argument,
+  )) as number[]
   t.strictSame(outcomes.map(isAdmitted), [true, true, true, false, false])
 })
 
-t.test('a bucket that was written with another rate keeps its share of tokens', async t => {
+t.test('a bucket stored with another refill rate keeps its number of tokens', async t => {
   const old = bucketShape(100, 10, SECOND)
   const next = bucketShape(100, 100, 900 * SECOND)
-  await redis.eval(TAKE, 1, 'rate', chargeOf(old, 90).argument)
-  const [outcome = 0] = (await redis.eval(TAKE, 1, 'rate', chargeOf(next, 1).argument)) as number[]
-  t.equal(Math.floor(outcome / next.perToken), 9)
+  await redis.eval(CHARGE_SCRIPT, 1, 'rate', createCharge(old, 90).argument)
+  const [outcome = 0] = (await redis.eval(CHARGE_SCRIPT, 1, 'rate', createCharge(next, 1).argument)) as number[]
+  t.equal(Math.floor(outcome / next.unitsPerToken), 9)
 })
 
-t.test('what is no bucket is a full one, and does not fail the others', async t => {
+t.test('a key that holds no bucket counts as a full bucket and does not fail the call', async t => {
   const shape = bucketShape(5, 5, SECOND)
-  const { argument } = chargeOf(shape, 1)
+  const { argument } = createCharge(shape, 1)
   await redis.set('bad:text', 'nonsense')
   await redis.hset('bad:hash', 'a', 'b')
-  const outcomes = (await redis.eval(TAKE, 2, 'bad:text', 'bad:hash', argument, argument)) as number[]
-  t.strictSame(outcomes, [4 * shape.perToken, 4 * shape.perToken])
+  const outcomes = (await redis.eval(CHARGE_SCRIPT, 2, 'bad:text', 'bad:hash', argument, argument)) as number[]
+  t.strictSame(outcomes, [4 * shape.unitsPerToken, 4 * shape.unitsPerToken])
 })
 
-t.test('every bucket expires when it is full, so that who comes once leaves nothing', async t => {
+t.test('every bucket expires when it is full', async t => {
   const shape = bucketShape(100, 10, SECOND)
-  const { argument } = chargeOf(shape, 1)
+  const { argument } = createCharge(shape, 1)
   const keys = Array.from({ length: 1000 }, (_, n) => `expire:${n}`)
-  await redis.eval(TAKE, keys.length, ...keys, ...keys.map(() => argument))
+  await redis.eval(CHARGE_SCRIPT, keys.length, ...keys, ...keys.map(() => argument))
   const ttls = await Promise.all(keys.map(key => redis.pttl(key)))
   t.ok(
     ttls.every(ttl => ttl === -2 || (ttl >= 0 && ttl <= 100)),
-    'one of a hundred tokens is back in 100 ms',
+    'one token is refilled within 100 ms',
   )
 })

@@ -1,26 +1,26 @@
 import t from 'tap'
-import { chargeOf } from '../../../../gateway/edge/limits/buckets.ts'
+import { createCharge } from '../../../../gateway/edge/limits/buckets.ts'
 import { createLocalBuckets } from '../../../../gateway/edge/limits/local-buckets.ts'
 import { bucketShape, isAdmitted } from '../../../../gateway/edge/limits/token-bucket.ts'
 
-const charge = chargeOf(bucketShape(1, 1, 1e6), 1)
+const charge = createCharge(bucketShape(1, 1, 1e6), 1)
 
-t.test('a bucket of its own for each key, refilled by time', async t => {
+t.test('each key has its own bucket, which refills over time', async t => {
   let now = 0
   const buckets = createLocalBuckets({ nowUs: () => now })
-  t.ok(isAdmitted(buckets.decide('a', charge)))
-  t.notOk(isAdmitted(buckets.decide('a', charge)))
-  t.ok(isAdmitted(buckets.decide('b', charge)))
+  t.ok(isAdmitted(buckets.chargeNow('a', charge)))
+  t.notOk(isAdmitted(buckets.chargeNow('a', charge)))
+  t.ok(isAdmitted(buckets.chargeNow('b', charge)))
   now = 1e6
-  t.ok(isAdmitted(buckets.decide('a', charge)))
+  t.ok(isAdmitted(buckets.chargeNow('a', charge)))
 })
 
-t.test('only so many are kept, and those that are used stay', async t => {
-  const buckets = createLocalBuckets({ mostBuckets: 3, nowUs: () => 0 })
-  buckets.decide('kept', charge)
+t.test('beyond maxBuckets the least recently used bucket is dropped', async t => {
+  const buckets = createLocalBuckets({ maxBuckets: 3, nowUs: () => 0 })
+  buckets.chargeNow('kept', charge)
   for (let n = 0; n < 100; n++) {
-    buckets.decide(`other ${n}`, charge)
-    t.notOk(isAdmitted(buckets.decide('kept', charge)))
+    buckets.chargeNow(`other ${n}`, charge)
+    t.notOk(isAdmitted(buckets.chargeNow('kept', charge)))
   }
-  t.ok(isAdmitted(buckets.decide('other 0', charge)), 'one that was forgotten is full')
+  t.ok(isAdmitted(buckets.chargeNow('other 0', charge)), 'a dropped bucket is full')
 })

@@ -2,7 +2,7 @@ import t from 'tap'
 import { ContractError, serviceOf } from '#runtime/grpc/contract.ts'
 import { buildRouteTable } from '../../../../gateway/contract/route-table.ts'
 import { limitsSchema } from '../../../../gateway/edge/limits/limit-classes.ts'
-import { type Limit, limitsOfMethods } from '../../../../gateway/edge/limits/method-limits.ts'
+import { type Limit, resolveMethodLimits } from '../../../../gateway/edge/limits/method-limits.ts'
 import { buildContract } from '../../../support/contract.ts'
 
 const POLICIES: Record<string, string> = {
@@ -42,13 +42,13 @@ const classes = {
 }
 
 function limitsWith(methods: Record<string, object> = {}) {
-  return limitsOfMethods(routes, limitsSchema.parse({ classes, methods }))
+  return resolveMethodLimits(routes, limitsSchema.parse({ classes, methods }))
 }
 
-const told = (limit: Limit | undefined) =>
+const describe = (limit: Limit | undefined) =>
   limit && `${limit.className} ${limit.cost}${limit.refundOnSuccess ? ' refunded' : ''}`
 
-t.test('the class follows from who may call and from what the contract says', async t => {
+t.test('class and cost of a method follow from its access level and its rate_limit option', async t => {
   const limits = limitsWith()
   const EXPECTED: Record<string, [byAddress: string, byPrincipal: string | undefined]> = {
     Public: ['anonymous 1', undefined],
@@ -61,29 +61,29 @@ t.test('the class follows from who may call and from what the contract says', as
   }
   for (const [name, expected] of Object.entries(EXPECTED)) {
     const found = limits.get(`x.v1.S/${name}`)
-    t.strictSame([told(found?.byAddress), told(found?.byPrincipal)], expected, name)
-    t.equal(told(found?.refused), 'anonymous 1')
+    t.strictSame([describe(found?.byAddress), describe(found?.byPrincipal)], expected, name)
+    t.equal(describe(found?.unauthenticated), 'anonymous 1')
   }
 })
 
-t.test('gateway.yaml has the last word on a method', async t => {
+t.test('gateway.yaml overrides the rate_limit option of a method', async t => {
   const limits = limitsWith({
     'x.v1.S/User': { class: 'auth', cost: 4, refundOnSuccess: true },
     'x.v1.S/PublicNamed': { cost: 1, refundOnSuccess: false },
   })
-  t.equal(told(limits.get('x.v1.S/User')?.byPrincipal), 'auth 4 refunded')
-  t.equal(told(limits.get('x.v1.S/PublicNamed')?.byAddress), 'auth 1')
+  t.equal(describe(limits.get('x.v1.S/User')?.byPrincipal), 'auth 4 refunded')
+  t.equal(describe(limits.get('x.v1.S/PublicNamed')?.byAddress), 'auth 1')
 })
 
-t.test('what cannot be kept stops the boot, each method by name', async t => {
+t.test('a ContractError lists every method with an invalid limit', async t => {
   const classesWithoutAuth = { user: classes.user, anonymous: classes.anonymous }
   const settings = limitsSchema.parse({
     classes: classesWithoutAuth,
-    methods: { 'x.v1.S/User': { cost: 101 }, 'x.v1.S/Gone': { cost: 1 } },
+    methods: { 'x.v1.S/User': { cost: 101 }, 'x.v1.S/Unknown': { cost: 1 } },
   })
   try {
-    limitsOfMethods(routes, settings)
-    t.fail('it boots')
+    resolveMethodLimits(routes, settings)
+    t.fail('no error')
   } catch (error) {
     t.type(error, ContractError)
     const lines = (error as Error).message
@@ -91,11 +91,11 @@ t.test('what cannot be kept stops the boot, each method by name', async t => {
       .slice(1)
       .map(line => line.trim())
     t.strictSame(lines, [
-      'x.v1.S/PublicNamed: gateway.yaml has no class "auth" among its limits',
-      'x.v1.S/OptionalNamed: gateway.yaml has no class "auth" among its limits',
-      'x.v1.S/User: costs 101, more than the class "user" ever has',
-      'x.v1.S/UserNamed: gateway.yaml has no class "auth" among its limits',
-      'x.v1.S/Gone: gateway.yaml limits it, but it is not served',
+      'x.v1.S/PublicNamed: rate-limit class "auth" is not defined in gateway.yaml',
+      'x.v1.S/OptionalNamed: rate-limit class "auth" is not defined in gateway.yaml',
+      'x.v1.S/User: cost 101 exceeds the capacity of class "user", 100',
+      'x.v1.S/UserNamed: rate-limit class "auth" is not defined in gateway.yaml',
+      'x.v1.S/Unknown: gateway.yaml sets a limit, but no upstream exposes this method',
     ])
   }
 })

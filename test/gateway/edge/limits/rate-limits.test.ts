@@ -1,22 +1,24 @@
-/** The limits of a whole gateway, from a request to what the client is told. */
+/** Rate limits through a complete gateway: statuses and header fields that a client receives. */
 import http from 'node:http'
 import { create, type DescMessage } from '@bufbuild/protobuf'
 import t, { type Test } from 'tap'
 import { unauthenticated } from '#runtime/status.ts'
 import { limitsSchema } from '../../../../gateway/edge/limits/limit-classes.ts'
 import { createLocalBuckets } from '../../../../gateway/edge/limits/local-buckets.ts'
+import { limitField, policyField } from '../../../../gateway/edge/limits/rate-limits.ts'
+import { bucketShape } from '../../../../gateway/edge/limits/token-bucket.ts'
 import { buildContract } from '../../../support/contract.ts'
 import { startTestGateway } from '../../../support/test-gateway.ts'
 
 const METHODS: Record<string, string> = {
-  open: 'access: ACCESS_PUBLIC',
+  public: 'access: ACCESS_PUBLIC',
   login: 'access: ACCESS_PUBLIC rate_limit: { class: "auth" refund_on_success: true }',
-  maybe: 'access: ACCESS_OPTIONAL',
-  leave: 'access: ACCESS_OPTIONAL tolerate_invalid_token: true',
-  own: 'access: ACCESS_USER',
-  dear: 'access: ACCESS_USER rate_limit: { class: "search" cost: 4 }',
-  rule: 'access: ACCESS_ROLES roles: ["admin"]',
-  free: 'access: ACCESS_PUBLIC rate_limit: { class: "none" }',
+  optional: 'access: ACCESS_OPTIONAL',
+  tolerant: 'access: ACCESS_OPTIONAL tolerate_invalid_token: true',
+  user: 'access: ACCESS_USER',
+  search: 'access: ACCESS_USER rate_limit: { class: "search" cost: 4 }',
+  admin: 'access: ACCESS_ROLES roles: ["admin"]',
+  unlimited: 'access: ACCESS_PUBLIC rate_limit: { class: "none" }',
 }
 
 const contract = buildContract({
@@ -55,7 +57,7 @@ async function startGateway(t: Test, { trustedProxies = [] }: { trustedProxies?:
   const { port, mint, upstream } = await startTestGateway(t, {
     contract,
     service: 'x.v1.Service',
-    answer: ({ message }) => {
+    respond: ({ message }) => {
       if ((message as { fail?: boolean }).fail) throw unauthenticated('invalid_credentials', 'Wrong')
       return create(Message)
     },
@@ -67,7 +69,7 @@ async function startGateway(t: Test, { trustedProxies = [] }: { trustedProxies?:
     trustedProxies,
   })
 
-  /** @param from another of the machine's own addresses, 127.0.0.0/8. */
+  /** @param from client address in 127.0.0.0/8. */
   function get(path: string, headers: Record<string, string> = {}, from = '127.0.0.1') {
     return new Promise<{ status: number; headers: http.IncomingHttpHeaders; body: Record<string, unknown> }>(
       (resolve, reject) => {
@@ -98,20 +100,20 @@ async function startGateway(t: Test, { trustedProxies = [] }: { trustedProxies?:
 const ADA = '01890000-0000-7000-8000-000000000001'
 const BOB = '01890000-0000-7000-8000-000000000002'
 
-t.test('every limited answer says what is allowed and what is left', async t => {
+t.test('responses carry RateLimit-Policy and RateLimit; a 429 response carries Retry-After as well', async t => {
   const { get, bearer, clock, decisions } = await startGateway(t)
-  const first = await get('/own', { ...bearer(ADA), origin: 'https://app.example' })
+  const first = await get('/user', { ...bearer(ADA), origin: 'https://app.example' })
   t.match(first, {
     status: 200,
     headers: { 'ratelimit-policy': '"user";q=3;w=3', ratelimit: '"user";r=2;t=1', 'retry-after': undefined },
   })
   const exposed = String(first.headers['access-control-expose-headers']).toLowerCase().split(/, */)
-  t.ok(exposed.includes('ratelimit') && exposed.includes('ratelimit-policy'), 'pages may read it')
-  await get('/own', bearer(ADA))
-  await get('/own', bearer(ADA))
+  t.ok(exposed.includes('ratelimit') && exposed.includes('ratelimit-policy'), 'exposed to scripts by CORS')
+  await get('/user', bearer(ADA))
+  await get('/user', bearer(ADA))
   clock.us = 300_000
-  const refused = await get('/own', bearer(ADA))
-  t.match(refused, {
+  const rejected = await get('/user', bearer(ADA))
+  t.match(rejected, {
     status: 429,
     headers: {
       'content-type': /^application\/problem\+json/,
@@ -119,101 +121,120 @@ t.test('every limited answer says what is allowed and what is left', async t => 
       ratelimit: '"user";r=0;t=1',
       'retry-after': '1',
     },
-    body: { status: 429, title: 'Too Many Requests', code: 'rate_limited', instance: '/own', trace_id: String },
+    body: { status: 429, title: 'Too Many Requests', code: 'rate_limited', instance: '/user', trace_id: String },
   })
   clock.us = 1_000_000
-  t.equal((await get('/own', bearer(ADA))).status, 200, 'as it said')
+  t.equal((await get('/user', bearer(ADA))).status, 200, 'admitted after Retry-After')
   t.strictSame([...new Set(decisions)], ['user admitted', 'user refused'])
 })
 
-t.test('a user has one bucket wherever the requests come from, and each user their own', async t => {
+t.test('each user has one bucket, whatever the client address', async t => {
   const { statuses, bearer } = await startGateway(t)
-  t.strictSame(await statuses(2, '/own', bearer(ADA), '127.0.0.2'), [200, 200])
-  t.strictSame(await statuses(2, '/maybe', bearer(ADA), '127.0.0.3'), [200, 429])
-  t.strictSame(await statuses(3, '/own', bearer(BOB), '127.0.0.2'), [200, 200, 200])
+  t.strictSame(await statuses(2, '/user', bearer(ADA), '127.0.0.2'), [200, 200])
+  t.strictSame(await statuses(2, '/optional', bearer(ADA), '127.0.0.3'), [200, 429])
+  t.strictSame(await statuses(3, '/user', bearer(BOB), '127.0.0.2'), [200, 200, 200])
 })
 
-t.test('who is not signed in is limited by address', async t => {
+t.test('anonymous requests are limited by client address', async t => {
   const { statuses } = await startGateway(t)
-  t.strictSame(await statuses(5, '/open', {}, '127.0.0.2'), [200, 200, 200, 200, 429])
-  t.strictSame(await statuses(1, '/maybe', {}, '127.0.0.2'), [429], 'on all methods together')
-  t.strictSame(await statuses(1, '/open', {}, '127.0.0.3'), [200])
+  t.strictSame(await statuses(5, '/public', {}, '127.0.0.2'), [200, 200, 200, 200, 429])
+  t.strictSame(await statuses(1, '/optional', {}, '127.0.0.2'), [429], 'all methods of a class share the bucket')
+  t.strictSame(await statuses(1, '/public', {}, '127.0.0.3'), [200])
 })
 
-t.test('a dear method takes as much as it costs', async t => {
+t.test('a request is charged the cost of its method', async t => {
   const { get, statuses, bearer } = await startGateway(t)
-  t.strictSame(await statuses(2, '/dear', bearer(ADA)), [200, 200])
-  const refused = await get('/dear', bearer(ADA))
-  t.match(refused, { status: 429, headers: { ratelimit: '"search";r=0;t=1', 'retry-after': '1' } })
-  t.equal((await get('/own', bearer(ADA))).status, 200, 'another class is another bucket')
+  t.strictSame(await statuses(2, '/search', bearer(ADA)), [200, 200])
+  const rejected = await get('/search', bearer(ADA))
+  t.match(rejected, { status: 429, headers: { ratelimit: '"search";r=0;t=1', 'retry-after': '1' } })
+  t.equal((await get('/user', bearer(ADA))).status, 200, 'each class has its own bucket')
 })
 
-t.test('no token, or one that is refused, counts against the address, which then has no more answers', async t => {
+t.test('requests with a missing or invalid token are charged to the client address until 429', async t => {
   const { get, statuses, mint, bearer } = await startGateway(t)
   const forged = { authorization: `Bearer ${mint.forgeries()['another key']}` }
-  const first = await get('/own', forged, '127.0.0.2')
+  const first = await get('/user', forged, '127.0.0.2')
   t.match(first, { status: 401, headers: { ratelimit: /^"anonymous";r=3;/, 'www-authenticate': /invalid_token/ } })
-  t.strictSame(await statuses(4, '/own', {}, '127.0.0.2'), [401, 401, 401, 429])
-  t.strictSame(await statuses(1, '/rule', forged, '127.0.0.2'), [429])
-  t.strictSame(await statuses(1, '/own', { authorization: 'Basic YTpi' }, '127.0.0.2'), [429])
-  t.strictSame(await statuses(1, '/own', bearer(ADA), '127.0.0.2'), [200], 'others behind it are served')
+  t.strictSame(await statuses(4, '/user', {}, '127.0.0.2'), [401, 401, 401, 429])
+  t.strictSame(await statuses(1, '/admin', forged, '127.0.0.2'), [429])
+  t.strictSame(await statuses(1, '/user', { authorization: 'Basic YTpi' }, '127.0.0.2'), [429])
+  t.strictSame(
+    await statuses(1, '/user', bearer(ADA), '127.0.0.2'),
+    [200],
+    'valid tokens from the same address are admitted',
+  )
 })
 
-t.test('a call that is not allowed counts like any other of its user', async t => {
+t.test('a 403 response counts against the limit of the user', async t => {
   const { get, statuses, bearer } = await startGateway(t)
-  const first = await get('/rule', bearer(ADA))
+  const first = await get('/admin', bearer(ADA))
   t.match(first, { status: 403, headers: { ratelimit: '"user";r=2;t=1' }, body: { code: 'permission_denied' } })
-  t.strictSame(await statuses(3, '/rule', bearer(ADA)), [403, 403, 429])
-  t.strictSame(await statuses(1, '/rule', bearer(BOB)), [403])
+  t.strictSame(await statuses(3, '/admin', bearer(ADA)), [403, 403, 429])
+  t.strictSame(await statuses(1, '/admin', bearer(BOB)), [403])
 })
 
-t.test('an invalid token where none is needed counts once, as none', async t => {
+t.test('an invalid token on a method with optional access is charged once, to the client address', async t => {
   const { get, mint } = await startGateway(t)
   const forged = { authorization: `Bearer ${mint.forgeries()['another key']}` }
-  t.match(await get('/leave', forged), { status: 200, headers: { ratelimit: /^"anonymous";r=3;/ } })
-  t.match(await get('/maybe', forged), { status: 401, headers: { ratelimit: /^"anonymous";r=2;/ } })
+  t.match(await get('/tolerant', forged), { status: 200, headers: { ratelimit: /^"anonymous";r=3;/ } })
+  t.match(await get('/optional', forged), { status: 401, headers: { ratelimit: /^"anonymous";r=2;/ } })
 })
 
-t.test('only sign-ins that fail count', async t => {
+t.test('with refund_on_success only failed requests count', async t => {
   const { get, statuses } = await startGateway(t)
   t.strictSame(await statuses(6, '/login'), [200, 200, 200, 200, 200, 200])
   t.strictSame(await statuses(3, '/login?fail=true'), [401, 401, 429])
-  const refused = await get('/login')
-  t.match(refused, { status: 429, headers: { 'ratelimit-policy': '"auth";q=2;w=900', 'retry-after': '450' } })
+  const rejected = await get('/login')
+  t.match(rejected, { status: 429, headers: { 'ratelimit-policy': '"auth";q=2;w=900', 'retry-after': '450' } })
 })
 
-t.test('what is unlimited says nothing of limits', async t => {
+t.test('responses of unlimited methods and of health endpoints carry no RateLimit fields', async t => {
   const { get, statuses } = await startGateway(t)
-  t.strictSame(new Set(await statuses(10, '/free')), new Set([200]))
-  for (const path of ['/free', '/healthz', '/readyz']) {
+  t.strictSame(new Set(await statuses(10, '/unlimited')), new Set([200]))
+  for (const path of ['/unlimited', '/healthz', '/readyz']) {
     const { headers } = await get(path)
     t.strictSame([headers.ratelimit, headers['ratelimit-policy']], [undefined, undefined], path)
   }
 })
 
-t.test("a stranger's X-Forwarded-For changes nothing, a trusted proxy's does", async t => {
+t.test('X-Forwarded-For changes the client address only if a trusted proxy sends it', async t => {
   const { statuses } = await startGateway(t, { trustedProxies: ['127.0.0.9'] })
   const forwarded = (address: string) => ({ 'x-forwarded-for': address })
-  for (const n of [1, 2, 3, 4]) await statuses(1, '/open', forwarded(`203.0.113.${n}`), '127.0.0.2')
-  t.strictSame(await statuses(1, '/open', forwarded('203.0.113.5'), '127.0.0.2'), [429], 'a stranger')
+  for (const n of [1, 2, 3, 4]) await statuses(1, '/public', forwarded(`203.0.113.${n}`), '127.0.0.2')
+  t.strictSame(await statuses(1, '/public', forwarded('203.0.113.5'), '127.0.0.2'), [429], 'untrusted peer')
 
-  t.strictSame(await statuses(5, '/open', forwarded('203.0.113.1'), '127.0.0.9'), [200, 200, 200, 200, 429])
-  t.strictSame(await statuses(1, '/open', forwarded('203.0.113.2'), '127.0.0.9'), [200])
-  t.strictSame(await statuses(1, '/open', forwarded('198.51.100.7, 203.0.113.1'), '127.0.0.9'), [429], 'the last one')
+  t.strictSame(await statuses(5, '/public', forwarded('203.0.113.1'), '127.0.0.9'), [200, 200, 200, 200, 429])
+  t.strictSame(await statuses(1, '/public', forwarded('203.0.113.2'), '127.0.0.9'), [200])
+  t.strictSame(
+    await statuses(1, '/public', forwarded('198.51.100.7, 203.0.113.1'), '127.0.0.9'),
+    [429],
+    'the last address counts',
+  )
 })
 
-t.test('the addresses of one IPv6 network are one client', async t => {
+t.test('addresses of one IPv6 /64 network share a bucket', async t => {
   const { statuses } = await startGateway(t, { trustedProxies: ['127.0.0.1'] })
   const forwarded = (address: string) => ({ 'x-forwarded-for': address })
-  for (const n of [1, 2, 3, 4]) await statuses(1, '/open', forwarded(`2001:db8:0:1:${n}::${n}`))
-  t.strictSame(await statuses(1, '/open', forwarded('2001:db8:0:1:ffff::')), [429])
-  t.strictSame(await statuses(1, '/open', forwarded('2001:db8:0:2::1')), [200])
-  t.strictSame(await statuses(2, '/open', forwarded('::ffff:192.0.2.1')), [200, 200])
-  t.strictSame(await statuses(3, '/open', forwarded('192.0.2.1')), [200, 200, 429], 'IPv4 in IPv6 is IPv4')
+  for (const n of [1, 2, 3, 4]) await statuses(1, '/public', forwarded(`2001:db8:0:1:${n}::${n}`))
+  t.strictSame(await statuses(1, '/public', forwarded('2001:db8:0:1:ffff::')), [429])
+  t.strictSame(await statuses(1, '/public', forwarded('2001:db8:0:2::1')), [200])
+  t.strictSame(await statuses(2, '/public', forwarded('::ffff:192.0.2.1')), [200, 200])
+  t.strictSame(
+    await statuses(3, '/public', forwarded('192.0.2.1')),
+    [200, 200, 429],
+    'an IPv4-mapped address is an IPv4 address',
+  )
 })
 
-t.test("what a proxy passes on and is no address counts as the proxy's own", async t => {
+t.test('if X-Forwarded-For of a trusted proxy is not an address, the address of the proxy counts', async t => {
   const { statuses } = await startGateway(t, { trustedProxies: ['127.0.0.1'] })
-  for (const n of [1, 2, 3, 4]) await statuses(1, '/open', { 'x-forwarded-for': `nonsense-${n}` })
-  t.strictSame(await statuses(1, '/open', { 'x-forwarded-for': 'x'.repeat(5000) }), [429])
+  for (const n of [1, 2, 3, 4]) await statuses(1, '/public', { 'x-forwarded-for': `nonsense-${n}` })
+  t.strictSame(await statuses(1, '/public', { 'x-forwarded-for': 'x'.repeat(5000) }), [429])
+})
+
+t.test('policyField gives capacity and window in seconds, limitField the remaining tokens and the wait', async t => {
+  t.equal(policyField('user', bucketShape(100, 10, 1e6)), '"user";q=100;w=10')
+  t.equal(policyField('auth', bucketShape(5, 5, 900e6)), '"auth";q=5;w=900')
+  t.equal(policyField('fast', bucketShape(1, 1000, 1e6)), '"fast";q=1;w=1', 'the window is at least one second')
+  t.equal(limitField('user', 99, 1), '"user";r=99;t=1')
 })

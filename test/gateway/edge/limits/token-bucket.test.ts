@@ -3,67 +3,67 @@ import t from 'tap'
 import {
   type BucketShape,
   bucketShape,
+  chargeBucket,
   isAdmitted,
   remainingTokens,
-  take,
   waitMs,
 } from '../../../../gateway/edge/limits/token-bucket.ts'
 
 const SECOND = 1e6
 
 function admit(state: { level: number; at: number }, shape: BucketShape, tokens: number, now: number): boolean {
-  return isAdmitted(take(state, shape, tokens * shape.perToken, now))
+  return isAdmitted(chargeBucket(state, shape, tokens * shape.unitsPerToken, now))
 }
 
-t.test('five at once, then one each three minutes', async t => {
+t.test('capacity 5, refill 5 per 15 minutes: five charges at once, then one every three minutes', async t => {
   const shape = bucketShape(5, 5, 900 * SECOND)
-  const state = { level: shape.capacity, at: 0 }
+  const state = { level: shape.capacityUnits, at: 0 }
   for (let n = 0; n < 5; n++) t.ok(admit(state, shape, 1, 0))
   t.notOk(admit(state, shape, 1, 0))
-  t.notOk(admit(state, shape, 1, 180 * SECOND - 1), 'not a microsecond too soon')
+  t.notOk(admit(state, shape, 1, 180 * SECOND - 1), 'one microsecond early')
   t.ok(admit(state, shape, 1, 180 * SECOND))
   t.notOk(admit(state, shape, 1, 180 * SECOND))
 })
 
-t.test('what is left and how long to wait', async t => {
+t.test('remainingTokens and waitMs after an admitted and after a rejected charge', async t => {
   const shape = bucketShape(100, 10, SECOND)
-  const state = { level: shape.capacity, at: 0 }
-  const cost = shape.perToken
-  const first = take(state, shape, cost, 0)
+  const state = { level: shape.capacityUnits, at: 0 }
+  const cost = shape.unitsPerToken
+  const first = chargeBucket(state, shape, cost, 0)
   t.equal(remainingTokens(shape, first), 99)
   t.equal(waitMs(shape, first, cost), 100, 'until the next token')
-  const dear = 99 * shape.perToken
-  take(state, shape, dear, 0)
-  const refused = take(state, shape, 30 * shape.perToken, 0.5 * SECOND)
-  t.notOk(isAdmitted(refused))
-  t.equal(remainingTokens(shape, refused), 5)
-  t.equal(waitMs(shape, refused, 30 * shape.perToken), 2500, 'until there are enough')
+  const large = 99 * shape.unitsPerToken
+  chargeBucket(state, shape, large, 0)
+  const rejected = chargeBucket(state, shape, 30 * shape.unitsPerToken, 0.5 * SECOND)
+  t.notOk(isAdmitted(rejected))
+  t.equal(remainingTokens(shape, rejected), 5)
+  t.equal(waitMs(shape, rejected, 30 * shape.unitsPerToken), 2500, 'until the bucket holds the cost')
 })
 
-t.test('a refund brings no more than was there', async t => {
+t.test('refunds do not exceed the capacity', async t => {
   const shape = bucketShape(5, 5, SECOND)
-  const state = { level: shape.capacity, at: 0 }
-  take(state, shape, shape.perToken, 0)
-  for (let n = 0; n < 3; n++) take(state, shape, -shape.perToken, 0)
-  t.equal(state.level, shape.capacity)
+  const state = { level: shape.capacityUnits, at: 0 }
+  chargeBucket(state, shape, shape.unitsPerToken, 0)
+  for (let n = 0; n < 3; n++) chargeBucket(state, shape, -shape.unitsPerToken, 0)
+  t.equal(state.level, shape.capacityUnits)
 })
 
-t.test('a clock that is set back neither brings nor takes', async t => {
+t.test('a clock that is set back neither adds nor removes tokens', async t => {
   const shape = bucketShape(2, 1, SECOND)
-  const state = { level: shape.capacity, at: 100 * SECOND }
+  const state = { level: shape.capacityUnits, at: 100 * SECOND }
   t.ok(admit(state, shape, 2, 0))
   t.notOk(admit(state, shape, 1, 0))
-  t.ok(admit(state, shape, 1, SECOND), 'it goes on from there')
+  t.ok(admit(state, shape, 1, SECOND), 'it refills from the new time on')
 })
 
-t.test('an empty bucket fills by a clock that was set back, refused or not', async t => {
+t.test('an empty bucket refills after its clock was set back, also if the first charge is rejected', async t => {
   const shape = bucketShape(2, 1, SECOND)
   const state = { level: 0, at: 3600 * SECOND }
   t.notOk(admit(state, shape, 1, 0))
   t.ok(admit(state, shape, 1, SECOND))
 })
 
-t.test('a rate that cannot be counted in whole numbers is refused', async t => {
+t.test('bucketShape throws a RangeError if the capacity in units is not a safe integer', async t => {
   t.throws(() => bucketShape(1_000_000_000, 1, 3600 * SECOND), RangeError)
 })
 
@@ -83,13 +83,15 @@ const steps = fc.array(
   },
 )
 
-t.test('never more than capacity and refill in any time, and never less than that allows', async () => {
+t.test('charges are admitted exactly as by rational arithmetic', async t => {
+  let runs = 0
   fc.assert(
     fc.property(shapes, steps, ({ shape, refill, period }, all) => {
-      const state = { level: shape.capacity, at: 0 }
+      runs++
+      const state = { level: shape.capacityUnits, at: 0 }
       let now = 0
-      // By exact fractions: tokens times the period.
-      let exact = BigInt(shape.tokens) * BigInt(period)
+      // Tokens multiplied by the period.
+      let exact = BigInt(shape.capacityTokens) * BigInt(period)
       const full = exact
       for (const { tokens, wait } of all) {
         now += wait
@@ -104,4 +106,5 @@ t.test('never more than capacity and refill in any time, and never less than tha
     }),
     { numRuns: 500 },
   )
+  t.equal(runs, 500, 'number of runs')
 })

@@ -1,4 +1,4 @@
-/** Clients that are gone before it is decided what becomes of their request. */
+/** Clients that disconnect while the policy checks of their request are still running. */
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { create, type DescMessage } from '@bufbuild/protobuf'
@@ -26,8 +26,8 @@ const contract = buildContract({
         option (google.api.http) = { get: "/follow" };
         option (edge.v1.policy) = { access: ACCESS_PUBLIC };
       }
-      rpc Own(Message) returns (Message) {
-        option (google.api.http) = { get: "/own" };
+      rpc User(Message) returns (Message) {
+        option (google.api.http) = { get: "/user" };
         option (edge.v1.policy) = { access: ACCESS_USER };
       }
     }`,
@@ -37,83 +37,85 @@ const settings = limitsSchema.parse({
   classes: { user: { capacity: 100, refill: '1 / 1s' }, anonymous: { capacity: 100, refill: '1 / 1s' } },
 })
 
-// Of pino.
-const INFO = 30
+const PINO_INFO = 30
 
-/** A gateway whose limits and keys are waited for until the test lets go of them. */
-async function startWaiting(t: Test) {
+/** Starts a gateway whose rate limits and key look-ups wait until the client has disconnected. */
+async function startHeldGateway(t: Test) {
   const Message = contract.getMessage('news.v1.Message') as DescMessage
-  const held = Promise.withResolvers<void>()
-  const asked = Promise.withResolvers<void>()
+  const released = Promise.withResolvers<void>()
+  const reached = Promise.withResolvers<void>()
   const local = createLocalBuckets()
   const buckets: Buckets = {
     operation: undefined,
-    take(key, charge, decided) {
-      asked.resolve()
-      void held.promise.then(() => local.take(key, charge, decided))
+    charge(key, charge, onOutcome) {
+      reached.resolve()
+      void released.promise.then(() => local.charge(key, charge, onOutcome))
     },
   }
   let calls = 0
   const gateway = await startTestGateway(t, {
     contract,
     service: 'news.v1.NewsService',
-    answer: () => {
+    respond: () => {
       calls++
       return create(Message)
     },
     limits: { settings, buckets },
   })
   gateway.mint.keys.find = async () => {
-    asked.resolve()
-    await held.promise
+    reached.resolve()
+    await released.promise
     return undefined
   }
 
-  /** Sends a request, leaves, and has it decided then, and that of somebody else. @returns its line in the log. */
-  async function askAndLeave(path: string, headers = '') {
+  /**
+   * Sends a request, disconnects while it is checked, then lets the checks finish and sends a second request to `/read`.
+   * @returns the access-log line of the first request.
+   */
+  async function requestAndDisconnect(path: string, headers = '') {
     const accepted = once(gateway.app.server, 'connection')
     const socket = connect(gateway.port, '127.0.0.1')
     const [served] = await accepted
     socket.write(`GET ${path} HTTP/1.1\r\nhost: news.example\r\n${headers}\r\n`)
-    await asked.promise
-    const left = new Promise(resolve => served.once('close', resolve))
+    await reached.promise
+    const disconnected = new Promise(resolve => served.once('close', resolve))
     socket.resetAndDestroy()
-    await left
+    await disconnected
     const line = () => gateway.state.lines.find(({ msg }) => msg === 'request')
     await until(
       async () => line(),
       found => found !== undefined,
     )
-    held.resolve()
-    // By its answer all is over.
+    released.resolve()
+    // When the second request has its response, the first is complete.
     t.equal((await gateway.call('/read')).status, 200)
     return line()
   }
-  const complaints = () => gateway.state.lines.filter(({ level }) => Number(level) > INFO)
-  return { gateway, askAndLeave, complaints, calls: () => calls }
+  const warnings = () => gateway.state.lines.filter(({ level }) => Number(level) > PINO_INFO)
+  return { gateway, requestAndDisconnect, warnings, calls: () => calls }
 }
 
-t.test('who leaves before a call is begun costs the upstream nothing', async t => {
-  const { askAndLeave, complaints, calls } = await startWaiting(t)
-  t.match(await askAndLeave('/read'), { status: 499, aborted: true })
-  t.equal(calls(), 1, 'of somebody else')
-  t.same(complaints(), [])
+t.test('a client that disconnects before admission triggers no upstream call', async t => {
+  const { requestAndDisconnect, warnings, calls } = await startHeldGateway(t)
+  t.match(await requestAndDisconnect('/read'), { status: 499, aborted: true })
+  t.equal(calls(), 1, 'the second request only')
+  t.same(warnings(), [])
 })
 
-t.test('who leaves before a stream is opened leaves none open', async t => {
-  const { askAndLeave, complaints, calls, gateway } = await startWaiting(t)
-  t.match(await askAndLeave('/follow'), { status: 499, aborted: true })
-  t.equal(calls(), 1, 'of somebody else')
+t.test('a client that disconnects before admission leaves no stream open', async t => {
+  const { requestAndDisconnect, warnings, calls, gateway } = await startHeldGateway(t)
+  t.match(await requestAndDisconnect('/follow'), { status: 499, aborted: true })
+  t.equal(calls(), 1, 'the second request only')
   t.equal(gateway.streams.size, 0)
-  t.same(complaints(), [])
+  t.same(warnings(), [])
 })
 
-t.test('who leaves before a token is refused, and so has no address any more, is no fault of ours', async t => {
-  const { askAndLeave, complaints, gateway } = await startWaiting(t)
+t.test('a client that disconnects before its token is rejected, and so has no address, causes no warning', async t => {
+  const { requestAndDisconnect, warnings, gateway } = await startHeldGateway(t)
   const [header = '', ...rest] = gateway.mint.access({}).split('.')
-  const strange = JSON.parse(Buffer.from(header, 'base64url').toString())
-  const other = Buffer.from(JSON.stringify({ ...strange, kid: 'another' })).toString('base64url')
-  const line = await askAndLeave('/own', `authorization: Bearer ${[other, ...rest].join('.')}\r\n`)
+  const fields = JSON.parse(Buffer.from(header, 'base64url').toString())
+  const unknownKey = Buffer.from(JSON.stringify({ ...fields, kid: 'another' })).toString('base64url')
+  const line = await requestAndDisconnect('/user', `authorization: Bearer ${[unknownKey, ...rest].join('.')}\r\n`)
   t.match(line, { status: 499, aborted: true })
-  t.same(complaints(), [])
+  t.same(warnings(), [])
 })
