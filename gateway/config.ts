@@ -1,8 +1,18 @@
+/** The settings of the gateway, read from environment variables. */
 import { isIP } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
-import { listenSettings, logLevel, metricsPort, port, telemetrySettings, tokenSettings } from '#runtime/process/env.ts'
+import {
+  listenSettings,
+  logLevel,
+  metricsPort,
+  port,
+  type Settings,
+  telemetrySettings,
+  tokenSettings,
+} from '#runtime/process/env.ts'
 
+/** A list separated by commas. Spaces around entries and empty entries are ignored. Default: empty. */
 const list = () =>
   z
     .string()
@@ -14,70 +24,90 @@ const list = () =>
         .filter(entry => entry !== ''),
     )
 
-/** More than any machine has cores for: a slip of the hand shall not fork until nothing else runs. */
-const MOST_WORKERS = 256
+/** Above the number of cores of any machine: a mistyped value must not exhaust the memory or the process table. */
+const MAX_WORKERS = 256
 
-/** Names of networks that Fastify knows. */
-const NETWORKS: ReadonlySet<string> = new Set(['loopback', 'linklocal', 'uniquelocal'])
+/** Named networks of `trustProxy` in Fastify. */
+const NAMED_NETWORKS: ReadonlySet<string> = new Set(['loopback', 'linklocal', 'uniquelocal'])
 
-/** Everybody (`0.0.0.0/0`) is no proxy: what a client says of itself would be believed. */
+/** Accepts addresses, CIDR networks and named networks. A prefix of 0 is rejected: any client could forge its address. */
 function isNetwork(text: string): boolean {
-  if (NETWORKS.has(text)) return true
+  if (NAMED_NETWORKS.has(text)) return true
   const [address = '', prefix, ...rest] = text.split('/')
-  const longest = { 4: 32, 6: 128 }[isIP(address)]
-  if (longest === undefined || rest.length > 0) return false
-  return prefix === undefined || (/^[1-9]\d{0,2}$/.test(prefix) && Number(prefix) <= longest)
+  const maxPrefix = { 4: 32, 6: 128 }[isIP(address)]
+  if (maxPrefix === undefined || rest.length > 0) return false
+  return prefix === undefined || (/^[1-9]\d{0,2}$/.test(prefix) && Number(prefix) <= maxPrefix)
 }
 
-export const settings = {
-  GATEWAY_PORT: port().default(3000).describe('Port of the REST API'),
+export const settingsSchema = {
+  GATEWAY_PORT: port().default(3000).describe('TCP port of the REST API. 0: any free port, which the log shows.'),
   GATEWAY_WORKERS: z.coerce
-    .number('takes a whole number')
-    .int('takes a whole number')
-    .min(1, 'takes 1 or more')
-    .max(MOST_WORKERS, `takes ${MOST_WORKERS} at the most`)
+    .number('must be a whole number')
+    .int('must be a whole number')
+    .min(1, 'must be at least 1')
+    .max(MAX_WORKERS, `must be at most ${MAX_WORKERS}`)
     .optional()
-    .describe('Processes that serve the port, kept alive and rolled on SIGHUP; unset: this one alone'),
+    .describe(
+      `Number of worker processes that serve the port, 1 to ${MAX_WORKERS}. A worker that exits is replaced; SIGHUP restarts the workers one by one. Unset: a single process without workers.`,
+    ),
   GATEWAY_METRICS_PORT: metricsPort(9464),
   PUBLIC_URL: z
-    .url({ protocol: /^https?$/, error: 'takes a URL such as https://api.example' })
+    .url({ protocol: /^https?$/, error: 'must be a URL such as https://api.example' })
     .default('http://127.0.0.1:3000')
     .transform(url => new URL(url).origin)
-    .describe('Where clients reach the gateway; stands in the API document, and its origin may call with cookies'),
+    .describe(
+      'Public URL of the REST API. It is the server in the OpenAPI document, and pages of its origin may send requests with cookies.',
+    ),
   CORS_ORIGINS: list()
     .pipe(
       z.array(
         z
-          .url({ protocol: /^https?$/, error: 'takes origins such as https://app.example, separated by commas' })
+          .url({ protocol: /^https?$/, error: 'must be origins such as https://app.example, separated by commas' })
           .transform(url => new URL(url).origin),
       ),
     )
-    .describe('Origins whose pages may call with credentials, separated by commas'),
+    .describe(
+      'Origins whose pages may send cross-origin requests with cookies, separated by commas. Unset: none, and no CORS headers are sent.',
+    ),
   TRUSTED_PROXIES: list()
-    .refine(entries => entries.every(isNetwork), 'takes addresses and networks such as 10.0.0.0/8, separated by commas')
-    .describe('Addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas; unset: none'),
+    .refine(
+      entries => entries.every(isNetwork),
+      'must be addresses or networks such as 10.0.0.0/8, separated by commas; the prefix must not be 0',
+    )
+    .describe(
+      'Addresses or networks (CIDR, `loopback`, `linklocal`, `uniquelocal`) of proxies whose X-Forwarded-For header is trusted, separated by commas. Unset: the header is ignored.',
+    ),
   GATEWAY_CONFIG: z
     .string()
     .default(fileURLToPath(new URL('gateway.yaml', import.meta.url)))
-    .describe('File that lists the upstreams and the rate limits'),
-  AUTH_SVC_ADDRESS: z.string().default('127.0.0.1:50051').describe('Address of auth-svc, for keys and revocations'),
+    .describe('Path of the YAML file that lists the upstreams and the rate limits.'),
+  AUTH_SVC_ADDRESS: z
+    .string()
+    .default('127.0.0.1:50051')
+    .describe('gRPC address of auth-svc, from which the gateway fetches public keys and revocations.'),
   REDIS_URL: z
     .url()
-    .describe('Redis: refresh families, the revocation stream, rate limits; noeviction, append-only file'),
+    .describe(
+      'URL of Redis, which holds refresh token families, the revocation stream and rate-limit buckets. Requires `maxmemory-policy noeviction` and `appendonly yes`.',
+    ),
   REVOCATION_SILENCE_LIMIT_S: z.coerce
     .number()
     .int()
     .min(30)
     .default(300)
-    .describe('Seconds without auth-svc after which no access token is trusted: what it has revoked is not known'),
+    .describe(
+      'Maximum time in seconds without a heartbeat from auth-svc, at least 30. After that, all access tokens are rejected with 503, because revocations may be missing.',
+    ),
   BODY_LIMIT: z.coerce
     .number()
     .int()
     .positive()
     .default(1024 * 1024)
-    .describe('Bytes of a request body at most'),
+    .describe('Maximum size of a request body in bytes. A larger body is rejected with 413.'),
   LOG_LEVEL: logLevel(),
   ...listenSettings,
   ...tokenSettings,
   ...telemetrySettings,
 }
+
+export type GatewaySettings = Settings<typeof settingsSchema>

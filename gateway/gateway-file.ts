@@ -1,4 +1,4 @@
-/** gateway.yaml: what is behind the gateway, and how much of it each caller may have. */
+/** Reads gateway.yaml: the upstreams of the gateway and the rate limits of callers. */
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { parse } from 'yaml'
@@ -11,28 +11,30 @@ const fileSchema = z.strictObject({
   upstreams: z
     .array(upstreamSchema)
     .min(1)
-    .refine(all => new Set(all.map(({ name }) => name)).size === all.length, 'have each a name of its own'),
+    .refine(all => new Set(all.map(({ name }) => name)).size === all.length, 'must have unique names'),
   limits: limitsSchema,
 })
 
 export type GatewayFile = z.output<typeof fileSchema>
 
+/** `${NAME}` or `${NAME:-default}`, the variable syntax of Compose files. */
+const VARIABLE = /\$\{([A-Z_][A-Z0-9_]*)(?::-([^}]*))?\}/g
+
 /**
- * @param env for `${NAME}` and `${NAME:-default}` in the file, as compose has them.
- * @throws SettingsError that names each bad entry.
+ * Reads and validates the file. Relative paths in it are resolved against its folder.
+ *
+ * @param env values of the variables in the file. An unset or empty variable has its default value.
+ * @throws SettingsError that lists each variable without a value, or each invalid entry.
  */
 export function readGatewayFile(file: string, env: NodeJS.ProcessEnv): GatewayFile {
-  const missing: string[] = []
-  const text = readFileSync(file, 'utf8').replace(
-    /\$\{([A-Z_][A-Z0-9_]*)(?::-([^}]*))?\}/g,
-    (_, name: string, fallback?: string) => {
-      const value = env[name] || fallback
-      if (value === undefined) missing.push(name)
-      return value ?? ''
-    },
-  )
-  if (missing.length > 0)
-    throw new SettingsError(`${file} takes these settings, which are not set: ${missing.join(', ')}`)
+  const unset: string[] = []
+  const text = readFileSync(file, 'utf8').replace(VARIABLE, (_, name: string, fallback?: string) => {
+    const value = env[name] || fallback
+    if (value === undefined) unset.push(name)
+    return value ?? ''
+  })
+  if (unset.length > 0)
+    throw new SettingsError(`${file} requires these variables, which are not set: ${unset.join(', ')}`)
   const result = fileSchema.safeParse(parse(text))
   if (!result.success) throw new SettingsError(`${file} is not valid:\n${z.prettifyError(result.error)}`)
   const folder = path.dirname(file)

@@ -1,6 +1,6 @@
 /**
- * The metrics of the gateway, each by its name and what it says. Whoever has something to tell gets a handle of here,
- * and knows nothing of a registry. docs/metrics.md lists them all.
+ * The metrics of the gateway. Other files receive recording functions and do not know the registry or the names.
+ * docs/metrics.md documents each metric.
  */
 import type { CallMetrics } from '#runtime/observability/call-metrics.ts'
 import type { Snapshot } from '#runtime/observability/metric-snapshot.ts'
@@ -9,31 +9,34 @@ import { registerDroppedSpansMetric } from '#runtime/observability/telemetry.ts'
 import { codeName } from '#runtime/status.ts'
 
 export interface GatewayMetrics {
-  /** By method and route. */
+  /** HTTP requests. Labels: method, route. */
   readonly http: CallMetrics
-  /** Calls to upstreams, by upstream and method. */
+  /** Calls to upstreams. Labels: upstream, method. */
   readonly rpc: CallMetrics
   /**
    * Counts a decision of a rate limit.
-   * @param outcome such as `admitted`; each has a series of its own.
+   *
+   * @param limitClass name of the class in gateway.yaml, such as `user`.
+   * @param outcome `admitted` or `refused`. Each pair of class and outcome is a time series.
    */
-  readonly rateLimited: (limitClass: string, outcome: string) => void
-  /** Takes note of a revocation from the stream: milliseconds from its writing until it held here. */
+  readonly rateLimitDecision: (limitClass: string, outcome: string) => void
+  /** Records that a revocation was applied, with the time since it was written, in milliseconds. */
   readonly revocationApplied: (lagMs: number) => void
-  /** What is asked at each scrape. To be given once each, at boot. */
+  /** Registers a gauge or counter whose value is read at each scrape. Call each function at most once. */
   readonly watch: {
     readonly requestsInFlight: (read: () => number) => void
-    /** Streams of upstreams. */
+    /** Number of open server streams of upstreams. */
     readonly openStreams: (read: () => number) => void
-    /** Seconds; may be infinite. */
+    /** Time in seconds since the revocations were last complete. Infinity if they never were. */
     readonly revocationLag: (read: () => number) => void
-    /** Seconds; may be infinite. */
-    readonly revocationSilence: (read: () => number) => void
+    /** Time in seconds since the last heartbeat of auth-svc. Infinity if there was none. */
+    readonly revocationHeartbeatAge: (read: () => number) => void
     readonly revocationEntries: (read: () => number) => void
-    /** Whether limits are kept by this process alone, because Redis is away. */
+    /** Whether rate limits use local buckets, because Redis is unavailable. */
     readonly rateLimitFallback: (read: () => boolean) => void
     readonly droppedSpans: (read: () => number) => void
   }
+  /** Reads the values of all metrics. */
   snapshot(): Promise<Snapshot>
 }
 
@@ -41,12 +44,12 @@ export function createGatewayMetrics(): GatewayMetrics {
   const metrics = createMetrics()
   const decisions = metrics.counter({
     name: 'rate_limit_decisions_total',
-    help: 'Requests that a rate limit let pass or turned away, by its class',
+    help: 'Rate-limit decisions, by class and outcome.',
     labels: ['class', 'outcome'],
   })
-  // The same pair nearly always: to find a series by its labels takes 0.4 us.
+  // Nearly all decisions repeat the previous pair, and looking up a series by its labels costs 0.4 us.
   let latest = { limitClass: '', outcome: '', counter: undefined as Counter | undefined }
-  function decisionOf(limitClass: string, outcome: string): Counter {
+  function decisionCounter(limitClass: string, outcome: string): Counter {
     if (latest.counter !== undefined && latest.limitClass === limitClass && latest.outcome === outcome) {
       return latest.counter
     }
@@ -58,7 +61,7 @@ export function createGatewayMetrics(): GatewayMetrics {
   metrics.gauge(
     {
       name: 'revocation_applied_lag_seconds',
-      help: 'Time from the writing of the latest revocation until it held here',
+      help: 'Time from writing the latest revocation to applying it in the gateway, in seconds.',
       aggregator: 'max',
     },
     () => appliedLagMs / 1000,
@@ -66,59 +69,69 @@ export function createGatewayMetrics(): GatewayMetrics {
 
   return {
     http: metrics.calls({
-      counter: { name: 'http_requests_total', help: 'Requests answered' },
+      counter: { name: 'http_requests_total', help: 'HTTP requests, by method, route and status code.' },
       histogram: {
         name: 'http_request_duration_seconds',
-        help: 'Time from the head of a request to the end of its answer',
+        help: 'Time from the head of a request to the end of its response, in seconds.',
       },
       labels: ['method', 'route'],
       resultLabel: 'status_code',
       resultText: String,
     }),
     rpc: metrics.calls({
-      counter: { name: 'rpc_client_requests_total', help: 'Calls to upstreams' },
-      histogram: { name: 'rpc_client_request_duration_seconds', help: 'Time that a call to an upstream took' },
+      counter: { name: 'rpc_client_requests_total', help: 'gRPC calls to upstreams, by upstream, method and code.' },
+      histogram: {
+        name: 'rpc_client_request_duration_seconds',
+        help: 'Duration of gRPC calls to upstreams, in seconds. A stream lasts until it ends.',
+      },
       labels: ['upstream', 'method'],
       resultLabel: 'code',
       resultText: codeName,
     }),
-    rateLimited: (limitClass, outcome) => decisionOf(limitClass, outcome).inc(),
+    rateLimitDecision: (limitClass, outcome) => decisionCounter(limitClass, outcome).inc(),
     revocationApplied(lagMs) {
       appliedLagMs = lagMs
     },
     watch: {
       requestsInFlight: read =>
-        metrics.gauge({ name: 'http_requests_in_flight', help: 'Requests that are not answered yet' }, read),
+        metrics.gauge(
+          { name: 'http_requests_in_flight', help: 'HTTP requests whose response has not been sent completely.' },
+          read,
+        ),
       openStreams: read =>
-        metrics.gauge({ name: 'upstream_streams_open', help: 'Streams of upstreams that have not ended' }, read),
+        metrics.gauge({ name: 'upstream_streams_open', help: 'Open server streams of upstreams.' }, read),
       revocationLag: read =>
         metrics.gauge(
           {
             name: 'revocation_lag_seconds',
-            help: 'Time since all revocations of the stream were last known; past 30 s tokens are refused',
+            help: 'Time since the gateway last knew all revocations of the stream, in seconds. Above 30, access tokens are rejected.',
             aggregator: 'max',
           },
-          // Not known at all yet is as old as the process.
-          () => Math.min(read(), performance.now() / 1000),
+          () => atMostUptime(read()),
         ),
-      revocationSilence: read =>
+      revocationHeartbeatAge: read =>
         metrics.gauge(
           {
             name: 'revocation_silence_seconds',
-            help: 'Time since auth-svc last vouched that every revocation was sent; normally below 2 s',
+            help: 'Time since the last heartbeat of auth-svc in the revocation stream, in seconds. Normally below 2.',
             aggregator: 'max',
           },
-          () => Math.min(read(), performance.now() / 1000),
+          () => atMostUptime(read()),
         ),
       revocationEntries: read =>
-        metrics.gauge({ name: 'revocation_entries', help: 'Revocations in memory', aggregator: 'max' }, read),
+        metrics.gauge({ name: 'revocation_entries', help: 'Revocations in memory.', aggregator: 'max' }, read),
       rateLimitFallback: read =>
         metrics.gauge(
-          { name: 'rate_limit_fallback', help: 'Processes that keep limits by themselves, because Redis is away' },
+          { name: 'rate_limit_fallback', help: 'Processes that use local buckets because Redis is unavailable.' },
           () => Number(read()),
         ),
       droppedSpans: read => registerDroppedSpansMetric(metrics, read),
     },
     snapshot: () => metrics.snapshot(),
   }
+}
+
+/** Replaces Infinity, which would distort sums and graphs, by the time since the start of the process, in seconds. */
+function atMostUptime(seconds: number): number {
+  return Math.min(seconds, performance.now() / 1000)
 }

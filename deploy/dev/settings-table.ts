@@ -7,7 +7,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { SettingsShape } from '#runtime/process/env.ts'
 import { settings as auth } from '../../auth-svc/config.ts'
-import { settings as gateway } from '../../gateway/config.ts'
+import { settingsSchema as gateway } from '../../gateway/config.ts'
 import { settings as user } from '../../user-svc/config.ts'
 import { devSettings, seedSettings } from './settings.ts'
 

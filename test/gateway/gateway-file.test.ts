@@ -5,16 +5,16 @@ import { SettingsError } from '#runtime/process/env.ts'
 import { policyField } from '../../gateway/edge/limits/rate-limits.ts'
 import { readGatewayFile } from '../../gateway/gateway-file.ts'
 
-const shipped = path.resolve(import.meta.dirname, '../../gateway/gateway.yaml')
+const defaultFile = path.resolve(import.meta.dirname, '../../gateway/gateway.yaml')
 
-async function fileOf(text: string): Promise<string> {
+async function writeGatewayFile(text: string): Promise<string> {
   const file = path.join(t.testdir({}), 'gateway.yaml')
   await writeFile(file, text)
   return file
 }
 
-t.test('the file as shipped has the limits that are promised', async t => {
-  const { upstreams, limits } = readGatewayFile(shipped, {})
+t.test('the gateway.yaml of the repository has the documented rate limits', async t => {
+  const { upstreams, limits } = readGatewayFile(defaultFile, {})
   t.ok(path.isAbsolute(upstreams[0]?.contract ?? ''))
   const policies = Object.entries(limits.classes).map(([name, bucket]) =>
     bucket === 'unlimited' ? name : policyField(name, bucket),
@@ -28,8 +28,8 @@ t.test('the file as shipped has the limits that are promised', async t => {
   ])
 })
 
-t.test('every bad entry is named', async t => {
-  const file = await fileOf(`
+t.test('the error for an invalid file names each invalid entry', async t => {
+  const file = await writeGatewayFile(`
     upstreams: [{ name: Bad, address: a, contract: b, services: [c] }]
     limits:
       classes:
@@ -44,7 +44,7 @@ t.test('every bad entry is named', async t => {
   `)
   try {
     readGatewayFile(file, {})
-    t.fail('it was taken')
+    t.fail('an invalid file was accepted')
   } catch (error) {
     t.type(error, SettingsError)
     const { message } = error as Error
@@ -59,17 +59,19 @@ t.test('every bad entry is named', async t => {
       '["x/Y"].cost',
     ]
     for (const name of expected) t.match(message, name, message)
-    t.match(message, '5 / 15m', 'an example of what it takes')
+    t.match(message, '5 / 15m', 'the message for a refill contains an example')
   }
 })
 
-t.test('the classes of who is signed in and who is not must be there', async t => {
-  const file = await fileOf('upstreams: [{ name: a, address: a, contract: b, services: [c] }]\nlimits: { classes: {} }')
+t.test('the classes user and anonymous are required', async t => {
+  const file = await writeGatewayFile(
+    'upstreams: [{ name: a, address: a, contract: b, services: [c] }]\nlimits: { classes: {} }',
+  )
   t.throws(() => readGatewayFile(file, {}), { message: /user and anonymous/ })
 })
 
-t.test('settings stand in the file by name, and one that is not set is named', async t => {
-  const file = await fileOf(`
+t.test('variables are replaced by their value or default, and the error names one that has neither', async t => {
+  const file = await writeGatewayFile(`
     upstreams: [{ name: a, address: "\${WHERE:-here}", contract: "\${WHAT}", services: [c] }]
     limits: { classes: { user: unlimited, anonymous: unlimited } }
   `)
