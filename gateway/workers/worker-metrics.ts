@@ -1,79 +1,96 @@
 /**
- * The metrics of all workers as those of one gateway. prom-client's own AggregatorRegistry loses exemplars, writes
- * OpenMetrics' counters as `_total_total`, and lets a counter fall when a worker goes, which Prometheus takes for a
- * restart: here what a worker counted stays counted.
+ * Aggregates the metrics of all workers into those of one gateway. The values of a worker that has exited are kept, so
+ * that counters never decrease.
+ *
+ * AggregatorRegistry of prom-client is not used: it drops exemplars, writes OpenMetrics counters as `_total_total`, and
+ * decreases counters when a worker exits, which Prometheus interprets as a restart.
  */
 import type { Worker } from 'node:cluster'
 import type { Aggregator, Exemplar, MetricSnapshot, Sample, Snapshot } from '#runtime/observability/metric-snapshot.ts'
 
-/** Milliseconds for a worker to answer; past them its last answer stands. */
-const ANSWER_MS = 1000
+/** Time for a worker to respond, in milliseconds. After that, its previous snapshot is used. */
+const RESPONSE_TIMEOUT_MS = 1000
 
-interface Question {
+interface MetricsRequest {
   readonly kind: 'metrics?'
 }
 
-interface Answer {
+interface MetricsResponse {
   readonly kind: 'metrics'
   readonly snapshot: Snapshot
 }
 
-export const QUESTION: Question = { kind: 'metrics?' }
+/** The message with which the primary requests the metrics of a worker. */
+export const METRICS_REQUEST: MetricsRequest = { kind: 'metrics?' }
 
-/** In a worker: what it answers to a message of the primary; undefined for one that does not ask for metrics. */
-export async function answerMetrics(message: unknown, snapshot: () => Promise<Snapshot>): Promise<Answer | undefined> {
-  if ((message as Partial<Question> | null)?.kind !== QUESTION.kind) return undefined
+/**
+ * Handles a message of the primary in a worker.
+ *
+ * @returns the message to send to the primary; undefined if `message` is not a metrics request.
+ */
+export async function respondWithMetrics(
+  message: unknown,
+  snapshot: () => Promise<Snapshot>,
+): Promise<MetricsResponse | undefined> {
+  if ((message as Partial<MetricsRequest> | null)?.kind !== METRICS_REQUEST.kind) return undefined
   return { kind: 'metrics', snapshot: await snapshot() }
 }
 
-/** In the primary. @param onFork takes who is told of each worker as it is made. */
-export function collectFromWorkers(onFork: (watch: (worker: Worker) => void) => void): () => Promise<Snapshot> {
+/**
+ * Collects the metrics of the workers in the primary.
+ *
+ * @param onFork registers a listener that is called with each worker that is forked.
+ * @returns a function that requests the metrics of all workers and returns the aggregate, within one second.
+ */
+export function collectFromWorkers(onFork: (listener: (worker: Worker) => void) => void): () => Promise<Snapshot> {
   const latest = new Map<Worker, Snapshot>()
-  let departed: Snapshot = []
+  /** Sum of the counters and histograms of workers that have exited. */
+  let exited: Snapshot = []
 
-  /** What it counted until it last said so: at the latest scrape, and when it was about to go. */
-  function watch(worker: Worker): void {
+  /** Keeps the latest snapshot of a worker. A worker sends one for each scrape, and a last one before it exits. */
+  function trackWorker(worker: Worker): void {
     latest.set(worker, [])
-    worker.on('message', (message: Partial<Answer> | null) => {
+    worker.on('message', (message: Partial<MetricsResponse> | null) => {
       if (message?.kind === 'metrics' && message.snapshot !== undefined) latest.set(worker, message.snapshot)
     })
     worker.on('error', () => {
-      // One that could not be made has no exit.
+      // A worker that could not be forked emits no `exit` event.
       if (worker.isDead()) latest.delete(worker)
     })
     worker.once('exit', () => {
       const counted = (latest.get(worker) ?? []).filter(({ type }) => type === 'counter' || type === 'histogram')
-      departed = mergeSnapshots([departed, counted])
+      exited = mergeSnapshots([exited, counted])
       latest.delete(worker)
     })
   }
 
-  function ask(worker: Worker): Promise<void> {
+  /** Resolves when the worker has responded or exited, or after the timeout. */
+  function requestMetrics(worker: Worker): Promise<void> {
     return new Promise(resolve => {
       const done = () => {
         clearTimeout(timer)
-        worker.off('message', look)
+        worker.off('message', onMessage)
         worker.off('exit', done)
         resolve()
       }
-      const look = (message: Partial<Answer> | null) => {
+      const onMessage = (message: Partial<MetricsResponse> | null) => {
         if (message?.kind === 'metrics') done()
       }
-      const timer = setTimeout(done, ANSWER_MS)
-      worker.on('message', look)
+      const timer = setTimeout(done, RESPONSE_TIMEOUT_MS)
+      worker.on('message', onMessage)
       worker.once('exit', done)
-      worker.send(QUESTION)
+      worker.send(METRICS_REQUEST)
     })
   }
 
-  onFork(watch)
+  onFork(trackWorker)
   return async () => {
-    await Promise.all([...latest.keys()].filter(worker => worker.isConnected()).map(ask))
-    return mergeSnapshots([...latest.values(), departed])
+    await Promise.all([...latest.keys()].filter(worker => worker.isConnected()).map(requestMetrics))
+    return mergeSnapshots([...latest.values(), exited])
   }
 }
 
-const AGGREGATES: Record<Exclude<Aggregator, 'omit'>, (values: readonly number[]) => number> = {
+const AGGREGATE: Record<Exclude<Aggregator, 'omit'>, (values: readonly number[]) => number> = {
   sum: values => values.reduce((sum, value) => sum + value, 0),
   first: ([value = 0]) => value,
   min: values => Math.min(...values),
@@ -81,7 +98,7 @@ const AGGREGATES: Record<Exclude<Aggregator, 'omit'>, (values: readonly number[]
   average: values => values.reduce((sum, value) => sum + value, 0) / values.length,
 }
 
-/** Sample by sample, as each metric says; of exemplars the latest stays. */
+/** Merges samples with equal names and labels by the aggregator of their metric. The latest exemplar is kept. */
 function mergeSnapshots(snapshots: readonly Snapshot[]): Snapshot {
   const byName = Map.groupBy(snapshots.flat(), ({ name }) => name)
   return [...byName.values()].flatMap(mergeMetric)
@@ -90,19 +107,24 @@ function mergeSnapshots(snapshots: readonly Snapshot[]): Snapshot {
 function mergeMetric(metrics: readonly MetricSnapshot[]): MetricSnapshot[] {
   const [first] = metrics
   if (first === undefined || first.aggregator === 'omit') return []
-  const aggregate = AGGREGATES[first.aggregator]
-  const alike = Map.groupBy(
+  const aggregate = AGGREGATE[first.aggregator]
+  const bySeries = Map.groupBy(
     metrics.flatMap(({ values }) => values),
     ({ metricName, labels }) => JSON.stringify([metricName, labels]),
   )
-  const values = [...alike.values()].map((samples): Sample => {
+  const values = [...bySeries.values()].map((samples): Sample => {
     const { metricName, labels } = samples[0] as Sample
-    return { metricName, labels, value: aggregate(samples.map(({ value }) => value)), exemplar: latestOf(samples) }
+    return {
+      metricName,
+      labels,
+      value: aggregate(samples.map(({ value }) => value)),
+      exemplar: latestExemplar(samples),
+    }
   })
   return [{ ...first, values }]
 }
 
-function latestOf(samples: readonly Sample[]): Exemplar | undefined {
+function latestExemplar(samples: readonly Sample[]): Exemplar | undefined {
   const exemplars = samples.flatMap(({ exemplar }) => exemplar ?? [])
   return exemplars.reduce<Exemplar | undefined>(
     (latest, exemplar) => (latest === undefined || exemplar.timestamp > latest.timestamp ? exemplar : latest),

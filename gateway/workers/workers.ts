@@ -1,192 +1,218 @@
 /**
- * Several gateways behind one port: this process only hands out connections (node:cluster) and keeps its workers alive.
+ * Supervises the worker processes of the gateway: starts them, replaces those that exit, and restarts them one by one.
  *
- * Connections are handed out in turn by the primary. The kernel could do that without it (SO_REUSEPORT), but it resets
- * the connections that wait at a socket that is closed, and a roll would fail requests.
+ * The primary accepts the connections and distributes them round-robin (node:cluster). SO_REUSEPORT would avoid that
+ * step, but the kernel resets the connections in the backlog of a socket that is closed, so that a rolling restart would
+ * fail requests.
  */
 import type { Worker } from 'node:cluster'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from '#runtime/observability/logger.ts'
 
 export interface WorkersOptions {
+  /** Number of workers to keep running. */
   readonly count: number
-  /** Starts a worker, which listens when it is ready to serve, and ends by itself when it is told to by an order. */
+  /** Forks a worker. It must listen when it is ready to serve, and exit after it receives a command. */
   readonly fork: () => Worker
   readonly logger: Logger
-  /** Milliseconds until a worker that died is replaced; doubled, up to `maxRestartMs`, while its successors die young. */
-  readonly restartMs?: number
-  readonly maxRestartMs?: number
-  /** Milliseconds in which a worker listens, or counts as one that does not come up and is killed. */
-  readonly openMs?: number
-  /** Milliseconds in which a worker ends that was told to, or is killed. */
-  readonly endMs?: number
+  /**
+   * Delay before an exited worker is replaced, in milliseconds, with up to 50 % subtracted at random. Doubled for each
+   * consecutive failure. Default 100.
+   */
+  readonly restartDelayMs?: number
+  /** Maximum of `restartDelayMs` after doubling, in milliseconds. Default 5,000. */
+  readonly maxRestartDelayMs?: number
+  /** Time for a worker to listen, in milliseconds. After that, it is killed and counts as failed. Default 30,000. */
+  readonly startTimeoutMs?: number
+  /** Time for a worker to exit after a command, in milliseconds. After that, it is killed. Default 31,000. */
+  readonly stopTimeoutMs?: number
 }
 
-/** A worker that lived as long, in milliseconds, did not die of how it was started. */
-const GROWN_UP_MS = 10_000
+/** A worker that has run for this long, in milliseconds, did not exit because of its start: the delay is reset. */
+const STABLE_AFTER_MS = 10_000
 
 export interface Workers {
-  /** Resolves when all listen, or when it was told to stop. @throws when one ends before. */
+  /**
+   * Starts all workers. Resolves when all of them listen, or when `stop` is called.
+   *
+   * @throws if a worker exits before it listens.
+   */
   start(): Promise<void>
   /**
-   * Replaces each worker by a new one, which reads its settings and files anew: the old one goes only when the new one
-   * listens. Asked again meanwhile, it replaces also those that it has replaced before. A worker that does not come up
-   * leaves the rest as they are.
+   * Rolling restart: replaces each worker by a new one, which reads the settings and files again. A worker is retired
+   * only after its replacement listens. A call during a rolling restart extends it to the workers forked before the call.
+   *
+   * @throws if a replacement exits before it listens. The workers that were not replaced yet continue to run.
    */
   roll(): Promise<void>
-  /** Asks all to drain, and resolves when they have ended. */
+  /** Drains all workers. Resolves when they have exited. */
   stop(): Promise<void>
 }
 
-/** What the primary tells a worker: to stop with all the others, or to leave the port to another that has taken over. */
-export const ORDERS = { stop: 'stop', leave: 'leave' } as const
+/**
+ * Messages from the primary to a worker. `stop`: drain, because the gateway stops. `retire`: drain, but stay ready,
+ * because another worker serves the port. Keep the values: after an update a primary can have newer workers.
+ */
+export const WORKER_COMMANDS = { stop: 'stop', retire: 'leave' } as const
 
 interface Member {
   readonly worker: Worker
-  /** Of how many rolls it knows. */
+  /** Number of rolling restarts requested before the worker was forked. */
   readonly generation: number
-  /** Resolves when it listens. @throws when it ends before. */
-  readonly opened: Promise<void>
+  /** Resolves when the worker listens. Rejects if it exits before. */
+  readonly listening: Promise<void>
   isListening: boolean
 }
 
+/** Creates a supervisor. It forks no worker before `start`. */
 export function superviseWorkers(options: WorkersOptions): Workers {
-  const { count, fork, logger, restartMs = 100, maxRestartMs = 5000, openMs = 30_000, endMs = 31_000 } = options
-  /** Those that serve or will. One that was told to leave is none of them any more. */
+  const { count, fork, logger, restartDelayMs = 100, maxRestartDelayMs = 5000 } = options
+  const { startTimeoutMs = 30_000, stopTimeoutMs = 31_000 } = options
+  /** Workers that serve or are starting. A retired worker is not a member. */
   const members = new Set<Member>()
-  const leaving = new Set<Worker>()
+  const retiring = new Set<Worker>()
   let generation = 0
   let isStopping = false
   let rolling: Promise<void> | undefined
-  let failures = 0
+  let consecutiveFailures = 0
 
-  /** @throws when it ends before it listens. */
-  function open(): Promise<void> {
-    const bornAt = performance.now()
+  /** Forks a worker and waits until it listens. Rejects if it exits before. */
+  function startWorker(): Promise<void> {
+    const forkedAt = performance.now()
     const worker = fork()
-    worker.on('error', error => logger.error({ err: error, worker: worker.process.pid }, 'a worker cannot be reached'))
-    const end = endOf(worker)
-    const opened = Promise.race([
+    worker.on('error', error =>
+      logger.error(
+        { err: error, worker: worker.process.pid },
+        'worker could not be forked or did not receive a message',
+      ),
+    )
+    const exited = exitOf(worker)
+    const listening = Promise.race([
       new Promise<void>(resolve => worker.once('listening', () => resolve())),
-      end.then(how => Promise.reject(new Error(`A worker ended with ${how} before it listened`))),
+      exited.then(exit => Promise.reject(new Error(`Worker exited before it listened: ${exit}`))),
     ])
-    const member: Member = { worker, generation, opened, isListening: false }
+    const member: Member = { worker, generation, listening, isListening: false }
     members.add(member)
-    const deadline = killLater(worker, openMs)
-    opened.then(
+    const killTimer = killAfter(worker, startTimeoutMs)
+    listening.then(
       () => {
         member.isListening = true
-        clearTimeout(deadline)
+        clearTimeout(killTimer)
       },
-      () => clearTimeout(deadline),
+      () => clearTimeout(killTimer),
     )
-    void end.then(how => {
-      leaving.delete(worker)
+    void exited.then(exit => {
+      retiring.delete(worker)
       if (!members.delete(member) || isStopping || !member.isListening) return
-      logger.error({ worker: worker.process.pid, how }, 'a worker died')
-      failures = performance.now() - bornAt > GROWN_UP_MS ? 0 : failures + 1
-      void fill()
+      logger.error({ worker: worker.process.pid, exit }, 'worker exited unexpectedly; replacing it')
+      consecutiveFailures = performance.now() - forkedAt > STABLE_AFTER_MS ? 0 : consecutiveFailures + 1
+      void replaceMissing()
     })
-    return opened
+    return listening
   }
 
-  /** Makes up for one that is missing, however often that takes. */
-  async function fill(): Promise<void> {
+  /** Starts one worker if fewer than `count` are members. Retries until it listens. */
+  async function replaceMissing(): Promise<void> {
     for (;;) {
-      await delay(Math.min(restartMs * 2 ** failures, maxRestartMs) * (0.5 + Math.random() / 2))
-      if (isStopping || members.size >= count) return
+      const maxDelayMs = Math.min(restartDelayMs * 2 ** consecutiveFailures, maxRestartDelayMs)
+      await delay(maxDelayMs * (0.5 + Math.random() / 2))
+      if (isStopping) return
+      if (members.size >= count) {
+        logger.debug('no replacement needed; the rolling restart has started another worker')
+        return
+      }
       try {
-        return await open()
+        return await startWorker()
       } catch (error) {
         if (isStopping) return
-        failures++
-        logger.error({ err: error }, 'a worker cannot be started')
+        consecutiveFailures++
+        logger.error({ err: error }, 'worker failed to start; retrying')
       }
     }
   }
 
-  async function rollAll(): Promise<void> {
-    logger.info({ workers: count }, 'rolling the workers')
-    for (let old = outdated(); old !== undefined && !isStopping; old = outdated()) await succeed(old)
-    if (!isStopping) logger.info({ workers: members.size }, 'rolled the workers')
+  async function replaceOutdated(): Promise<void> {
+    logger.info({ workers: count }, 'rolling restart started')
+    for (let old = findOutdated(); old !== undefined && !isStopping; old = findOutdated()) await replaceWorker(old)
+    if (!isStopping) logger.info({ workers: members.size }, 'rolling restart completed')
   }
 
-  const outdated = () => [...members].find(member => member.generation < generation)
+  const findOutdated = () => [...members].find(member => member.generation < generation)
 
-  async function succeed(old: Member): Promise<void> {
-    // It does not hear orders before.
-    await old.opened.catch(() => {})
+  async function replaceWorker(old: Member): Promise<void> {
+    // A worker that does not listen yet may not handle commands.
+    await old.listening.catch(() => {})
     if (isStopping) return
-    const attempt = generation
+    const startedGeneration = generation
     try {
-      await open()
+      await startWorker()
     } catch (error) {
       if (isStopping) return
-      // The old one may have died meanwhile, and nobody made up for it while there was a successor.
-      if (members.size < count) void fill()
-      // Since then it was told to roll again: what kept this one from coming up may be mended.
-      if (attempt < generation) return
+      // If the old worker exited meanwhile, `replaceMissing` counted the failed replacement and did nothing.
+      if (members.size < count) void replaceMissing()
+      // Another rolling restart was requested meanwhile, possibly because the cause of the failure is fixed: try again.
+      if (startedGeneration < generation) return
       throw error
     }
-    // One too many, unless a worker has died: the successor is its own then, and the old one's turn comes again.
-    if (members.size > count && members.delete(old)) await leave(old.worker)
+    // If another worker exited meanwhile, the new worker replaces that one, and `old` is still outdated: it is next again.
+    if (members.size > count && members.delete(old)) await retire(old.worker)
   }
 
-  async function leave(worker: Worker): Promise<void> {
-    leaving.add(worker)
-    if (worker.isConnected()) worker.send(ORDERS.leave)
-    await endInTime(worker)
+  async function retire(worker: Worker): Promise<void> {
+    retiring.add(worker)
+    if (worker.isConnected()) worker.send(WORKER_COMMANDS.retire)
+    await exitInTime(worker)
   }
 
-  /** Its own time to stop is over before; but not where its event loop stands still. */
-  async function endInTime(worker: Worker): Promise<void> {
-    const deadline = killLater(worker, endMs)
-    await endOf(worker)
-    clearTimeout(deadline)
+  /** Waits for the exit. Kills the worker after `stopTimeoutMs`, which happens if its event loop is blocked. */
+  async function exitInTime(worker: Worker): Promise<void> {
+    const killTimer = killAfter(worker, stopTimeoutMs)
+    await exitOf(worker)
+    clearTimeout(killTimer)
   }
 
-  function killLater(worker: Worker, ms: number): NodeJS.Timeout {
+  function killAfter(worker: Worker, timeoutMs: number): NodeJS.Timeout {
     return setTimeout(() => {
-      logger.error({ worker: worker.process.pid, ms }, 'a worker hangs, and is killed')
+      logger.error({ worker: worker.process.pid, timeoutMs }, 'worker did not start or stop in time; killing it')
       worker.process.kill('SIGKILL')
-    }, ms)
+    }, timeoutMs)
   }
 
   return {
     async start() {
       try {
-        await Promise.all(Array.from({ length: count }, open))
-        logger.info({ workers: count }, 'the workers are listening')
+        await Promise.all(Array.from({ length: count }, startWorker))
+        logger.info({ workers: count }, 'all workers listening')
       } catch (error) {
         if (!isStopping) throw error
       }
     },
     roll() {
       generation++
-      rolling ??= rollAll().finally(() => {
+      rolling ??= replaceOutdated().finally(() => {
         rolling = undefined
       })
       return rolling
     },
     async stop() {
       isStopping = true
-      const ends = [...[...members].map(({ worker }) => worker), ...leaving].map(endInTime)
+      const exits = [...[...members].map(({ worker }) => worker), ...retiring].map(exitInTime)
       for (const { worker, isListening } of members) {
-        // One that does not listen does not hear orders yet.
+        // A worker that does not listen yet may not handle commands.
         if (!isListening) worker.process.kill('SIGTERM')
-        else if (worker.isConnected()) worker.send(ORDERS.stop)
+        else if (worker.isConnected()) worker.send(WORKER_COMMANDS.stop)
       }
-      await Promise.all(ends)
+      await Promise.all(exits)
     },
   }
 }
 
-/** How the worker ended or will end: `exit code 1`, `SIGKILL`. */
-async function endOf(worker: Worker): Promise<string> {
+/** Waits for the exit of a worker. Returns its exit code or signal, such as `exit code 1` or `SIGKILL`. */
+async function exitOf(worker: Worker): Promise<string> {
   if (!worker.isDead()) {
     await new Promise<void>(resolve => {
       worker.once('exit', () => resolve())
-      // One that could not be made, as at the limit of processes, has no exit.
+      // A worker that could not be forked, for example because of the process limit, emits no `exit` event.
       worker.on('error', () => worker.isDead() && resolve())
     })
   }

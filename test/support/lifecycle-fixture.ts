@@ -1,5 +1,5 @@
-/** A process under `manageLifecycle`, for its test: says what happens, line by line; its argument says what goes wrong. */
-import { setTimeout as delay } from 'node:timers/promises'
+/** A process under `manageLifecycle`. It prints each stage as it stops. Its argument selects the failure. */
+import { once } from 'node:events'
 import { pino } from 'pino'
 import { manageLifecycle } from '#runtime/process/lifecycle.ts'
 
@@ -15,7 +15,8 @@ const lifecycle = manageLifecycle({
       stop: () => {
         console.log('first')
         if (fault === 'fail') throw new Error('cannot stop')
-        if (fault === 'told') return delay(200)
+        // Until the signal that the test sends during the stop.
+        if (fault === 'told') return once(process, 'SIGTERM')
         return fault === 'hang' || fault === 'wait' ? never : undefined
       },
     },
@@ -23,13 +24,13 @@ const lifecycle = manageLifecycle({
   ],
 })
 
-// Keeps the process alive, as a server would.
+// Keeps the event loop alive, as a listening server does.
 setInterval(() => {}, 60_000)
-if (fault === 'told') setImmediate(() => lifecycle.stop('told to'))
-if (fault === 'reject') void Promise.reject(new Error('nobody caught this'))
+if (fault === 'told') setImmediate(() => lifecycle.stop('stop() called'))
+if (fault === 'reject') void Promise.reject(new Error('uncaught in the fixture'))
 if (fault === 'throw') {
   setImmediate(() => {
-    throw new Error('nobody caught this')
+    throw new Error('uncaught in the fixture')
   })
 }
 console.log('up')

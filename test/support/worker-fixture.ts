@@ -1,14 +1,15 @@
-/** A worker for the test of those who look after workers: it listens when and if its environment says so. */
+/** A worker process for the tests of the supervisor. Environment variables make it wait, fail or ignore commands. */
+import { once } from 'node:events'
 import { createServer } from 'node:net'
-import { setTimeout as delay } from 'node:timers/promises'
-import { ORDERS } from '../../gateway/workers/workers.ts'
+import { WORKER_COMMANDS } from '../../gateway/workers/workers.ts'
 
-const { LISTEN_AFTER_MS = '0', NEVER_LISTENS, NEVER_ENDS } = process.env
+const { WAITS, FAILS, IGNORES_COMMANDS } = process.env
 
-await delay(Number(LISTEN_AFTER_MS))
-if (NEVER_LISTENS !== undefined) process.exit(1)
-process.on('message', order => {
-  if (NEVER_ENDS !== undefined) return
-  if (order === ORDERS.stop || order === ORDERS.leave) process.exit(0)
+// Until the first message of the test.
+if (WAITS !== undefined) await once(process, 'message')
+if (FAILS !== undefined) process.exit(1)
+process.on('message', command => {
+  if (IGNORES_COMMANDS !== undefined) return
+  if (command === WORKER_COMMANDS.stop || command === WORKER_COMMANDS.retire) process.exit(0)
 })
 createServer().listen(0, '127.0.0.1')

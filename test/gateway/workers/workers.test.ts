@@ -1,234 +1,279 @@
 import cluster, { type Worker } from 'node:cluster'
-import { once } from 'node:events'
-import { setTimeout as delay } from 'node:timers/promises'
+import { EventEmitter, once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { superviseWorkers, type WorkersOptions } from '../../../gateway/workers/workers.ts'
-import { until } from '../../support/until.ts'
 
 const fixture = new URL('../../support/worker-fixture.ts', import.meta.url)
 cluster.setupPrimary({ exec: fileURLToPath(fixture), args: [] })
 
-/** How the next worker, and no other, is to behave. */
-type Behaviour = { LISTEN_AFTER_MS?: string; NEVER_LISTENS?: string; NEVER_ENDS?: string }
-const SLOW: Behaviour = { LISTEN_AFTER_MS: '600' }
-const DEAF: Behaviour = { LISTEN_AFTER_MS: '60000' }
-const STUBBORN: Behaviour = { NEVER_ENDS: 'yes' }
-const HOPELESS: Behaviour = { LISTEN_AFTER_MS: '300', NEVER_LISTENS: 'yes' }
+/** Environment of one worker. A worker with an empty environment listens at once and exits after a command. */
+type Behaviour = { WAITS?: string; FAILS?: string; IGNORES_COMMANDS?: string }
+/** Listens when it is released. */
+const WAITING: Behaviour = { WAITS: 'yes' }
+/** Exits with code 1 instead of listening. */
+const FAILING: Behaviour = { FAILS: 'yes' }
+/** Exits with code 1 when it is released. */
+const WAITING_THEN_FAILING: Behaviour = { WAITS: 'yes', FAILS: 'yes' }
+const IGNORING_COMMANDS: Behaviour = { IGNORES_COMMANDS: 'yes' }
 
-function supervise(t: Test, count = 2, bounds: Pick<WorkersOptions, 'openMs' | 'endMs'> = {}) {
+const REPLACING = 'worker exited unexpectedly; replacing it'
+const NO_REPLACEMENT = 'no replacement needed; the rolling restart has started another worker'
+
+type Timeouts = Pick<WorkersOptions, 'startTimeoutMs' | 'stopTimeoutMs'>
+
+function supervise(t: Test, count = 2, timeouts: Timeouts = {}) {
   const forked: Worker[] = []
   const listening = new Set<Worker>()
-  /** How many served when one had ended, by the order of the ends. */
-  const left: number[] = []
+  /** Number of workers that served after each exit. */
+  const servingAfterExit: number[] = []
+  /** Behaviours of the next workers, in the order of their forks. */
   const behaviours: Behaviour[] = []
-  const fork = () => {
+  const messages: string[] = []
+  const changes = new EventEmitter()
+  const changed = () => changes.emit('change')
+
+  function fork(): Worker {
     const worker = cluster.fork(behaviours.shift() ?? {})
     forked.push(worker)
-    worker.once('listening', () => listening.add(worker))
-    worker.once('exit', () => left.push(serving().length))
+    worker.once('listening', () => {
+      listening.add(worker)
+      changed()
+    })
+    worker.once('exit', () => {
+      servingAfterExit.push(serving().length)
+      changed()
+    })
+    changed()
     return worker
   }
-  const workers = superviseWorkers({ count, fork, logger: pino({ level: 'silent' }), restartMs: 20, ...bounds })
+  function write(line: string): void {
+    messages.push(JSON.parse(line).msg)
+    changed()
+  }
+
+  const logger = pino({ level: 'debug' }, { write })
+  const workers = superviseWorkers({ count, fork, logger, restartDelayMs: 20, ...timeouts })
   t.teardown(() => workers.stop())
   const alive = () => forked.filter(worker => !worker.isDead())
   const serving = () => alive().filter(worker => listening.has(worker))
-  const hasForked = (many: number) =>
-    until(
-      async () => forked.length,
-      found => found === many,
-    )
-  const serves = (many: number) =>
-    until(
-      async () => serving().length,
-      found => found === many,
-    )
-  return { workers, forked, behaviours, alive, serving, left, hasForked, serves }
+  async function waitFor(holds: () => boolean): Promise<void> {
+    while (!holds()) await once(changes, 'change')
+  }
+  return {
+    workers,
+    forked,
+    behaviours,
+    messages,
+    alive,
+    serving,
+    servingAfterExit,
+    waitFor,
+    forkedCount: (expected: number) => waitFor(() => forked.length === expected),
+    servingCount: (expected: number) => waitFor(() => serving().length === expected),
+    logged: (message: string) => waitFor(() => messages.includes(message)),
+  }
 }
 
-async function kill(worker: Worker): Promise<void> {
-  worker.process.kill('SIGKILL')
-  await once(worker, 'exit')
+/** Lets a waiting worker continue. */
+function release(worker: Worker | undefined): void {
+  worker?.send('continue')
 }
 
-/** Time for one worker more than there should be, or one less, to show. */
-const settled = () => delay(500)
+async function kill(worker: Worker | undefined): Promise<void> {
+  worker?.process.kill('SIGKILL')
+  if (worker !== undefined) await once(worker, 'exit')
+}
 
-t.test('a roll replaces each worker once, and never are there fewer than there should be', async t => {
-  const { workers, forked, alive, left } = supervise(t)
+t.test('a rolling restart replaces each worker once, and the number of serving workers never drops', async t => {
+  const { workers, forked, alive, servingAfterExit } = supervise(t)
   await workers.start()
   const old = alive()
   await workers.roll()
   t.equal(forked.length, 4)
-  t.same(left, [2, 2])
+  t.same(servingAfterExit, [2, 2])
   t.ok(old.every(worker => worker.isDead()))
   t.equal(alive().length, 2)
 })
 
-t.test('who asks for a roll while one is under way gets workers that were started after that', async t => {
-  const { workers, forked, behaviours, alive, hasForked } = supervise(t)
+t.test('a rolling restart requested during another one replaces all workers forked before the request', async t => {
+  const { workers, forked, behaviours, alive, forkedCount } = supervise(t)
   await workers.start()
-  behaviours.push(SLOW)
+  behaviours.push(WAITING)
   const first = workers.roll()
-  await hasForked(3)
+  await forkedCount(3)
   const second = workers.roll()
   const before = [...forked]
+  release(forked[2])
   await Promise.all([first, second])
   t.ok(before.every(worker => worker.isDead()))
   t.equal(alive().length, 2)
 })
 
-t.test('a roll asked for while one fails for want of something that was mended since is not given up', async t => {
-  const { workers, forked, behaviours, alive, hasForked } = supervise(t)
+t.test('a rolling restart continues after a failed replacement if another one was requested meanwhile', async t => {
+  const { workers, forked, behaviours, alive, forkedCount } = supervise(t)
   await workers.start()
-  behaviours.push(HOPELESS)
+  behaviours.push(WAITING_THEN_FAILING)
   const first = workers.roll()
-  await hasForked(3)
+  await forkedCount(3)
   const before = [...forked]
-  await Promise.all([first, workers.roll()])
+  const second = workers.roll()
+  release(forked[2])
+  await Promise.all([first, second])
   t.ok(before.every(worker => worker.isDead()))
   t.equal(alive().length, 2)
 })
 
-t.test('a roll asked for while a successor fails whose old worker died leaves no place empty', async t => {
-  const { workers, forked, behaviours, hasForked, serves } = supervise(t, 1)
+t.test('a worker that exits before its replacement fails is replaced by the next rolling restart', async t => {
+  const { workers, forked, behaviours, forkedCount, servingCount, logged } = supervise(t, 1)
   await workers.start()
-  behaviours.push(HOPELESS)
+  behaviours.push(WAITING_THEN_FAILING)
   const first = workers.roll()
-  await hasForked(2)
-  await kill(forked[0] as Worker)
-  // Until nobody makes up for it any more, as there is a successor.
-  await delay(100)
-  await Promise.all([first, workers.roll()])
-  await serves(1)
+  await forkedCount(2)
+  await kill(forked[0])
+  await logged(NO_REPLACEMENT)
+  const second = workers.roll()
+  release(forked[1])
+  await Promise.all([first, second])
+  await servingCount(1)
+  t.ok(forked.slice(0, 2).every(worker => worker.isDead()))
 })
 
-t.test('a worker that never listens, or never ends, is killed', async t => {
-  const { workers, behaviours, alive, serving } = supervise(t, 2, { openMs: 1500, endMs: 500 })
-  behaviours.push(STUBBORN)
+t.test('a worker that does not listen or does not exit in time is killed', async t => {
+  const { workers, behaviours, alive, serving } = supervise(t, 2, { startTimeoutMs: 1500, stopTimeoutMs: 500 })
+  behaviours.push(IGNORING_COMMANDS)
   await workers.start()
   const old = alive()
-  behaviours.push(DEAF)
-  await t.rejects(workers.roll(), { message: 'A worker ended with SIGKILL before it listened' })
+  behaviours.push(WAITING)
+  await t.rejects(workers.roll(), { message: 'Worker exited before it listened: SIGKILL' })
   t.same(alive(), old)
   await workers.roll()
   t.ok(old.every(worker => worker.isDead()))
   t.equal(serving().length, 2)
 })
 
-t.test('a roll whose worker does not come up leaves the others as they are', async t => {
-  const { workers, behaviours, alive } = supervise(t)
+t.test('a rolling restart whose replacement fails to start keeps the other workers', async t => {
+  const { workers, forked, behaviours, messages, alive } = supervise(t)
   await workers.start()
   const old = alive()
-  behaviours.push(HOPELESS)
-  await t.rejects(workers.roll(), { message: 'A worker ended with exit code 1 before it listened' })
-  await settled()
+  behaviours.push(FAILING)
+  await t.rejects(workers.roll(), { message: 'Worker exited before it listened: exit code 1' })
   t.same(alive(), old)
+  // A worker forked for another reason would be counted: it would have been forked before this rolling restart ends.
+  await workers.roll()
+  t.equal(forked.length, 5)
+  t.equal(alive().length, 2)
+  t.notOk(messages.includes(REPLACING))
 })
 
-t.test('a worker that dies while its successor opens makes none too many', async t => {
-  const { workers, forked, behaviours, alive, hasForked } = supervise(t)
+t.test('a worker that exits while its replacement starts is not replaced twice', async t => {
+  const { workers, forked, behaviours, alive, forkedCount, logged } = supervise(t)
   await workers.start()
-  behaviours.push(SLOW)
+  behaviours.push(WAITING)
   const rolled = workers.roll()
-  await hasForked(3)
-  await kill(forked[0] as Worker)
+  await forkedCount(3)
+  await kill(forked[0])
+  await logged(NO_REPLACEMENT)
+  release(forked[2])
   await rolled
-  await settled()
+  t.equal(forked.length, 4)
   t.equal(alive().length, 2)
 })
 
-t.test('a worker that dies while its successor fails is replaced all the same', async t => {
-  const { workers, forked, behaviours, hasForked, serves } = supervise(t)
+t.test('a worker that exits while its replacement fails to start is replaced', async t => {
+  const { workers, forked, behaviours, forkedCount, servingCount } = supervise(t)
   await workers.start()
-  behaviours.push(HOPELESS)
+  behaviours.push(WAITING_THEN_FAILING)
   const rolled = workers.roll()
-  await hasForked(3)
-  await kill(forked[0] as Worker)
+  await forkedCount(3)
+  await kill(forked[0])
+  release(forked[2])
   await t.rejects(rolled)
-  await serves(2)
+  await servingCount(2)
 })
 
-t.test('a worker that dies while another is rolled makes none too few', async t => {
-  const { workers, forked, behaviours, alive, hasForked } = supervise(t)
+t.test('a worker that exits while another one is replaced does not reduce the number of workers', async t => {
+  const { workers, forked, behaviours, alive, forkedCount, logged } = supervise(t)
   await workers.start()
-  behaviours.push(SLOW)
+  behaviours.push(WAITING)
   const rolled = workers.roll()
-  await hasForked(3)
-  await kill(forked[1] as Worker)
+  await forkedCount(3)
+  await kill(forked[1])
+  await logged(NO_REPLACEMENT)
+  release(forked[2])
   await rolled
-  await settled()
   t.equal(alive().length, 2)
   t.ok(forked.slice(0, 2).every(worker => worker.isDead()))
 })
 
-t.test('a roll while the workers start, or one is replaced, waits for them', async t => {
-  const { workers, forked, behaviours, alive, hasForked } = supervise(t)
-  behaviours.push(SLOW, SLOW)
+t.test('a rolling restart waits for workers that are starting or being replaced', async t => {
+  const { workers, forked, behaviours, alive, forkedCount } = supervise(t)
+  behaviours.push(WAITING, WAITING)
   const started = workers.start()
-  await workers.roll()
-  await started
+  const rolled = workers.roll()
+  t.equal(forked.length, 2)
+  forked.forEach(release)
+  await Promise.all([started, rolled])
   t.ok(forked.slice(0, 2).every(worker => worker.isDead()))
   t.equal(alive().length, 2)
 
-  behaviours.push(SLOW)
-  await kill(alive()[0] as Worker)
-  await hasForked(5)
+  behaviours.push(WAITING)
+  await kill(alive()[0])
+  await forkedCount(5)
   const before = [...forked]
-  await workers.roll()
+  const rolledAgain = workers.roll()
+  release(forked[4])
+  await rolledAgain
   t.ok(before.every(worker => worker.isDead()))
   t.equal(alive().length, 2)
 })
 
-t.test('those that die are replaced, though their successors fail at first', async t => {
-  const { workers, behaviours, alive, serves } = supervise(t)
+t.test('workers that exit are replaced, also if their first replacements fail to start', async t => {
+  const { workers, forked, behaviours, alive, servingCount } = supervise(t)
   await workers.start()
-  behaviours.push(HOPELESS, HOPELESS)
+  behaviours.push(FAILING, FAILING)
   await Promise.all(alive().map(kill))
-  await serves(2)
-  await settled()
+  await servingCount(2)
+  t.equal(forked.length, 6)
   t.equal(alive().length, 2)
 })
 
-t.test('a worker that the system cannot make is tried again', async t => {
-  const { workers, forked, alive, serves } = supervise(t)
+t.test('a fork that fails in the operating system is retried', async t => {
+  const { workers, forked, alive, waitFor, servingCount } = supervise(t)
   await workers.start()
   cluster.setupPrimary({ cwd: '/nowhere' })
-  await kill(alive()[0] as Worker)
-  await until(
-    async () => forked.length,
-    count => count > 3,
-  )
+  await kill(alive()[0])
+  await waitFor(() => forked.length > 3)
   cluster.setupPrimary({ cwd: process.cwd() })
-  await serves(2)
+  await servingCount(2)
 })
 
-t.test('told to stop before all listen, it ends them and starts no more', async t => {
-  const { workers, forked, behaviours, alive } = supervise(t)
-  behaviours.push(SLOW)
+t.test('a stop during the start ends all workers and forks no others', async t => {
+  const { workers, forked, behaviours, messages, alive } = supervise(t)
+  behaviours.push(WAITING)
   const started = workers.start()
   await once(forked[1] as Worker, 'listening')
   await workers.stop()
   await started
-  await settled()
+  t.notOk(messages.includes(REPLACING))
   t.equal(forked.length, 2)
   t.equal(alive().length, 0)
 })
 
-t.test('told to stop during a roll, it ends old and new', async t => {
-  const { workers, behaviours, alive, hasForked } = supervise(t)
+t.test('a stop during a rolling restart ends the old and the new workers', async t => {
+  const { workers, behaviours, alive, forkedCount } = supervise(t)
   await workers.start()
-  behaviours.push(SLOW)
+  behaviours.push(WAITING)
   const rolled = workers.roll()
-  await hasForked(3)
+  await forkedCount(3)
   await workers.stop()
   await rolled
   t.equal(alive().length, 0)
 })
 
-t.test('a start of which one worker does not come up fails', async t => {
+t.test('the start fails if a worker exits before it listens', async t => {
   const { workers, behaviours } = supervise(t)
-  behaviours.push(HOPELESS)
-  await t.rejects(workers.start(), { message: 'A worker ended with exit code 1 before it listened' })
+  behaviours.push(FAILING)
+  await t.rejects(workers.start(), { message: 'Worker exited before it listened: exit code 1' })
 })
