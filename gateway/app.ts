@@ -1,10 +1,10 @@
 /**
- * The gateway as a Fastify instance, built from arguments and without side effects. Plugins and hooks are registered one
- * by one, in the order in which a request meets them: that order is security.
+ * Builds the Fastify instance of the gateway from its arguments, without side effects.
+ *
+ * Hooks run in the order of their registration, and that order matters for security. Plugins are therefore registered
+ * explicitly, one after another.
  */
 import fastifyCookie from '@fastify/cookie'
-import fastifyCors from '@fastify/cors'
-import { context } from '@opentelemetry/api'
 import Fastify, {
   type FastifyBaseLogger,
   type FastifyError,
@@ -19,12 +19,14 @@ import type { AuthenticationOptions } from './edge/authentication.ts'
 import type { RateLimitOptions } from './edge/limits/rate-limits.ts'
 import { registerRequestPolicies } from './edge/request-policy.ts'
 import { createAccessLog } from './http/access-log.ts'
+import { registerCors } from './http/cors.ts'
 import { registerDrain } from './http/drain.ts'
+import { handleError } from './http/error-handler.ts'
 import { createErrorSampler } from './http/error-sampling.ts'
 import { type HealthCheck, registerHealth } from './http/health.ts'
 import { HttpError } from './http/http-errors.ts'
 import { createMalformedRequestHandler } from './http/malformed-request.ts'
-import { toProblem } from './http/problem.ts'
+import { registerJsonBody } from './http/request-body.ts'
 import { splitTarget } from './http/request-target.ts'
 import { createRequestTelemetry } from './http/request-telemetry.ts'
 import { allowedMethods, verbStrategy } from './http/routing.ts'
@@ -32,8 +34,10 @@ import { registerSecurityHeaders } from './http/security-headers.ts'
 import type { GatewayMetrics } from './metrics.ts'
 import { type RoutesOptions, registerRoutes } from './transcoding/routes.ts'
 
-/** Milliseconds in which a request must have arrived whole. */
+/** Maximum time in milliseconds to receive a complete request. After that, the response is 408 `request_timeout`. */
 const REQUEST_TIMEOUT_MS = 30_000
+/** Maximum length of a path parameter. The router returns 404 for a longer one. */
+const MAX_PARAMETER_LENGTH = 1024
 
 export interface AppOptions {
   readonly logger: Logger
@@ -45,20 +49,28 @@ export interface AppOptions {
   >
   readonly authentication: AuthenticationOptions
   readonly limits: RateLimitOptions
+  /** Origin of the API. Requests with cookies from pages of this origin are allowed. */
   readonly publicUrl: string
+  /** Other origins whose pages may send requests with cookies. If empty, no CORS headers are sent. */
   readonly corsOrigins: readonly string[]
+  /** Addresses and networks of proxies whose X-Forwarded-For is used. If empty, the header is ignored. */
   readonly trustedProxies: readonly string[]
+  /** Maximum size of a request body in bytes. A larger body is rejected with 413 `body_too_large`. */
   readonly bodyLimit: number
+  /** Fraction of requests whose spans are recorded, from 0 to 1. */
   readonly sampleRatio: number
+  /** Fraction of the other requests whose server span is recorded if they fail with 5xx, from 0 to 1. */
   readonly errorSampleRatio: number
   readonly healthChecks: readonly HealthCheck[]
-  readonly isStopping: () => boolean
-  /** False tells balancers to turn elsewhere. */
+  /** Whether the drain has started. Responses then have `Connection: close`. */
+  readonly isDraining: () => boolean
+  /** If false, `/readyz` returns 503 whatever the health checks return. */
   readonly isReady: () => boolean
-  /** Registers what is served besides the contract: the API document and its page. */
+  /** Registers the routes of the API documentation. */
   readonly registerDocs: (app: FastifyInstance) => void
 }
 
+/** @throws ContractError if the policy of a route is invalid, such as an unknown rate-limit class. */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { logger, metrics, routes, authentication, publicUrl, corsOrigins } = options
   const telemetry = createRequestTelemetry({
@@ -68,60 +80,41 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     metrics: metrics.http,
   })
   metrics.watch.requestsInFlight(telemetry.inFlight)
+
   const app: FastifyInstance = Fastify({
     loggerInstance: logger as FastifyBaseLogger,
-    // A child logger for each request would only add an id that the trace already has.
+    // A child logger per request would only add a request id, and log lines have the trace id already.
     childLoggerFactory: parent => parent,
     logController: new LogController({ disableRequestLogging: true }),
     trustProxy: options.trustedProxies.length > 0 ? [...options.trustedProxies] : false,
     bodyLimit: options.bodyLimit,
-    // A request that arrives while we drain is served: the balancer has not turned away yet.
+    // During the drain, requests are served until load balancers have noticed that the gateway is not ready.
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     requestTimeout: REQUEST_TIMEOUT_MS,
-    routerOptions: { maxParamLength: 1024, constraints: { verb: verbStrategy } },
+    routerOptions: { maxParamLength: MAX_PARAMETER_LENGTH, constraints: { verb: verbStrategy } },
     clientErrorHandler: createMalformedRequestHandler(logger, telemetry.countMalformed),
-    // What the router refuses is seen by no hook: its records begin here.
-    frameworkErrors: (error, refused, answer) => {
-      const [request, reply] = [refused as FastifyRequest, answer as FastifyReply]
+    // Fastify runs no hooks for a request that its router rejects, so the telemetry is started here.
+    frameworkErrors: (error, rawRequest, rawReply) => {
+      const [request, reply] = [rawRequest as FastifyRequest, rawReply as FastifyReply]
       telemetry.start(request, reply)
-      answerError(error, request, reply)
+      handleError(error, request, reply)
     },
   })
 
-  registerDrain(app, options.isStopping)
+  registerDrain(app, options.isDraining)
   telemetry.register(app)
-  app.setErrorHandler<FastifyError>(answerError)
+  app.setErrorHandler<FastifyError>(handleError)
   app.setNotFoundHandler(request => {
     const { path } = splitTarget(request.raw)
-    const allowed = allowedMethods(routes, path)
-    throw allowed.length === 0
-      ? new HttpError('route_not_found')
-      : new HttpError('method_not_allowed', { headers: { allow: allowed.join(', ') } })
+    const methods = allowedMethods(routes, path)
+    if (methods.length === 0) throw new HttpError('route_not_found')
+    throw new HttpError('method_not_allowed', { headers: { allow: methods.join(', ') } })
   })
 
-  const hasOrigins = corsOrigins.length > 0
-  await registerSecurityHeaders(app, { crossOrigin: hasOrigins })
-  if (hasOrigins) {
-    await app.register(fastifyCors, {
-      origin: [...corsOrigins],
-      credentials: true,
-      // An OPTIONS that is no preflight is answered as one, rather than refused in plain text.
-      strictPreflight: false,
-      methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
-      exposedHeaders: [
-        'etag',
-        'x-request-id',
-        'traceresponse',
-        'retry-after',
-        'www-authenticate',
-        'ratelimit',
-        'ratelimit-policy',
-      ],
-      maxAge: 600,
-    })
-  }
-  // Without a hook: a handler parses cookies where a method reads one (http/cookies.ts).
+  await registerSecurityHeaders(app, { crossOrigin: corsOrigins.length > 0 })
+  if (corsOrigins.length > 0) await registerCors(app, corsOrigins)
+  // Without its hook: a handler parses cookies only if its method reads one (http/cookies.ts).
   await app.register(fastifyCookie, { hook: false })
   const policyFor = await registerRequestPolicies(app, {
     routes,
@@ -129,15 +122,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     limits: options.limits,
     trustedOrigins: new Set([publicUrl, ...corsOrigins]),
   })
-
-  // The body stays bytes: the method's codec reads it, and reads it strictly.
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
-    const encoding = request.headers['content-encoding'] ?? 'identity'
-    // A body is read outside of the context in which its request began.
-    if (encoding.toLowerCase() === 'identity') context.with(request.trace.context, done, undefined, null, body)
-    else done(new HttpError('unsupported_media_type'))
-  })
+  registerJsonBody(app)
 
   registerHealth(app, options.healthChecks, options.isReady)
   options.registerDocs(app)
@@ -149,22 +134,4 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     revoke: revocation => authentication.revocations.add(revocation),
   })
   return app
-
-  function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
-    const { path } = splitTarget(request.raw)
-    const { traceId } = request.trace.spanContext
-    const { problem, headers, isInternal } = toProblem(error, {
-      path,
-      traceId,
-      isConditional: request.headers['if-match'] !== undefined,
-    })
-    const cause = error instanceof Error ? error.cause : undefined
-    if (isInternal) request.log.error({ err: error }, 'request failed')
-    else if (cause !== undefined && problem.status >= 500) request.log.warn({ err: cause }, problem.code)
-    void reply
-      .status(problem.status)
-      .headers(headers)
-      .header('content-type', 'application/problem+json; charset=utf-8')
-      .send(JSON.stringify(problem))
-  }
 }

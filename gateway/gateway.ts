@@ -1,48 +1,49 @@
-/** One gateway, put together: what it reads at boot, what it keeps open, and in which order it lets go of it. */
+/** Assembles the gateway from its settings: opens its connections, builds the app, and defines the order of shutdown. */
 import { setTimeout as delay } from 'node:timers/promises'
-import { AuthServiceClient } from '#proto/auth/v1/auth.ts'
-import { RevocationServiceClient } from '#proto/auth/v1/revocations.ts'
-import { createRemoteKeySet } from '#runtime/auth/key-set.ts'
-import { callUnary, createClient } from '#runtime/grpc/client.ts'
 import type { Logger } from '#runtime/observability/logger.ts'
 import { startTelemetry } from '#runtime/observability/telemetry.ts'
-import type { Settings } from '#runtime/process/env.ts'
 import type { Stage } from '#runtime/process/lifecycle.ts'
-import { createRedis } from '#runtime/process/redis.ts'
 import { buildApp } from './app.ts'
-import type { settings as shape } from './config.ts'
+import { type AuthServiceConnection, connectAuthService } from './auth-service.ts'
+import type { GatewaySettings } from './config.ts'
 import { buildOpenApi } from './contract/openapi.ts'
-import { buildRouteTable } from './contract/route-table.ts'
-import { createSharedBuckets } from './edge/limits/shared-buckets.ts'
-import { fetchSnapshot } from './edge/revocations/revocation-entries.ts'
-import { followRevocations } from './edge/revocations/revocation-follower.ts'
-import { createRevocationSet } from './edge/revocations/revocation-set.ts'
+import { buildRouteTable, type Route } from './contract/route-table.ts'
+import { createSharedBuckets, type SharedBuckets } from './edge/limits/shared-buckets.ts'
 import { readGatewayFile } from './gateway-file.ts'
+import { createHealthChecks } from './health-checks.ts'
 import { registerDocs } from './http/docs-page.ts'
-import { type HealthCheck, isHealthy } from './http/health.ts'
+import { isHealthy } from './http/health.ts'
 import { createGatewayMetrics, type GatewayMetrics } from './metrics.ts'
+import type { Codec } from './transcoding/codec.ts'
 import { createCompiledCodec } from './transcoding/compiled/compiled-codec.ts'
 import { createOpenStreams } from './transcoding/open-streams.ts'
-import { openUpstream } from './upstream/upstreams.ts'
+import { openUpstream, type Upstream } from './upstream/upstreams.ts'
 
-/** Of the 30 s that a stop may take, those in which streams may come to their end. */
+/** Time in milliseconds that open streams have to end during the drain. The whole stop may take 30 s. */
 const STREAM_GRACE_MS = 10_000
+/** Interval in milliseconds between two health checks of `waitUntilReady`. */
+const READY_POLL_MS = 50
 
 export interface Gateway {
-  /** Resolves when requests are taken; takes none when it was told to stop before. */
+  /** Resolves when the port is open. Does nothing if the drain has started. */
   listen(): Promise<void>
-  /** Resolves when it can do its work, or when `timeoutMs` have passed. */
-  ready(timeoutMs: number): Promise<void>
-  /** Drains without a word to balancers: others serve on the same port. */
-  hideStop(): void
+  /** Resolves when all health checks pass, or after `timeoutMs` milliseconds. */
+  waitUntilReady(timeoutMs: number): Promise<void>
+  /** Keeps `/readyz` at 200 during the drain. For a worker whose port other workers continue to serve. */
+  stayReadyWhileDraining(): void
   readonly metrics: GatewayMetrics
-  /** In the order in which they are to be stopped. */
+  /** The steps of the shutdown, in order. */
   readonly stages: readonly Stage[]
 }
 
-/** @param env for what the gateway's file takes from it. */
+/**
+ * Builds a gateway that does not listen yet.
+ *
+ * @param env values of the variables in gateway.yaml.
+ * @throws SettingsError if gateway.yaml or a TLS file is invalid; ContractError if the contract is invalid.
+ */
 export async function createGateway(
-  settings: Settings<typeof shape>,
+  settings: GatewaySettings,
   env: NodeJS.ProcessEnv,
   logger: Logger,
 ): Promise<Gateway> {
@@ -51,91 +52,45 @@ export async function createGateway(
     endpoint: settings.OTEL_EXPORTER_OTLP_ENDPOINT,
     protocol: settings.OTEL_EXPORTER_OTLP_PROTOCOL,
   })
-
   const metrics = createGatewayMetrics()
-  metrics.watch.droppedSpans(telemetry.droppedSpans)
-
   const file = readGatewayFile(settings.GATEWAY_CONFIG, env)
-  const upstreams = file.upstreams.map(config => openUpstream(config, logger))
-  const upstreamOf = (name: string) =>
-    upstreams.find(upstream => upstream.config.name === name) as (typeof upstreams)[number]
-  const routes = buildRouteTable(upstreams.flatMap(upstream => upstream.exposed))
-
-  const auth = createClient(AuthServiceClient, settings.AUTH_SVC_ADDRESS)
-  const revocationService = createClient(RevocationServiceClient, settings.AUTH_SVC_ADDRESS)
-  const keys = createRemoteKeySet({
-    fetch: async () => (await callUnary(auth, auth.getJwks, {})).keys,
-    logger,
-  })
-
-  // A command is not sent again on another connection: that one may be to another Redis, and the follower must know.
-  const redis = createRedis(settings.REDIS_URL, logger, {
-    autoResendUnfulfilledCommands: false,
-    maxRetriesPerRequest: 0,
-  })
-  const revocations = createRevocationSet()
-  const follower = followRevocations({
-    redis,
-    snapshot: signal => fetchSnapshot(revocationService, signal),
+  const upstreams = new Map(file.upstreams.map(config => [config.name, openUpstream(config, logger)]))
+  const upstreamOf = (name: string) => upstreams.get(name) as Upstream
+  const routes = buildRouteTable([...upstreams.values()].flatMap(({ exposed }) => exposed))
+  const authService = connectAuthService({
+    address: settings.AUTH_SVC_ADDRESS,
+    redisUrl: settings.REDIS_URL,
     maxHeartbeatAgeMs: settings.REVOCATION_SILENCE_LIMIT_S * 1000,
-    set: revocations,
     logger,
-    onApplied: metrics.revocationApplied,
+    onRevocationApplied: metrics.revocationApplied,
   })
-
-  metrics.watch.revocationEntries(() => revocations.size)
-  metrics.watch.revocationLag(() => follower.staleForMs() / 1000)
-  metrics.watch.revocationSilence(() => follower.heartbeatAgeMs() / 1000)
   const buckets = createSharedBuckets({ redisUrl: settings.REDIS_URL, logger })
-  metrics.watch.rateLimitFallback(() => buckets.isLocal)
-
-  const healthChecks: HealthCheck[] = [
-    {
-      name: 'keys of auth-svc',
-      problem: async () => {
-        if (!keys.isLoaded) await keys.refresh().catch(() => {})
-        return keys.isLoaded ? undefined : 'not fetched yet'
-      },
-    },
-    {
-      name: 'revocations',
-      problem: () => (follower.isStale() ? 'the stream in Redis or auth-svc cannot be had' : undefined),
-    },
-    ...upstreams.map(({ config, transport }) => ({
-      name: `upstream ${config.name}`,
-      problem: async () => ((await transport.isServing()) ? undefined : 'does not answer as serving'),
-    })),
-  ]
-
   const openStreams = createOpenStreams()
-  metrics.watch.openStreams(() => upstreams.reduce((sum, { streams }) => sum + streams.size, 0))
+  const healthChecks = createHealthChecks(authService, [...upstreams.values()])
+  metrics.watch.droppedSpans(telemetry.droppedSpans)
+  watchState(metrics, authService, buckets, [...upstreams.values()])
 
-  let isStopping = false
-  let isStopHidden = false
+  let isDraining = false
+  let staysReady = false
   const app = await buildApp({
     logger,
     metrics,
     routes,
     transcoding: {
-      codecFor: route => {
-        const codec = createCompiledCodec(route, upstreamOf(route.upstream).registry)
-        const { uncompiled: types } = codec
-        if (types.length > 0) logger.debug({ method: route.name, types }, 'no codec is compiled for a part of a method')
-        return codec
-      },
+      codecFor: route => createCodec(route, upstreamOf(route.upstream), logger),
       transportOf: name => upstreamOf(name).transport,
       streamsOf: name => upstreamOf(name).streams,
       openStreams,
       defaultTimeoutOf: name => upstreamOf(name).config.timeoutMs,
     },
     authentication: {
-      keys,
+      keys: authService.keys,
       issuer: settings.TOKEN_ISSUER,
       audience: settings.TOKEN_AUDIENCE,
-      revocations,
-      isStale: follower.isStale,
+      revocations: authService.revocations,
+      isStale: authService.follower.isStale,
     },
-    limits: { settings: file.limits, buckets, onDecision: metrics.rateLimited },
+    limits: { settings: file.limits, buckets, onDecision: metrics.rateLimitDecision },
     publicUrl: settings.PUBLIC_URL,
     corsOrigins: settings.CORS_ORIGINS,
     trustedProxies: settings.TRUSTED_PROXIES,
@@ -143,8 +98,8 @@ export async function createGateway(
     sampleRatio: settings.TRACE_SAMPLE_RATIO,
     errorSampleRatio: settings.TRACE_ERROR_SAMPLE_RATIO,
     healthChecks,
-    isStopping: () => isStopping,
-    isReady: () => !isStopping || isStopHidden,
+    isDraining: () => isDraining,
+    isReady: () => !isDraining || staysReady,
     registerDocs: instance =>
       registerDocs(instance, {
         document: buildOpenApi(routes, { title: 'Gatehouse', version: '1', publicUrl: settings.PUBLIC_URL }),
@@ -154,39 +109,59 @@ export async function createGateway(
   return {
     metrics,
     async listen() {
-      if (isStopping) return
+      if (isDraining) return
       await app.listen({ host: settings.LISTEN_HOST, port: settings.GATEWAY_PORT })
-      logger.info({ routes: routes.length }, 'the gateway is listening')
+      logger.info({ routes: routes.length }, 'gateway listening')
     },
-    async ready(timeoutMs) {
+    async waitUntilReady(timeoutMs) {
       const deadline = performance.now() + timeoutMs
-      while (performance.now() < deadline && !(await isHealthy(healthChecks))) await delay(50)
+      while (performance.now() < deadline && !(await isHealthy(healthChecks))) await delay(READY_POLL_MS)
     },
-    hideStop() {
-      isStopHidden = true
+    stayReadyWhileDraining() {
+      staysReady = true
     },
     stages: [
       {
         name: 'readiness',
         stop: () => {
-          isStopping = true
+          isDraining = true
           return delay(settings.DRAIN_DELAY_MS)
         },
       },
       { name: 'streams', stop: () => openStreams.end(STREAM_GRACE_MS) },
       { name: 'http', stop: () => app.close() },
-      { name: 'revocations', stop: () => follower.stop() },
+      { name: 'revocations', stop: () => authService.follower.stop() },
       { name: 'limits', stop: () => buckets.close() },
       {
         name: 'upstreams',
         stop: () => {
-          auth.close()
-          revocationService.close()
-          for (const { streams } of upstreams) streams.close()
-          return Promise.all(upstreams.map(({ transport }) => transport.close()))
+          authService.close()
+          for (const { streams } of upstreams.values()) streams.close()
+          return Promise.all([...upstreams.values()].map(({ transport }) => transport.close()))
         },
       },
       { name: 'telemetry', stop: () => telemetry.shutdown() },
     ],
   }
+}
+
+function createCodec(route: Route, { registry }: Upstream, logger: Logger): Codec {
+  const codec = createCompiledCodec(route, registry)
+  const { uncompiled } = codec
+  if (uncompiled.length > 0)
+    logger.debug({ method: route.name, uncompiled }, 'using the reference codec for some message types')
+  return codec
+}
+
+function watchState(
+  { watch }: GatewayMetrics,
+  { revocations, follower }: AuthServiceConnection,
+  buckets: SharedBuckets,
+  upstreams: readonly Upstream[],
+): void {
+  watch.revocationEntries(() => revocations.size)
+  watch.revocationLag(() => follower.staleForMs() / 1000)
+  watch.revocationHeartbeatAge(() => follower.heartbeatAgeMs() / 1000)
+  watch.rateLimitFallback(() => buckets.isLocal)
+  watch.openStreams(() => upstreams.reduce((sum, { streams }) => sum + streams.size, 0))
 }

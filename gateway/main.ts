@@ -1,69 +1,74 @@
+/**
+ * Starts the gateway: one process, or with GATEWAY_WORKERS a primary that forks workers and restarts them.
+ *
+ * SIGTERM and SIGINT drain the gateway. SIGHUP starts a rolling restart of the workers.
+ */
 import cluster from 'node:cluster'
 import { createLogger } from '#runtime/observability/logger.ts'
 import { serveMetrics } from '#runtime/observability/metrics-server.ts'
 import { readSettings } from '#runtime/process/env.ts'
 import { manageLifecycle } from '#runtime/process/lifecycle.ts'
-import { settings as shape } from './config.ts'
+import { settingsSchema } from './config.ts'
 import { createGateway } from './gateway.ts'
-import { answerMetrics, collectFromWorkers, QUESTION } from './workers/worker-metrics.ts'
-import { ORDERS, superviseWorkers } from './workers/workers.ts'
+import { collectFromWorkers, METRICS_REQUEST, respondWithMetrics } from './workers/worker-metrics.ts'
+import { superviseWorkers, WORKER_COMMANDS } from './workers/workers.ts'
 
-/** Milliseconds in which a worker's own 30 s are over. */
-const WORKERS_HARD_STOP_MS = 32_000
-/** Milliseconds that a worker waits for what it needs. Past them it listens all the same, and says what it lacks. */
-const WORKER_READY_MS = 10_000
+/** Time in milliseconds after which the primary exits with 1. Longer than the 30 s after which a worker does. */
+const PRIMARY_HARD_STOP_MS = 32_000
+/** Time in milliseconds that a worker waits for its health checks before it listens. After that, `/readyz` returns 503. */
+const WORKER_READY_TIMEOUT_MS = 10_000
 
-const settings = readSettings(shape)
+const settings = readSettings(settingsSchema)
 const logger = createLogger({ service: 'gateway', level: settings.LOG_LEVEL })
-
 const metricsAddress = { host: settings.LISTEN_HOST, port: settings.GATEWAY_METRICS_PORT }
 
-if (cluster.isWorker) await work()
-else if (settings.GATEWAY_WORKERS === undefined) await serve()
-else await supervise(settings.GATEWAY_WORKERS)
+if (cluster.isWorker) await runWorker()
+else if (settings.GATEWAY_WORKERS === undefined) await runSingleProcess()
+else await runPrimary(settings.GATEWAY_WORKERS)
 
-/** A gateway without workers. */
-async function serve(): Promise<void> {
+async function runSingleProcess(): Promise<void> {
   const gateway = await createGateway(settings, process.env, logger)
   const metricsServer = await serveMetrics({ ...metricsAddress, snapshot: gateway.metrics.snapshot, logger })
   manageLifecycle({ logger, stages: [...gateway.stages, { name: 'metrics', stop: () => metricsServer?.close() }] })
-  process.on('SIGHUP', () => logger.warn('there is nothing to roll: it takes GATEWAY_WORKERS'))
+  process.on('SIGHUP', () => logger.warn('SIGHUP ignored: a rolling restart requires GATEWAY_WORKERS'))
   await gateway.listen()
 }
 
-async function work(): Promise<void> {
-  // A terminal sends SIGINT and SIGHUP to each process; what they mean here is the primary's to say.
+async function runWorker(): Promise<void> {
+  // A terminal sends these signals to all processes of the group. Only the primary handles them.
   process.on('SIGINT', () => {})
   process.on('SIGHUP', () => {})
   const gateway = await createGateway(settings, process.env, logger)
-  async function tellMetrics(question: unknown): Promise<void> {
-    const answer = await answerMetrics(question, gateway.metrics.snapshot)
-    if (answer === undefined || !process.connected) return
-    // Until it has been handed over: the process may end right after, and what is large takes its time.
-    await new Promise<void>(resolve => process.send?.(answer, undefined, undefined, () => resolve()))
+
+  async function sendMetrics(request: unknown): Promise<void> {
+    const response = await respondWithMetrics(request, gateway.metrics.snapshot)
+    if (response === undefined || !process.connected) return
+    // Waits until the message is written: a process that exits earlier loses a large message.
+    await new Promise<void>(resolve => process.send?.(response, undefined, undefined, () => resolve()))
   }
+
   const lifecycle = manageLifecycle({
     logger,
-    // What it has counted since the primary last asked.
-    stages: [...gateway.stages, { name: 'metrics', stop: () => tellMetrics(QUESTION) }],
+    // The last stage sends what the worker has counted since the primary last requested metrics.
+    stages: [...gateway.stages, { name: 'metrics', stop: () => sendMetrics(METRICS_REQUEST) }],
     signals: ['SIGTERM'],
   })
-  process.on('message', order => {
-    void tellMetrics(order)
-    if (order === ORDERS.stop) lifecycle.stop('the gateway stops')
-    if (order === ORDERS.leave) {
-      gateway.hideStop()
-      lifecycle.stop('another worker takes over')
+  process.on('message', message => {
+    void sendMetrics(message)
+    if (message === WORKER_COMMANDS.stop) lifecycle.stop('gateway stops')
+    if (message === WORKER_COMMANDS.retire) {
+      gateway.stayReadyWhileDraining()
+      lifecycle.stop('replaced by another worker')
     }
   })
-  await gateway.ready(WORKER_READY_MS)
+  await gateway.waitUntilReady(WORKER_READY_TIMEOUT_MS)
   await gateway.listen()
 }
 
-async function supervise(count: number): Promise<void> {
+async function runPrimary(count: number): Promise<void> {
   cluster.setupPrimary({ exec: import.meta.filename })
   const workers = superviseWorkers({ count, fork: () => cluster.fork(), logger })
-  const snapshot = collectFromWorkers(watch => cluster.on('fork', watch))
+  const snapshot = collectFromWorkers(onFork => cluster.on('fork', onFork))
   const metricsServer = await serveMetrics({ ...metricsAddress, snapshot, logger })
   manageLifecycle({
     logger,
@@ -71,8 +76,12 @@ async function supervise(count: number): Promise<void> {
       { name: 'workers', stop: () => workers.stop() },
       { name: 'metrics', stop: () => metricsServer?.close() },
     ],
-    hardStopMs: WORKERS_HARD_STOP_MS,
+    hardStopMs: PRIMARY_HARD_STOP_MS,
   })
-  process.on('SIGHUP', () => workers.roll().catch(error => logger.error({ err: error }, 'the roll was given up')))
+  process.on('SIGHUP', () => {
+    workers
+      .roll()
+      .catch(error => logger.error({ err: error }, 'rolling restart aborted; keeping the remaining workers'))
+  })
   await workers.start()
 }

@@ -4,119 +4,120 @@ import { connect } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { request, signUp, whoAmI } from '../support/rest-client.ts'
-import { samplesOf, scrape } from '../support/scrape.ts'
+import { requestsInFlight, samplesOf, scrape } from '../support/scrape.ts'
 import type { LogEntry, TestProcess } from '../support/test-process.ts'
 import { startSystem } from '../support/test-system.ts'
 import { until } from '../support/until.ts'
 
-// Long enough for each connection to be used, and told to close, before those that are idle are closed.
+// With this drain delay, each kept-alive connection is used, and its client receives Connection: close, before idle
+// connections are closed.
 const system = await startSystem(t, { env: { GATEWAY_WORKERS: '2', DRAIN_DELAY_MS: '1000' } })
 const { gateway } = system
-await gateway.entry(({ msg }) => msg === 'the workers are listening')
+await gateway.entry(({ msg }) => msg === 'all workers listening')
 const { accessToken } = await signUp(system.url)
 
-const isListening = ({ msg }: LogEntry) => msg === 'the gateway is listening'
+const isListening = ({ msg }: LogEntry) => msg === 'gateway listening'
 
-/** The workers that have listened, the latest last. */
+/** The pids of the workers that have listened, in the order in which they started to. */
 function workerPids(process: TestProcess): unknown[] {
   return process.entries.filter(isListening).map(({ pid }) => pid)
 }
 
-type Ask = (gateway: string, token: string) => Promise<{ status: number | undefined }>
+type SendRequest = (gateway: string, token: string) => Promise<{ status: number | undefined }>
 
-/** Over a connection of its own, which is open for a moment before the request comes, as over a network. */
-async function whoAmIOnce(gateway: string, token: string): Promise<{ status: number | undefined }> {
+/** Sends a request on a new connection. It is sent 20 ms after the connection is open, as with network latency. */
+async function whoAmIOnNewConnection(gateway: string, token: string): Promise<{ status: number | undefined }> {
   const socket = connect(Number(new URL(gateway).port), '127.0.0.1')
   await once(socket, 'connect')
   socket.on('error', () => {})
   await delay(20)
-  if (socket.destroyed) throw new Error('the connection was closed before its request')
-  const asked = get(`${gateway}/v1/users/me`, {
+  if (socket.destroyed) throw new Error('the gateway closed the connection before the request')
+  const sent = get(`${gateway}/v1/users/me`, {
     createConnection: () => socket,
     headers: { authorization: `Bearer ${token}`, connection: 'close' },
   })
-  const [answer] = (await once(asked, 'response')) as [IncomingMessage]
-  await once(answer.resume(), 'end')
-  return { status: answer.statusCode }
+  const [response] = (await once(sent, 'response')) as [IncomingMessage]
+  await once(response.resume(), 'end')
+  return { status: response.statusCode }
 }
 
-/** Clients that ask without a pause while `during` runs. @returns how many answers there were of each kind. */
-async function underLoad(during: () => Promise<unknown>, ask: Ask = whoAmI): Promise<Record<string, number>> {
-  const answers: Record<string, number> = {}
+/** Runs `action` while eight clients send requests without a pause. Returns the number of results by status or error. */
+async function underLoad(action: () => Promise<unknown>, send: SendRequest = whoAmI): Promise<Record<string, number>> {
+  const counts: Record<string, number> = {}
   let isOver = false
   const clients = Array.from({ length: 8 }, async () => {
     while (!isOver) {
-      const what = await ask(system.url, accessToken).then(
+      const result = await send(system.url, accessToken).then(
         ({ status }) => `${status}`,
         error => `${(error as Error).cause ?? error}`,
       )
-      answers[what] = (answers[what] ?? 0) + 1
+      counts[result] = (counts[result] ?? 0) + 1
     }
   })
-  await during()
+  await action()
   isOver = true
   await Promise.all(clients)
-  return answers
+  return counts
 }
 
-t.test('both workers serve the one port, and neither is the process that hands out connections', async t => {
+t.test('both workers serve requests on the port, and the primary serves none', async t => {
   const pids = workerPids(gateway)
   t.equal(new Set(pids).size, 2)
   t.notOk(pids.includes(gateway.pid))
-  const served = () =>
-    new Set(gateway.entries.filter(({ msg }) => msg === 'request').map(({ pid }) => pid)) as Set<unknown>
+  const servingPids = () =>
+    new Set<unknown>(gateway.entries.filter(({ msg }) => msg === 'request').map(({ pid }) => pid))
   await underLoad(() =>
     until(
-      async () => served().size,
+      async () => servingPids().size,
       size => size === 2,
     ),
   )
-  t.same([...served()].sort(), [...pids].sort())
+  t.same([...servingPids()].sort(), [...pids].sort())
 })
 
-/** Has the gateway roll its workers. @returns how often it said meanwhile that it is not ready. */
+/** Runs a rolling restart. Returns how often `/readyz` did not return 200 meanwhile. */
 async function roll(): Promise<number> {
-  const asOf = new Date().toISOString()
-  let unready = 0
-  let isRolled = false
-  const rolled = gateway
-    .entry(({ msg, time }) => msg === 'rolled the workers' && String(time) >= asOf)
+  const startedAt = new Date().toISOString()
+  let notReadyCount = 0
+  let isCompleted = false
+  const completed = gateway
+    .entry(({ msg, time }) => msg === 'rolling restart completed' && String(time) >= startedAt)
     .finally(() => {
-      isRolled = true
+      isCompleted = true
     })
   gateway.signal('SIGHUP')
-  while (!isRolled) {
-    if ((await request('GET', `${system.url}/readyz`)).status !== 200) unready++
+  while (!isCompleted) {
+    if ((await request('GET', `${system.url}/readyz`)).status !== 200) notReadyCount++
     await delay(20)
   }
-  await rolled
-  return unready
+  await completed
+  return notReadyCount
 }
 
-for (const [clients, ask] of [
-  ['that keep their connections', whoAmI],
-  ['with a connection for each request', whoAmIOnce],
+for (const [connections, send] of [
+  ['on kept-alive connections', whoAmI],
+  ['on a new connection each', whoAmIOnNewConnection],
 ] as const) {
-  t.test(`SIGHUP replaces each worker, and no request of clients ${clients} fails`, async t => {
+  t.test(`SIGHUP replaces each worker and fails no request ${connections}`, async t => {
     const before = workerPids(gateway).slice(-2)
-    let unready = 0
-    const answers = await underLoad(async () => {
-      unready = await roll()
-    }, ask)
-    t.same(Object.keys(answers), ['200'])
-    t.equal(unready, 0, 'it is ready all the while')
+    let notReadyCount = 0
+    const counts = await underLoad(async () => {
+      notReadyCount = await roll()
+    }, send)
+    t.same(Object.keys(counts), ['200'])
+    t.equal(notReadyCount, 0, '/readyz returns 200 during the rolling restart')
     const after = workerPids(gateway).slice(-2)
     t.equal(new Set([...before, ...after]).size, 4)
-    t.comment(answers)
+    t.comment(counts)
   })
 }
 
-t.test('a worker that dies is replaced', async t => {
+t.test('a worker that is killed is replaced', async t => {
   const [victim] = workerPids(gateway).slice(-1)
   const before = workerPids(gateway).length
-  const died = gateway.entry(({ msg }) => msg === 'a worker died')
+  const exited = gateway.entry(({ msg }) => msg === 'worker exited unexpectedly; replacing it')
   process.kill(Number(victim), 'SIGKILL')
-  t.match(await died, { worker: victim, how: 'SIGKILL' })
+  t.match(await exited, { worker: victim, exit: 'SIGKILL' })
   await until(
     async () => workerPids(gateway).length,
     count => count === before + 1,
@@ -124,26 +125,29 @@ t.test('a worker that dies is replaced', async t => {
   t.equal((await whoAmI(system.url, accessToken)).status, 200)
 })
 
-t.test('the metrics are those of all workers, and what one counted stays counted when it goes', async t => {
-  const counted = async () =>
+t.test('/metrics sums the counters of all workers, and a rolling restart does not decrease them', async t => {
+  const samples = async () =>
     samplesOf(await scrape(gateway), 'http_requests_total', { route: '/v1/users/me', status_code: '200' })
-  const sum = async () => (await counted()).reduce((all, { value }) => all + value, 0)
+  const sum = async () => (await samples()).reduce((total, { value }) => total + value, 0)
   const before = await sum()
-  t.equal((await counted()).length, 1, 'one series for all workers')
+  t.equal((await samples()).length, 1, 'one time series for all workers')
   for (let request = 0; request < 10; request++) await whoAmI(system.url, accessToken)
-  await until(sum, all => all === before + 10)
+  await until(sum, total => total === before + 10)
   await roll()
   t.equal(await sum(), before + 10)
 })
 
-t.test('told to stop it answers what is in flight, and ends all its workers', async t => {
+t.test('SIGTERM ends all workers after the requests in flight have got their responses', async t => {
   system.userSvc.signal('SIGSTOP')
-  const answer = whoAmI(system.url, accessToken)
-  await delay(100)
+  const response = whoAmI(system.url, accessToken)
+  await until(
+    () => requestsInFlight(gateway),
+    count => count === 1,
+  )
   const stopped = gateway.stop()
-  await gateway.entry(({ msg, reason }) => msg === 'stopping' && reason === 'the gateway stops')
+  await gateway.entry(({ msg, reason }) => msg === 'stopping' && reason === 'gateway stops')
   system.userSvc.signal('SIGCONT')
-  t.equal((await answer).status, 200)
+  t.equal((await response).status, 200)
   t.equal(await stopped, 'exit code 0')
   for (const pid of workerPids(gateway)) t.throws(() => process.kill(Number(pid), 0), { code: 'ESRCH' })
 })

@@ -1,9 +1,11 @@
-/** What Prometheus sees of a process. */
+/** Scrapes the metrics of a process as Prometheus does, and parses both text formats. */
 import type { TestProcess } from './test-process.ts'
 
 const OPEN_METRICS = 'application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.2'
+/** Accept header for the Prometheus text format. It has no exemplars. */
 export const PLAIN_TEXT = 'text/plain;version=0.0.4'
 
+/** One line of a scrape. */
 export interface ScrapedSample {
   readonly name: string
   readonly labels: Readonly<Record<string, string>>
@@ -11,32 +13,34 @@ export interface ScrapedSample {
   readonly exemplar: { readonly labels: Readonly<Record<string, string>>; readonly value: number } | undefined
 }
 
+/** The parsed response of `/metrics`. */
 export interface Scrape {
   readonly contentType: string | null
   readonly text: string
-  /** By the name of the metric. */
+  /** Metric name -> type. */
   readonly types: Readonly<Record<string, string>>
   readonly samples: readonly ScrapedSample[]
 }
 
-/** Where the process that runs now says that its metrics are. */
+/** Returns the URL of `/metrics`, with the port that the process has logged last. */
 export function metricsUrl(process: TestProcess): string {
-  const served = process.entries.findLast(({ msg }) => msg === 'metrics are served')
-  if (served === undefined) throw new Error(`${process.name} serves no metrics`)
-  return `http://127.0.0.1:${served['port']}/metrics`
+  const listening = process.entries.findLast(({ msg }) => msg === 'metrics are served')
+  if (listening === undefined) throw new Error(`${process.name} has not logged the port of its metrics`)
+  return `http://127.0.0.1:${listening['port']}/metrics`
 }
 
+/** @param accept Accept header. Default: the header that Prometheus sends, which prefers OpenMetrics. */
 export async function scrape(process: TestProcess, accept = OPEN_METRICS): Promise<Scrape> {
   const response = await fetch(metricsUrl(process), { headers: { accept } })
-  if (response.status !== 200) throw new Error(`The metrics answer ${response.status}`)
+  if (response.status !== 200) throw new Error(`${process.name}: /metrics returned ${response.status}`)
   return { contentType: response.headers.get('content-type'), ...parseExposition(await response.text()) }
 }
 
-// name{labels} value, and in OpenMetrics # {labels} value timestamp
+// Sample: name{labels} value. With an exemplar (OpenMetrics): name{labels} value # {labels} value timestamp.
 const SAMPLE = /^([a-z_]\w*)(?:\{(.*?)\})? (\S+)(?: # \{(.*?)\} (\S+) \d+(?:\.\d+)?)?$/
 const LABEL = /([a-z_]\w*)="((?:[^"\\\n]|\\[\\"n])*)"(?:,|$)/gy
 
-/** @throws for a line that is none of the format's, and for a sample that is there twice. */
+/** @throws if a line does not conform to the format, or if a sample occurs twice. */
 function parseExposition(text: string): Omit<Scrape, 'contentType'> {
   const types: Record<string, string> = {}
   const samples: ScrapedSample[] = []
@@ -46,8 +50,8 @@ function parseExposition(text: string): Omit<Scrape, 'contentType'> {
     if (type !== null) types[type[1] ?? ''] = type[2] ?? ''
     else if (!/^# HELP \S+ \S/.test(line)) {
       const [, name = '', labels = '', value, exemplar, exemplarValue] = SAMPLE.exec(line) ?? []
-      if (name === '') throw new Error(`Not a line of the format: ${line}`)
-      if (seen.has(`${name}{${labels}`)) throw new Error(`Twice: ${line}`)
+      if (name === '') throw new Error(`Invalid line: ${line}`)
+      if (seen.has(`${name}{${labels}`)) throw new Error(`Duplicate sample: ${line}`)
       seen.add(`${name}{${labels}`)
       samples.push({
         name,
@@ -62,13 +66,19 @@ function parseExposition(text: string): Omit<Scrape, 'contentType'> {
 
 function parseLabels(text: string): Record<string, string> {
   const found = [...text.matchAll(LABEL)]
-  if (found.map(([whole]) => whole).join('') !== text) throw new Error(`Not labels: ${text}`)
+  if (found.map(([whole]) => whole).join('') !== text) throw new Error(`Invalid labels: ${text}`)
   return Object.fromEntries(found.map(([, name, value]) => [name, value]))
 }
 
-/** The samples of a name that have these labels, and maybe more. */
+/** Returns the samples of a name that have all the given labels. They may have others too. */
 export function samplesOf({ samples }: Scrape, name: string, labels: Record<string, string> = {}): ScrapedSample[] {
   return samples.filter(
     sample => sample.name === name && Object.entries(labels).every(([key, value]) => sample.labels[key] === value),
   )
+}
+
+/** Scrapes the number of requests whose response is not complete. */
+export async function requestsInFlight(process: TestProcess): Promise<number> {
+  const [sample] = samplesOf(await scrape(process), 'http_requests_in_flight')
+  return sample?.value ?? 0
 }

@@ -71,7 +71,7 @@ export async function startTestGateway(t: Test, options: TestGatewayOptions) {
     sampleRatio: 0,
     errorSampleRatio: 0,
     healthChecks: [],
-    isStopping: () => false,
+    isDraining: () => false,
     isReady: () => true,
     registerDocs: () => {},
   })

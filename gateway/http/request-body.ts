@@ -1,0 +1,15 @@
+/** Accepts request bodies of `application/json` only, and leaves them as bytes: the codec of the method parses them. */
+import { context } from '@opentelemetry/api'
+import type { FastifyInstance } from 'fastify'
+import { HttpError } from './http-errors.ts'
+
+/** A body with another Content-Type or with a Content-Encoding is rejected with `unsupported_media_type`. */
+export function registerJsonBody(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+    const encoding = request.headers['content-encoding'] ?? 'identity'
+    // Node emits the body events outside of the asynchronous context of the request.
+    if (encoding.toLowerCase() === 'identity') context.with(request.trace.context, done, undefined, null, body)
+    else done(new HttpError('unsupported_media_type'))
+  })
+}
