@@ -1,9 +1,9 @@
 /**
- * Follows what user-svc decides about accounts: roles, closures, that a closed one is open again, and erasures. Every
- * replica follows; each change is applied once, together with the cursor that says so.
+ * Applies the account changes of user-svc: new roles, deactivations, restored users and erasures. Every replica follows
+ * the stream; each change is applied once, in one transaction with the cursor.
  *
- * An erasure is first applied, then confirmed, then passed: a crash in between has all of it done again, which changes
- * nothing.
+ * An erasure is applied, then confirmed to user-svc, and only then does the cursor advance. After a crash it is applied
+ * and confirmed again, which has no further effect.
  */
 import type { Kysely } from 'kysely'
 import type { AccountChange } from '#proto/user/v1/account.ts'
@@ -23,7 +23,7 @@ import type { Tables } from './tables.ts'
 
 export interface AccountChangesDependencies {
   db: Kysely<Tables>
-  users: Pick<UserDirectory, 'changes' | 'confirmErasure'>
+  users: Pick<UserDirectory, 'watchChanges' | 'confirmErasure'>
   signUp: Pick<SignUp, 'complete'>
   revocations: Pick<Revocations, 'revokeUser' | 'publish'>
   logger: Logger
@@ -31,7 +31,10 @@ export interface AccountChangesDependencies {
 
 const RECONNECT_MS = 500
 
-/** Begins at once, goes on until it is stopped. While user-svc is away it tries again twice a second. */
+/**
+ * Starts to follow the account changes of user-svc, from the cursor on, until it is stopped. After an error it reconnects
+ * every 500 ms.
+ */
 export function followAccountChanges(dependencies: AccountChangesDependencies): PeriodicTask {
   const { db, users, signUp, revocations, logger } = dependencies
   const stopping = new AbortController()
@@ -39,25 +42,27 @@ export function followAccountChanges(dependencies: AccountChangesDependencies): 
 
   async function follow(): Promise<void> {
     try {
-      for await (const change of users.changes(await createAccountChangeCursor(db).read(), stopping.signal)) {
+      const cursor = await createAccountChangeCursor(db).read()
+      for await (const change of users.watchChanges(cursor, stopping.signal)) {
         isConnected = true
         await revocations.publish(await (change.erased ? erase(change) : apply(change)))
       }
     } catch (error) {
       if (stopping.signal.aborted) return
-      // Once, and not twice a second: user-svc may be away for long.
-      if (isConnected) logger.warn({ err: error }, 'account changes cannot be followed right now')
+      // Log the first failure only: user-svc may be unavailable for long.
+      if (isConnected) logger.warn({ err: error }, 'following account changes of user-svc failed; reconnecting')
       isConnected = false
     }
   }
 
+  /** Applies a change. A restored account may find its e-mail address in use by another account; see `isEmailHeld`. */
   async function apply(change: AccountChange): Promise<Revocation[]> {
     for (;;) {
       try {
         return await applyOnce(change)
       } catch (error) {
         if ((error as { constraint?: string }).constraint !== 'accounts_email') throw error
-        if (await hasSuccessor(change.userId)) return pass(change)
+        if (await isEmailHeld(change.userId)) return skip(change)
       }
     }
   }
@@ -65,72 +70,78 @@ export function followAccountChanges(dependencies: AccountChangesDependencies): 
   function applyOnce(change: AccountChange): Promise<Revocation[]> {
     return db.transaction().execute(async transaction => {
       if (!(await createAccountChangeCursor(transaction).advance(change.sequence))) return []
-      return applyChange(transaction, change)
+      return applyIn(transaction, change)
     })
   }
 
-  async function applyChange(transaction: Kysely<Tables>, change: AccountChange): Promise<Revocation[]> {
-    const { userId, closed } = change
+  async function applyIn(transaction: Kysely<Tables>, change: AccountChange): Promise<Revocation[]> {
+    const { userId, closed: isDeactivated } = change
     const role = change.role as Role
     const accounts = createAccountRepository(transaction)
-    if (closed) return close(transaction, userId)
-    const isReopened = await accounts.reopen(userId, role)
-    if (!isReopened && !(await accounts.changeRole(userId, role))) return []
-    logger.info({ userId, role, isReopened }, 'an account was changed')
-    // At its closure all that was issued was revoked.
-    return isReopened ? [] : [await revocations.revokeUser(transaction, userId)]
+    if (isDeactivated) return deactivate(transaction, userId)
+    if (await accounts.restore(userId, role)) {
+      logger.info({ userId, role }, 'account restored')
+      // Its deactivation has revoked all tokens.
+      return []
+    }
+    if (!(await accounts.changeRole(userId, role))) return []
+    logger.info({ userId, role }, 'role of account changed; revoking its access tokens')
+    return [await revocations.revokeUser(transaction, userId)]
   }
 
-  async function close(transaction: Kysely<Tables>, userId: string): Promise<Revocation[]> {
-    if (!(await createAccountRepository(transaction).close(userId))) return []
-    await createSignUpJobs(transaction).remove(userId)
+  async function deactivate(transaction: Kysely<Tables>, userId: string): Promise<Revocation[]> {
+    if (!(await createAccountRepository(transaction).deactivate(userId))) return []
+    await createSignUpJobs(transaction).cancel(userId)
     await createSessionRepository(transaction).endAll(userId, 'closed')
-    logger.info({ userId }, 'an account was closed')
+    logger.info({ userId }, 'account deactivated; its sessions ended')
     return [await revocations.revokeUser(transaction, userId)]
   }
 
   /**
-   * Whether the address of an account that was opened again is rightly another's. A sign-up that holds it is completed,
-   * or ends here: user-svc has the last word on addresses. Where somebody else has become a user with it, the account
-   * that was opened again must have been closed since, and a later change says so.
+   * Decides a conflict over the e-mail address of an account to restore. user-svc is authoritative for addresses, so a
+   * pending account with the address is completed. If user-svc rejects it, the pending account is removed, and the
+   * address is free again.
+   *
+   * @returns true if another user has the address. The account must then have been deactivated again, and a later change
+   *   will say so.
    */
-  async function hasSuccessor(userId: string): Promise<boolean> {
+  async function isEmailHeld(userId: string): Promise<boolean> {
     const accounts = createAccountRepository(db)
-    const successor = await accounts.findSuccessor(userId)
-    if (successor?.status !== 'pending') return successor !== undefined
+    const holder = await accounts.findEmailHolder(userId)
+    if (holder?.status !== 'pending') return holder !== undefined
     try {
-      if ((await signUp.complete(successor)) !== undefined) return true
-      await accounts.close(successor.userId)
+      if ((await signUp.complete(holder)) !== undefined) return true
+      await accounts.deactivate(holder.userId)
     } catch (error) {
       if (!isEmailTaken(error)) throw error
     }
     return false
   }
 
-  async function pass(change: AccountChange): Promise<Revocation[]> {
+  async function skip(change: AccountChange): Promise<Revocation[]> {
     await createAccountChangeCursor(db).advance(change.sequence)
     return []
   }
 
   async function erase(change: AccountChange): Promise<Revocation[]> {
     const { userId } = change
-    const ended = await db.transaction().execute(async transaction => {
-      const revoked = await close(transaction, userId)
+    const revoked = await db.transaction().execute(async transaction => {
+      const revocations = await deactivate(transaction, userId)
       await createAccountRepository(transaction).erase(userId)
       await createSessionRepository(transaction).erase(userId)
-      return revoked
+      return revocations
     })
     await users.confirmErasure(userId)
-    logger.info({ userId }, 'an account was erased')
-    await pass(change)
-    return ended
+    logger.info({ userId }, 'account erased')
+    await createAccountChangeCursor(db).advance(change.sequence)
+    return revoked
   }
 
-  const following = startPeriodicTask({ name: 'account changes', intervalMs: RECONNECT_MS, logger, run: follow })
+  const task = startPeriodicTask({ name: 'account changes', intervalMs: RECONNECT_MS, logger, run: follow })
   return {
     stop() {
       stopping.abort()
-      return following.stop()
+      return task.stop()
     },
   }
 }

@@ -11,8 +11,9 @@ import type { Refresh } from './sessions/refresh.ts'
 import type { IssuedTokens, Sessions } from './sessions/sessions.ts'
 import type { SigningKeys } from './tokens/signing-keys.ts'
 
+/** What the handlers call. Each operation documents its own errors. */
 export interface AuthHandlersDependencies {
-  signUp: Pick<SignUp, 'begin' | 'complete'>
+  signUp: Pick<SignUp, 'start' | 'complete'>
   login: Login
   refresh: Refresh
   logout: Logout
@@ -20,14 +21,15 @@ export interface AuthHandlersDependencies {
   keys: Pick<SigningKeys, 'jwks'>
 }
 
+/** Implements `auth.v1.AuthService`: converts between messages and the operations of sessions/, accounts/ and tokens/. */
 export function createAuthHandlers(dependencies: AuthHandlersDependencies): Handlers<AuthServiceServer> {
   const { signUp, login, refresh, logout, sessions, keys } = dependencies
 
   return {
     async signUp({ email, password, name, tokenDelivery }, { client, signal }) {
-      const account = await signUp.begin({ email, password, name, role: 'user' }, signal)
+      const account = await signUp.start({ email, password, name, role: 'user' }, signal)
       const user = await signUp.complete(account)
-      // Closed in this very moment: its address is about to be free.
+      // The user was deactivated meanwhile; its e-mail address is free once the account change has been applied.
       if (user === undefined) throw emailTaken()
       return toTokens(await sessions.start(account.userId, client), tokenDelivery, user)
     },
@@ -36,7 +38,7 @@ export function createAuthHandlers(dependencies: AuthHandlersDependencies): Hand
       return { result: { $case: 'tokens', value: toTokens(tokens, tokenDelivery, user) } }
     },
     async refresh({ refreshToken, refreshCookie }) {
-      // A browser sends its cookie along unasked, whatever a script puts into the body.
+      // The body takes precedence: a browser also sends its cookie with every request.
       const delivery = refreshToken === '' ? 'cookie' : 'body'
       return toTokens(await refresh(refreshToken || refreshCookie), delivery, undefined)
     },
@@ -67,9 +69,13 @@ export function createAuthHandlers(dependencies: AuthHandlersDependencies): Hand
   }
 }
 
-/** @param delivery `cookie`, also where it is empty, or `body`. */
+/**
+ * Puts the refresh token into the field for its delivery: the gateway sets `refreshCookie` as a cookie.
+ *
+ * @param delivery `body`, or `cookie` (also if empty).
+ */
 function toTokens(issued: IssuedTokens, delivery: string, user: User | undefined): Tokens {
   const { accessToken, expiresIn, refreshToken, refreshExpiresIn } = issued
-  const place = delivery === 'body' ? { refreshToken } : { refreshCookie: refreshToken }
-  return { accessToken, expiresIn, tokenType: 'Bearer', user, refreshExpiresIn, ...place }
+  const delivered = delivery === 'body' ? { refreshToken } : { refreshCookie: refreshToken }
+  return { accessToken, expiresIn, tokenType: 'Bearer', user, refreshExpiresIn, ...delivered }
 }

@@ -2,7 +2,7 @@ import type { Logger } from '#runtime/observability/logger.ts'
 import { type JobWorkerOptions, startJobWorker } from '#runtime/postgres/job-worker.ts'
 import { type AccountChangesDependencies, followAccountChanges } from './account-changes.ts'
 import type { SignUp } from './accounts/sign-up.ts'
-import { COMPLETE_SIGN_UP, type CompleteSignUp } from './accounts/sign-up-jobs.ts'
+import { COMPLETE_SIGN_UP, type CompleteSignUpPayload } from './accounts/sign-up-jobs.ts'
 import { startPeriodicTask } from './periodic-task.ts'
 import type { Revocations } from './revocations/revocations.ts'
 import type { SessionRepository } from './sessions/session-repository.ts'
@@ -23,7 +23,7 @@ export interface BackgroundTasksDependencies {
   logger: Logger
   revocations: Pick<Revocations, 'publishPending' | 'deleteExpired'>
   sessions: Pick<SessionRepository, 'deleteExpired'>
-  signUp: Pick<SignUp, 'resume' | 'adopt'>
+  signUp: Pick<SignUp, 'completePending' | 'reschedulePending'>
 }
 
 const REVOCATION_INTERVAL_MS = 1000
@@ -40,7 +40,7 @@ export async function startBackgroundTasks(dependencies: BackgroundTasksDependen
   const { accountChanges, jobs, keys, logger, revocations, sessions, signUp } = dependencies
 
   async function cleanUp(): Promise<void> {
-    await signUp.adopt()
+    await signUp.reschedulePending()
     await revocations.deleteExpired()
     await sessions.deleteExpired()
   }
@@ -51,7 +51,7 @@ export async function startBackgroundTasks(dependencies: BackgroundTasksDependen
     ...jobs,
     schema: JOBS_SCHEMA,
     logger,
-    tasks: { [COMPLETE_SIGN_UP]: payload => signUp.resume((payload as CompleteSignUp).userId) },
+    tasks: { [COMPLETE_SIGN_UP]: payload => signUp.completePending((payload as CompleteSignUpPayload).userId) },
   })
   const tasks = [
     worker,

@@ -11,48 +11,71 @@ import {
   tokenSettings,
 } from '#runtime/process/env.ts'
 
-/** What main.ts reads. */
+/** The settings of auth-svc, read from the environment by main.ts. */
 export const settings = {
   ...databaseSettings,
   ...listenSettings,
   ...tokenSettings,
-  AUTH_SVC_PORT: port().default(50051).describe('Port of auth-svc (gRPC)'),
+  AUTH_SVC_PORT: port().default(50051).describe('Port on which auth-svc serves gRPC; 0 selects any free port.'),
   AUTH_SVC_METRICS_PORT: metricsPort(9465),
-  REDIS_URL: z.url().describe('Redis, for refresh families and the revocation stream; noeviction, append-only file'),
-  USER_SVC_ADDRESS: z.string().default('127.0.0.1:50052').describe('Address of user-svc'),
-  PASSWORD_PEPPER: secret().describe('Key of the HMAC that passwords go through first: 32 bytes in base64'),
-  REFRESH_TOKEN_SECRET: secret().describe('Signs refresh tokens: 32 bytes in base64; another one ends every session'),
-  SIGNING_KEY_SECRET: secret().describe('Encrypts the stored signing keys: 32 bytes in base64'),
+  REDIS_URL: z
+    .url()
+    .describe(
+      'URL of the Redis server for refresh token families and the revocation stream. It must use maxmemory-policy noeviction, and an append-only file if it persists data.',
+    ),
+  USER_SVC_ADDRESS: z.string().default('127.0.0.1:50052').describe('Address (host:port) of user-svc.'),
+  PASSWORD_PEPPER: secret().describe(
+    'Secret key of the HMAC that is applied to passwords before bcrypt: 32 bytes in base64. With another key no password matches.',
+  ),
+  REFRESH_TOKEN_SECRET: secret().describe(
+    'Secret key that authenticates refresh tokens: 32 bytes in base64. With another key no refresh token is valid, and all users must sign in again.',
+  ),
+  SIGNING_KEY_SECRET: secret().describe(
+    'Secret key that encrypts the stored signing keys: 32 bytes in base64. With another key auth-svc does not start.',
+  ),
   BCRYPT_COST: z.coerce
     .number('takes a whole number')
     .int()
     .min(10)
     .max(15)
     .default(12)
-    .describe('Cost of new password hashes; older ones follow at the next sign-in'),
+    .describe(
+      'Cost of new password hashes, 10 to 15; each step doubles the time. A hash with a lower cost is replaced at the next sign-in.',
+    ),
   PASSWORD_QUEUE_LIMIT: z.coerce
     .number('takes a whole number')
     .int()
     .positive()
     .optional()
-    .describe('Passwords that may wait to be hashed; unset: 32 for each core, about 5 s'),
-  ACCESS_TOKEN_TTL_S: count(15 * 60).describe('Seconds that an access token is good for'),
-  REFRESH_TOKEN_TTL_S: count(7 * 24 * 3600).describe('Seconds after which a refresh token that is not used expires'),
-  SESSION_TTL_S: count(30 * 24 * 3600).describe('Seconds after which a session ends even if it is used'),
-  REFRESH_GRACE_MS: duration('ms', 10_000).describe('Time in which a refresh that is repeated gets the same successor'),
+    .describe(
+      'Maximum number of passwords that wait for a bcrypt thread; beyond it, sign-ins and sign-ups are rejected with 503 `overloaded`. If unset, 32 per core, which is about 5 s of waiting.',
+    ),
+  ACCESS_TOKEN_TTL_S: count(15 * 60).describe('Lifetime of an access token, in seconds.'),
+  REFRESH_TOKEN_TTL_S: count(7 * 24 * 3600).describe('Lifetime of a refresh token that is not used, in seconds.'),
+  SESSION_TTL_S: count(30 * 24 * 3600).describe(
+    'Maximum lifetime of a session, in seconds; it ends then even if it is in use.',
+  ),
+  REFRESH_GRACE_MS: duration('ms', 10_000).describe(
+    'Grace period in which a repeated refresh returns the same refresh token, in milliseconds; after it, a repeated refresh is reuse.',
+  ),
   REUSE_SCOPE: z
     .enum(['user', 'session'])
     .default('user')
-    .describe('Which sessions end when a refresh token is used again: all of the user, or its own'),
-  SIGNING_KEY_PERIOD_S: count(30 * 24 * 3600).describe('Seconds that a signing key signs for'),
+    .describe(
+      'Sessions that end when a refresh token is reused: all sessions of the user (`user`), or the session of the token (`session`).',
+    ),
+  SIGNING_KEY_PERIOD_S: count(30 * 24 * 3600).describe('Time for which a signing key signs tokens, in seconds.'),
   SIGNING_KEY_LEAD_S: count(10 * 60).describe(
-    'Seconds that a signing key is published before it signs; at least twice as long as verifiers keep the key set',
+    'Time for which a signing key is published before it signs, in seconds; at least twice the time for which verifiers cache the key set.',
   ),
-  ADMIN_EMAIL: z.string().optional().describe('E-mail address of the first administrator, created at boot'),
+  ADMIN_EMAIL: z
+    .string()
+    .optional()
+    .describe('E-mail address of the first administrator, who is signed up at boot. If unset, none is.'),
   ADMIN_PASSWORD: z
     .string()
     .optional()
-    .describe("The first administrator's password; not read once the account is there"),
+    .describe('Password of the first administrator, required with ADMIN_EMAIL; ignored if the account exists already.'),
   OTEL_EXPORTER_OTLP_ENDPOINT: telemetrySettings.OTEL_EXPORTER_OTLP_ENDPOINT,
   OTEL_EXPORTER_OTLP_PROTOCOL: telemetrySettings.OTEL_EXPORTER_OTLP_PROTOCOL,
 }

@@ -1,37 +1,49 @@
-/** The errors of auth-svc. Each reason is explained in docs/errors.md. */
+/** The errors of auth-svc. docs/errors.md describes every reason. Messages are shown to clients. */
 import { Code, invalidArgument, notFound, StatusError, unauthenticated, unavailable } from '#runtime/status.ts'
 
-/** The same whether the address is unknown or the password wrong. */
-export const invalidCredentials = () => unauthenticated('invalid_credentials', 'E-mail address or password is wrong')
+/** Unknown e-mail address or wrong password. The same error for both, so that it does not reveal which addresses exist. */
+export const invalidCredentials = () => unauthenticated('invalid_credentials', 'Wrong e-mail address or password')
 
+/** ALREADY_EXISTS: another account or user has the e-mail address. */
 export const emailTaken = () =>
   new StatusError(Code.ALREADY_EXISTS, 'Another account has this e-mail address', { reason: 'email_taken' })
 
+/** Whether an error was created by `emailTaken`. */
 export const isEmailTaken = (error: unknown): boolean => error instanceof StatusError && error.reason === 'email_taken'
 
+/** INVALID_ARGUMENT: the field `email` cannot be normalized. */
 export const badEmail = () => invalidArgument([{ field: 'email', description: 'is not an e-mail address' }])
 
-/** @param complaint what makes the password easy to guess, as a sentence. */
-export const weakPassword = (complaint: string) =>
-  invalidArgument([{ field: 'password', description: `is too easy to guess. ${complaint}`.trimEnd() }])
+/** INVALID_ARGUMENT: the field `password` is weak. @param weakness a result of `PasswordStrength.findWeakness`. */
+export const weakPassword = (weakness: string) =>
+  invalidArgument([{ field: 'password', description: `is too easy to guess. ${weakness}`.trimEnd() }])
 
+/** The request has no refresh token, or one that auth-svc has not issued. */
 export const refreshTokenInvalid = () =>
-  unauthenticated('refresh_token_invalid', 'The refresh token is not one of ours, or there is none')
+  unauthenticated('refresh_token_invalid', 'The refresh token is missing or invalid. Sign in again.')
 
+/** The refresh token was rotated before. Sessions have ended, as `REUSE_SCOPE` says. */
 export const refreshTokenReused = () =>
-  unauthenticated('refresh_token_reused', 'The refresh token was used before; sign in again')
+  unauthenticated('refresh_token_reused', 'The refresh token has already been used. Sign in again.')
 
-export const sessionEnded = () => unauthenticated('session_ended', 'The session has ended; sign in again')
+/** The session has ended or expired, or Redis has lost its refresh token family. */
+export const sessionEnded = () => unauthenticated('session_ended', 'The session has ended. Sign in again.')
 
+/** NOT_FOUND: the user has no such active session. */
 export const sessionNotFound = () => notFound('session')
 
+/** The queue of passwords to hash is full. @param retryAfterMs estimated time until there is room, in milliseconds. */
 export const overloaded = (retryAfterMs: number) =>
-  unavailable('Too many people are signing in right now', { reason: 'overloaded', retryAfterMs })
+  unavailable('Too many requests with passwords are waiting', { reason: 'overloaded', retryAfterMs })
 
-export const hashingFailed = (cause: unknown) => unavailable('Passwords cannot be checked right now', { cause })
+/** A bcrypt thread has crashed. */
+export const hashingFailed = (cause: unknown) => unavailable('Passwords cannot be verified at the moment', { cause })
 
-export const callerGone = () => new StatusError(Code.CANCELLED, 'The caller has gone', { reason: 'cancelled' })
+/** The client has cancelled the request, or its deadline has passed. */
+export const requestCancelled = () => new StatusError(Code.CANCELLED, 'Request cancelled', { reason: 'cancelled' })
 
-export const redisUnavailable = (cause: unknown) => unavailable('Sessions cannot be reached right now', { cause })
+/** Redis is unavailable. The message does not reveal the cause. */
+export const redisUnavailable = (cause: unknown) => unavailable('The session store is unavailable', { cause })
 
-export const usersUnavailable = (cause: unknown) => unavailable('Users cannot be reached right now', { cause })
+/** user-svc is unavailable, or has failed. The message does not reveal the cause. */
+export const usersUnavailable = (cause: unknown) => unavailable('The user service is unavailable', { cause })

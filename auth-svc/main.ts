@@ -18,7 +18,7 @@ import { SCHEMA, type Tables } from './tables.ts'
 const settings = readSettings(shape)
 const { ADMIN_EMAIL: adminEmail, ADMIN_PASSWORD: adminPassword } = settings
 if ((adminEmail === undefined) !== (adminPassword === undefined)) {
-  throw new SettingsError('ADMIN_EMAIL and ADMIN_PASSWORD go together')
+  throw new SettingsError('ADMIN_EMAIL and ADMIN_PASSWORD must be set together')
 }
 const logger = createLogger({ service: 'auth-svc', level: settings.LOG_LEVEL })
 const telemetry = await startTelemetry({
@@ -58,7 +58,7 @@ async function start(): Promise<void> {
 }
 
 function fail(error: unknown): never {
-  logger.fatal({ err: error }, 'auth-svc could not start')
+  logger.fatal({ err: error }, 'auth-svc failed to start')
   process.exit(1)
 }
 
@@ -75,7 +75,7 @@ manageLifecycle({
     { name: 'background', stop: () => background?.stop() },
     { name: 'user-svc', stop: () => users.close() },
     { name: 'password strength', stop: () => server.close() },
-    // One that is away need not be told.
+    // QUIT fails if Redis is unavailable.
     { name: 'redis', stop: () => redis.quit().catch(() => redis.disconnect()) },
     { name: 'database', stop: () => database.close() },
     { name: 'metrics', stop: () => metricsServer?.close() },

@@ -1,5 +1,4 @@
-/** The metrics of auth-svc, each by its name and what it says. docs/metrics.md lists them all. */
-
+/** The metrics of auth-svc. docs/metrics.md lists all of them. */
 import { registerServerMetrics } from '#runtime/grpc/server-metrics.ts'
 import type { CallMetrics } from '#runtime/observability/call-metrics.ts'
 import type { Snapshot } from '#runtime/observability/metric-snapshot.ts'
@@ -7,25 +6,28 @@ import { createMetrics } from '#runtime/observability/metrics.ts'
 import { registerDroppedSpansMetric } from '#runtime/observability/telemetry.ts'
 import { type PoolState, registerPoolMetrics } from '#runtime/postgres/pool-metrics.ts'
 
+/** Recorders of the metrics of auth-svc. */
 export interface AuthMetrics {
-  /** Calls that were served, by method. */
+  /** Records served RPCs, by method. */
   readonly rpc: CallMetrics
-  /** Counts a refresh token that was used again, by its class. */
+  /** Counts a reused refresh token. @param reuseClass `recent`, `stale` or `unknown`. */
   readonly reuse: (reuseClass: string) => void
-  /** What is asked at each scrape. To be given once each, at boot. */
+  /** Registers gauges. Call each method once, at boot; `read` is called at each scrape. */
   readonly watch: {
     readonly pool: (read: () => PoolState) => void
     readonly passwordQueue: (read: () => { running: number; waiting: number }) => void
     readonly droppedSpans: (read: () => number) => void
   }
+  /** Reads all metrics, for a scrape. */
   snapshot(): Promise<Snapshot>
 }
 
+/** Creates a registry of its own, so that tests can create several. */
 export function createAuthMetrics(): AuthMetrics {
   const metrics = createMetrics()
   const reuses = metrics.counter({
     name: 'refresh_reuse_total',
-    help: 'Refresh tokens that were used again, by how they had been used before: recent, stale or unknown',
+    help: 'Refresh tokens that were reused after rotation, by the time since the rotation: recent (at most a minute), stale (longer) or unknown.',
     labels: ['class'],
   })
   return {
@@ -35,10 +37,19 @@ export function createAuthMetrics(): AuthMetrics {
       pool: read => registerPoolMetrics(metrics, read),
       passwordQueue(read) {
         metrics.gauge(
-          { name: 'password_queue_waiting', help: 'Passwords that wait to be hashed' },
+          {
+            name: 'password_queue_waiting',
+            help: 'Passwords that are waiting for a bcrypt thread, at most PASSWORD_QUEUE_LIMIT.',
+          },
           () => read().waiting,
         )
-        metrics.gauge({ name: 'password_queue_running', help: 'Passwords that are being hashed' }, () => read().running)
+        metrics.gauge(
+          {
+            name: 'password_queue_running',
+            help: 'Passwords that are being hashed or verified, at most one per core.',
+          },
+          () => read().running,
+        )
       },
       droppedSpans: read => registerDroppedSpansMetric(metrics, read),
     },

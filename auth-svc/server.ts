@@ -22,7 +22,7 @@ import { createAuthHandlers } from './auth-handlers.ts'
 import { type BackgroundTasks, startBackgroundTasks } from './background-tasks.ts'
 import type { settings } from './config.ts'
 import type { AuthMetrics } from './metrics.ts'
-import { createBcryptThreads } from './passwords/bcrypt-threads.ts'
+import { createBcryptPool } from './passwords/bcrypt-pool.ts'
 import { createBoundedQueue } from './passwords/bounded-queue.ts'
 import { createPasswordHasher } from './passwords/password-hasher.ts'
 import { createPasswordStrength } from './passwords/password-strength.ts'
@@ -149,7 +149,7 @@ async function createPasswords({ metrics, settings }: Pick<AuthServerOptions, 'm
   const hasher = await createPasswordHasher({
     pepper: settings.PASSWORD_PEPPER,
     cost: settings.BCRYPT_COST,
-    threads: createBcryptThreads(),
+    bcrypt: createBcryptPool(),
     queue,
   })
   return { hasher, strength: createPasswordStrength() }

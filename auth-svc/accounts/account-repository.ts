@@ -3,64 +3,107 @@ import type { Role } from '#runtime/auth/principal.ts'
 import type { StoredPassword } from '../passwords/password-hasher.ts'
 import type { AccountStatus, Tables } from '../tables.ts'
 
-/** An account that is not closed. */
+/** A pending or active account. */
 export interface Account {
   readonly userId: string
+  /** Normalized (`normalizeEmail`). */
   readonly email: string
   readonly password: StoredPassword
   readonly role: Role
   readonly status: AccountStatus
-  /** While the account is pending. */
+  /** Name given at sign-up, for user-svc. The empty string unless the account is pending. */
   readonly signUpName: string
-  /** Milliseconds since the sign-up. */
+  /** Time since the sign-up, in milliseconds. */
   readonly ageMs: number
 }
 
+/** An account to insert, in the state pending. */
 export interface NewAccount {
+  /** UUID; also the id of the user in user-svc. */
   userId: string
+  /** Normalized (`normalizeEmail`). */
   email: string
   password: StoredPassword
   role: Role
   name: string
 }
 
+/**
+ * Accounts in PostgreSQL. An account is pending until user-svc has its user, then active, and deactivated (status
+ * `closed`) when user-svc reports it. A deactivated account keeps its credentials, but other accounts may take its e-mail
+ * address.
+ *
+ * Every method rejects with the error of PostgreSQL if a statement fails.
+ */
 export interface AccountRepository {
+  /** Finds the pending or active account with a normalized e-mail address. */
   findByEmail(email: string): Promise<Account | undefined>
+  /** Finds a pending or active account. */
   findById(userId: string): Promise<Account | undefined>
-  /** @returns false when another account has the address. */
-  insertPending(account: NewAccount): Promise<boolean>
-  /** Does nothing to an account that is not pending. */
-  activate(userId: string): Promise<void>
-  /** Removes an account that never became one. */
-  deletePending(userId: string): Promise<void>
-  /** Pending accounts whose sign-up was begun that long ago. */
+  /**
+   * Finds the pending or active account that has the e-mail address of a deactivated account.
+   *
+   * @param userId the deactivated account.
+   */
+  findEmailHolder(userId: string): Promise<Account | undefined>
+  /** Lists the user ids of accounts that have been pending for more than `olderThanMs` milliseconds. */
   listPending(olderThanMs: number): Promise<string[]>
-  /** Unless it has been changed since it was read. */
+  /**
+   * Inserts a pending account. Call it in the transaction that also adds the account's job (`SignUpJobs`).
+   *
+   * @returns false if a pending or active account has the e-mail address.
+   */
+  insertPending(account: NewAccount): Promise<boolean>
+  /** Makes a pending account active. Does nothing in any other state. */
+  activate(userId: string): Promise<void>
+  /** Deletes a pending account. Does nothing in any other state. */
+  deletePending(userId: string): Promise<void>
+  /**
+   * Replaces a password hash. Does nothing if the stored hash is no longer `known`, because another request has replaced
+   * it.
+   */
   replacePassword(userId: string, known: StoredPassword, replacement: StoredPassword): Promise<void>
-  /** Until the end of the transaction no token is issued to the user. */
+  /**
+   * Locks the account row until the end of the transaction: no session starts and no token is issued meanwhile. Take this
+   * lock before `SessionRepository.endAll` and `RevocationRepository.insertUser`.
+   */
   lock(userId: string): Promise<void>
-  /** @returns whether it was another role. */
+  /**
+   * Changes the role, and locks the account row until the end of the transaction.
+   *
+   * @returns false if the account has this role already, or does not exist.
+   */
   changeRole(userId: string, role: Role): Promise<boolean>
-  /** @returns whether it was open. */
-  close(userId: string): Promise<boolean>
-  /** @returns whether it was closed, and kept what it signs in with. @throws on an address that is another's by now. */
-  reopen(userId: string, role: Role): Promise<boolean>
-  /** The open account that has the address of a closed one. */
-  findSuccessor(userId: string): Promise<Account | undefined>
-  /** Leaves the id only. */
+  /**
+   * Deactivates an account, and locks its row until the end of the transaction. End its sessions and revoke its tokens in
+   * the same transaction.
+   *
+   * @returns false if the account is deactivated already, or does not exist.
+   */
+  deactivate(userId: string): Promise<boolean>
+  /**
+   * Makes a deactivated account active, with the given role.
+   *
+   * @returns false if the account is not deactivated, or has no credentials: it was erased, or deactivated by a version
+   *   that did not keep them.
+   * @throws an error of PostgreSQL with the constraint `accounts_email` if another account has the e-mail address.
+   */
+  restore(userId: string, role: Role): Promise<boolean>
+  /** Permanently removes all personal data of an account, and deactivates it. Only its id, role and times remain. */
   erase(userId: string): Promise<void>
 }
 
+/** @param db the database, or a transaction. */
 export function createAccountRepository(db: Kysely<Tables>): AccountRepository {
-  const open = db
+  const usable = db
     .selectFrom('accounts')
     .where('status', '!=', 'closed')
     .select(['user_id', 'email', 'password_hash', 'password_scheme', 'role', 'status', 'sign_up_name'])
     .select(sql<number>`(extract(epoch from now() - created_at) * 1000)::float8`.as('age_ms'))
 
   return {
-    findByEmail: async email => toAccount(await open.where('email', '=', email).executeTakeFirst()),
-    findById: async userId => toAccount(await open.where('user_id', '=', userId).executeTakeFirst()),
+    findByEmail: async email => toAccount(await usable.where('email', '=', email).executeTakeFirst()),
+    findById: async userId => toAccount(await usable.where('user_id', '=', userId).executeTakeFirst()),
     async insertPending({ userId, email, password, role, name }) {
       const { numInsertedOrUpdatedRows } = await db
         .insertInto('accounts')
@@ -117,7 +160,7 @@ export function createAccountRepository(db: Kysely<Tables>): AccountRepository {
         .executeTakeFirst()
       return numUpdatedRows === 1n
     },
-    async close(userId) {
+    async deactivate(userId) {
       const { numUpdatedRows } = await db
         .updateTable('accounts')
         .set({ status: 'closed', sign_up_name: null, closed_at: sql`now()` })
@@ -126,7 +169,7 @@ export function createAccountRepository(db: Kysely<Tables>): AccountRepository {
         .executeTakeFirst()
       return numUpdatedRows === 1n
     },
-    async reopen(userId, role) {
+    async restore(userId, role) {
       const { numUpdatedRows } = await db
         .updateTable('accounts')
         .set({ status: 'active', role, closed_at: null })
@@ -136,11 +179,14 @@ export function createAccountRepository(db: Kysely<Tables>): AccountRepository {
         .executeTakeFirst()
       return numUpdatedRows === 1n
     },
-    findSuccessor: async userId =>
+    findEmailHolder: async userId =>
       toAccount(
-        await open
+        await usable
           .where('email', '=', row =>
-            row.selectFrom('accounts as closed').select('closed.email').where('closed.user_id', '=', userId),
+            row
+              .selectFrom('accounts as deactivated')
+              .select('deactivated.email')
+              .where('deactivated.user_id', '=', userId),
           )
           .where('user_id', '!=', userId)
           .executeTakeFirst(),
@@ -164,7 +210,7 @@ export function createAccountRepository(db: Kysely<Tables>): AccountRepository {
   }
 }
 
-interface OpenAccountRow {
+interface AccountRow {
   user_id: string
   email: string | null
   password_hash: string | null
@@ -175,9 +221,9 @@ interface OpenAccountRow {
   age_ms: number
 }
 
-function toAccount(row: OpenAccountRow | undefined): Account | undefined {
+function toAccount(row: AccountRow | undefined): Account | undefined {
   if (row === undefined) return undefined
-  // The table's checks leave these null in closed accounts only.
+  // Check constraints of the table allow null only in deactivated accounts.
   const { email, password_hash: hash, password_scheme: scheme } = row
   if (email === null || hash === null || scheme === null) return undefined
   return {

@@ -1,16 +1,17 @@
 import { domainToASCII } from 'node:url'
 
-// RFC 5321 section 4.5.3.1.3, less the angle brackets.
+// RFC 5321 section 4.5.3.1.3, without the angle brackets.
 const MAX_LENGTH = 254
 
 /**
- * The one form in which an e-mail address is stored and looked up: NFKC, lower case, the domain in its ASCII form
- * (IDNA, UTS 46). Two spellings that people take for the same are then the same, `Ａda@BÜCHER.example` among them. The
- * local part loses its case too: no provider of note tells `Ada` from `ada`, and people type both.
- * @returns undefined for what cannot be an address.
+ * Normalizes an e-mail address: NFKC, lower case, domain in its ASCII form (IDNA, UTS 46). Addresses that look the same to
+ * people are then equal, for example `Ａda@BÜCHER.example` and `ada@xn--bcher-kva.example`. The local part is lower-cased
+ * as well, because users type both cases and no major provider distinguishes them.
+ *
+ * @returns undefined if `text` is not an e-mail address, or is longer than 254 characters after normalization.
  */
 export function normalizeEmail(text: string): string | undefined {
-  // Lower case may undo the composition, as for U+0130: hence a second time.
+  // Lower-casing can undo NFKC, for example for U+0130, so normalize again.
   const folded = text.normalize('NFKC').toLowerCase().normalize('NFKC')
   const at = folded.lastIndexOf('@')
   const local = folded.slice(0, at)

@@ -1,36 +1,43 @@
 import { type Kysely, sql } from 'kysely'
 import { JOBS_SCHEMA, type Tables } from '../tables.ts'
 
-/** The job that completes a sign-up which its request did not. */
+/** Name of the job that completes a pending account. */
 export const COMPLETE_SIGN_UP = 'complete_sign_up'
 
-export interface CompleteSignUp {
+/** Payload of the job `COMPLETE_SIGN_UP`. */
+export interface CompleteSignUpPayload {
   userId: string
 }
 
+/** Jobs that complete pending accounts; at most one for each account. */
 export interface SignUpJobs {
-  /** Takes the place of the user's job that is waiting. */
-  add(userId: string, options: { delayMs: number }): Promise<void>
-  remove(userId: string): Promise<void>
+  /**
+   * Schedules the job of an account. Replaces a job that has not started yet.
+   *
+   * @param options.delayMs time until the job starts, in milliseconds.
+   */
+  schedule(userId: string, options: { delayMs: number }): Promise<void>
+  /** Removes the job of an account, if there is one. */
+  cancel(userId: string): Promise<void>
 }
 
-/** @param db the transaction of the fact that the job follows from. */
+/** @param db the transaction that changes the account, so that both take effect together; or the database. */
 export function createSignUpJobs(db: Kysely<Tables>): SignUpJobs {
   const schema = sql.id(JOBS_SCHEMA)
-  const keyOf = (userId: string) => `${COMPLETE_SIGN_UP}:${userId}`
+  const jobKey = (userId: string) => `${COMPLETE_SIGN_UP}:${userId}`
   return {
-    async add(userId, { delayMs }) {
-      const payload: CompleteSignUp = { userId }
+    async schedule(userId, { delayMs }) {
+      const payload: CompleteSignUpPayload = { userId }
       await sql`
         select ${schema}.add_job(
           ${COMPLETE_SIGN_UP},
           payload => ${JSON.stringify(payload)}::json,
           run_at => clock_timestamp() + ${delayMs} * interval '1 millisecond',
-          job_key => ${keyOf(userId)}
+          job_key => ${jobKey(userId)}
         )`.execute(db)
     },
-    async remove(userId) {
-      await sql`select ${schema}.remove_job(${keyOf(userId)})`.execute(db)
+    async cancel(userId) {
+      await sql`select ${schema}.remove_job(${jobKey(userId)})`.execute(db)
     },
   }
 }

@@ -1,11 +1,11 @@
 /**
  * Sign-up across two services, safe against a crash at any point:
  *
- * 1. one transaction inserts the pending account and the job that would complete it;
- * 2. user-svc creates the user, under the account's id, which makes a repetition harmless;
- * 3. one transaction activates the account and removes the job.
+ * 1. One transaction inserts the pending account and schedules the job that completes it.
+ * 2. user-svc creates the user under the id of the account, so that a repeated call is harmless.
+ * 3. One transaction makes the account active and cancels the job.
  *
- * Whoever comes next goes on where the last one was stopped: the job, the same request again, or a sign-in.
+ * After a crash, steps 2 and 3 are resumed by the job, by the same sign-up request, or by a sign-in.
  */
 import { randomUUIDv7 } from 'node:crypto'
 import type { Kysely } from 'kysely'
@@ -22,6 +22,7 @@ import { createSignUpJobs } from './sign-up-jobs.ts'
 import type { UserDirectory } from './user-directory.ts'
 
 export interface SignUpRequest {
+  /** Any spelling; stored normalized. */
   email: string
   password: string
   name: string
@@ -30,62 +31,74 @@ export interface SignUpRequest {
 
 export interface SignUp {
   /**
-   * Step 1. Within ten minutes the same address and password answer the account that is there.
-   * @throws StatusError INVALID_ARGUMENT, ALREADY_EXISTS `email_taken`, UNAVAILABLE `overloaded`.
+   * Step 1: inserts a pending account. A repeated request with the same e-mail address and password returns the existing
+   * account, for ten minutes after its sign-up.
+   *
+   * @param signal cancels the request while its password waits for a bcrypt thread.
+   * @throws StatusError INVALID_ARGUMENT for an invalid e-mail address or a weak password.
+   * @throws StatusError ALREADY_EXISTS `email_taken`.
+   * @throws StatusError UNAVAILABLE `overloaded` if too many passwords wait; CANCELLED if `signal` is aborted.
    */
-  begin(request: SignUpRequest, signal?: AbortSignal): Promise<Account>
+  start(request: SignUpRequest, signal?: AbortSignal): Promise<Account>
   /**
-   * Steps 2 and 3. Does no harm to an account that is complete.
-   * @returns undefined when the account has been closed by now.
-   * @throws StatusError ALREADY_EXISTS `email_taken`, UNAVAILABLE.
+   * Steps 2 and 3: creates the user and makes the account active. Idempotent.
+   *
+   * @returns undefined if the user has been deactivated.
+   * @throws StatusError ALREADY_EXISTS `email_taken` if user-svc has another user with the e-mail address. The pending
+   *   account is then deleted.
+   * @throws StatusError UNAVAILABLE if user-svc fails. The account stays pending.
    */
   complete(account: Account): Promise<User | undefined>
-  /** The same for the job, which has nobody to answer to. */
-  resume(userId: string): Promise<void>
-  /** Gives every sign-up that has been left a job again: the worker holds on to one that it died over for hours. */
-  adopt(): Promise<void>
+  /** Completes an account if it is pending; the job's version of `complete`. @throws as `complete` does. */
+  completePending(userId: string): Promise<void>
+  /**
+   * Schedules the job again for every account that has been pending for more than a minute. graphile-worker would retry
+   * a job whose worker crashed only after 4 hours.
+   */
+  reschedulePending(): Promise<void>
 }
 
 export interface SignUpDependencies {
   db: Kysely<Tables>
   hasher: PasswordHasher
-  strength: Pick<PasswordStrength, 'complaintAbout'>
+  strength: Pick<PasswordStrength, 'findWeakness'>
   users: Pick<UserDirectory, 'create'>
-  /** Milliseconds that are left to the request before the job takes over. */
+  /** Time that the request has to complete the account before the job does, in milliseconds. Default 5,000. */
   jobDelayMs?: number
 }
 
-const SAME_REQUEST_MS = 10 * 60_000
-const ABANDONED_MS = 60_000
+const REPEAT_WINDOW_MS = 10 * 60_000
+const STALLED_MS = 60_000
 
 export function createSignUp(dependencies: SignUpDependencies): SignUp {
   const { db, hasher, strength, users, jobDelayMs = 5000 } = dependencies
   const accounts = createAccountRepository(db)
 
-  async function begin(request: SignUpRequest, signal?: AbortSignal): Promise<Account> {
+  async function start(request: SignUpRequest, signal?: AbortSignal): Promise<Account> {
     const email = normalizeEmail(request.email)
     if (email === undefined) throw badEmail()
     const { password, name, role } = request
-    const complaint = await strength.complaintAbout(password, { email, name })
-    if (complaint !== undefined) throw weakPassword(complaint)
+    const weakness = await strength.findWeakness(password, { email, name })
+    if (weakness !== undefined) throw weakPassword(weakness)
 
-    const known = await accounts.findByEmail(email)
-    if (known !== undefined) return sameRequest(known, password, signal)
+    const existing = await accounts.findByEmail(email)
+    if (existing !== undefined) return verifyRepeated(existing, password, signal)
     const userId = randomUUIDv7()
     const stored = await hasher.hash(password, signal)
     await db.transaction().execute(async transaction => {
       const account = { userId, email, password: stored, role, name }
       if (!(await createAccountRepository(transaction).insertPending(account))) return
-      await createSignUpJobs(transaction).add(userId, { delayMs: jobDelayMs })
+      await createSignUpJobs(transaction).schedule(userId, { delayMs: jobDelayMs })
     })
     const account = await accounts.findByEmail(email)
-    // Only a closure can have come in between.
+    // The account was deactivated right after the insert.
     if (account === undefined) throw emailTaken()
-    return account.userId === userId ? account : sameRequest(account, password, signal)
+    return account.userId === userId ? account : verifyRepeated(account, password, signal)
   }
 
-  async function sameRequest(account: Account, password: string, signal?: AbortSignal): Promise<Account> {
-    if (account.ageMs > SAME_REQUEST_MS) throw emailTaken()
+  /** Accepts a repeated sign-up: recent and with the same password. */
+  async function verifyRepeated(account: Account, password: string, signal?: AbortSignal): Promise<Account> {
+    if (account.ageMs > REPEAT_WINDOW_MS) throw emailTaken()
     const { matches } = await hasher.verify(password, account.password, signal)
     if (!matches) throw emailTaken()
     return account
@@ -94,11 +107,11 @@ export function createSignUp(dependencies: SignUpDependencies): SignUp {
   async function complete({ userId: id, email, signUpName: name, role }: Account): Promise<User | undefined> {
     try {
       const user = await users.create({ id, email, name, role })
-      // What becomes of a closed one, the changes of user-svc will tell.
+      // A deactivated user stays pending here until the account change of user-svc arrives.
       if (user !== undefined) await finish(id, transaction => createAccountRepository(transaction).activate(id))
       return user
     } catch (error) {
-      // user-svc knows the address under another id: this account can never become one.
+      // user-svc has this e-mail address under another id, so this account can never be completed.
       if (error instanceof StatusError && error.code === Code.ALREADY_EXISTS) {
         await finish(id, transaction => createAccountRepository(transaction).deletePending(id))
       }
@@ -106,23 +119,24 @@ export function createSignUp(dependencies: SignUpDependencies): SignUp {
     }
   }
 
+  /** Applies `change` and cancels the job, in one transaction. */
   function finish(userId: string, change: (transaction: Kysely<Tables>) => Promise<void>): Promise<void> {
     return db.transaction().execute(async transaction => {
       await change(transaction)
-      await createSignUpJobs(transaction).remove(userId)
+      await createSignUpJobs(transaction).cancel(userId)
     })
   }
 
   return {
-    begin,
+    start,
     complete,
-    async resume(userId) {
+    async completePending(userId) {
       const account = await accounts.findById(userId)
       if (account?.status === 'pending') await complete(account)
     },
-    async adopt() {
-      for (const userId of await accounts.listPending(ABANDONED_MS)) {
-        await createSignUpJobs(db).add(userId, { delayMs: 0 })
+    async reschedulePending() {
+      for (const userId of await accounts.listPending(STALLED_MS)) {
+        await createSignUpJobs(db).schedule(userId, { delayMs: 0 })
       }
     },
   }

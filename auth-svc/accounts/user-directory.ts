@@ -1,4 +1,4 @@
-/** user-svc as auth-svc sees it. */
+/** Client of user-svc: the RPCs of `user.v1.AccountService`, with the errors that auth-svc reports. */
 import type { AccountChange, AccountServiceClient } from '#proto/user/v1/account.ts'
 import type { User } from '#proto/user/v1/user.ts'
 import type { Role } from '#runtime/auth/principal.ts'
@@ -8,21 +8,39 @@ import { emailTaken, usersUnavailable } from '../errors.ts'
 
 export interface UserDirectory {
   /**
-   * The same id again answers the user that is there, or undefined when the account was closed.
-   * @throws StatusError ALREADY_EXISTS `email_taken`, UNAVAILABLE.
+   * Creates a user. Idempotent: if the user exists, returns it unchanged.
+   *
+   * @returns undefined if the user has been deactivated.
+   * @throws StatusError ALREADY_EXISTS `email_taken` if another user has the e-mail address.
+   * @throws StatusError UNAVAILABLE for any other error of user-svc.
    */
   create(user: { id: string; email: string; name: string; role: Role }): Promise<User | undefined>
-  /** Undefined when the account was closed. @throws StatusError UNAVAILABLE. */
+  /**
+   * Fetches a user.
+   *
+   * @returns undefined if there is no active user with this id.
+   * @throws StatusError UNAVAILABLE for any other error of user-svc.
+   */
   find(userId: string): Promise<User | undefined>
-  /** Changes after `sequence`, and then those that come, until the signal. */
-  changes(sequence: bigint, signal: AbortSignal): AsyncIterable<AccountChange>
-  /** Does nothing when user-svc knows of no erasure, as after a backup was played back. @throws StatusError UNAVAILABLE. */
+  /**
+   * Streams the account changes after `sequence`, then new ones as they happen.
+   *
+   * @param signal ends the stream.
+   * @throws StatusError with the code of user-svc if the stream fails.
+   */
+  watchChanges(sequence: bigint, signal: AbortSignal): AsyncIterable<AccountChange>
+  /**
+   * Confirms that an account has been erased here. Idempotent. Does nothing if user-svc has no such erasure, for example
+   * after a backup was restored.
+   *
+   * @throws StatusError UNAVAILABLE for any other error of user-svc.
+   */
   confirmErasure(userId: string): Promise<void>
 }
 
 export interface UserDirectoryOptions {
   client: AccountServiceClient
-  /** Of the service. */
+  /** Returns a valid service token. Called for each RPC. */
   token: () => string
 }
 
@@ -32,8 +50,8 @@ export function createUserDirectory({ client, token }: UserDirectoryOptions): Us
       try {
         return await callUnary(client, client.createAccount, user, { token: token() })
       } catch (error) {
-        if (isAnswer(error, Code.FAILED_PRECONDITION)) return undefined
-        if (isAnswer(error, Code.ALREADY_EXISTS)) throw emailTaken()
+        if (hasCode(error, Code.FAILED_PRECONDITION)) return undefined
+        if (hasCode(error, Code.ALREADY_EXISTS)) throw emailTaken()
         throw usersUnavailable(error)
       }
     },
@@ -41,23 +59,22 @@ export function createUserDirectory({ client, token }: UserDirectoryOptions): Us
       try {
         return await callUnary(client, client.getAccount, { id }, { token: token() })
       } catch (error) {
-        if (isAnswer(error, Code.NOT_FOUND)) return undefined
+        if (hasCode(error, Code.NOT_FOUND)) return undefined
         throw usersUnavailable(error)
       }
     },
-    changes: (afterSequence, signal) =>
+    watchChanges: (afterSequence, signal) =>
       callServerStream(client, client.watchAccountChanges, { afterSequence }, { token: token(), signal }),
     async confirmErasure(userId) {
       try {
         await callUnary(client, client.confirmErasure, { userId }, { token: token() })
       } catch (error) {
-        if (!isAnswer(error, Code.NOT_FOUND)) throw usersUnavailable(error)
+        if (!hasCode(error, Code.NOT_FOUND)) throw usersUnavailable(error)
       }
     },
   }
 }
 
-/** Any other error says nothing about the user, and what it says of user-svc is not for our caller to read. */
-function isAnswer(error: unknown, code: Code): boolean {
+function hasCode(error: unknown, code: Code): boolean {
   return error instanceof StatusError && error.code === code
 }

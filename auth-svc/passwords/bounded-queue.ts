@@ -1,27 +1,39 @@
 import pLimit from 'p-limit'
-import { callerGone, overloaded } from '../errors.ts'
+import { overloaded, requestCancelled } from '../errors.ts'
 
-/** Work that takes a whole core, done so many at a time; the rest waits, and past a bound is turned away. */
+/** Runs tasks that occupy a core each: a bounded number at a time, and a bounded number waiting. */
 export interface BoundedQueue {
   /**
-   * @param signal of the caller: work that nobody waits for any more is not begun.
-   * @throws StatusError UNAVAILABLE `overloaded` with the time after which there is likely to be room.
+   * Runs `task` when there is room, in the order of the calls.
+   *
+   * @param signal if it is aborted while the task waits, the task does not start.
+   * @returns the result of `task`.
+   * @throws StatusError UNAVAILABLE `overloaded` if the queue is full, with the estimated time until it is half empty.
+   * @throws StatusError CANCELLED if `signal` was aborted before the task could start.
    */
-  run<R>(work: () => Promise<R>, signal?: AbortSignal): Promise<R>
+  run<R>(task: () => Promise<R>, signal?: AbortSignal): Promise<R>
+  /** Number of tasks that are running. */
   readonly running: number
+  /** Number of tasks that are waiting. */
   readonly waiting: number
 }
 
-export function createBoundedQueue(options: { concurrency: number; maxWaiting: number }): BoundedQueue {
-  const { concurrency, maxWaiting } = options
-  const limit = pLimit(concurrency)
-  /** Milliseconds that one piece takes, as a moving average. */
-  let typicalMs = 200
+export interface BoundedQueueOptions {
+  /** Maximum number of tasks that run at the same time. */
+  concurrency: number
+  /** Maximum number of tasks that wait. Further tasks are rejected. */
+  maxWaiting: number
+}
 
-  async function timed<R>(work: () => Promise<R>): Promise<R> {
-    const started = performance.now()
-    const result = await work()
-    typicalMs += (performance.now() - started - typicalMs) / 8
+export function createBoundedQueue({ concurrency, maxWaiting }: BoundedQueueOptions): BoundedQueue {
+  const limit = pLimit(concurrency)
+  /** Duration of a task in milliseconds, as a moving average. */
+  let averageMs = 200
+
+  async function measure<R>(task: () => Promise<R>): Promise<R> {
+    const startedAt = performance.now()
+    const result = await task()
+    averageMs += (performance.now() - startedAt - averageMs) / 8
     return result
   }
 
@@ -32,12 +44,12 @@ export function createBoundedQueue(options: { concurrency: number; maxWaiting: n
     get waiting() {
       return limit.pendingCount
     },
-    async run(work, signal) {
-      const ahead = limit.activeCount + limit.pendingCount
-      if (ahead >= concurrency + maxWaiting) throw overloaded(Math.ceil((typicalMs * maxWaiting) / concurrency / 2))
+    async run(task, signal) {
+      const length = limit.activeCount + limit.pendingCount
+      if (length >= concurrency + maxWaiting) throw overloaded(Math.ceil((averageMs * maxWaiting) / concurrency / 2))
       return limit(() => {
-        if (signal?.aborted) throw callerGone()
-        return timed(work)
+        if (signal?.aborted) throw requestCancelled()
+        return measure(task)
       })
     },
   }

@@ -1,25 +1,45 @@
 /**
- * Passwords at rest: bcrypt over base64(HMAC-SHA-384(password, pepper)). bcrypt reads 72 bytes and stops at a NUL; the
- * HMAC's 64 characters of base64 have neither problem, and without the pepper a stolen table is of no use.
+ * Password hashes: bcrypt(base64(HMAC-SHA-384(password, pepper))). bcrypt alone reads only 72 bytes and stops at a NUL;
+ * the 64 base64 characters of the HMAC avoid both. Without the pepper, stolen hashes cannot be cracked.
  */
 import { createHmac, randomUUID } from 'node:crypto'
-import type { BcryptThreads } from './bcrypt-threads.ts'
+import type { BcryptPool } from './bcrypt-pool.ts'
 import type { BoundedQueue } from './bounded-queue.ts'
 
-/** `bcrypt` is a plain hash from elsewhere; it is replaced when its owner signs in. */
+/** Scheme of new hashes. */
 export const CURRENT_SCHEME = 'bcrypt-hmac-sha384'
+
+/** Scheme of imported hashes: bcrypt without HMAC. A sign-in replaces them. */
 const PLAIN_SCHEME = 'bcrypt'
 
+/** A password hash as stored in the database. */
 export interface StoredPassword {
+  /** `bcrypt-hmac-sha384` or `bcrypt`. */
   scheme: string
+  /** Modular crypt format, 60 characters. */
   hash: string
 }
 
+/** Every operation waits in the queue, then occupies a core for about 160 ms (cost 12). */
 export interface PasswordHasher {
+  /**
+   * Hashes a password with the current scheme and cost, and a random salt. Every byte of the UTF-8 form counts; there is
+   * no limit of length here, the contract allows 256 characters.
+   *
+   * @param signal cancels the operation while it waits.
+   * @throws StatusError UNAVAILABLE `overloaded` if the queue is full; UNAVAILABLE if the thread crashes.
+   * @throws StatusError CANCELLED if `signal` is aborted while the operation waits.
+   */
   hash(password: string, signal?: AbortSignal): Promise<StoredPassword>
   /**
-   * @param stored undefined where there is no such account: the answer is then no, and takes as long.
-   * @returns whether it matches, and whether what is stored is weaker than what `hash` makes.
+   * Verifies a password.
+   *
+   * @param stored undefined if the account does not exist: the result is then false, after the same time, so that the
+   *   response time does not reveal which accounts exist.
+   * @returns `matches`: whether the password is correct. `outdated`: whether `hash` would use another scheme or a higher
+   *   cost.
+   * @throws StatusError as `hash` does.
+   * @throws Error if the scheme is unknown.
    */
   verify(
     password: string,
@@ -29,19 +49,22 @@ export interface PasswordHasher {
 }
 
 export interface PasswordHasherOptions {
+  /** The 32 bytes of PASSWORD_PEPPER. */
   pepper: Uint8Array
+  /** bcrypt cost of new hashes. */
   cost: number
-  threads: BcryptThreads
-  /** Of work for the threads: its concurrency is how many there come to be. */
+  bcrypt: BcryptPool
+  /** Bounds the operations; its concurrency is the maximum number of bcrypt threads. */
   queue: BoundedQueue
 }
 
+/** Hashes a random password once, for the verification of passwords without an account. */
 export async function createPasswordHasher(options: PasswordHasherOptions): Promise<PasswordHasher> {
-  const { pepper, cost, threads, queue } = options
+  const { pepper, cost, bcrypt, queue } = options
   const prehash = (password: string) => createHmac('sha384', pepper).update(password, 'utf8').digest('base64')
-  const nobody: StoredPassword = { scheme: CURRENT_SCHEME, hash: await threads.hash(prehash(randomUUID()), cost) }
+  const dummy: StoredPassword = { scheme: CURRENT_SCHEME, hash: await bcrypt.hash(prehash(randomUUID()), cost) }
 
-  function inputOf(scheme: string, password: string): string {
+  function toBcryptInput(scheme: string, password: string): string {
     if (scheme === CURRENT_SCHEME) return prehash(password)
     if (scheme === PLAIN_SCHEME) return password
     throw new Error(`Unknown password scheme ${scheme}`)
@@ -50,19 +73,19 @@ export async function createPasswordHasher(options: PasswordHasherOptions): Prom
   return {
     hash: (password, signal) =>
       queue.run(async () => {
-        return { scheme: CURRENT_SCHEME, hash: await threads.hash(prehash(password), cost) }
+        return { scheme: CURRENT_SCHEME, hash: await bcrypt.hash(prehash(password), cost) }
       }, signal),
     verify: (password, stored, signal) =>
       queue.run(async () => {
-        const { scheme, hash } = stored ?? nobody
-        const matches = await threads.verify(inputOf(scheme, password), hash)
-        const outdated = scheme !== CURRENT_SCHEME || costOf(hash) < cost
+        const { scheme, hash } = stored ?? dummy
+        const matches = await bcrypt.verify(toBcryptInput(scheme, password), hash)
+        const outdated = scheme !== CURRENT_SCHEME || parseCost(hash) < cost
         return { matches: matches && stored !== undefined, outdated }
       }, signal),
   }
 }
 
-/** Modular crypt format: `$2b$12$` and 53 characters of salt and hash. */
-function costOf(hash: string): number {
+/** Reads the cost of a hash in modular crypt format: `$2b$12$`, then 53 characters of salt and hash. */
+function parseCost(hash: string): number {
   return Number(hash.split('$')[2])
 }

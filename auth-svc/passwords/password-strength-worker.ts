@@ -1,27 +1,30 @@
-/** The thread of password-strength.ts: the dictionaries take 100 MB and half a second to load, and stay out of its way. */
+/** Worker thread of password-strength.ts: zxcvbn's dictionaries take 100 MB and 0.5 s to load. */
 import { parentPort } from 'node:worker_threads'
 import { ZxcvbnFactory } from '@zxcvbn-ts/core'
 import { adjacencyGraphs, dictionary as common } from '@zxcvbn-ts/language-common'
 import { dictionary as english, translations } from '@zxcvbn-ts/language-en'
 
-export interface StrengthQuestion {
+/** A message to the worker thread. */
+export interface StrengthRequest {
+  /** Identifies the result. */
   id: number
   password: string
-  /** What an attacker who knows the user tries first. */
-  known: string[]
+  /** Words that an attacker who knows the user would try first. */
+  userInputs: string[]
 }
 
-export interface StrengthAnswer {
+/** A message from the worker thread. */
+export interface StrengthResult {
   id: number
-  /** What makes it easy to guess; undefined when it is not. */
-  complaint: string | undefined
+  /** Why the password is easy to guess; undefined if it is strong enough. */
+  weakness: string | undefined
 }
 
-// Out of 4: withstands 10^8 guesses, so a slow hash makes them take a lifetime.
-const LEAST_SCORE = 3
+// Score of zxcvbn, 0 to 4: 3 withstands 10^8 guesses, which with this hash take a lifetime.
+const MIN_SCORE = 3
 
-// The time taken grows steeply with the length: 256 random characters 1,800 ms, 32 with so many substitutions 71 ms at
-// the worst. A password is at least as hard to guess as any part of it, so one strong part is enough.
+// The time grows steeply with the length: 1,800 ms for 256 random characters, at most 71 ms for 32 with 20 substitutions.
+// A password is at least as hard to guess as each of its parts, so one strong part is enough.
 const PART_LENGTH = 32
 const MAX_SUBSTITUTIONS = 20
 
@@ -33,29 +36,30 @@ const zxcvbn = new ZxcvbnFactory({
   l33tMaxSubstitutions: MAX_SUBSTITUTIONS,
 })
 
-function complaintAbout(password: string, known: string[]): string | undefined {
-  let complaint: string | undefined
-  for (const part of partsOf(withoutLong(known, password))) {
-    const { score, feedback } = zxcvbn.check(part, known)
-    if (score >= LEAST_SCORE) return undefined
-    complaint ??= [feedback.warning, ...feedback.suggestions].filter(text => text !== null).join(' ')
+function findWeakness(password: string, userInputs: string[]): string | undefined {
+  let weakness: string | undefined
+  for (const part of splitIntoParts(removeLongInputs(userInputs, password))) {
+    const { score, feedback } = zxcvbn.check(part, userInputs)
+    if (score >= MIN_SCORE) return undefined
+    weakness ??= [feedback.warning, ...feedback.suggestions].filter(text => text !== null).join(' ')
   }
-  return complaint
+  return weakness
 }
 
-/** What is known and longer than a part would not be found in one: it is taken out, and the rest has to be strong. */
-function withoutLong(known: string[], password: string): string {
-  return known
+/** Removes user inputs that are longer than a part: zxcvbn could not find them, and the rest must be strong. */
+function removeLongInputs(userInputs: string[], password: string): string {
+  return userInputs
     .filter(text => text.length > PART_LENGTH)
     .reduce((rest, text) => rest.replaceAll(new RegExp(RegExp.escape(text), 'giu'), ''), password)
 }
 
-function* partsOf(password: string): Iterable<string> {
+/** Yields at least one part, also for an empty password. */
+function* splitIntoParts(password: string): Iterable<string> {
   yield password.slice(0, PART_LENGTH)
   for (let at = PART_LENGTH; at < password.length; at += PART_LENGTH) yield password.slice(at, at + PART_LENGTH)
 }
 
-parentPort?.on('message', ({ id, password, known }: StrengthQuestion) => {
-  const answer: StrengthAnswer = { id, complaint: complaintAbout(password, known) }
-  parentPort?.postMessage(answer)
+parentPort?.on('message', ({ id, password, userInputs }: StrengthRequest) => {
+  const result: StrengthResult = { id, weakness: findWeakness(password, userInputs) }
+  parentPort?.postMessage(result)
 })

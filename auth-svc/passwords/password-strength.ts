@@ -1,41 +1,46 @@
 /**
- * How hard a password is to guess, as zxcvbn estimates it. No rules of composition: they make passwords worse
- * (NIST SP 800-63B-4 section 3.1.1.2).
+ * Estimates how easy a password is to guess, with zxcvbn. There are no composition rules, because they lead to weaker
+ * passwords (NIST SP 800-63B-4 section 3.1.1.2).
  */
 import { Worker } from 'node:worker_threads'
 import { createBoundedQueue } from './bounded-queue.ts'
-import type { StrengthAnswer, StrengthQuestion } from './password-strength-worker.ts'
+import type { StrengthRequest, StrengthResult } from './password-strength-worker.ts'
 
 export interface PasswordStrength {
   /**
-   * @param owner whose e-mail address and name do not count as hard to guess.
-   * @returns what makes the password easy to guess, as sentences; undefined when it is strong enough.
+   * Checks a password. Takes up to 100 ms of another core.
+   *
+   * @param owner e-mail address and name of the user: a password made of them counts as weak.
+   * @returns the weakness as English sentences, to show to the user; undefined if the password is strong enough.
+   * @throws StatusError UNAVAILABLE `overloaded` if 50 passwords wait already.
    */
-  complaintAbout(password: string, owner: { email: string; name: string }): Promise<string | undefined>
+  findWeakness(password: string, owner: { email: string; name: string }): Promise<string | undefined>
+  /** Terminates the worker thread. Pending checks never resolve. */
   close(): Promise<void>
 }
 
-// A tenth of a second each at the worst.
+// At most 100 ms each.
 const MAX_WAITING = 50
 
+/** Starts the worker thread. */
 export function createPasswordStrength(): PasswordStrength {
   const worker = new Worker(new URL('password-strength-worker.ts', import.meta.url))
   const queue = createBoundedQueue({ concurrency: 1, maxWaiting: MAX_WAITING })
-  const asked = new Map<number, (complaint: string | undefined) => void>()
+  const pending = new Map<number, (weakness: string | undefined) => void>()
   let lastId = 0
-  worker.on('message', ({ id, complaint }: StrengthAnswer) => {
-    asked.get(id)?.(complaint)
-    asked.delete(id)
+  worker.on('message', ({ id, weakness }: StrengthResult) => {
+    pending.get(id)?.(weakness)
+    pending.delete(id)
   })
 
   return {
-    complaintAbout: (password, { email, name }) =>
+    findWeakness: (password, { email, name }) =>
       queue.run(() => {
         return new Promise(resolve => {
           lastId += 1
-          asked.set(lastId, resolve)
-          const question: StrengthQuestion = { id: lastId, password, known: partsOf(email, name) }
-          worker.postMessage(question)
+          pending.set(lastId, resolve)
+          const request: StrengthRequest = { id: lastId, password, userInputs: listUserInputs(email, name) }
+          worker.postMessage(request)
         })
       }),
     async close() {
@@ -44,8 +49,8 @@ export function createPasswordStrength(): PasswordStrength {
   }
 }
 
-/** The address and the name, and the words in them. */
-function partsOf(email: string, name: string): string[] {
+/** Lists e-mail address, name, local part, and the words of at least 3 characters in them. */
+function listUserInputs(email: string, name: string): string[] {
   const words = [email, name].flatMap(text => text.split(/[^\p{L}\p{N}]+/u)).filter(word => word.length > 2)
   return [email, name, email.slice(0, email.lastIndexOf('@')), ...words].filter(text => text !== '')
 }

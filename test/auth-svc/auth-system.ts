@@ -1,7 +1,8 @@
-/** auth-svc on stores of its own, in this process, with a user-svc beside it, and clients that reach it by gRPC. */
+/** Runs auth-svc in the process of the test, with its own database, a fake user-svc and gRPC clients. */
 import { randomBytes, randomUUID } from 'node:crypto'
 import { Metadata } from '@grpc/grpc-js'
 import type { Redis } from 'ioredis'
+import { pino } from 'pino'
 import type { Test } from 'tap'
 import { AuthServiceClient, type SignUpRequest, type Tokens } from '#proto/auth/v1/auth.ts'
 import { RevocationServiceClient } from '#proto/auth/v1/revocations.ts'
@@ -23,21 +24,26 @@ import { type AuthServer, type AuthSettings, createAuthServer } from '../../auth
 import { SCHEMA, type Tables } from '../../auth-svc/tables.ts'
 import { openTestDatabase } from '../support/test-database.ts'
 import { openTestRedis } from '../support/test-redis.ts'
-import { logger as silent } from './silent-logger.ts'
 import { startUserSvcPeer, type UserSvcPeer } from './user-svc-peer.ts'
 
 const contract = readContract(new URL('../../proto/gen/contract.binpb', import.meta.url))
+const silent = pino({ level: 'silent' })
 
+/** Default password of `AuthSystem.signUp` and `login`. */
 export const PASSWORD = 'plum-Trombone-41'
 
 export interface AuthSystemOptions {
+  /** Overrides of the settings. */
   settings?: Partial<AuthSettings>
-  /** Jobs, sweeps and the changes of user-svc go on only where they are wanted. */
+  /** Whether to run jobs, periodic tasks and the stream of account changes. Default false. */
   background?: boolean
+  /** Default: an empty logical database of the shared Redis server. */
   redisUrl?: string
+  /** Logger of auth-svc. Default: logs nothing. */
   logger?: Logger
 }
 
+/** A running auth-svc. `signUp`, `login` and `refresh` return the refresh token in the body and throw `StatusError`. */
 export interface AuthSystem {
   database: Database<Tables>
   redis: Redis
@@ -48,18 +54,28 @@ export interface AuthSystem {
   revocations: RevocationServiceClient
   userSvc: UserSvcPeer
   signUp(request?: Partial<SignUpRequest>): Promise<Tokens>
-  login(request: { email: string; password?: string; tokenDelivery?: string }, client?: ClientFacts): Promise<Tokens>
-  /** With the refresh token in the body. */
+  login(request: { email: string; password?: string; tokenDelivery?: string }, client?: ClientMetadata): Promise<Tokens>
   refresh(refreshToken: string | undefined): Promise<Tokens>
+  /** Verifies the access token. */
   principalOf(tokens: Tokens): Promise<UserPrincipal>
   newEmail(): string
 }
 
-export interface ClientFacts {
+/** Metadata of a sign-in, as the gateway sends it. */
+export interface ClientMetadata {
   address: string
   userAgent: string
 }
 
+/** Opens a database of auth-svc for this test, with all migrations applied. */
+export async function openAuthDatabase(t: Test): Promise<Database<Tables>> {
+  const { authUrl } = await openTestDatabase(t)
+  const database = openDatabase<Tables>({ url: authUrl, schema: SCHEMA, logger: silent, poolSize: 10 })
+  t.teardown(() => database.close())
+  return database
+}
+
+/** Starts auth-svc for this test. It stops at the end of the test. */
 export async function startAuthSystem(t: Test, options: AuthSystemOptions = {}): Promise<AuthSystem> {
   const { authUrl } = await openTestDatabase(t)
   const redisUrl = options.redisUrl ?? (await openTestRedis(t)).url
@@ -74,7 +90,7 @@ export async function startAuthSystem(t: Test, options: AuthSystemOptions = {}):
       SIGNING_KEY_SECRET: secret(),
       DATABASE_POOL_SIZE: '10',
     }),
-    // The least that bcrypt does: the tests of the hasher look at the cost.
+    // The minimum of bcrypt, to save time. The tests of the hasher check the cost.
     BCRYPT_COST: 4,
     ...options.settings,
   }
@@ -127,7 +143,7 @@ export async function startAuthSystem(t: Test, options: AuthSystemOptions = {}):
       ...userSvc,
       async restart() {
         await userSvc.restart()
-        // A lost connection is tried again in its own time.
+        // The client reconnects with a backoff.
         await new Promise<void>((resolve, reject) =>
           users.waitForReady(Date.now() + 10_000, error => (error ? reject(error) : resolve())),
         )
@@ -152,14 +168,14 @@ export async function startAuthSystem(t: Test, options: AuthSystemOptions = {}):
         auth.login({ email, password, tokenDelivery }, metadata, { deadline }, (error, response) => {
           if (error !== null) reject(fromGrpcError(error))
           else if (response.result?.$case === 'tokens') resolve(response.result.value)
-          else reject(new Error('Login answered no tokens'))
+          else reject(new Error('The response of Login has no tokens'))
         })
       }),
     refresh: refreshToken =>
       callUnary(auth, auth.refresh, { refreshToken: refreshToken ?? '', refreshCookie: '' }, { timeoutMs: 10_000 }),
     async principalOf(tokens) {
       const principal = await verifier.verify(tokens.accessToken)
-      if (principal.kind !== 'user') throw new Error('Not the token of a user')
+      if (principal.kind !== 'user') throw new Error('The token is not of a user')
       return principal
     },
   }

@@ -1,4 +1,4 @@
-/** Tokens that are asked for while something is decided about their account: the hard moments, one at a time. */
+/** Requests for tokens while a transaction changes their account: they wait for its row lock. */
 import { type Kysely, sql } from 'kysely'
 import t from 'tap'
 import type { Tokens } from '#proto/auth/v1/auth.ts'
@@ -14,55 +14,61 @@ const { database, signUp, login, refresh, principalOf } = await startAuthSystem(
 const { db } = database
 const TTL_MS = 900_000
 
-/** Resolves when so many statements of ours wait for a lock. */
+/** Resolves when `count` statements of this database wait for a lock. */
 function untilBlocked(count: number): Promise<number> {
-  const waiting = sql`select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+  const blocked = sql`select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
   return until(
-    () => waiting.execute(db),
+    () => blocked.execute(db),
     ({ rows }) => rows.length >= count,
   )
 }
 
-/** Whatever is asked for meanwhile waits for the decision. */
-async function decide<R>(
-  decision: (transaction: Kysely<Tables>) => Promise<unknown>,
-  ask: (() => Promise<R>)[],
+/**
+ * Runs `change` and `revoke` in one transaction. Starts `requests` between the two, and waits until all of them are
+ * blocked.
+ */
+async function runDuringChange<R>(
+  change: (transaction: Kysely<Tables>) => Promise<unknown>,
+  requests: (() => Promise<R>)[],
   revoke: (transaction: Kysely<Tables>) => Promise<{ notAfter: Date | null }>,
-): Promise<{ answers: PromiseSettledResult<R>[]; notAfter: number }> {
-  let answers: Promise<PromiseSettledResult<R>[]> | undefined
+): Promise<{ results: PromiseSettledResult<R>[]; notAfter: number }> {
+  let results: Promise<PromiseSettledResult<R>[]> | undefined
   const { notAfter } = await db.transaction().execute(async transaction => {
-    await decision(transaction)
-    answers = Promise.allSettled(ask.map(one => one()))
-    await untilBlocked(ask.length)
+    await change(transaction)
+    results = Promise.allSettled(requests.map(request => request()))
+    await untilBlocked(requests.length)
     return revoke(transaction)
   })
-  return { answers: (await answers) ?? [], notAfter: notAfter?.getTime() ?? 0 }
+  return { results: (await results) ?? [], notAfter: notAfter?.getTime() ?? 0 }
 }
 
 const revokeUser = (userId: string) => (transaction: Kysely<Tables>) =>
   createRevocationRepository(transaction).insertUser(userId, TTL_MS)
 
-t.test('whoever refreshes or signs in while their role changes gets the new one, in a token that is good', async t => {
-  const tokens = await signUp()
-  const userId = tokens.user?.id ?? ''
-  const { answers, notAfter } = await decide<Tokens>(
-    transaction => createAccountRepository(transaction).changeRole(userId, 'editor'),
-    [() => refresh(tokens.refreshToken), () => login({ email: tokens.user?.email ?? '' })],
-    revokeUser(userId),
-  )
-  for (const answer of answers) {
-    if (answer.status === 'rejected') throw answer.reason
-    const principal = await principalOf(answer.value)
-    t.equal(principal.role, 'editor')
-    t.ok(principal.issuedAt > notAfter, 'issued after the change, by the millisecond')
-  }
-  t.ok((await principalOf(tokens)).issuedAt <= notAfter)
-})
+t.test(
+  'a refresh or sign-in during a change of role returns a token with the new role that is not revoked',
+  async t => {
+    const tokens = await signUp()
+    const userId = tokens.user?.id ?? ''
+    const { results, notAfter } = await runDuringChange<Tokens>(
+      transaction => createAccountRepository(transaction).changeRole(userId, 'editor'),
+      [() => refresh(tokens.refreshToken), () => login({ email: tokens.user?.email ?? '' })],
+      revokeUser(userId),
+    )
+    for (const result of results) {
+      if (result.status === 'rejected') throw result.reason
+      const principal = await principalOf(result.value)
+      t.equal(principal.role, 'editor')
+      t.ok(principal.issuedAt > notAfter, 'the token is issued at least a millisecond after the change')
+    }
+    t.ok((await principalOf(tokens)).issuedAt <= notAfter)
+  },
+)
 
-t.test('whoever refreshes while all their sessions end is signed out', async t => {
+t.test('a refresh while all sessions of the user end is rejected', async t => {
   const tokens = await signUp()
   const userId = tokens.user?.id ?? ''
-  const { answers } = await decide<Tokens>(
+  const { results } = await runDuringChange<Tokens>(
     transaction => createAccountRepository(transaction).lock(userId),
     [() => refresh(tokens.refreshToken)],
     async transaction => {
@@ -70,13 +76,13 @@ t.test('whoever refreshes while all their sessions end is signed out', async t =
       return revokeUser(userId)(transaction)
     },
   )
-  t.match(answers, [{ status: 'rejected', reason: { code: Code.UNAUTHENTICATED, reason: 'session_ended' } }])
+  t.match(results, [{ status: 'rejected', reason: { code: Code.UNAUTHENTICATED, reason: 'session_ended' } }])
 })
 
-t.test('whoever signs in while all their sessions end has a session of after', async t => {
+t.test('a sign-in while all sessions of the user end starts a session that is not revoked', async t => {
   const tokens = await signUp()
   const userId = tokens.user?.id ?? ''
-  const { answers, notAfter } = await decide<Tokens>(
+  const { results, notAfter } = await runDuringChange<Tokens>(
     transaction => createAccountRepository(transaction).lock(userId),
     [() => login({ email: tokens.user?.email ?? '' })],
     async transaction => {
@@ -84,33 +90,33 @@ t.test('whoever signs in while all their sessions end has a session of after', a
       return revokeUser(userId)(transaction)
     },
   )
-  const [answer] = answers
-  if (answer?.status !== 'fulfilled') throw answer?.reason
-  t.ok((await principalOf(answer.value)).issuedAt > notAfter)
-  await refresh(answer.value.refreshToken)
+  const [result] = results
+  if (result?.status !== 'fulfilled') throw result?.reason
+  t.ok((await principalOf(result.value)).issuedAt > notAfter)
+  await refresh(result.value.refreshToken)
 })
 
-t.test('whoever signs in or refreshes while their account is closed does not get in', async t => {
+t.test('a refresh or sign-in while the account is deactivated is rejected', async t => {
   const tokens = await signUp()
   const userId = tokens.user?.id ?? ''
-  const { answers } = await decide<Tokens>(
-    transaction => createAccountRepository(transaction).close(userId),
+  const { results } = await runDuringChange<Tokens>(
+    transaction => createAccountRepository(transaction).deactivate(userId),
     [() => refresh(tokens.refreshToken), () => login({ email: tokens.user?.email ?? '' })],
     revokeUser(userId),
   )
-  t.match(answers, [
+  t.match(results, [
     { status: 'rejected', reason: { code: Code.UNAUTHENTICATED, reason: 'session_ended' } },
     { status: 'rejected', reason: { code: Code.UNAUTHENTICATED, reason: 'invalid_credentials' } },
   ])
 })
 
-t.test('a revocation holds on to the account until the clock has gone on', async t => {
+t.test('revoking the tokens of a user takes until the next millisecond', async t => {
   const { user } = await signUp()
   for (let round = 0; round < 100; round++) {
     await db.transaction().execute(async transaction => {
       const { notAfter } = await revokeUser(user?.id ?? '')(transaction)
       const { rows } = await sql<{ now: Date }>`select clock_timestamp() as now`.execute(transaction)
-      t.ok((rows[0]?.now.getTime() ?? 0) > (notAfter?.getTime() ?? 0), 'what is issued next has a later time')
+      t.ok((rows[0]?.now.getTime() ?? 0) > (notAfter?.getTime() ?? 0), 'a token issued next has a later time')
     })
   }
 })

@@ -1,5 +1,6 @@
-/** auth-svc as a process: what it refuses to start with, and how it ends. */
+/** The process of auth-svc: settings with which it does not start, and its shutdown. */
 import { randomBytes } from 'node:crypto'
+import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { createRedis } from '#runtime/process/redis.ts'
 import { type Child, startChild } from '../../deploy/dev/child.ts'
@@ -7,8 +8,8 @@ import { ANY_METRICS_PORTS, serviceCommand } from '../../deploy/dev/services.ts'
 import { openTestDatabase } from '../support/test-database.ts'
 import { openTestPort } from '../support/test-port.ts'
 import { startTestRedis } from '../support/test-redis.ts'
-import { logger } from './silent-logger.ts'
 
+const logger = pino({ level: 'silent' })
 const { authUrl } = await openTestDatabase(t)
 const server = await startTestRedis(t)
 const redis = createRedis(server.url, logger)
@@ -32,14 +33,14 @@ async function start(t: Test, changes: Record<string, string> = {}): Promise<Chi
   return child
 }
 
-t.test('it listens without user-svc, and SIGTERM ends it in order', async t => {
+t.test('auth-svc starts without user-svc, and exits with code 0 on SIGTERM', async t => {
   const child = await start(t)
   await child.line(/"listening"/)
   child.signal('SIGTERM')
   t.equal(await child.exited, 'exit code 0')
 })
 
-t.test('SIGTERM ends it in order also when Redis is gone', async t => {
+t.test('auth-svc exits with code 0 on SIGTERM while Redis is unavailable', async t => {
   const child = await start(t)
   await child.line(/"listening"/)
   await server.kill()
@@ -49,27 +50,23 @@ t.test('SIGTERM ends it in order also when Redis is gone', async t => {
   await server.restart()
 })
 
-const REFUSED: [what: string, changes: Record<string, string>, says: RegExp][] = [
-  ['another secret than the keys were stored with', { SIGNING_KEY_SECRET: secret() }, /SIGNING_KEY_SECRET/],
-  ['a secret that is too short', { PASSWORD_PEPPER: 'c2hvcnQ=' }, /PASSWORD_PEPPER/],
-  ['half an administrator', { ADMIN_EMAIL: 'root@example.com' }, /ADMIN_EMAIL and ADMIN_PASSWORD/],
-  [
-    'an administrator whose password is easy to guess',
-    { ADMIN_EMAIL: 'root@example.com', ADMIN_PASSWORD: 'password1234' },
-    /too easy to guess/,
-  ],
+const INVALID_SETTINGS: [description: string, changes: Record<string, string>, message: RegExp][] = [
+  ['another SIGNING_KEY_SECRET than that of the stored keys', { SIGNING_KEY_SECRET: secret() }, /SIGNING_KEY_SECRET/],
+  ['a PASSWORD_PEPPER that is too short', { PASSWORD_PEPPER: 'c2hvcnQ=' }, /PASSWORD_PEPPER/],
+  ['ADMIN_EMAIL without ADMIN_PASSWORD', { ADMIN_EMAIL: 'root@example.com' }, /ADMIN_EMAIL and ADMIN_PASSWORD/],
+  ['a weak ADMIN_PASSWORD', { ADMIN_EMAIL: 'root@example.com', ADMIN_PASSWORD: 'password1234' }, /too easy to guess/],
 ]
-for (const [what, changes, says] of REFUSED) {
-  t.test(`it does not start with ${what}, and says so`, async t => {
+for (const [description, changes, message] of INVALID_SETTINGS) {
+  t.test(`auth-svc does not start with ${description}, and logs the reason`, async t => {
     const child = await start(t, changes)
     t.equal(await child.exited, 'exit code 1')
     const output = child.lastLines.join('\n')
-    t.match(output, says)
-    t.notOk(output.includes('password1234'), 'the password is not told')
+    t.match(output, message)
+    t.notOk(output.includes('password1234'), 'the password is not logged')
   })
 }
 
-t.test('it does not start on a Redis that evicts', async t => {
+t.test('auth-svc does not start if Redis evicts keys', async t => {
   await redis.config('SET', 'maxmemory-policy', 'allkeys-lru')
   const child = await start(t)
   t.equal(await child.exited, 'exit code 1')

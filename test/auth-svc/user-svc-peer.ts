@@ -1,5 +1,6 @@
-/** user-svc as auth-svc meets it: AccountService over gRPC, which takes service tokens of auth-svc and nothing else. */
+/** A fake user-svc: AccountService over gRPC, which accepts only service tokens of auth-svc. Keeps its users in memory. */
 import { setTimeout as delay } from 'node:timers/promises'
+import { pino } from 'pino'
 import type { Test } from 'tap'
 import { AuthServiceClient } from '#proto/auth/v1/auth.ts'
 import { type AccountChange, type AccountServiceServer, AccountServiceService } from '#proto/user/v1/account.ts'
@@ -12,39 +13,41 @@ import { createGrpcServer, type GrpcServer } from '#runtime/grpc/server.ts'
 import { registerServerMetrics } from '#runtime/grpc/server-metrics.ts'
 import { createMetrics } from '#runtime/observability/metrics.ts'
 import { Code, notFound, StatusError } from '#runtime/status.ts'
-import { logger } from './silent-logger.ts'
 
 export interface UserSvcPeer {
+  /** Address (host:port) of the service. */
   readonly address: string
-  /** By id. */
+  /** Active users by id. */
   readonly users: Map<string, User>
-  /** Ids of closed accounts: each answers as closed until a change opens it again. */
-  readonly closed: Set<string>
-  /** The keys that it verifies with are asked from there. */
+  /** Ids of deactivated users: `CreateAccount` rejects them until a change restores them. */
+  readonly deactivated: Set<string>
+  /** Sets the auth-svc from which the key set is fetched. Until then every call is rejected. */
   trust(authAddress: string): void
-  /** Tells those who watch. */
+  /** Appends an account change to the stream, and applies it to `users` and `deactivated`. */
   change(change: { userId: string; role?: string; closed?: boolean; erased?: boolean }): AccountChange
-  /** Ids of those whose erasure was confirmed, each as often as it was. */
+  /** User ids of `ConfirmErasure` calls, in order. */
   readonly confirmed: string[]
-  /** How many confirmations are yet to fail. */
+  /** `confirmations`: number of further `ConfirmErasure` calls that fail. */
   readonly failing: { confirmations: number }
-  /** The service goes away, and comes back at the same address. */
+  /** Stops the service. `restart` starts it again at the same address. */
   stop(): Promise<void>
   restart(): Promise<void>
 }
 
+/** Starts the service for this test. @param options.issuer claim `iss` of the accepted tokens. */
 export async function startUserSvcPeer(t: Test, { issuer }: { issuer: string }): Promise<UserSvcPeer> {
+  const logger = pino({ level: 'silent' })
   const contract = readContract(new URL('../../proto/gen/contract.binpb', import.meta.url))
   const users = new Map<string, User>()
-  const closed = new Set<string>()
-  const gone = new Map<string, User>()
+  const deactivated = new Set<string>()
+  const deactivatedUsers = new Map<string, User>()
   const changes: AccountChange[] = []
   const confirmed: string[] = []
   const failing = { confirmations: 0 }
   let auth: AuthServiceClient | undefined
   const keys = createRemoteKeySet({
     fetch: async () => {
-      if (auth === undefined) throw new Error('Trusts nobody yet')
+      if (auth === undefined) throw new Error('trust() was not called')
       return (await callUnary(auth, auth.getJwks, {})).keys
     },
     minIntervalMs: 0,
@@ -60,9 +63,10 @@ export async function startUserSvcPeer(t: Test, { issuer }: { issuer: string }):
     })
     server.add<AccountServiceServer>('user.v1.AccountService', AccountServiceService, {
       async createAccount({ id, email, name, role }) {
-        if (closed.has(id)) throw new StatusError(Code.FAILED_PRECONDITION, 'Closed', { reason: 'account_closed' })
-        const known = users.get(id)
-        if (known !== undefined) return known
+        if (deactivated.has(id))
+          throw new StatusError(Code.FAILED_PRECONDITION, 'Deactivated', { reason: 'account_closed' })
+        const existing = users.get(id)
+        if (existing !== undefined) return existing
         if ([...users.values()].some(user => user.email === email)) {
           throw new StatusError(Code.ALREADY_EXISTS, 'Taken', { reason: 'email_taken' })
         }
@@ -79,7 +83,7 @@ export async function startUserSvcPeer(t: Test, { issuer }: { issuer: string }):
       async confirmErasure({ userId }) {
         if (failing.confirmations > 0) {
           failing.confirmations -= 1
-          throw new StatusError(Code.UNAVAILABLE, 'Away', { reason: 'unavailable' })
+          throw new StatusError(Code.UNAVAILABLE, 'Unavailable', { reason: 'unavailable' })
         }
         confirmed.push(userId)
         return {}
@@ -108,24 +112,24 @@ export async function startUserSvcPeer(t: Test, { issuer }: { issuer: string }):
   return {
     address: `127.0.0.1:${port}`,
     users,
-    closed,
+    deactivated,
     confirmed,
     failing,
     trust(authAddress) {
       auth = createClient(AuthServiceClient, authAddress)
     },
-    change({ userId, role = 'user', closed: isClosed = false, erased = false }) {
-      const user = users.get(userId) ?? gone.get(userId)
-      if (user !== undefined) (isClosed ? gone : users).set(userId, { ...user, role })
-      if (isClosed) {
+    change({ userId, role = 'user', closed = false, erased = false }) {
+      const user = users.get(userId) ?? deactivatedUsers.get(userId)
+      if (user !== undefined) (closed ? deactivatedUsers : users).set(userId, { ...user, role })
+      if (closed) {
         users.delete(userId)
-        closed.add(userId)
+        deactivated.add(userId)
       } else {
-        gone.delete(userId)
-        closed.delete(userId)
+        deactivatedUsers.delete(userId)
+        deactivated.delete(userId)
       }
       const sequence = BigInt(changes.length + 1)
-      const change = { sequence, userId, role, closed: isClosed, erased, changedAt: new Date() }
+      const change = { sequence, userId, role, closed, erased, changedAt: new Date() }
       changes.push(change)
       return change
     },

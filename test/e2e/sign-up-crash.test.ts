@@ -6,19 +6,19 @@ import { until } from '../support/until.ts'
 
 const system = await startSystem(t)
 
-/** Kills auth-svc between its two steps: the account is there, the user is not. user-svc lives on. */
+/** Kills auth-svc during a sign-up: the account exists, the user in user-svc does not. */
 async function crashDuringSignUp(email: string): Promise<void> {
   system.userSvc.signal('SIGSTOP')
   const body = { email, password: PASSWORD, name: 'Ada', tokenDelivery: 'body' }
-  const answer = request('POST', `${system.url}/v1/auth/signup`, { body })
+  const response = request('POST', `${system.url}/v1/auth/signup`, { body })
   await until(
     () => accountStatus(email),
     status => status === 'pending',
   )
   await system.authSvc.kill()
   system.userSvc.signal('SIGCONT')
-  const { status } = await answer
-  if (status < 500) throw new Error(`The sign-up was to fail, but answered ${status}`)
+  const { status } = await response
+  if (status < 500) throw new Error(`Expected the sign-up to fail, got status ${status}`)
 }
 
 function accountStatus(email: string): Promise<string | undefined> {
@@ -30,7 +30,7 @@ function accountStatus(email: string): Promise<string | undefined> {
   })
 }
 
-t.test('a sign-up that auth-svc died in is complete when its owner signs in', async t => {
+t.test('a sign-up during which auth-svc crashed is completed by a sign-in', async t => {
   const email = someEmail()
   await crashDuringSignUp(email)
   await system.authSvc.start()
@@ -45,7 +45,7 @@ t.test('a sign-up that auth-svc died in is complete when its owner signs in', as
   t.equal(await accountStatus(email), 'active')
 })
 
-t.test('a sign-up that auth-svc died in is completed though nobody comes back', async t => {
+t.test('a sign-up during which auth-svc crashed is completed by its job', async t => {
   const email = someEmail()
   await crashDuringSignUp(email)
   await system.authSvc.start()
@@ -56,7 +56,7 @@ t.test('a sign-up that auth-svc died in is completed though nobody comes back', 
     { timeoutMs: 60_000, everyMs: 100 },
   )
   t.comment(`completed ${(ms / 1000).toFixed(1)} s after the restart`)
-  // The gateway may not have found auth-svc again yet.
+  // The gateway may not have reconnected to auth-svc yet.
   await until(
     () => login(system.url, email),
     ({ status }) => status === 200,
@@ -65,7 +65,7 @@ t.test('a sign-up that auth-svc died in is completed though nobody comes back', 
   t.match(await whoAmI(system.url, (body as SignedIn).accessToken), { status: 200, body: { email, name: 'Ada' } })
 })
 
-t.test('a sign-up that auth-svc died in, sent again, answers the same account', async t => {
+t.test('a repeated sign-up after a crash of auth-svc returns the same account', async t => {
   const email = someEmail()
   await crashDuringSignUp(email)
   await system.authSvc.start()

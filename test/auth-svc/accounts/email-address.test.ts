@@ -2,38 +2,38 @@ import fc from 'fast-check'
 import t from 'tap'
 import { normalizeEmail } from '../../../auth-svc/accounts/email-address.ts'
 
-const NORMALIZED: [given: string, expected: string | undefined, why: string][] = [
-  ['ada@example.com', 'ada@example.com', 'what is normal stays'],
-  ['Ada.Lovelace@Example.COM', 'ada.lovelace@example.com', 'case is no difference'],
-  ['ada+list@example.com', 'ada+list@example.com', 'a tag is another address'],
-  ['a.d.a@example.com', 'a.d.a@example.com', 'so is a dot'],
-  ['ＡＤＡ@example.com', 'ada@example.com', 'full-width letters are letters'],
-  ['ada@EXAMPLE．com', 'ada@example.com', 'and a full-width dot is a dot'],
-  ['ada＠example.com', 'ada@example.com', 'a full-width @ is an @'],
-  ['ada@Bücher.example', 'ada@xn--bcher-kva.example', 'a domain is in its ASCII form'],
-  ['ada@xn--bcher-kva.example', 'ada@xn--bcher-kva.example', 'in which it may be given'],
-  ['ada@BU\u0308CHER.example', 'ada@xn--bcher-kva.example', 'a composed letter is one letter'],
-  ['rene\u0301@example.com', 'ren\u00e9@example.com', 'in the local part too'],
-  ['\u0130@example.com', 'i\u0307@example.com', 'a letter whose lower case is two'],
-  ['o"x"@y@example.com', 'o"x"@y@example.com', 'the last @ counts'],
-  ['', undefined, 'nothing'],
-  ['ada', undefined, 'no @'],
-  ['@example.com', undefined, 'no local part'],
-  ['ada@', undefined, 'no domain'],
-  ['ada@exa mple.com', undefined, 'a space in the domain'],
-  ['a da@example.com', undefined, 'a space in the local part'],
-  ['ada\u0000@example.com', undefined, 'a NUL'],
-  [`${'a'.repeat(243)}@example.com`, undefined, '255 characters'],
-  [`${'a'.repeat(242)}@example.com`, `${'a'.repeat(242)}@example.com`, '254 characters'],
+const NORMALIZED: [given: string, expected: string | undefined, reason: string][] = [
+  ['ada@example.com', 'ada@example.com', 'a normalized address is unchanged'],
+  ['Ada.Lovelace@Example.COM', 'ada.lovelace@example.com', 'upper case is lower-cased'],
+  ['ada+list@example.com', 'ada+list@example.com', 'a tag is kept'],
+  ['a.d.a@example.com', 'a.d.a@example.com', 'dots are kept'],
+  ['ＡＤＡ@example.com', 'ada@example.com', 'full-width letters become ASCII'],
+  ['ada@EXAMPLE．com', 'ada@example.com', 'a full-width dot becomes a dot'],
+  ['ada＠example.com', 'ada@example.com', 'a full-width @ becomes an @'],
+  ['ada@Bücher.example', 'ada@xn--bcher-kva.example', 'a domain is converted to its ASCII form'],
+  ['ada@xn--bcher-kva.example', 'ada@xn--bcher-kva.example', 'a domain in its ASCII form is unchanged'],
+  ['ada@BU\u0308CHER.example', 'ada@xn--bcher-kva.example', 'a decomposed letter in the domain is composed'],
+  ['rene\u0301@example.com', 'ren\u00e9@example.com', 'a decomposed letter in the local part is composed'],
+  ['\u0130@example.com', 'i\u0307@example.com', 'a letter whose lower case has two code points'],
+  ['o"x"@y@example.com', 'o"x"@y@example.com', 'the last @ separates the domain'],
+  ['', undefined, 'the empty string is rejected'],
+  ['ada', undefined, 'an address without @ is rejected'],
+  ['@example.com', undefined, 'an address without local part is rejected'],
+  ['ada@', undefined, 'an address without domain is rejected'],
+  ['ada@exa mple.com', undefined, 'a space in the domain is rejected'],
+  ['a da@example.com', undefined, 'a space in the local part is rejected'],
+  ['ada\u0000@example.com', undefined, 'a NUL is rejected'],
+  [`${'a'.repeat(243)}@example.com`, undefined, '255 characters are rejected'],
+  [`${'a'.repeat(242)}@example.com`, `${'a'.repeat(242)}@example.com`, '254 characters are accepted'],
 ]
 
-for (const [given, expected, why] of NORMALIZED) {
-  t.test(`${JSON.stringify(given).slice(0, 60)}: ${why}`, async t => {
+for (const [given, expected, reason] of NORMALIZED) {
+  t.test(`${reason}: ${JSON.stringify(given).slice(0, 60)}`, async t => {
     t.equal(normalizeEmail(given), expected)
   })
 }
 
-t.test('what is normalised is normal', async t => {
+t.test('normalizing an e-mail address twice gives the same result as once', async t => {
   const address = fc.tuple(fc.string({ unit: 'grapheme', minLength: 1 }), fc.domain()).map(parts => parts.join('@'))
   fc.assert(
     fc.property(address, given => {
@@ -45,7 +45,7 @@ t.test('what is normalised is normal', async t => {
   t.pass()
 })
 
-t.test('neither case nor width makes another address', async t => {
+t.test('e-mail addresses that differ only in case are equal after normalization', async t => {
   fc.assert(
     fc.property(fc.emailAddress(), given => normalizeEmail(given.toUpperCase()) === normalizeEmail(given)),
     { numRuns: 500 },

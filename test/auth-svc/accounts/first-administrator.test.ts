@@ -16,7 +16,7 @@ const { db } = database
 const email = 'root@example.com'
 const password = 'kettle-Harbour-93'
 
-t.test('a password that is easy to guess makes no administrator', async t => {
+t.test('a weak password signs up no administrator', async t => {
   await t.rejects(server.ensureFirstAdministrator({ email, password: 'administrator' }), {
     code: Code.INVALID_ARGUMENT,
     violations: [{ field: 'password' }],
@@ -24,7 +24,7 @@ t.test('a password that is easy to guess makes no administrator', async t => {
   t.equal((await db.selectFrom('accounts').selectAll().execute()).length, 0)
 })
 
-t.test('the administrator is signed up at boot, and completed once user-svc is there', async t => {
+t.test('the administrator is signed up while user-svc is unavailable, and completed by the job after that', async t => {
   await userSvc.stop()
   await Promise.all([1, 2, 3].map(() => server.ensureFirstAdministrator({ email: 'Root@Example.com', password })))
   t.match(await db.selectFrom('accounts').selectAll().execute(), [{ email, role: 'admin', status: 'pending' }])
@@ -40,7 +40,7 @@ t.test('the administrator is signed up at boot, and completed once user-svc is t
   t.equal((await principalOf(await login({ email, password }))).role, 'admin')
 })
 
-t.test('the next boot changes nothing, whatever the settings say by then', async t => {
+t.test('a further boot does not change the administrator, whatever the settings are', async t => {
   const before = await db.selectFrom('accounts').selectAll().execute()
   await server.ensureFirstAdministrator({ email, password })
   await server.ensureFirstAdministrator({ email, password: 'quite-Another-77' })
@@ -48,13 +48,13 @@ t.test('the next boot changes nothing, whatever the settings say by then', async
   t.same(await db.selectFrom('accounts').selectAll().execute(), before)
 })
 
-t.test('somebody who has the address already does not become an administrator by it', async t => {
+t.test('an existing user with the e-mail address does not become an administrator', async t => {
   const { user } = await signUp()
   await server.ensureFirstAdministrator({ email: user?.email ?? '', password })
   t.equal((await principalOf(await login({ email: user?.email ?? '' }))).role, 'user')
 })
 
-t.test('the password stands in no log, job or row', async t => {
+t.test('the password of the administrator is in no log line, job or row', async t => {
   const { rows: jobs } = await sql`select * from auth_jobs._private_jobs`.execute(db)
   const accounts = await db.selectFrom('accounts').selectAll().execute()
   for (const text of [lines.join(), JSON.stringify(jobs), JSON.stringify(accounts)]) {

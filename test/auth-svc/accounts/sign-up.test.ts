@@ -9,34 +9,34 @@ import { PASSWORD, startAuthSystem } from '../auth-system.ts'
 const accountsOf = (db: Kysely<Tables>, email: string) =>
   db.selectFrom('accounts').selectAll().where('email', '=', email).execute()
 
-async function jobsOf(db: Kysely<Tables>) {
+async function listJobs(db: Kysely<Tables>) {
   const { rows } = await sql<{ key: string; task_identifier: string }>`select * from auth_jobs.jobs`.execute(db)
   return rows
 }
 
-t.test('signing up', async t => {
+t.test('sign-up', async t => {
   const { auth, database, userSvc, signUp, login, refresh, principalOf, newEmail } = await startAuthSystem(t)
   const { db } = database
 
-  t.test('answers tokens and the user, who can sign in from then on', async t => {
+  t.test('a sign-up returns the user and tokens, and the user can sign in', async t => {
     const email = newEmail()
     const tokens = await signUp({ email: email.toUpperCase() })
     t.match(tokens, { tokenType: 'Bearer', expiresIn: 900, refreshExpiresIn: 7 * 24 * 3600, refreshCookie: undefined })
     t.match(tokens.user, { email, name: 'Ada', role: 'user' })
     t.match(await principalOf(tokens), { userId: tokens.user?.id, role: 'user', email })
     t.match(await accountsOf(db, email), [{ status: 'active', sign_up_name: null }])
-    t.same(await jobsOf(db), [], 'and leaves no job behind')
+    t.same(await listJobs(db), [], 'the job is cancelled')
     t.equal((await login({ email })).user?.id, tokens.user?.id)
     await refresh(tokens.refreshToken)
   })
 
-  t.test('puts the refresh token where it was asked for, in a cookie unless told', async t => {
+  t.test('a sign-up delivers the refresh token as `tokenDelivery` says, in a cookie by default', async t => {
     t.match(await signUp({ tokenDelivery: 'body' }), { refreshToken: String, refreshCookie: undefined })
     t.match(await signUp({ tokenDelivery: 'cookie' }), { refreshToken: undefined, refreshCookie: String })
     t.match(await signUp({ tokenDelivery: '' }), { refreshToken: undefined, refreshCookie: String })
   })
 
-  t.test('keeps no password', async t => {
+  t.test('a sign-up stores a hash and not the password', async t => {
     const email = newEmail()
     await signUp({ email })
     const dump = JSON.stringify([await accountsOf(db, email), await db.selectFrom('sessions').selectAll().execute()])
@@ -44,15 +44,15 @@ t.test('signing up', async t => {
     t.match(await accountsOf(db, email), [{ password_scheme: 'bcrypt-hmac-sha384', password_hash: /^\$2b\$/ }])
   })
 
-  t.test('the same request again answers the same account, in a new session', async t => {
+  t.test('a repeated sign-up returns the same account in a new session', async t => {
     const email = newEmail()
     const first = await signUp({ email })
-    const again = await signUp({ email: email.toUpperCase() })
-    t.equal(again.user?.id, first.user?.id)
-    t.not((await principalOf(again)).sessionId, (await principalOf(first)).sessionId)
+    const repeated = await signUp({ email: email.toUpperCase() })
+    t.equal(repeated.user?.id, first.user?.id)
+    t.not((await principalOf(repeated)).sessionId, (await principalOf(first)).sessionId)
   })
 
-  t.test('another password, or the same one later on, finds the address taken', async t => {
+  t.test('a sign-up with another password, or repeated after ten minutes, returns email_taken', async t => {
     const email = newEmail()
     await signUp({ email })
     const taken = { code: Code.ALREADY_EXISTS, reason: 'email_taken' }
@@ -65,39 +65,39 @@ t.test('signing up', async t => {
     await t.rejects(signUp({ email }), taken)
   })
 
-  t.test('fifty at once make one account, and answer it to all', async t => {
+  t.test('fifty concurrent equal sign-ups create one account and all return it', async t => {
     const email = newEmail()
     const before = userSvc.users.size
     const all = await Promise.all(Array.from({ length: 50 }, () => signUp({ email })))
     t.equal(new Set(all.map(({ user }) => user?.id)).size, 1)
     t.equal((await accountsOf(db, email)).length, 1)
     t.equal(userSvc.users.size, before + 1)
-    t.same(await jobsOf(db), [])
+    t.same(await listJobs(db), [])
   })
 
-  t.test('of many at once with passwords of their own, one gets the address', async t => {
+  t.test('of concurrent sign-ups with different passwords one gets the e-mail address', async t => {
     const email = newEmail()
     const all = await Promise.allSettled(
       Array.from({ length: 10 }, (_, index) => signUp({ email, password: `plum-Trombone-4${index}` })),
     )
     t.equal(all.filter(({ status }) => status === 'fulfilled').length, 1)
-    for (const answer of all) {
-      if (answer.status === 'rejected') t.match(answer.reason, { code: Code.ALREADY_EXISTS, reason: 'email_taken' })
+    for (const result of all) {
+      if (result.status === 'rejected') t.match(result.reason, { code: Code.ALREADY_EXISTS, reason: 'email_taken' })
     }
   })
 
-  t.test('a password that is easy to guess is refused by name and reason', async t => {
+  t.test('a weak password is rejected with the field and the weakness', async t => {
     const email = newEmail()
     for (const password of ['password1', email, 'Lovelace']) {
-      const refused = await signUp({ email, password, name: 'Ada Lovelace' }).catch(error => error)
-      t.match(refused, { code: Code.INVALID_ARGUMENT, reason: 'invalid_argument' }, password)
-      t.match(refused.violations, [{ field: 'password', description: /^is too easy to guess\. \w+/ }])
+      const error = await signUp({ email, password, name: 'Ada Lovelace' }).catch(error => error)
+      t.match(error, { code: Code.INVALID_ARGUMENT, reason: 'invalid_argument' }, password)
+      t.match(error.violations, [{ field: 'password', description: /^is too easy to guess\. \w+/ }])
     }
     t.same(await accountsOf(db, email), [])
   })
 
-  t.test('what the contract forbids is refused', async t => {
-    const forbidden = [
+  t.test('a sign-up request that violates the contract is rejected', async t => {
+    const invalidRequests = [
       { email: 'nobody' },
       { email: '' },
       { password: 'short' },
@@ -105,7 +105,7 @@ t.test('signing up', async t => {
       { name: 'a\u0000b' },
       { tokenDelivery: 'carrier pigeon' },
     ]
-    for (const request of forbidden) {
+    for (const request of invalidRequests) {
       const [field] = Object.keys(request)
       await t.rejects(
         signUp(request),
@@ -115,63 +115,64 @@ t.test('signing up', async t => {
     }
   })
 
-  t.test('an address that user-svc has under another id is taken, and stays free here', async t => {
+  t.test('an e-mail address of another user in user-svc is rejected and leaves no account', async t => {
     const email = newEmail()
     const now = new Date()
     const id = '0190c0de-0000-7000-8000-000000000001'
     userSvc.users.set(id, { id, email, name: '', role: 'user', department: '', createdAt: now, updatedAt: now })
     await t.rejects(signUp({ email }), { code: Code.ALREADY_EXISTS, reason: 'email_taken' })
     t.same(await accountsOf(db, email), [])
-    t.same(await jobsOf(db), [])
+    t.same(await listJobs(db), [])
     userSvc.users.delete(id)
     t.match(await signUp({ email }), { user: { email } })
   })
 
-  t.test('the name is as it was given', async t => {
+  t.test('the name is stored unchanged', async t => {
     const name = "Zoë O'Hara-吉田 😀"
     t.match(await signUp({ name }), { user: { name } })
-    const nameless = await callUnary(auth, auth.signUp, {
+    const withoutName = await callUnary(auth, auth.signUp, {
       email: newEmail(),
       password: PASSWORD,
       name: '',
       tokenDelivery: '',
     })
-    t.match(nameless, { user: { name: '' } })
+    t.match(withoutName, { user: { name: '' } })
   })
 })
 
-t.test('a sign-up that is cut off between its steps', async t => {
+t.test('interrupted sign-up', async t => {
   const { database, server, userSvc, signUp, login, newEmail } = await startAuthSystem(t)
   const { db } = database
 
-  async function cutOff(): Promise<string> {
+  /** Signs up while user-svc is unavailable, which leaves a pending account and its job. */
+  async function interruptSignUp(): Promise<string> {
     const email = newEmail()
     await userSvc.stop()
     await t.rejects(signUp({ email }), { code: Code.UNAVAILABLE, reason: 'unavailable' })
     await userSvc.restart()
     t.match(await accountsOf(db, email), [{ status: 'pending', sign_up_name: 'Ada' }])
-    t.match((await jobsOf(db)).length, 1)
+    t.match((await listJobs(db)).length, 1)
     return email
   }
 
-  t.test('is resumed by the same request', async t => {
-    const email = await cutOff()
+  t.test('an interrupted sign-up is resumed by the same request', async t => {
+    const email = await interruptSignUp()
     t.match(await signUp({ email }), { user: { email, name: 'Ada' } })
     t.match(await accountsOf(db, email), [{ status: 'active' }])
-    t.same(await jobsOf(db), [])
+    t.same(await listJobs(db), [])
   })
 
-  t.test('is resumed by signing in', async t => {
-    const email = await cutOff()
+  t.test('an interrupted sign-up is resumed by a sign-in', async t => {
+    const email = await interruptSignUp()
     t.match(await login({ email }), { user: { email, name: 'Ada' } })
     t.match(await accountsOf(db, email), [{ status: 'active' }])
-    t.same(await jobsOf(db), [])
+    t.same(await listJobs(db), [])
   })
 
-  t.test('of an account that user-svc has closed by then lets nobody in', async t => {
-    const email = await cutOff()
+  t.test('an interrupted sign-up of a deactivated user can neither be resumed nor sign in', async t => {
+    const email = await interruptSignUp()
     const [account] = await accountsOf(db, email)
-    userSvc.closed.add(account?.user_id ?? '')
+    userSvc.deactivated.add(account?.user_id ?? '')
     await t.rejects(signUp({ email }), { code: Code.ALREADY_EXISTS, reason: 'email_taken' })
     await t.rejects(login({ email }), { code: Code.UNAUTHENTICATED, reason: 'invalid_credentials' })
     t.match(await accountsOf(db, email), [{ status: 'pending' }])
@@ -179,8 +180,8 @@ t.test('a sign-up that is cut off between its steps', async t => {
     await sql`delete from auth_jobs._private_jobs`.execute(db)
   })
 
-  t.test('is completed by its job, once its time has come', async t => {
-    const email = await cutOff()
+  t.test('an interrupted sign-up is completed by its job when the job is due', async t => {
+    const email = await interruptSignUp()
     await sql`update auth_jobs._private_jobs set run_at = now()`.execute(db)
     const background = await server.startBackground()
     await until(
@@ -189,15 +190,15 @@ t.test('a sign-up that is cut off between its steps', async t => {
     )
     t.ok([...userSvc.users.values()].some(user => user.email === email && user.name === 'Ada'))
     await until(
-      () => jobsOf(db),
+      () => listJobs(db),
       jobs => jobs.length === 0,
     )
     await background.stop()
     t.match(await login({ email }), { user: { email } })
   })
 
-  t.test('is completed also when a worker died over its job', async t => {
-    const email = await cutOff()
+  t.test('an interrupted sign-up is completed even if a worker crashed during its job', async t => {
+    const email = await interruptSignUp()
     await sql`update auth_jobs._private_jobs set run_at = now(), locked_at = now(), locked_by = 'dead'`.execute(db)
     await db
       .updateTable('accounts')
@@ -214,7 +215,7 @@ t.test('a sign-up that is cut off between its steps', async t => {
   })
 })
 
-t.test('what user-svc says of itself does not reach the client', async t => {
+t.test('the error of an unavailable user-svc does not reveal its address', async t => {
   const { userSvc, signUp } = await startAuthSystem(t)
   await userSvc.stop()
   const error = await signUp().catch(error => error)

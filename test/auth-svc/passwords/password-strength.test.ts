@@ -10,16 +10,16 @@ const STRONG = [
   'correct horse battery staple',
   'q3LxP9vT2z',
   'пароль который никто не знает',
-  // Strong in a later part.
+  // Its second part is strong.
   `${'a'.repeat(32)}q3LxP9vT2z!w`,
 ]
 for (const password of STRONG) {
-  t.test(`strong: ${password}`, async t => {
-    t.equal(await strength.complaintAbout(password, owner), undefined)
+  t.test(`the password "${password}" is strong enough`, async t => {
+    t.equal(await strength.findWeakness(password, owner), undefined)
   })
 }
 
-const WEAK: [password: string, complaint: RegExp][] = [
+const WEAK: [password: string, weakness: RegExp][] = [
   ['password', /common/],
   ['Password1', /common/],
   ['qwertyuiop', /common|keyboard|rows/i],
@@ -31,31 +31,31 @@ const WEAK: [password: string, complaint: RegExp][] = [
   ['analytical1', /personal/],
   ['a'.repeat(256), /repeated/i],
 ]
-for (const [password, complaint] of WEAK) {
-  t.test(`easy to guess: ${password.slice(0, 40)}`, async t => {
-    t.match(await strength.complaintAbout(password, owner), complaint)
+for (const [password, weakness] of WEAK) {
+  t.test(`the password "${password.slice(0, 40)}" is weak`, async t => {
+    t.match(await strength.findWeakness(password, owner), weakness)
   })
 }
 
-t.test('what is personal to one is not to another', async t => {
+t.test('a password made of personal data is weak for that user only', async t => {
   const password = owner.email
-  t.type(await strength.complaintAbout(password, owner), 'string')
-  t.equal(await strength.complaintAbout(password, { email: 'bob@example.com', name: 'Bob' }), undefined)
+  t.type(await strength.findWeakness(password, owner), 'string')
+  t.equal(await strength.findWeakness(password, { email: 'bob@example.com', name: 'Bob' }), undefined)
 })
 
-t.test('nor is a long address hard to guess for being long', async t => {
+t.test('a long e-mail address as password is weak', async t => {
   const email = '19e020ac-de26-4994-9f6d-4e26f2ba2da8@analytical.example'
   for (const password of [email, email.toUpperCase(), `1${email}`, `${email}${email}1234`, email.slice(0, 36)]) {
-    t.type(await strength.complaintAbout(password, { email, name: '' }), 'string', password)
+    t.type(await strength.findWeakness(password, { email, name: '' }), 'string', password)
   }
-  t.equal(await strength.complaintAbout(`${email} q3LxP9vT2z`, { email, name: '' }), undefined)
+  t.equal(await strength.findWeakness(`${email} q3LxP9vT2z`, { email, name: '' }), undefined)
 })
 
-t.test('many at once are each answered about their own', async t => {
-  const asked = [...STRONG, ...WEAK.map(([password]) => password)]
-  const answers = await Promise.all(asked.map(password => strength.complaintAbout(password, owner)))
+t.test('concurrent checks return the result of their own password', async t => {
+  const passwords = [...STRONG, ...WEAK.map(([password]) => password)]
+  const weaknesses = await Promise.all(passwords.map(password => strength.findWeakness(password, owner)))
   t.same(
-    answers.map(answer => answer === undefined),
-    asked.map((_, index) => index < STRONG.length),
+    weaknesses.map(weakness => weakness === undefined),
+    passwords.map((_, index) => index < STRONG.length),
   )
 })

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
+import { pino } from 'pino'
 import t from 'tap'
 import type { Revocation } from '#proto/edge/v1/revocation.ts'
 import { REVOCATION_EPOCH, REVOCATION_HEARTBEAT, REVOCATION_STREAM } from '#runtime/auth/revocation-stream.ts'
@@ -10,10 +11,9 @@ import { createRevocationStream } from '../../../auth-svc/revocations/revocation
 import { createRevocations } from '../../../auth-svc/revocations/revocations.ts'
 import { openTestRedis, startTestRedis } from '../../support/test-redis.ts'
 import { until } from '../../support/until.ts'
-import { openAuthDatabase } from '../auth-database.ts'
-import { startAuthSystem } from '../auth-system.ts'
-import { logger } from '../silent-logger.ts'
+import { openAuthDatabase, startAuthSystem } from '../auth-system.ts'
 
+const logger = pino({ level: 'silent' })
 const TTL_MS = 900_000
 
 const { db } = await openAuthDatabase(t)

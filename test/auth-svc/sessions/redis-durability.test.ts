@@ -3,8 +3,8 @@ import t from 'tap'
 import { createRedis } from '#runtime/process/redis.ts'
 import { assertDurable } from '../../../auth-svc/sessions/redis-durability.ts'
 import { startTestRedis } from '../../support/test-redis.ts'
-import { logger as silent } from '../silent-logger.ts'
 
+const silent = pino({ level: 'silent' })
 const redis = createRedis((await startTestRedis(t)).url, silent)
 t.teardown(() => redis.disconnect())
 

@@ -1,15 +1,16 @@
 import { randomUUID } from 'node:crypto'
 import fc from 'fast-check'
+import { pino } from 'pino'
 import t from 'tap'
 import { createRedis } from '#runtime/process/redis.ts'
 import { Code } from '#runtime/status.ts'
 import { createRefreshFamilies, familyKey } from '../../../auth-svc/sessions/refresh-families.ts'
 import { openTestRedis, startTestRedis } from '../../support/test-redis.ts'
-import { logger } from '../silent-logger.ts'
 
 const GRACE_MS = 10_000
 const TTL_MS = 7 * 24 * 3600 * 1000
 
+const logger = pino({ level: 'silent' })
 const redis = createRedis((await openTestRedis(t)).url, logger)
 t.teardown(() => redis.disconnect())
 const families = createRefreshFamilies({ redis, graceMs: GRACE_MS })

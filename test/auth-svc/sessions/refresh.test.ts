@@ -10,8 +10,8 @@ import { Code } from '#runtime/status.ts'
 import { familyKey } from '../../../auth-svc/sessions/refresh-families.ts'
 import { startTestRedis } from '../../support/test-redis.ts'
 import { type AuthSystem, startAuthSystem } from '../auth-system.ts'
-import { logger as silent } from '../silent-logger.ts'
 
+const silent = pino({ level: 'silent' })
 const reused = { code: Code.UNAUTHENTICATED, reason: 'refresh_token_reused' }
 const ended = { code: Code.UNAUTHENTICATED, reason: 'session_ended' }
 const invalid = { code: Code.UNAUTHENTICATED, reason: 'refresh_token_invalid' }

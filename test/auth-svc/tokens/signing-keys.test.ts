@@ -8,7 +8,7 @@ import type { Tables } from '../../../auth-svc/tables.ts'
 import { createSigningKeySeal } from '../../../auth-svc/tokens/signing-key-seal.ts'
 import { openSigningKeys, type SigningKeys } from '../../../auth-svc/tokens/signing-keys.ts'
 import { createTokenIssuer } from '../../../auth-svc/tokens/token-issuer.ts'
-import { openAuthDatabase } from '../auth-database.ts'
+import { openAuthDatabase } from '../auth-system.ts'
 
 const HOUR = 3600_000
 const secret = randomBytes(32)
