@@ -1,6 +1,6 @@
 /**
- * What must always be so in the database, and is seen to by triggers, constraints and the two services together. A check
- * looks for what contradicts it: whatever it finds is a fault of ours, or of somebody's hand.
+ * Invariants of the database that triggers and the two services maintain together. Foreign keys and check constraints
+ * need no test here, because PostgreSQL enforces them. A problem means a defect of Gatehouse or a manual change.
  */
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
@@ -11,96 +11,87 @@ import { ROOT } from './migrate.ts'
 import { withClient } from './provision.ts'
 import { describeSchemas } from './schema-files.ts'
 
-export interface Finding {
-  /** What was to be so. */
+export interface CheckResult {
+  /** The invariant, as a sentence. */
   readonly check: string
-  /** What is not: an id, a name. None when all is well. */
-  readonly faults: readonly string[]
+  /** Each violation of it, with the id or name of the row or object. Empty if the invariant holds. */
+  readonly problems: readonly string[]
 }
 
-/** Each gives a row, with the text `fault`, for what is wrong. */
-const STATEMENTS: Record<string, string> = {
-  'doc_count is the number of documents': `
-    select users_all.id || ' says ' || doc_count || ', has ' || coalesce(counted.number, 0) as fault
+/** Queries by invariant. Each returns one row with a text column `problem` per violation. */
+const QUERIES: Record<string, string> = {
+  'doc_count of a user equals the number of their documents': `
+    select users_all.id || ' says ' || doc_count || ', has ' || coalesce(counted.number, 0) as problem
     from users.users_all
     left join (
       select owner_id, count(*) as number from users.documents_all where deleted_at is null group by owner_id
     ) as counted on counted.owner_id = users_all.id
     where doc_count <> coalesce(counted.number, 0)`,
-  'every document has an owner': `
-    select documents_all.id::text as fault from users.documents_all
-    left join users.users_all on users_all.id = owner_id where users_all.id is null`,
-  'every comment has a document and an author': `
-    select comments_all.id::text as fault from users.comments_all
-    left join users.documents_all on documents_all.id = document_id
-    left join users.users_all on users_all.id = author_id
-    where documents_all.id is null or users_all.id is null`,
-  'every grant is of a document, for a user': `
-    select document_id || ' for ' || user_id as fault from users.document_grants
-    left join users.documents_all on documents_all.id = document_id
-    left join users.users_all on users_all.id = user_id
-    where documents_all.id is null or users_all.id is null`,
-  'every account change is of a user, or of one who was erased': `
-    select distinct user_id::text as fault from users.account_changes
+  'every account change refers to a user or an erased user': `
+    select distinct user_id::text as problem from users.account_changes
     where not exists (select from users.users_all where users_all.id = user_id)
       and not exists (select from users.erasures where erasures.user_id = account_changes.user_id)`,
-  'every user who is not closed has an account': `
-    select users.id::text as fault from users.users
+  'every active user has an account': `
+    select users.id::text as problem from users.users
     left join auth.accounts on accounts.user_id = users.id and accounts.status <> 'closed'
     where accounts.user_id is null`,
-  'every account that is open has a user who is': `
-    select accounts.user_id::text as fault from auth.accounts
+  'every active account has a user': `
+    select accounts.user_id::text as problem from auth.accounts
     left join users.users on users.id = accounts.user_id
     where status = 'active' and users.id is null`,
-  'an account has the role and the address of its user': `
-    select users.id::text as fault from users.users
+  'an account has the role and the e-mail address of its user': `
+    select users.id::text as problem from users.users
     join auth.accounts on accounts.user_id = users.id and status = 'active'
     where accounts.role <> users.role or accounts.email <> users.email`,
   'every index is valid': `
-    select indexrelid::regclass::text as fault from pg_index where not indisvalid`,
+    select indexrelid::regclass::text as problem from pg_index where not indisvalid`,
   'every constraint is validated': `
-    select conrelid::regclass || '.' || conname as fault from pg_constraint where not convalidated`,
+    select conrelid::regclass || '.' || conname as problem from pg_constraint where not convalidated`,
 }
 
-/** Changes nothing. @param urls of a database in which nobody is just being signed up or closed: that takes a moment. */
-export async function examine(urls: DatabaseUrls): Promise<Finding[]> {
+/**
+ * Checks every invariant. Changes nothing.
+ * @param urls the database. A sign-up or deactivation in progress can be reported as a problem, because the two services
+ *   commit one after the other.
+ */
+export async function runChecks(urls: DatabaseUrls): Promise<CheckResult[]> {
   return withClient(urls.adminUrl, async client => {
-    const findings: Finding[] = []
-    for (const [check, statement] of Object.entries(STATEMENTS)) {
-      const { rows } = await client.query<{ fault: string }>(statement)
-      findings.push({ check, faults: rows.map(({ fault }) => fault) })
+    const results: CheckResult[] = []
+    for (const [check, query] of Object.entries(QUERIES)) {
+      const { rows } = await client.query<{ problem: string }>(query)
+      results.push({ check, problems: rows.map(({ problem }) => problem) })
     }
-    return [...findings, await examineMigrations(urls), await examineSchemas(urls.adminUrl)]
+    return [...results, await checkMigrations(urls), await checkSchemas(urls.adminUrl)]
   })
 }
 
-async function examineMigrations({ authUrl, userUrl }: DatabaseUrls): Promise<Finding> {
+async function checkMigrations({ authUrl, userUrl }: DatabaseUrls): Promise<CheckResult> {
   const logger = createLogger({ service: 'doctor', level: 'silent' })
-  const faults: string[] = []
+  const problems: string[] = []
   for (const [service, url, schema] of [
     ['auth-svc', authUrl, 'auth'],
     ['user-svc', userUrl, 'users'],
   ] as const) {
     const folder = path.join(ROOT, service, 'migrations')
     const status = await migrationStatus({ url, schema, folder, logger })
-    for (const { name, state } of status) if (state !== 'applied') faults.push(`${service} ${name}: ${state}`)
+    for (const { name, state } of status) if (state !== 'applied') problems.push(`${service} ${name}: ${state}`)
   }
-  return { check: 'every migration is applied as it stands', faults }
+  return { check: 'every migration is applied and unchanged', problems }
 }
 
-async function examineSchemas(adminUrl: string): Promise<Finding> {
-  const faults: string[] = []
-  for (const [file, made] of await describeSchemas(adminUrl)) {
-    const written = await readFile(path.join(ROOT, file), 'utf8')
-    if (written === made) continue
-    const lines = new Set(written.split('\n'))
-    const first = made.split('\n').find(line => !lines.has(line))
-    faults.push(`${file}: ${first ?? 'something is missing'}`)
+async function checkSchemas(adminUrl: string): Promise<CheckResult> {
+  const problems: string[] = []
+  for (const [file, actual] of await describeSchemas(adminUrl)) {
+    const expected = await readFile(path.join(ROOT, file), 'utf8')
+    if (expected === actual) continue
+    const lines = new Set(expected.split('\n'))
+    const first = actual.split('\n').find(line => !lines.has(line))
+    problems.push(`${file}: ${first ?? 'lines are missing'}`)
   }
-  return { check: 'the schema is what the migrations make', faults }
+  return { check: 'the schema equals the one that the migrations create', problems }
 }
 
-/** Counts documents anew. @returns how many users had another number. */
+/** Corrects `doc_count` of every user. @returns the number of users whose count was wrong. */
 export async function recountDocuments(urls: DatabaseUrls): Promise<number> {
   return withClient(urls.adminUrl, async client => {
     const { rowCount } = await client.query(`

@@ -1,17 +1,19 @@
 /**
- * `make doctor`: whether the database of a running `make up`, or the one in its folder, is as it should be. A line for each
- * check, and the exit code 1 when one finds something. `make doctor FIX=1` counts documents anew first.
+ * `make doctor`: checks the database of a running `make up`, or the one in the data folder. Prints one line per check and
+ * exits with code 1 if a check finds a problem. `make doctor FIX=1` first corrects `doc_count` of every user.
  */
-import { examine, recountDocuments } from './doctor-checks.ts'
+import { recountDocuments, runChecks } from './doctor-checks.ts'
 import { withSystemDatabase } from './system-database.ts'
 
-const SHOWN = 5
+/** Maximum number of problems printed per check. */
+const MAX_PRINTED = 5
 
 await withSystemDatabase(async urls => {
-  if (process.env['FIX'] === '1') console.log(`doc_count: ${await recountDocuments(urls)} users had another number`)
-  for (const { check, faults } of await examine(urls)) {
-    console.log(`${faults.length === 0 ? 'ok  ' : 'BAD '} ${check}${faults.length === 0 ? '' : `: ${faults.length}`}`)
-    for (const fault of faults.slice(0, SHOWN)) console.log(`       ${fault}`)
-    if (faults.length > 0) process.exitCode = 1
+  if (process.env['FIX'] === '1') console.log(`doc_count corrected for ${await recountDocuments(urls)} users`)
+  for (const { check, problems } of await runChecks(urls)) {
+    const isOk = problems.length === 0
+    console.log(`${isOk ? 'ok  ' : 'FAIL'} ${check}${isOk ? '' : `: ${problems.length} problems`}`)
+    for (const problem of problems.slice(0, MAX_PRINTED)) console.log(`       ${problem}`)
+    if (!isOk) process.exitCode = 1
   }
 })
