@@ -1,22 +1,27 @@
 /**
- * What the k6 scripts are told:
+ * Settings of the k6 scripts, as environment variables:
  *
  *   BASE_URL=https://api.example USERS="$(cat users.json)" k6 run deploy/k6/load.ts
  *
- * BASE_URL   of the gateway; http://127.0.0.1:3000 unless given
- * USERS      accounts that exist, as JSON: [{"email": "…", "password": "…"}, …]. By the limits of gateway.yaml each may
- *            ask ten times a second: a rate of R takes R / 8 of them. Sign-ups are limited by address, so none are made
- * RATE       reads a second at full load, 50 unless given; the other requests follow from it
- * DURATION   of the part at full load, such as 10m
+ * BASE_URL   URL of the gateway. Default http://127.0.0.1:3000
+ * USERS      existing accounts as JSON: [{"email": "…", "password": "…"}, …]. Required. The limits of gateway.yaml allow each
+ *            user 10 requests/s, so a rate of R needs R / 8 users. The scripts do not sign up users, because sign-ups are
+ *            limited per address
+ * RATE       reads per second at full load. Default 50. The rates of the other requests are proportional to it
+ * DURATION   time at full load, such as 10m. The default depends on the script
  */
 export interface User {
   readonly email: string
   readonly password: string
 }
 
+/** BASE_URL without a slash at the end. */
 export const baseUrl = (__ENV['BASE_URL'] ?? 'http://127.0.0.1:3000').replace(/\/$/, '')
+/** USERS, at least one. */
 export const users: readonly User[] = JSON.parse(__ENV['USERS'] ?? '[]')
+/** RATE: reads per second at full load. */
 export const rate = Number(__ENV['RATE'] ?? 50)
-export const durationOr = (standard: string): string => __ENV['DURATION'] ?? standard
+/** Returns DURATION, or the default of the script. */
+export const durationOr = (defaultDuration: string): string => __ENV['DURATION'] ?? defaultDuration
 
-if (users.length === 0) throw new Error('USERS is not set: see environment.ts')
+if (users.length === 0) throw new Error('USERS is not set. See deploy/k6/environment.ts.')

@@ -1,11 +1,11 @@
-/** The load that is meant: requests come at a steady rate, whether those before were answered or not. */
+/** Load test: requests arrive at the constant rate that the system is designed for, independent of response times. */
 import type { Options } from 'k6/options'
 import { durationOr, rate } from './environment.ts'
-import { promisedThresholds, steadyMix } from './mix.ts'
+import { latencyThresholds, steadyMix } from './mix.ts'
 
 export { login, read, refresh, write } from './scenarios.ts'
 
 export const options: Options = {
   scenarios: steadyMix(rate, durationOr('5m')),
-  thresholds: promisedThresholds(),
+  thresholds: latencyThresholds(),
 }

@@ -1,12 +1,12 @@
-/** How often each scenario happens beside the others, for a number of reads a second. */
+/** The mix of scenarios: the rate of each, relative to the reads per second. */
 import type { Scenario } from 'k6/options'
 
-/** Of reads; logins are few, since each takes a sixth of a second of a core. */
+/** Rate of each scenario relative to reads. Logins are rare, because each uses a core for a sixth of a second. */
 const SHARES = { read: 1, write: 0.1, refresh: 0.1, login: 0.02 }
 
 type ScenarioName = keyof typeof SHARES
 
-/** Milliseconds that the requests of each scenario take at most, for 95 and 99 of a hundred of them. */
+/** Maximum response time of each scenario at the 95th and the 99th percentile, in milliseconds. */
 const LATENCIES: Record<ScenarioName, { p95: number; p99: number }> = {
   read: { p95: 50, p99: 150 },
   write: { p95: 100, p99: 250 },
@@ -14,7 +14,11 @@ const LATENCIES: Record<ScenarioName, { p95: number; p99: number }> = {
   login: { p95: 1000, p99: 2500 },
 }
 
-/** @param scenarioOf makes one, of its iterations a minute. */
+/**
+ * Builds the four scenarios.
+ * @param reads reads per second.
+ * @param scenarioOf returns the executor of a scenario with the given number of iterations per minute.
+ */
 export function mix(reads: number, scenarioOf: (perMinute: number) => object): Record<string, Scenario> {
   const entries = Object.entries(SHARES).map(([name, share]) => [
     name,
@@ -23,7 +27,11 @@ export function mix(reads: number, scenarioOf: (perMinute: number) => object): R
   return Object.fromEntries(entries)
 }
 
-/** Requests come at a steady rate, whether those before were answered or not. @param duration as k6 writes it: `5m`. */
+/**
+ * Builds the four scenarios with constant arrival rates, which do not depend on response times (open model).
+ * @param reads reads per second.
+ * @param duration in the notation of k6, such as `5m`.
+ */
 export function steadyMix(reads: number, duration: string): Record<string, Scenario> {
   return mix(reads, perMinute => ({
     executor: 'constant-arrival-rate',
@@ -35,8 +43,8 @@ export function steadyMix(reads: number, duration: string): Record<string, Scena
   }))
 }
 
-/** For a load that the system is meant for. */
-export function promisedThresholds(): Record<string, string[]> {
+/** Returns the thresholds at a load that the system is designed for: latencies, and at most 0.1 % shed or unexpected responses. */
+export function latencyThresholds(): Record<string, string[]> {
   const latencies = Object.entries(LATENCIES).map(([name, { p95, p99 }]) => [
     `http_req_duration{name:${name}}`,
     [`p(95)<${p95}`, `p(99)<${p99}`],

@@ -1,19 +1,24 @@
-/** How answers are judged, in metrics of their own beside k6's. */
+/** Classifies responses in two metrics, in addition to those of k6. */
 import { check } from 'k6'
 import type { Response } from 'k6/http'
 import { Rate } from 'k6/metrics'
 
-/** Refused in time: too many requests, or too much load. Fine under stress, and only there. */
+/** Rejected by rate limits or overload (429, 503). Allowed under stress only. */
 const shed = new Rate('shed')
-/** Neither what was asked for nor shed. Fine nowhere. */
+/** Any other status than the expected one. Never allowed. */
 const unexpected = new Rate('unexpected')
 
-/** @returns whether it is what was asked for. */
-export function accept(response: Response, name: string, status: number): boolean {
+/**
+ * Records a response in the metrics `shed`, `unexpected` and `checks`.
+ * @param name name of the request in the check.
+ * @param status the expected status.
+ * @returns whether the response has the expected status.
+ */
+export function checkResponse(response: Response, name: string, status: number): boolean {
   const isShed = response.status === 429 || response.status === 503
-  const isRight = response.status === status
+  const isExpected = response.status === status
   shed.add(isShed)
-  unexpected.add(!isRight && !isShed)
-  if (!isShed) check(response, { [`${name} answers ${status}`]: () => isRight })
-  return isRight
+  unexpected.add(!isExpected && !isShed)
+  if (!isShed) check(response, { [`${name} returns ${status}`]: () => isExpected })
+  return isExpected
 }

@@ -1,30 +1,33 @@
-/** What virtual users do, once an iteration. The scripts say how many and how often. */
+/** The requests of one iteration of each scenario. The scripts define how many iterations run. */
 import { get, patch } from 'k6/http'
-import { accept } from './answers.ts'
 import { baseUrl } from './environment.ts'
+import { checkResponse } from './response-check.ts'
 import { authorization, refresh as refreshSession, signIn } from './session.ts'
 
+/** Signs in with e-mail and password. */
 export function login(): void {
   signIn()
 }
 
+/** Rotates the refresh token. */
 export function refresh(): void {
   refreshSession()
 }
 
-/** One's own account, and every tenth time one's sessions. */
+/** Reads the user's own profile, and in every tenth iteration their sessions. */
 export function read(): void {
   const headers = authorization()
   if (headers === undefined) return
-  accept(get(`${baseUrl}/v1/users/me`, { headers, tags: { name: 'read' } }), 'read', 200)
+  checkResponse(get(`${baseUrl}/v1/users/me`, { headers, tags: { name: 'read' } }), 'read', 200)
   if (__ITER % 10 !== 0) return
-  accept(get(`${baseUrl}/v1/auth/sessions`, { headers, tags: { name: 'sessions' } }), 'sessions', 200)
+  checkResponse(get(`${baseUrl}/v1/auth/sessions`, { headers, tags: { name: 'sessions' } }), 'sessions', 200)
 }
 
+/** Changes the name of the user. */
 export function write(): void {
   const authorized = authorization()
   if (authorized === undefined) return
   const headers = { ...authorized, 'content-type': 'application/json' }
   const body = JSON.stringify({ name: `Ada ${__VU}.${__ITER}` })
-  accept(patch(`${baseUrl}/v1/users/me`, body, { headers, tags: { name: 'write' } }), 'write', 200)
+  checkResponse(patch(`${baseUrl}/v1/users/me`, body, { headers, tags: { name: 'write' } }), 'write', 200)
 }

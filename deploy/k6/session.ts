@@ -1,41 +1,42 @@
-/** The session of one virtual user. k6 loads modules anew for each, so what stands here is its own. */
+/** The session of one virtual user. k6 loads the modules once per virtual user, so module variables are not shared. */
 import { post, type Response } from 'k6/http'
-import { accept } from './answers.ts'
 import { baseUrl, type User, users } from './environment.ts'
+import { checkResponse } from './response-check.ts'
 
 interface Session {
   accessToken: string
   refreshToken: string
-  /** Milliseconds since the epoch, when half of the access token's life is over. */
+  /** Time at which half of the lifetime of the access token has passed, in milliseconds since the epoch. */
   refreshAt: number
 }
 
 let session: Session | undefined
 
-/** @returns undefined when it was refused. */
+/** Signs in as one of USERS. @returns undefined if the request failed. */
 export function signIn(): Session | undefined {
   const { email, password } = users[(__VU - 1) % users.length] as User
-  return keep(send('login', '/v1/auth/login', { email, password, tokenDelivery: 'body' }), 'login')
+  return store(send('login', '/v1/auth/login', { email, password, tokenDelivery: 'body' }), 'login')
 }
 
-/** Rotates the refresh token. A session that has ended is forgotten, and the next request signs in. */
+/** Rotates the refresh token. If that fails, drops the session, and the next request signs in. */
 export function refresh(): Session | undefined {
   if (session === undefined) return signIn()
-  return keep(send('refresh', '/v1/auth/refresh', { refreshToken: session.refreshToken }), 'refresh')
+  return store(send('refresh', '/v1/auth/refresh', { refreshToken: session.refreshToken }), 'refresh')
 }
 
-/** For a request that takes a signed-in user. @returns undefined when signing in was refused. */
+/** Returns the header for an authenticated request. Signs in or refreshes first if necessary. @returns undefined if that failed. */
 export function authorization(): { authorization: string } | undefined {
   if (session === undefined) signIn()
   else if (Date.now() >= session.refreshAt) refresh()
   return session && { authorization: `Bearer ${session.accessToken}` }
 }
 
-function keep(response: Response, name: string): Session | undefined {
+function store(response: Response, name: string): Session | undefined {
   session = undefined
-  if (!accept(response, name, 200)) return undefined
+  if (!checkResponse(response, name, 200)) return undefined
   const { accessToken, refreshToken, expiresIn } = response.json() as Record<string, string> & { expiresIn: number }
-  if (accessToken === undefined || refreshToken === undefined) throw new Error(`${name} answered no tokens`)
+  if (accessToken === undefined || refreshToken === undefined)
+    throw new Error(`The response of ${name} contains no tokens`)
   session = { accessToken, refreshToken, refreshAt: Date.now() + expiresIn * 500 }
   return session
 }

@@ -1,9 +1,9 @@
-/** Whether everything works at all: a few of each, one after another. For after a deployment. */
+/** Smoke test after a deployment: three iterations of each scenario, all of which must succeed. */
 import type { Options } from 'k6/options'
 
 export { login, read, refresh, write } from './scenarios.ts'
 
-const few = (exec: string) => ({
+const threeIterations = (exec: string) => ({
   executor: 'per-vu-iterations' as const,
   vus: 1,
   iterations: 3,
@@ -12,6 +12,11 @@ const few = (exec: string) => ({
 })
 
 export const options: Options = {
-  scenarios: { login: few('login'), refresh: few('refresh'), read: few('read'), write: few('write') },
+  scenarios: {
+    login: threeIterations('login'),
+    refresh: threeIterations('refresh'),
+    read: threeIterations('read'),
+    write: threeIterations('write'),
+  },
   thresholds: { unexpected: ['rate==0'], shed: ['rate==0'], checks: ['rate==1'] },
 }

@@ -1,6 +1,6 @@
 /**
- * Of `k6/http`: requests that return when they are answered. A thread makes them with fetch, and this one sleeps until it
- * has.
+ * Substitute for the module `k6/http`, whose functions block until the response. A worker thread sends the request with fetch,
+ * and the calling thread waits for it with `Atomics.wait`.
  */
 import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads'
 
@@ -9,40 +9,40 @@ interface Params {
   tags?: Record<string, string>
 }
 
-interface Answer {
+interface RecordedResponse {
   readonly status: number
   readonly body: string
 }
 
-/** Every request that was made, by its tag `name`. */
+/** All requests in order, with their tag `name`. */
 export const requests: { readonly name: string | undefined; readonly status: number }[] = []
 
 const THREAD = `
-const { workerData: { port, bell } } = require('node:worker_threads')
+const { workerData: { port, flag } } = require('node:worker_threads')
 port.on('message', async ({ method, url, headers, body }) => {
-  const answer = await fetch(url, { method, headers, body }).then(
+  const result = await fetch(url, { method, headers, body }).then(
     async response => ({ status: response.status, body: await response.text() }),
-    // As k6 has it: no status, and the reason.
+    // k6 reports a failed connection as status 0.
     error => ({ status: 0, body: String(error.cause ?? error) }),
   )
-  port.postMessage(answer)
-  Atomics.store(bell, 0, 1)
-  Atomics.notify(bell, 0)
+  port.postMessage(result)
+  Atomics.store(flag, 0, 1)
+  Atomics.notify(flag, 0)
 })
 `
 
-const bell = new Int32Array(new SharedArrayBuffer(4))
-const { port1: port, port2: theirs } = new MessageChannel()
-new Worker(THREAD, { eval: true, workerData: { port: theirs, bell }, transferList: [theirs] }).unref()
+const flag = new Int32Array(new SharedArrayBuffer(4))
+const { port1: port, port2: workerPort } = new MessageChannel()
+new Worker(THREAD, { eval: true, workerData: { port: workerPort, flag }, transferList: [workerPort] }).unref()
 port.unref()
 
 function request(method: string, url: string, body: string | undefined, { headers, tags }: Params = {}) {
-  Atomics.store(bell, 0, 0)
+  Atomics.store(flag, 0, 0)
   port.postMessage({ method, url, headers, body })
-  Atomics.wait(bell, 0, 0)
-  const answer: Answer = receiveMessageOnPort(port)?.message
-  requests.push({ name: tags?.['name'], status: answer.status })
-  return { ...answer, json: () => JSON.parse(answer.body) }
+  Atomics.wait(flag, 0, 0)
+  const response: RecordedResponse = receiveMessageOnPort(port)?.message
+  requests.push({ name: tags?.['name'], status: response.status })
+  return { ...response, json: () => JSON.parse(response.body) }
 }
 
 export const get = (url: string, params?: Params) => request('GET', url, undefined, params)

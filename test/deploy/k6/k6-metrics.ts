@@ -1,6 +1,7 @@
-/** Of `k6/metrics`: rates, and what was added to each. */
+/** The values added to each rate, by its name. */
 export const rates = new Map<string, boolean[]>()
 
+/** Substitute for `Rate` of the module `k6/metrics`: records the values. */
 export class Rate {
   readonly #values: boolean[]
 
