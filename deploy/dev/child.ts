@@ -1,40 +1,48 @@
 /**
- * A process that runs beside this one. It leads a process group of its own: a terminal's Ctrl-C reaches every process of
- * the foreground group at once, and a database must outlive those that write to it.
+ * Child processes of the development programs and the tests.
+ *
+ * Each child leads its own process group. A terminal sends Ctrl-C to every process of the foreground group at once, but the
+ * stores must keep running until the services have disconnected.
  */
 import { execa } from 'execa'
 
 export interface ChildOptions {
+  /** Name for messages, such as `postgres`. */
   name: string
   command: string
   args: readonly string[]
+  /** The complete environment of the child. Default: empty. */
   env?: NodeJS.ProcessEnv
-  /** Each line of its standard output and error. */
+  /** Called for each line of standard output and standard error. */
   onLine?: (line: string) => void
-  /** What asks it to end; SIGTERM unless given. */
+  /** Signal that `stop` sends first. Default SIGTERM. */
   stopSignal?: NodeJS.Signals
-  /** Milliseconds after which it is ended by force; 35 s unless given, past the services' own hard stop. */
+  /** Time after which `stop` sends SIGKILL, in milliseconds. Default 35,000: longer than the hard stop of the services (30 s). */
   stopTimeoutMs?: number
 }
 
 export interface Child {
   readonly name: string
   readonly pid: number
-  /** The latest lines that it wrote, the newest last. */
+  /** The last 200 lines of output, the newest last. */
   readonly lastLines: readonly string[]
   readonly hasExited: boolean
-  /** Resolves when it has ended and all its output is read; says how it ended: `exit code 1`, `SIGKILL`. */
+  /** Resolves after the exit, when all output has been read, with the reason: `exit code 1` or `SIGKILL`. */
   readonly exited: Promise<string>
-  /** Resolves with the first line that matches, from its start on, or rejects when it ends without one. */
-  line(pattern: RegExp): Promise<string>
+  /** Resolves with the first line that matches, earlier output included. Rejects if the child exits before. */
+  waitForLine(pattern: RegExp): Promise<string>
+  /** Sends a signal. Does nothing after the exit. */
   signal(signal: NodeJS.Signals): void
-  /** Ends it and waits for its end. */
+  /** Sends the stop signal, after the timeout SIGKILL, and resolves after the exit. */
   stop(): Promise<void>
 }
 
 const KEPT_LINES = 200
 
-/** @throws when the command cannot be started. */
+/**
+ * Starts a process. Resolves as soon as it runs, which may be before it is ready.
+ * @throws if the command cannot be started.
+ */
 export async function startChild(options: ChildOptions): Promise<Child> {
   const { name, command, args, env, onLine, stopSignal = 'SIGTERM', stopTimeoutMs = 35_000 } = options
   const subprocess = execa(command, args, {
@@ -47,10 +55,10 @@ export async function startChild(options: ChildOptions): Promise<Child> {
     reject: false,
   })
   const { pid } = subprocess
-  if (pid === undefined) throw new Error(`${name} could not be started`, { cause: (await subprocess).cause })
+  if (pid === undefined) throw new Error(`Cannot start ${name} (${command})`, { cause: (await subprocess).cause })
 
   const lines: string[] = []
-  const waiting = new Set<(line: string) => void>()
+  const listeners = new Set<(line: string) => void>()
   let hasExited = false
 
   const exited = (async () => {
@@ -58,7 +66,7 @@ export async function startChild(options: ChildOptions): Promise<Child> {
       lines.push(line)
       if (lines.length > KEPT_LINES) lines.shift()
       onLine?.(line)
-      for (const look of waiting) look(line)
+      for (const listener of listeners) listener(line)
     }
     const { exitCode, signal } = await subprocess
     hasExited = true
@@ -77,26 +85,26 @@ export async function startChild(options: ChildOptions): Promise<Child> {
       return hasExited
     },
     exited,
-    line: pattern =>
+    waitForLine: pattern =>
       new Promise((resolve, reject) => {
         const earlier = lines.find(line => pattern.test(line))
         if (earlier !== undefined) return resolve(earlier)
-        const look = (line: string) => {
+        const listener = (line: string) => {
           if (!pattern.test(line)) return
-          waiting.delete(look)
+          listeners.delete(listener)
           resolve(line)
         }
-        waiting.add(look)
-        void exited.then(how => reject(new Error(`${name} ended with ${how}:\n${lines.slice(-20).join('\n')}`)))
+        listeners.add(listener)
+        void exited.then(reason => reject(new Error(`${name} exited (${reason}):\n${lines.slice(-20).join('\n')}`)))
       }),
     signal,
     async stop() {
-      // A process that is stopped in its tracks sees no other signal before it goes on.
+      // A process that SIGSTOP suspended handles other signals only after SIGCONT.
       signal('SIGCONT')
       signal(stopSignal)
-      const force = setTimeout(() => signal('SIGKILL'), stopTimeoutMs)
+      const timer = setTimeout(() => signal('SIGKILL'), stopTimeoutMs)
       await exited
-      clearTimeout(force)
+      clearTimeout(timer)
     },
   }
 }

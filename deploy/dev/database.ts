@@ -1,4 +1,4 @@
-/** The database of a data folder: where it is reached, and how it is brought up to date. */
+/** The PostgreSQL of a data folder. */
 import path from 'node:path'
 import type { Child } from './child.ts'
 import { migrateAll } from './migrate.ts'
@@ -8,12 +8,20 @@ import type { Secrets } from './secrets.ts'
 
 const DATABASE = 'gatehouse'
 
+/** URLs of the database `gatehouse`, one per role. */
 export interface DatabaseUrls {
+  /** As the superuser postgres. */
   adminUrl: string
+  /** As the role auth_svc. */
   authUrl: string
+  /** As the role user_svc. */
   userUrl: string
 }
 
+/**
+ * Starts PostgreSQL on the folder `postgres` of a data folder. Initializes the folder at the first start.
+ * Resolves when the server accepts connections.
+ */
 export async function startDatabase(
   dataDir: string,
   options: { port: number; secrets: Secrets; onLine?: (line: string) => void },
@@ -24,14 +32,14 @@ export async function startDatabase(
   return startPostgres({ dataDir: folder, port, password: options.secrets.POSTGRES_PASSWORD, onLine })
 }
 
-/** Makes roles, database and schemas where they are not there, and runs the migrations that have not run. */
+/** Creates missing roles, database and schemas, then applies the pending migrations of both services. */
 export async function prepareDatabase(port: number, secrets: Secrets): Promise<DatabaseUrls> {
   const urls = await provisionDatabase(port, secrets)
   await migrateAll(urls)
   return urls
 }
 
-/** Makes roles, database and schemas where they are not there. */
+/** Creates missing roles, database and schemas. */
 export async function provisionDatabase(port: number, secrets: Secrets): Promise<DatabaseUrls> {
   const url = (user: string, password: string, database = DATABASE) => postgresUrl({ port, user, password, database })
   await provision(url('postgres', secrets.POSTGRES_PASSWORD, 'postgres'), DATABASE, {

@@ -1,20 +1,24 @@
-/** Programs that no npm package brings: the machine's own, else Debian's package of them, where that can be installed. */
+/** Programs that no npm package contains: found on the PATH, or installed from a Debian package. */
 import { execa } from 'execa'
 
 export interface DebianCommand {
-  /** Any of these will do. */
+  /** Names of the program; the first one found is used. */
   names: readonly string[]
+  /** The Debian package that contains it. */
   package: string
-  /** Says what is done when that takes a while. */
-  tell: (text: string) => void
+  /** Called with a message before an installation, which takes some seconds. */
+  log: (text: string) => void
 }
 
-/** @returns its path; undefined when there is none and none can be installed. */
-export async function findCommand({ names, package: name, tell }: DebianCommand): Promise<string | undefined> {
+/**
+ * Looks a program up on the PATH. If it is missing, installs its Debian package, which needs root and apt-get.
+ * @returns the path of the program, or undefined if it is missing and cannot be installed.
+ */
+export async function findCommand({ names, package: name, log }: DebianCommand): Promise<string | undefined> {
   const found = await which(names)
   if (found !== undefined) return found
   if (process.getuid?.() !== 0 || (await which(['apt-get'])) === undefined) return undefined
-  tell(`No ${names[0]} on the PATH: installing the package ${name}`)
+  log(`${names[0]} is not on the PATH; installing the Debian package ${name}`)
   const env = { DEBIAN_FRONTEND: 'noninteractive' }
   await execa('apt-get', ['update', '-qq'], { env, stdin: 'ignore', reject: false })
   await execa('apt-get', ['install', '-y', '-qq', '--no-install-recommends', name], {

@@ -1,9 +1,9 @@
 /**
- * `make migrate`, `make migrate-status`, `make migrate-down`: for the database of a running `make up`, or else the one that
- * lies in its folder.
+ * `make migrate`, `make migrate-status`, `make migrate-down`: work on the database of a running `make up`, or on the one
+ * in the data folder.
  */
 import type { DatabaseUrls } from './database.ts'
-import { migrateAll, readService, runMigrate, SERVICES } from './migrate.ts'
+import { migrateAll, parseService, runMigrate, SERVICES } from './migrate.ts'
 import { withSystemDatabase } from './system-database.ts'
 
 const [command = 'up', service] = process.argv.slice(2)
@@ -23,7 +23,7 @@ async function run({ authUrl, userUrl }: DatabaseUrls): Promise<void> {
   } else if (command === 'status') {
     for (const name of SERVICES) console.log(await runMigrate(name, 'status', urls[name]))
   } else {
-    const name = readService(service)
+    const name = parseService(service)
     console.log(await runMigrate(name, 'down', urls[name]))
   }
 }

@@ -1,29 +1,33 @@
 import path from 'node:path'
 import { execaNode } from 'execa'
 
+/** The folder of the repository. */
 export const ROOT = path.resolve(import.meta.dirname, '../..')
 
+/** The services that have a database schema. */
 export const SERVICES = ['auth-svc', 'user-svc'] as const
 export type Service = (typeof SERVICES)[number]
 
-/** @throws when no service of that name has a database. */
-export function readService(given: string | undefined): Service {
-  const service = SERVICES.find(name => name === given)
-  if (service === undefined) throw new Error(`SERVICE takes one of ${SERVICES.join(', ')}, not ${given}`)
+/** @throws if no service with a database has this name. */
+export function parseService(name: string | undefined): Service {
+  const service = SERVICES.find(known => known === name)
+  if (service === undefined) throw new Error(`SERVICE must be one of ${SERVICES.join(', ')}, not ${name}`)
   return service
 }
 
 /**
- * Brings both schemas up to date, by each service's own program.
- * @throws with the service's log when one fails.
+ * Applies the pending migrations of both services, each by the service's own `migrate.ts`.
+ * @throws with the output of the program if it fails.
  */
 export async function migrateAll({ authUrl, userUrl }: { authUrl: string; userUrl: string }): Promise<void> {
   await Promise.all([runMigrate('auth-svc', 'up', authUrl), runMigrate('user-svc', 'up', userUrl)])
 }
 
 /**
- * @returns what the program wrote to standard output and error.
- * @throws with that when it fails.
+ * Runs `migrate.ts` of a service.
+ * @param url database URL as the role of the service.
+ * @returns standard output and standard error of the program.
+ * @throws with that output if the exit code is not 0.
  */
 export async function runMigrate(service: Service, command: 'up' | 'down' | 'status', url: string): Promise<string> {
   const { exitCode, all } = await execaNode(path.join(ROOT, service, 'migrate.ts'), [command], {

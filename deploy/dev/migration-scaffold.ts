@@ -2,7 +2,8 @@ import { readdir, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 
 const TEMPLATE = `/**
- * TODO: what this is for, and why it is done so. Writers of now meet it while it runs: see "Migrations" in CONTRIBUTING.
+ * TODO: what the migration changes and why in this way. The previous release runs during the migration and writes to these
+ * tables: see "Migrations" in CONTRIBUTING.
  */
 import { type Kysely, sql } from 'kysely'
 
@@ -16,16 +17,20 @@ export async function down(db: Kysely<unknown>): Promise<void> {
 `
 
 /**
- * Writes a migration to fill in, that comes after all others, even after one from a clock that was ahead.
- * @returns its path.
- * @throws for a name that is not in kebab case.
+ * Writes a migration with an empty `up` and `down`. Its timestamp is the current time, or one second after the latest
+ * migration if that is in the future, so that it always sorts last.
+ *
+ * @param folder the folder of the migrations of a service.
+ * @param name describes the change in kebab case, such as `add-something`.
+ * @returns the path of the new file.
+ * @throws if the name is not kebab case.
  */
 export async function scaffoldMigration(folder: string, name: string, now = new Date()): Promise<string> {
   if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(name)) {
-    throw new Error('NAME says what it does, in lower case: make migration NAME=add-something')
+    throw new Error('NAME must describe the change in kebab case: make migration NAME=add-something')
   }
   const latest = (await readdir(folder)).sort().at(-1)?.slice(0, 14) ?? ''
-  const earliest = latest === '' ? 0 : secondsOf(latest) + 1
+  const earliest = latest === '' ? 0 : parseTimestamp(latest) + 1
   const time = new Date(Math.max(Math.floor(now.getTime() / 1000), earliest) * 1000)
   const timestamp = time.toISOString().replaceAll(/\D/g, '').slice(0, 14)
   const file = path.join(folder, `${timestamp}-${name}.ts`)
@@ -33,7 +38,8 @@ export async function scaffoldMigration(folder: string, name: string, now = new 
   return file
 }
 
-function secondsOf(timestamp: string): number {
+/** @returns seconds since the epoch of a timestamp `YYYYMMDDhhmmss` in UTC. */
+function parseTimestamp(timestamp: string): number {
   const iso = timestamp.replace(/(....)(..)(..)(..)(..)(..)/, '$1-$2-$3T$4:$5:$6Z')
   return Date.parse(iso) / 1000
 }

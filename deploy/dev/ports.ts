@@ -3,18 +3,20 @@ import { createServer } from 'node:net'
 import { SetupError } from './setup-error.ts'
 
 /**
- * @param ports by the names of their settings; 0 and undefined are nobody's.
- * @throws with every port that is in use.
+ * Checks that every port is free on 127.0.0.1 and given once.
+ * @param ports by the name of their setting; 0 (any free port) and undefined are ignored.
+ * @throws SetupError with one line per port that is in use or given twice.
  */
 export async function assertPortsFree(ports: Record<string, number | undefined>): Promise<void> {
-  const taken: string[] = []
+  const problems: string[] = []
   const fixed = Object.entries(ports).filter(([, port]) => port !== undefined && port !== 0) as [string, number][]
   for (const [setting, port] of fixed) {
-    if (!(await isFree(port))) taken.push(`Port ${port} is in use: choose another with ${setting}`)
+    if (!(await isFree(port)))
+      problems.push(`${setting}: port ${port} is in use. Choose another one with ${setting}=PORT.`)
   }
-  const twice = fixed.filter(([, port], index, all) => all.findIndex(([, p]) => p === port) !== index)
-  for (const [setting, port] of twice) taken.push(`${setting}: port ${port} is given twice`)
-  if (taken.length > 0) throw new SetupError(taken.join('\n'))
+  const repeated = fixed.filter(([, port], index, all) => all.findIndex(([, p]) => p === port) !== index)
+  for (const [setting, port] of repeated) problems.push(`${setting}: port ${port} is used by another setting too.`)
+  if (problems.length > 0) throw new SetupError(problems.join('\n'))
 }
 
 async function isFree(port: number): Promise<boolean> {

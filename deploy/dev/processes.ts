@@ -1,23 +1,27 @@
-/** Processes that are not our children, by what the system knows of them: their end is no event, and pids are used again. */
+/**
+ * Processes that this process did not start. The system reports no exit of such a process, and reuses pids, so a process is
+ * identified by its pid and its start time.
+ */
 import { readFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { execa } from 'execa'
 
 export interface ProcessId {
   pid: number
-  /** Of `startOf`: tells the process from a later one of the same pid. */
+  /** Result of `startTimeOf`. Distinguishes the process from a later one with the same pid. */
   startedAt: string | undefined
 }
 
+/** Whether the process with this pid is still the one that was identified. */
 export async function isAlive({ pid, startedAt }: ProcessId): Promise<boolean> {
-  return startedAt !== undefined && (await startOf(pid)) === startedAt
+  return startedAt !== undefined && (await startTimeOf(pid)) === startedAt
 }
 
-/** Asks the process to end, and ends it by force after `patienceMs`. */
-export async function endProcess(id: ProcessId, signal: NodeJS.Signals, patienceMs: number): Promise<void> {
+/** Sends a signal, after `timeoutMs` SIGKILL, and resolves when the process has exited. Polls every 50 ms. */
+export async function terminateProcess(id: ProcessId, signal: NodeJS.Signals, timeoutMs: number): Promise<void> {
   send(id.pid, 'SIGCONT')
   send(id.pid, signal)
-  const deadline = Date.now() + patienceMs
+  const deadline = Date.now() + timeoutMs
   while (await isAlive(id)) {
     if (Date.now() > deadline) send(id.pid, 'SIGKILL')
     await delay(50)
@@ -32,19 +36,19 @@ function send(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-/** When a process was started, as text that no later process of its pid has; undefined when there is none. */
-export async function startOf(pid: number): Promise<string | undefined> {
+/** @returns a text that is different for each process that ever has this pid, or undefined if there is no such process. */
+export async function startTimeOf(pid: number): Promise<string | undefined> {
   if (process.platform !== 'linux') return ps('lstart=', pid)
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
-  // proc(5): the name may hold spaces and parentheses; after it come the state and, as the 20th, the start in ticks.
+  // proc(5): `comm` may contain spaces and parentheses. The first field after it is `state`, the 20th `starttime` in ticks.
   const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ') ?? []
   if (fields.length < 20 || fields[0] === 'Z') return undefined
   const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8')
   return `${boot.trim()} ${fields[19]}`
 }
 
-/** The command line of a process; undefined when there is none. */
-export async function commandOf(pid: number): Promise<string | undefined> {
+/** @returns the command line of a process, or undefined if there is no such process. */
+export async function commandLineOf(pid: number): Promise<string | undefined> {
   if (process.platform !== 'linux') return ps('command=', pid)
   const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => undefined)
   return command?.replaceAll('\0', ' ')

@@ -1,9 +1,10 @@
 /**
- * What an operator does once in a database cluster: a role and a schema for each service, neither of which reads the
- * other's. Safe to repeat; passwords follow what is given.
+ * The one-time set-up of a database cluster that an operator does in production: a role and a schema for each service.
+ * Neither role can read the schema of the other.
  */
 import pg from 'pg'
 
+/** Passwords of the roles of the services. */
 export interface Passwords {
   auth_svc: string
   user_svc: string
@@ -11,7 +12,11 @@ export interface Passwords {
 
 const SCHEMAS = { auth_svc: 'auth', user_svc: 'users' } as const
 
-/** @param adminUrl of any database of the cluster, as a superuser. */
+/**
+ * Creates the roles, the database and the schemas that are missing, and sets the passwords of the roles. Idempotent.
+ * @param adminUrl any database of the cluster, as a superuser.
+ * @param database name of the database to create.
+ */
 export async function provision(adminUrl: string, database: string, passwords: Passwords): Promise<void> {
   await withClient(adminUrl, async client => {
     for (const [role, password] of Object.entries(passwords)) {
@@ -31,9 +36,10 @@ export async function provision(adminUrl: string, database: string, passwords: P
 }
 
 /**
- * What belongs to a database and not to what is in it, so that a copy by template lacks it. Both may create schemas:
- * their job queues bring one each. The search path is for connections through a pooler, which do not get the one that
- * a service asks for.
+ * Sets the privileges and the search paths of a database, which `create database … template` does not copy.
+ *
+ * Both roles may create schemas, because each job queue has one of its own. The search path is set per role, because a
+ * connection through a pooler ignores the one in the start-up parameters.
  */
 export async function grantDatabase(client: pg.Client, database: string): Promise<void> {
   const name = client.escapeIdentifier(database)
@@ -45,7 +51,10 @@ export async function grantDatabase(client: pg.Client, database: string): Promis
   }
 }
 
-/** @param adminUrl of the database of the system, migrated. */
+/**
+ * Whether there is an active user with the role `admin`.
+ * @param adminUrl a migrated database, as a superuser.
+ */
 export function hasAdministrator(adminUrl: string): Promise<boolean> {
   return withClient(adminUrl, async client => {
     const { rowCount } = await client.query("select from users.users where role = 'admin' limit 1")
@@ -53,12 +62,14 @@ export function hasAdministrator(adminUrl: string): Promise<boolean> {
   })
 }
 
+/** @returns the URL with another database. */
 export function withDatabase(url: string, database: string): string {
   const changed = new URL(url)
   changed.pathname = `/${database}`
   return changed.href
 }
 
+/** Runs `work` with a connection of its own, which is closed afterwards. */
 export async function withClient<R>(url: string, work: (client: pg.Client) => Promise<R>): Promise<R> {
   const client = new pg.Client({ connectionString: url })
   await client.connect()

@@ -2,7 +2,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { credentials, makeClientConstructor, type ServiceError } from '@grpc/grpc-js'
 import { service as healthService } from 'grpc-health-check'
 
-/** Resolves when the gRPC server reports SERVING. @throws when it does not within `timeoutMs`. */
+/**
+ * Polls the standard health service of a gRPC server every 50 ms. Resolves when it reports SERVING.
+ * @param address host and port.
+ * @throws if it does not within `timeoutMs` milliseconds.
+ */
 export async function waitUntilServing(address: string, timeoutMs: number): Promise<void> {
   const Health = makeClientConstructor(healthService, 'grpc.health.v1.Health')
   const client = new Health(address, credentials.createInsecure(), {
@@ -21,28 +25,32 @@ export async function waitUntilServing(address: string, timeoutMs: number): Prom
         )
       })
       if (status === 'SERVING') return
-      if (Date.now() > deadline) throw new Error(`it answers ${status}`)
+      if (Date.now() > deadline) throw new Error(`health status ${status}`)
       await delay(50)
     }
   } catch (cause) {
-    throw new Error(`${address} did not become ready in ${timeoutMs / 1000} s`, { cause })
+    throw new Error(`${address} did not become ready within ${timeoutMs / 1000} s`, { cause })
   } finally {
     client.close()
   }
 }
 
-/** Resolves when `/readyz` answers 200. @throws with what is not ready by then. */
+/**
+ * Polls `/readyz` of an HTTP server every 50 ms. Resolves when the status is 2xx.
+ * @param url origin of the server.
+ * @throws if it does not within `timeoutMs` milliseconds, with the last response.
+ */
 export async function waitUntilReady(url: string, timeoutMs: number): Promise<void> {
   const deadline = Date.now() + timeoutMs
   for (;;) {
-    const answer = await ask(`${url}/readyz`)
-    if (answer.isReady) return
-    if (Date.now() > deadline) throw new Error(`${url} did not become ready in ${timeoutMs / 1000} s: ${answer.text}`)
+    const { isReady, text } = await probe(`${url}/readyz`)
+    if (isReady) return
+    if (Date.now() > deadline) throw new Error(`${url} did not become ready within ${timeoutMs / 1000} s: ${text}`)
     await delay(50)
   }
 }
 
-async function ask(url: string): Promise<{ isReady: boolean; text: string }> {
+async function probe(url: string): Promise<{ isReady: boolean; text: string }> {
   try {
     const response = await fetch(url, { signal: AbortSignal.timeout(5000) })
     return { isReady: response.ok, text: await response.text() }

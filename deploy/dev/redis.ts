@@ -1,6 +1,6 @@
 /**
- * Redis by the machine's own binary, since no npm package has one: `redis-server` or `valkey-server` on the PATH, else
- * Debian's package, where that can be installed.
+ * Runs Redis. No npm package contains it, so the binary is `redis-server` or `valkey-server` on the PATH, or the one of the
+ * Debian package, which is installed if possible.
  */
 import { mkdir } from 'node:fs/promises'
 import { type Child, startChild } from './child.ts'
@@ -8,28 +8,38 @@ import { findCommand } from './debian-command.ts'
 import { SetupError } from './setup-error.ts'
 
 /**
- * Where services run, Debian's package starts one on 6379. It is not ours and does not meet ours, which has another port.
- * @param tell says what is done when that takes a while.
- * @throws with the one command to run when there is no server and none can be installed.
+ * Finds or installs a Redis server. On a machine that runs services, the Debian package also starts a server on port 6379;
+ * it is not used and does not conflict, because ours has another port.
+ *
+ * @param log called with a message before an installation.
+ * @returns the path of the program.
+ * @throws SetupError, with the command to run, if there is none and it cannot be installed.
  */
-export async function findRedisServer(tell: (text: string) => void): Promise<string> {
-  const found = await findCommand({ names: ['redis-server', 'valkey-server'], package: 'redis-server', tell })
+export async function findRedisServer(log: (text: string) => void): Promise<string> {
+  const found = await findCommand({ names: ['redis-server', 'valkey-server'], package: 'redis-server', log })
   if (found !== undefined) return found
   throw new SetupError(
-    'There is no Redis: run `apt-get install redis-server` (or what your system has for it), or set REDIS_URL',
+    'Redis is not installed. Run `apt-get install redis-server` (or the equivalent on your system), or set REDIS_URL.',
   )
 }
 
 export interface RedisOptions {
-  /** Of `findRedisServer`. */
+  /** Path of the server, from `findRedisServer`. */
   command: string
+  /** Folder of the data. Created if it is missing. */
   dir: string
+  /** TCP port on 127.0.0.1. */
   port: number
+  /** Configuration directives; they override the defaults. */
   settings?: Record<string, string | string[]>
+  /** Called for each line of the server log. */
   onLine?: (line: string) => void
 }
 
-/** Resolves when the server accepts connections. What it was told, it keeps: append-only file, no eviction. */
+/**
+ * Starts a server with an append-only file and without eviction, so that acknowledged writes survive a restart. Resolves when
+ * it accepts connections.
+ */
 export async function startRedis(options: RedisOptions): Promise<Child> {
   const { command, dir, port, settings = {}, onLine } = options
   await mkdir(dir, { recursive: true })
@@ -44,6 +54,6 @@ export async function startRedis(options: RedisOptions): Promise<Child> {
   }
   const args = Object.entries(all).flatMap(([name, value]) => [`--${name}`, value].flat())
   const server = await startChild({ name: 'redis', command, args, env: process.env, onLine })
-  await server.line(/Ready to accept connections/)
+  await server.waitForLine(/Ready to accept connections/)
   return server
 }

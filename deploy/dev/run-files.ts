@@ -1,37 +1,38 @@
 /**
- * Which processes belong to a data folder: a file each under `run/`. A file outlives a supervisor that was killed, and
- * its pid may by then be somebody else's, so it also says when the process was started: only both make it ours.
+ * Run files: one JSON file per process of a data folder, under `run/`. They outlive a supervisor that was killed, so that the
+ * next start can terminate its processes. A pid may have been reused by then, so a file also holds the start time; both must
+ * match.
  */
 import { link, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { endProcess, isAlive, type ProcessId, startOf } from './processes.ts'
+import { isAlive, type ProcessId, startTimeOf, terminateProcess } from './processes.ts'
 
 export interface RunFile extends ProcessId {
   name: string
-  /** What the supervisor says of the system: the settings of its gateway, and POSTGRES_PORT. */
+  /** Only in the file of the supervisor: the settings of the gateway, and POSTGRES_PORT. */
   env?: Record<string, string>
 }
 
-/** The one that names the supervisor itself. */
+/** Name of the supervisor, the process of `make up`. */
 export const SUPERVISOR = 'up'
 
-/** The order in which a system ends: first what takes requests, last what keeps data. */
+/** The order in which processes stop: the one that accepts requests first, the stores last. */
 export const STOP_ORDER = ['gateway', 'auth-svc', 'user-svc', 'redis', 'postgres'] as const
 
 const folderOf = (dataDir: string) => path.join(dataDir, 'run')
 const fileOf = (dataDir: string, name: string) => path.join(folderOf(dataDir), `${name}.json`)
 
 /**
- * @param isNew fails when the file is there: the first of two who start at the same time wins.
- * @throws an error with code EEXIST.
+ * Writes the run file of a process, atomically.
+ * @param isNew fails if the file exists, so that only one of two concurrent starts succeeds.
+ * @throws an error with code EEXIST if `isNew` is set and the file exists.
  */
 export async function writeRunFile(
   dataDir: string,
   { name, pid, env, isNew = false }: { name: string; pid: number; env?: Record<string, string>; isNew?: boolean },
 ): Promise<void> {
   await mkdir(folderOf(dataDir), { recursive: true })
-  const content: RunFile = { name, pid, startedAt: await startOf(pid), ...(env && { env }) }
-  // Never seen half written.
+  const content: RunFile = { name, pid, startedAt: await startTimeOf(pid), ...(env && { env }) }
   const draft = `${fileOf(dataDir, name)}.${process.pid}`
   await writeFile(draft, JSON.stringify(content), { mode: 0o600 })
   try {
@@ -42,15 +43,16 @@ export async function writeRunFile(
   }
 }
 
+/** Removes the run file of a process, if there is one. */
 export async function removeRunFile(dataDir: string, name: string): Promise<void> {
   await rm(fileOf(dataDir, name), { force: true })
 }
 
-/** The processes that are running now, of those that have a file. Files of processes that are gone are removed. */
+/** @returns the run files of processes that are running. Removes the files of those that have exited. */
 export async function readRunFiles(dataDir: string): Promise<RunFile[]> {
   const files = await readdir(folderOf(dataDir)).catch((): string[] => [])
   const alive: RunFile[] = []
-  // What is being written by another process now is a draft, and that one's to remove.
+  // Other names are drafts that another process is writing; that process removes them.
   for (const file of files.filter(name => name.endsWith('.json'))) {
     const location = path.join(folderOf(dataDir), file)
     const entry = parse(await readFile(location, 'utf8').catch(() => ''))
@@ -60,7 +62,7 @@ export async function readRunFiles(dataDir: string): Promise<RunFile[]> {
   return alive
 }
 
-/** A file that was cut short by a crash says nothing. */
+/** @returns undefined for a file that a crash truncated. */
 function parse(text: string): RunFile | undefined {
   try {
     return JSON.parse(text)
@@ -69,15 +71,18 @@ function parse(text: string): RunFile | undefined {
   }
 }
 
-/** Ends what a killed supervisor left, in order. */
-export async function endOrphans(dataDir: string, tell: (text: string) => void): Promise<void> {
-  const left = await readRunFiles(dataDir)
+/**
+ * Terminates the processes that a killed supervisor left running, in `STOP_ORDER`.
+ * @param log called with one message per process.
+ */
+export async function terminateOrphans(dataDir: string, log: (text: string) => void): Promise<void> {
+  const running = await readRunFiles(dataDir)
   for (const name of STOP_ORDER) {
-    const orphan = left.find(entry => entry.name === name)
+    const orphan = running.find(entry => entry.name === name)
     if (orphan === undefined) continue
-    tell(`Ending ${name} (process ${orphan.pid}), left over from a run that was killed`)
-    // PostgreSQL would wait for its clients on SIGTERM.
-    await endProcess(orphan, name === 'postgres' ? 'SIGINT' : 'SIGTERM', 35_000)
+    log(`Terminating ${name} (process ${orphan.pid}), left over from a killed run`)
+    // On SIGTERM PostgreSQL would wait for its clients to disconnect.
+    await terminateProcess(orphan, name === 'postgres' ? 'SIGINT' : 'SIGTERM', 35_000)
     await removeRunFile(dataDir, name)
   }
 }

@@ -1,6 +1,6 @@
 /**
- * `make schema`: runs the migrations of both services in a database of their own, which goes again, and writes down what
- * they make: `schema.sql` to see in a diff what a migration does, `schema.ts` for the compiler.
+ * `make schema`: applies the migrations of both services to a temporary database and writes the resulting schemas:
+ * `schema.sql` shows in a diff what a migration changes, `schema.ts` is compared with `tables.ts` by the compiler.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

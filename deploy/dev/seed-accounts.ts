@@ -1,4 +1,4 @@
-/** Accounts in auth-svc for users that were not signed up, all with the same password. */
+/** Accounts in auth-svc for the sample users, who did not sign up. */
 import { pipeline } from 'node:stream/promises'
 import { hash } from '@node-rs/bcrypt'
 import pg from 'pg'
@@ -6,10 +6,16 @@ import { from as copyFrom, to as copyTo } from 'pg-copy-streams'
 import type { DatabaseUrls } from './database.ts'
 import type { LoadStep } from './seed-load.ts'
 
+/** The password of all sample users. */
 export const SEED_PASSWORD = 'all these people share one phrase'
 
-/** A plain bcrypt hash, as an import from elsewhere brings; whoever signs in gets a hash of auth-svc's own. */
-export async function loadAccounts(urls: DatabaseUrls, tell: (step: LoadStep) => void): Promise<void> {
+/**
+ * Creates an account for every sample user, recognized by the e-mail address `….<number>@example.com`. The password hash is
+ * plain bcrypt, like one imported from another system; auth-svc replaces it at the first sign-in.
+ *
+ * @param onStep called when the accounts are written.
+ */
+export async function loadAccounts(urls: DatabaseUrls, onStep: (step: LoadStep) => void): Promise<void> {
   const startedAt = performance.now()
   const secret = await hash(SEED_PASSWORD, 10)
   const users = new pg.Client({ connectionString: urls.userUrl })
@@ -29,7 +35,7 @@ export async function loadAccounts(urls: DatabaseUrls, tell: (step: LoadStep) =>
       ) to stdout`),
     )
     await pipeline(source, target)
-    tell({ name: 'accounts', rows: target.rowCount, seconds: (performance.now() - startedAt) / 1000 })
+    onStep({ name: 'accounts', rows: target.rowCount, seconds: (performance.now() - startedAt) / 1000 })
   } finally {
     await Promise.all([users.end(), auth.end()])
   }

@@ -1,7 +1,7 @@
 /**
- * Writes a great many rows at once: COPY into tables that have, for the time of it, neither secondary indexes nor foreign
- * keys nor triggers. To build an index of what is there, and to check all references by one join, takes a fraction of
- * doing so row by row. It is one transaction: a load that fails has changed nothing, and nobody ever sees a half of it.
+ * Bulk load with COPY. Secondary indexes and foreign keys are dropped and triggers disabled before, and restored after:
+ * building an index once and checking all references with one join takes a fraction of the time of doing it per row. The load
+ * is one transaction, so a failed load changes nothing.
  */
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -9,33 +9,40 @@ import type pg from 'pg'
 import { from as copyFrom } from 'pg-copy-streams'
 import type { SeedTable, TableName, Value } from './seed-rows.ts'
 
+/** A finished step of the load, for progress messages. */
 export interface LoadStep {
+  /** Name of the table, index or constraint. */
   name: string
-  /** Undefined where nothing is counted. */
+  /** Number of rows written; undefined if the step writes none. */
   rows?: number
   seconds: number
 }
 
-/** @param client as the role that owns the tables; its search path leads to them. */
+/**
+ * Writes the rows of all tables, restores the indexes, constraints and triggers, then runs VACUUM ANALYZE.
+ * @param client a connection as the owner of the tables, with their schema on its search path.
+ * @param tables in the order in which they reference each other.
+ * @param onStep called after each step.
+ */
 export async function loadRows(
   client: pg.Client,
   tables: Record<TableName, SeedTable>,
-  tell: (step: LoadStep) => void,
+  onStep: (step: LoadStep) => void,
 ): Promise<void> {
   const names = Object.keys(tables) as TableName[]
   const step = async (name: string, work: () => Promise<number | undefined>) => {
     const startedAt = performance.now()
     const rows = await work()
-    tell({ name, seconds: (performance.now() - startedAt) / 1000, ...(typeof rows === 'number' && { rows }) })
+    onStep({ name, seconds: (performance.now() - startedAt) / 1000, ...(typeof rows === 'number' && { rows }) })
   }
 
   await client.query('begin')
   try {
     await client.query("set local statement_timeout = 0; set local maintenance_work_mem = '1GB'")
-    const rebuild = await takeApart(client, names)
+    const restore = await dropIndexesAndKeys(client, names)
     for (const name of names) await step(name, () => copy(client, name, tables[name]))
     await step('doc_count', () => countDocuments(client))
-    for (const { name, statement } of rebuild)
+    for (const { name, statement } of restore)
       await step(name, async () => {
         await client.query(statement)
         return undefined
@@ -53,13 +60,16 @@ export async function loadRows(
   })
 }
 
-interface Rebuild {
+interface RestoreStep {
   name: string
   statement: string
 }
 
-/** @returns what brings back, in order, what was taken away: as the database says it was, whatever that is. */
-async function takeApart(client: pg.Client, names: readonly TableName[]): Promise<Rebuild[]> {
+/**
+ * Drops secondary indexes and foreign keys and disables triggers.
+ * @returns the statements that restore them, in order, with the definitions from the catalog.
+ */
+async function dropIndexesAndKeys(client: pg.Client, names: readonly TableName[]): Promise<RestoreStep[]> {
   const relations = [names.map(name => name)]
   const { rows: keys } = await client.query<{ name: string; table: string; definition: string }>(
     `select conname as name, conrelid::regclass::text as table, pg_get_constraintdef(oid) as definition
@@ -91,35 +101,36 @@ async function copy(client: pg.Client, name: TableName, { columns, rows }: SeedT
   return count.rows
 }
 
+/** Minimum length of a chunk, in characters. */
 const CHUNK_LENGTH = 256 * 1024
 
-/** In the text format of COPY (PostgreSQL, "COPY", File Formats). */
+/** Formats rows in the text format of COPY (PostgreSQL documentation, "COPY", "File Formats"). */
 function* chunks(rows: Iterable<readonly Value[]>, count: { rows: number }): Iterable<Buffer> {
-  let waiting = ''
+  let chunk = ''
   for (const row of rows) {
-    waiting += `${row.map(field).join('\t')}\n`
+    chunk += `${row.map(field).join('\t')}\n`
     count.rows++
-    if (waiting.length < CHUNK_LENGTH) continue
-    yield Buffer.from(waiting)
-    waiting = ''
+    if (chunk.length < CHUNK_LENGTH) continue
+    yield Buffer.from(chunk)
+    chunk = ''
   }
-  yield Buffer.from(waiting)
+  yield Buffer.from(chunk)
 }
 
 function field(value: Value): string {
   if (value === null) return '\\N'
   if (typeof value === 'object')
-    return escaped(`{${value.map(entry => `"${entry.replace(/["\\]/g, '\\$&')}"`).join(',')}}`)
-  return typeof value === 'number' ? String(value) : escaped(value)
+    return escapeText(`{${value.map(entry => `"${entry.replace(/["\\]/g, '\\$&')}"`).join(',')}}`)
+  return typeof value === 'number' ? String(value) : escapeText(value)
 }
 
-const SPECIAL: Record<string, string> = { '\\': '\\\\', '\t': '\\t', '\n': '\\n', '\r': '\\r' }
+const ESCAPES: Record<string, string> = { '\\': '\\\\', '\t': '\\t', '\n': '\\n', '\r': '\\r' }
 
-function escaped(text: string): string {
-  return /[\\\t\n\r]/.test(text) ? text.replace(/[\\\t\n\r]/g, sign => SPECIAL[sign] as string) : text
+function escapeText(text: string): string {
+  return /[\\\t\n\r]/.test(text) ? text.replace(/[\\\t\n\r]/g, character => ESCAPES[character] as string) : text
 }
 
-/** The triggers would have counted. */
+/** Sets `doc_count`, which the disabled triggers did not maintain. */
 async function countDocuments(client: pg.Client): Promise<number> {
   const { rowCount } = await client.query(`
     update users_all set doc_count = counted.number

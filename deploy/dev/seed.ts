@@ -1,6 +1,6 @@
 /**
- * `make seed USERS=100000 DOCS=1000000`: fills the database of a running `make up`, or the one in its folder, with data to
- * look at and to measure by. Everybody in it can sign in by one password, which it prints.
+ * `make seed USERS=100000 DOCS=1000000`: fills the database of a running `make up`, or the one in the data folder, with
+ * sample data. All sample users have the same password, which is printed at the end.
  */
 import pg from 'pg'
 import { readSettings } from '#runtime/process/env.ts'
@@ -20,18 +20,18 @@ await withSystemDatabase(async urls => {
   try {
     const { rowCount } = await client.query('select from documents_all limit 1')
     if (rowCount !== 0) {
-      console.error('There are documents already: `make reset` deletes all that is there')
+      console.error('The database already contains documents. `make reset` deletes all data.')
       process.exitCode = 1
       return
     }
     const startedAt = performance.now()
-    // The same each time, but for its age: what was written lately is to be lately.
+    // Times are relative to the current time, so that the latest documents are recent.
     const tables = seedTables({ users: USERS, documents: DOCS, seed: SEED, now: Date.now() })
-    await loadRows(client, tables, tellStep)
-    await loadAccounts(urls, tellStep)
+    await loadRows(client, tables, printStep)
+    await loadAccounts(urls, printStep)
     const seconds = (performance.now() - startedAt) / 1000
     console.log(
-      `${USERS} users and ${DOCS} documents in ${seconds.toFixed(0)} s. Sign in as any, by "${SEED_PASSWORD}":`,
+      `Wrote ${USERS} users and ${DOCS} documents in ${seconds.toFixed(0)} s. The password of every user is "${SEED_PASSWORD}". One user per role:`,
     )
     const { rows } = await client.query<{ email: string; role: string }>(
       'select distinct on (role) email, role from users order by role, id',
@@ -42,7 +42,7 @@ await withSystemDatabase(async urls => {
   }
 })
 
-function tellStep({ name, rows, seconds }: LoadStep): void {
-  const rate = rows === undefined ? '' : `, ${rows} rows, ${Math.round(rows / seconds)} a second`
+function printStep({ name, rows, seconds }: LoadStep): void {
+  const rate = rows === undefined ? '' : `, ${rows} rows, ${Math.round(rows / seconds)} rows/s`
   console.log(`${name}: ${seconds.toFixed(1)} s${rate}`)
 }

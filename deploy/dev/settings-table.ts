@@ -16,11 +16,12 @@ const PAGE = path.join(root, 'docs/configuration.md')
 const BLOCK = /(<!-- settings -->\n)[\s\S]*(<!-- \/settings -->)/
 
 interface Row {
-  fallback: string
+  defaultValue: string
   processes: string[]
   description: string
 }
 
+/** Returns the settings of all processes as a Markdown table, sorted by name. */
 export function settingsTable(): string {
   const rows = new Map<string, Row>()
   for (const [process, shape] of Object.entries<SettingsShape>({
@@ -32,7 +33,7 @@ export function settingsTable(): string {
   })) {
     for (const [name, schema] of Object.entries(shape)) {
       const row = rows.get(name) ?? {
-        fallback: fallbackOf(schema),
+        defaultValue: defaultOf(schema),
         processes: [],
         description: schema.description ?? '',
       }
@@ -42,13 +43,13 @@ export function settingsTable(): string {
   }
   const lines = [...rows]
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, { fallback, processes, description }]) => {
-      return `| \`${name}\` | ${fallback} | ${processes.join(', ')} | ${description.replaceAll('|', '\\|')} |`
+    .map(([name, { defaultValue, processes, description }]) => {
+      return `| \`${name}\` | ${defaultValue} | ${processes.join(', ')} | ${description.replaceAll('|', '\\|')} |`
     })
   return ['| setting | default | read by | description |', '| --- | --- | --- | --- |', ...lines, ''].join('\n')
 }
 
-function fallbackOf(schema: SettingsShape[string]): string {
+function defaultOf(schema: SettingsShape[string]): string {
   const result = schema.safeParse(undefined)
   if (!result.success) return '**required**'
   const value = Array.isArray(result.data) ? result.data.join(',') : result.data
@@ -57,7 +58,7 @@ function fallbackOf(schema: SettingsShape[string]): string {
   return `\`${text.startsWith(root) ? path.relative(root, text) : text}\``
 }
 
-/** @returns the page with the current table in place of the old one. */
+/** Replaces the table between the `settings` markers of a Markdown page. */
 export function withSettingsTable(text: string): string {
   return text.replace(BLOCK, (_, open: string, close: string) => `${open}${settingsTable()}${close}`)
 }

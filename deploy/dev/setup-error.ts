@@ -1,4 +1,4 @@
-/** Something that the developer can put right: its message says what and how, and is all that is shown. */
+/** An error that the developer can correct. The message says what is wrong and what to do; it is printed without a stack. */
 export class SetupError extends Error {
   override name = 'SetupError'
 }

@@ -1,16 +1,19 @@
 import { readSettings } from '#runtime/process/env.ts'
 import { type DatabaseUrls, provisionDatabase, startDatabase } from './database.ts'
-import { endOrphans, readRunFiles, SUPERVISOR } from './run-files.ts'
+import { readRunFiles, SUPERVISOR, terminateOrphans } from './run-files.ts'
 import { loadSecrets } from './secrets.ts'
 import { devSettings } from './settings.ts'
 
-/** Works on the database of a running `make up`, or else on the one that lies in its folder, started for as long as it takes. */
+/**
+ * Runs `work` on the database of a running `make up`. If there is none, starts the PostgreSQL of the data folder and stops it
+ * afterwards.
+ */
 export async function withSystemDatabase<R>(work: (urls: DatabaseUrls) => Promise<R>): Promise<R> {
   const { DATA_DIR: dataDir, POSTGRES_PORT } = readSettings(devSettings)
   const secrets = await loadSecrets(dataDir)
   const system = (await readRunFiles(dataDir)).find(entry => entry.name === SUPERVISOR)
   if (system !== undefined) return work(await provisionDatabase(Number(system.env?.['POSTGRES_PORT']), secrets))
-  await endOrphans(dataDir, console.log)
+  await terminateOrphans(dataDir, console.log)
   const server = await startDatabase(dataDir, { port: POSTGRES_PORT, secrets })
   try {
     return await work(await provisionDatabase(POSTGRES_PORT, secrets))

@@ -1,6 +1,6 @@
 /**
- * The whole system on one machine: PostgreSQL, Redis, user-svc, auth-svc and the gateway, each started when what it
- * needs is ready, and ended in the opposite order.
+ * Runs the whole system on one machine: PostgreSQL, Redis, user-svc, auth-svc and the gateway. Each process starts when the
+ * ones it depends on are ready; they stop in the opposite order.
  */
 import path from 'node:path'
 import { type Child, startChild } from './child.ts'
@@ -13,93 +13,102 @@ import { composeEnvironments, type ServiceName, serviceCommand, waitForService }
 import type { LogFiles } from './terminal.ts'
 
 export interface SystemOptions {
+  /** Folder of databases, secrets, logs and run files. */
   dataDir: string
   ports: { gateway: number; authSvc: number; userSvc: number; postgres: number; redis: number }
+  /** URL at which clients reach the gateway. */
   publicUrl: string
-  /** Unset: a Redis of the system's own. */
+  /** Redis to use; undefined: the system runs one. */
   redisUrl: string | undefined
-  /** What the processes get besides the settings that follow from the system. */
+  /** Environment of the services. Settings that follow from the system override it. */
   env: NodeJS.ProcessEnv
   logs: LogFiles
-  /** Asked when there is no administrator yet. */
-  nameAdministrator: () => { email: string; password: string }
-  tell: (text: string) => void
+  /** Called if there is no administrator yet; returns the one to create. */
+  chooseAdministrator: () => { email: string; password: string }
+  /** Called with progress messages. */
+  log: (text: string) => void
 }
 
+/** An exit that `stop` did not request. */
 export interface Crash {
   child: Child
-  /** Such as `exit code 1`. */
-  how: string
+  /** `exit code 1` or the name of the signal. */
+  reason: string
 }
 
 export interface System {
-  /** @throws when a part does not become ready; what runs by then is still to be stopped. */
+  /**
+   * Resolves when all processes are ready.
+   * @throws if one does not become ready. The processes that run by then keep running until `stop`.
+   */
   start(): Promise<void>
-  /** Resolves with the first process that ends though nobody asked it to. */
+  /** Resolves with the first process that exits unexpectedly. */
   readonly crashed: Promise<Crash>
+  /** Stops all processes, one after the other. Can be called while `start` is pending, which then rejects. */
   stop(): Promise<void>
-  /** Ends everything by force. */
+  /** Sends SIGKILL to all processes. */
   kill(): void
 }
 
+/** Prepares a system; `start` runs it. */
 export function createSystem(options: SystemOptions): System {
-  const { dataDir, ports, logs, tell } = options
+  const { dataDir, ports, logs, log } = options
   const children = new Map<string, Child>()
   const crashed = Promise.withResolvers<Crash>()
   const stopping = Promise.withResolvers<never>()
-  // Watched by whoever waits for something; nobody may be.
+  // No start may be pending when it rejects.
   stopping.promise.catch(() => {})
   let isStopping = false
   let starting: Promise<void> = Promise.resolve()
 
   async function start(): Promise<void> {
     const secrets = await loadSecrets(dataDir)
-    const [redisUrl, database] = await Promise.all([openRedis(), openDatabase(secrets)])
+    const [redisUrl, database] = await Promise.all([runRedis(), runDatabase(secrets)])
     const environments = composeEnvironments({
       ports,
       publicUrl: options.publicUrl,
       ...database,
       redisUrl,
       secrets,
-      administrator: (await hasAdministrator(database.adminUrl)) ? undefined : options.nameAdministrator(),
+      administrator: (await hasAdministrator(database.adminUrl)) ? undefined : options.chooseAdministrator(),
     })
     const env = { ...environments.gateway, POSTGRES_PORT: String(ports.postgres) }
     await writeRunFile(dataDir, { name: SUPERVISOR, pid: process.pid, env })
-    for (const name of ['user-svc', 'auth-svc', 'gateway'] as const) await openService(name, environments[name])
+    for (const name of ['user-svc', 'auth-svc', 'gateway'] as const) await runService(name, environments[name])
   }
 
-  async function openDatabase(secrets: Secrets): Promise<DatabaseUrls> {
+  async function runDatabase(secrets: Secrets): Promise<DatabaseUrls> {
     const port = ports.postgres
     await add(startDatabase(dataDir, { port, secrets, onLine: logs.writerFor('postgres') }))
     const urls = await prepareDatabase(port, secrets)
-    tell(`postgres  is ready on 127.0.0.1:${port}, migrated`)
+    log(`postgres  is ready on 127.0.0.1:${port}; migrations applied`)
     return urls
   }
 
-  /** @returns its URL. */
-  async function openRedis(): Promise<string> {
+  /** @returns the URL of the Redis to use. */
+  async function runRedis(): Promise<string> {
     if (options.redisUrl !== undefined) return options.redisUrl
-    const command = await findRedisServer(tell)
+    const command = await findRedisServer(log)
     const dir = path.join(dataDir, 'redis')
     await add(startRedis({ command, dir, port: ports.redis, onLine: logs.writerFor('redis') }))
-    tell(`redis     is ready on 127.0.0.1:${ports.redis}`)
+    log(`redis     is ready on 127.0.0.1:${ports.redis}`)
     return `redis://127.0.0.1:${ports.redis}`
   }
 
-  async function openService(name: ServiceName, env: Record<string, string>): Promise<void> {
+  async function runService(name: ServiceName, env: Record<string, string>): Promise<void> {
     const started = performance.now()
     const onLine = logs.writerFor(name)
     if (isStopping) return stopping.promise
     await add(startChild({ name, ...serviceCommand(name), env: { ...options.env, ...env }, onLine }))
     await Promise.race([waitForService(name, env), stopping.promise])
-    tell(`${name.padEnd(9)} is ready after ${Math.round(performance.now() - started)} ms`)
+    log(`${name.padEnd(9)} is ready after ${Math.round(performance.now() - started)} ms`)
   }
 
-  async function add(opening: Promise<Child>): Promise<void> {
-    const child = await opening
+  async function add(starting: Promise<Child>): Promise<void> {
+    const child = await starting
     children.set(child.name, child)
-    void child.exited.then(how => {
-      if (!isStopping) crashed.resolve({ child, how })
+    void child.exited.then(reason => {
+      if (!isStopping) crashed.resolve({ child, reason })
     })
     await writeRunFile(dataDir, { name: child.name, pid: child.pid })
   }
@@ -119,9 +128,9 @@ export function createSystem(options: SystemOptions): System {
     },
     async stop() {
       isStopping = true
-      stopping.reject(new Error('Stopped while starting'))
+      stopping.reject(new Error('Stopped during the start'))
       await stopChildren()
-      // A start that was under way fails by what it lacks now; what it still brought up goes too.
+      // A pending start fails because its dependencies have stopped. It may have started one more process by then.
       await starting.catch(() => {})
       await stopChildren()
     },

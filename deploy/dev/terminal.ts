@@ -1,18 +1,20 @@
 /**
- * What a developer sees of the processes' logs. Everything goes to a file each, `log/<name>.log`, begun anew at each
- * start. On the terminal: requests, one short line each, and warnings and worse of our own processes. PostgreSQL and
- * Redis say nothing there unless they crash: what they complain of is a service's to report.
+ * Writes the log of each process to a file and a summary to the terminal.
+ *
+ * The file `log/<name>.log` holds everything and is truncated at each start. The terminal shows one short line per request, and
+ * warnings and errors of the three services. It shows nothing of PostgreSQL and Redis, because the services report their errors.
  */
 import { createWriteStream, type WriteStream } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
 
 export interface LogFiles {
-  /** What to do with each line of a process. */
+  /** Returns the function to call with each line of a process. */
   writerFor(name: string): (line: string) => void
   close(): void
 }
 
+/** Creates the folder `log` in the data folder. */
 export async function openLogFiles(dataDir: string): Promise<LogFiles> {
   const folder = path.join(dataDir, 'log')
   await mkdir(folder, { recursive: true })
@@ -34,13 +36,13 @@ export async function openLogFiles(dataDir: string): Promise<LogFiles> {
   }
 }
 
-/** Asked by machines, again and again. */
+/** Routes that health checks poll; their requests are not shown. */
 const PROBES = new Set(['/healthz', '/readyz'])
 
-/** A line of a process as the terminal shows it; undefined for what only the file needs. */
+/** @returns the summary of a log line for the terminal, or undefined if only the file shows it. */
 function toTerminalLine(name: string, line: string): string | undefined {
   const entry = parse(line)
-  // Not our logger: a crash before it, or a warning of Node's own.
+  // Not JSON: a crash before the logger existed, or a warning of Node.
   if (entry === undefined) return line.trim() === '' ? undefined : `${name.padEnd(9)} ${line}`
   const { time, level, msg, method, route, status, ms, trace_id: traceId, err } = entry
   const start = `${String(time).slice(11, 19)} ${name.padEnd(9)}`
@@ -51,7 +53,7 @@ function toTerminalLine(name: string, line: string): string | undefined {
   return `${start} ${String(level).toUpperCase()} ${msg}${err?.message === undefined ? '' : `: ${err.message}`}${trace}`
 }
 
-/** A line as one reads it to find out why the process ended: with the stack, without what stands in every line. */
+/** @returns a log line formatted for a crash report: with the stack, without `service` and `pid`. */
 export function toReport(line: string): string {
   const entry = parse(line)
   if (entry === undefined) return line

@@ -1,8 +1,8 @@
 /**
- * `make up`: runs the whole system in the foreground until Ctrl-C, `make down`, or until a part of it crashes.
+ * `make up`: runs the whole system in the foreground until Ctrl-C, `make down` or a crash of one of its processes.
  *
- * The processes lead groups of their own, so Ctrl-C reaches this one only, and it ends them in their order. Each has a
- * file under `run/` in the data folder, by which the next start finds what a killed one left behind.
+ * Each process leads its own process group, so Ctrl-C reaches only this process, which stops the others in order. Each has a
+ * run file in the data folder, so that the next start can terminate what a killed `make up` left running.
  */
 import { randomBytes } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
@@ -10,23 +10,24 @@ import path from 'node:path'
 import { readSettings, type Settings, SettingsError } from '#runtime/process/env.ts'
 import { ROOT } from './migrate.ts'
 import { assertPortsFree } from './ports.ts'
-import { endOrphans, readRunFiles, removeRunFile, SUPERVISOR, writeRunFile } from './run-files.ts'
+import { readRunFiles, removeRunFile, SUPERVISOR, terminateOrphans, writeRunFile } from './run-files.ts'
 import { devSettings } from './settings.ts'
 import { SetupError } from './setup-error.ts'
 import { type Crash, createSystem, type System } from './system.ts'
 import { openLogFiles, toReport } from './terminal.ts'
 
-const SHOWN_LINES = 20
+/** Number of log lines printed after a crash. */
+const CRASH_LINES = 20
 
-// A terminal that is gone takes no more lines; that is no reason to stop out of order.
+// Ignore write errors after the terminal was closed, so that the processes still stop in order.
 process.stdout.on('error', () => {})
-const tell = (text: string) => console.log(text)
+const log = (text: string) => console.log(text)
 
 try {
   process.exit(await main(readSettings(devSettings)))
 } catch (error) {
-  const isPlain = error instanceof SettingsError || error instanceof SetupError
-  console.error(isPlain ? error.message : error)
+  const isExpected = error instanceof SettingsError || error instanceof SetupError
+  console.error(isExpected ? error.message : error)
   process.exit(1)
 }
 
@@ -41,15 +42,18 @@ async function main(settings: Settings<typeof devSettings>): Promise<number> {
   }
 }
 
-/** Makes the data folder ours, and empty of processes. */
+/**
+ * Claims the data folder for this process and terminates processes that a killed `make up` left running.
+ * @throws SetupError if another `make up` uses the folder.
+ */
 async function claim(dataDir: string): Promise<void> {
   await mkdir(dataDir, { recursive: true })
   const running = (await readRunFiles(dataDir)).find(entry => entry.name === SUPERVISOR)
   if (running !== undefined) {
-    throw new SetupError(`It is running already (process ${running.pid}); \`make down\` stops it`)
+    throw new SetupError(`Gatehouse is already running (process ${running.pid}). \`make down\` stops it.`)
   }
   await writeRunFile(dataDir, { name: SUPERVISOR, pid: process.pid, isNew: true })
-  await endOrphans(dataDir, tell)
+  await terminateOrphans(dataDir, log)
 }
 
 async function runSystem(settings: Settings<typeof devSettings>): Promise<number> {
@@ -82,22 +86,22 @@ async function runSystem(settings: Settings<typeof devSettings>): Promise<number
     },
     publicUrl,
     redisUrl: settings.REDIS_URL,
-    env: processEnvironment(),
+    env: serviceEnvironment(),
     logs,
-    nameAdministrator() {
-      administrator = nameAdministrator(settings)
-      // At once: should the first boot fail after this, the account may be there with this password.
-      tell(`Creating the administrator ${administrator.email}${passwordOf(administrator)}`)
+    chooseAdministrator() {
+      administrator = chooseAdministrator(settings)
+      // Printed before the start, because the account may exist with this password even if the start fails later.
+      log(`Creating the administrator ${administrator.email}${describePassword(administrator)}`)
       return administrator
     },
-    tell,
+    log,
   })
 
-  const signal = whenSignalled(system)
+  const signal = waitForSignal(system)
   const crash = system.crashed.then(reportCrash)
   const start = system.start().then(() => {
     const seconds = ((performance.now() - started) / 1000).toFixed(1)
-    tell(welcome({ publicUrl, seconds, dataDir, administrator }))
+    log(welcome({ publicUrl, seconds, dataDir, administrator }))
     return new Promise<never>(() => {})
   })
   try {
@@ -105,35 +109,35 @@ async function runSystem(settings: Settings<typeof devSettings>): Promise<number
   } finally {
     await system.stop()
     logs.close()
-    tell('Stopped.')
+    log('Stopped.')
   }
 }
 
-/** Ours, without what only the first boot is to know. */
-function processEnvironment(): NodeJS.ProcessEnv {
+/** @returns the environment of this process, without the credentials of the administrator, which only the first start gets. */
+function serviceEnvironment(): NodeJS.ProcessEnv {
   const { ADMIN_EMAIL: _email, ADMIN_PASSWORD: _password, ...env } = process.env
   return env
 }
 
-/** Resolves with the exit code when this process is asked to end. Asked again, it ends everything by force. */
-function whenSignalled(system: System): Promise<number> {
+/** Resolves with the exit code at the first SIGINT, SIGTERM or SIGHUP. The second one kills all processes. */
+function waitForSignal(system: System): Promise<number> {
   return new Promise(resolve => {
     let isStopping = false
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
       process.on(signal, () => {
         if (isStopping) return system.kill()
         isStopping = true
-        tell('\nStopping; once more to end everything by force')
+        log('\nStopping. Press Ctrl-C again to kill all processes.')
         resolve(0)
       })
     }
   })
 }
 
-function reportCrash({ child, how }: Crash): number {
-  const lines = child.lastLines.slice(-SHOWN_LINES).flatMap(line => toReport(line).split('\n'))
+function reportCrash({ child, reason }: Crash): number {
+  const lines = child.lastLines.slice(-CRASH_LINES).flatMap(line => toReport(line).split('\n'))
   const shown = lines.map(line => `  ${line}`).join('\n')
-  console.error(`\n${child.name} ended unexpectedly with ${how}. Its last lines:\n${shown}\n`)
+  console.error(`\n${child.name} exited unexpectedly (${reason}). Last log lines:\n${shown}\n`)
   return 1
 }
 
@@ -143,7 +147,7 @@ interface Administrator {
   isGenerated: boolean
 }
 
-function nameAdministrator(settings: Settings<typeof devSettings>): Administrator {
+function chooseAdministrator(settings: Settings<typeof devSettings>): Administrator {
   return {
     email: settings.ADMIN_EMAIL ?? 'admin@gatehouse.example',
     password: settings.ADMIN_PASSWORD ?? randomBytes(15).toString('base64url'),
@@ -151,26 +155,26 @@ function nameAdministrator(settings: Settings<typeof devSettings>): Administrato
   }
 }
 
-function passwordOf({ password, isGenerated }: Administrator): string {
-  return isGenerated ? `, password ${password} (shown now and never again)` : ', password as in ADMIN_PASSWORD'
+function describePassword({ password, isGenerated }: Administrator): string {
+  return isGenerated ? `, password ${password} (shown only once)` : ', password from ADMIN_PASSWORD'
 }
 
-function welcome(about: {
+function welcome(summary: {
   publicUrl: string
   seconds: string
   dataDir: string
   administrator: Administrator | undefined
 }): string {
-  const { publicUrl, seconds, administrator } = about
-  const dataDir = path.relative(ROOT, about.dataDir)
-  const logs = path.join(dataDir.startsWith('..') ? about.dataDir : dataDir, 'log')
+  const { publicUrl, seconds, administrator } = summary
+  const dataDir = path.relative(ROOT, summary.dataDir)
+  const logs = path.join(dataDir.startsWith('..') ? summary.dataDir : dataDir, 'log')
   return `
 Ready after ${seconds} s.
 
   API            ${publicUrl}
-  API document   ${publicUrl}/openapi.json, to read at ${publicUrl}/docs
-  Administrator  ${administrator === undefined ? 'as created at the first start' : `${administrator.email}${passwordOf(administrator)}`}
-  Logs           ${logs}/*.log; here: requests, and warnings and worse
+  API reference  ${publicUrl}/docs (OpenAPI document: ${publicUrl}/openapi.json)
+  Administrator  ${administrator === undefined ? 'created at the first start' : `${administrator.email}${describePassword(administrator)}`}
+  Logs           ${logs}/*.log; this terminal shows requests, warnings and errors
 
   Try:  curl -i ${publicUrl}/v1/auth/signup -H 'Content-Type: application/json' \\
           -d '{"email": "ada@example.com", "password": "a plain but lengthy phrase", "name": "Ada"}'

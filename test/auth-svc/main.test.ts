@@ -35,16 +35,16 @@ async function start(t: Test, changes: Record<string, string> = {}): Promise<Chi
 
 t.test('auth-svc starts without user-svc, and exits with code 0 on SIGTERM', async t => {
   const child = await start(t)
-  await child.line(/"listening"/)
+  await child.waitForLine(/"listening"/)
   child.signal('SIGTERM')
   t.equal(await child.exited, 'exit code 0')
 })
 
 t.test('auth-svc exits with code 0 on SIGTERM while Redis is unavailable', async t => {
   const child = await start(t)
-  await child.line(/"listening"/)
+  await child.waitForLine(/"listening"/)
   await server.kill()
-  await child.line(/redis is not reachable/)
+  await child.waitForLine(/redis is not reachable/)
   child.signal('SIGTERM')
   t.equal(await child.exited, 'exit code 0')
   await server.restart()

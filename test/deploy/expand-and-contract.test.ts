@@ -1,6 +1,6 @@
 /**
- * A column that must be there, in three migrations, on the schema of user-svc, while it works: `email_domain`, which
- * nobody needs and which is thus here and not among its migrations.
+ * Adds a NOT NULL column to user-svc in three migrations while the service handles calls. The column `email_domain` is an example,
+ * so its migrations are here and not in user-svc.
  */
 import { randomUUID } from 'node:crypto'
 import { cp, mkdtemp, rm } from 'node:fs/promises'
@@ -19,15 +19,15 @@ import { startUserSystem } from '../user-svc/user-system.ts'
 
 const USERS = 20_000
 
-t.test('expand, backfill and contract while user-svc reads and writes: no call fails, and no row is left', async t => {
+t.test('expand, backfill and contract under load fail no call and fill every row', async t => {
   const system = await startUserSystem(t)
   const { db } = system.database
   const docs = createDocumentClient(system.docs)
   await sql`
     insert into users_all (id, email) select gen_random_uuid(), 'old-' || n || '@before.example'
     from generate_series(1, ${USERS}::int) n`.execute(db)
-  const { rows: here } = await sql<{ name: string }>`select current_database() as name`.execute(db)
-  const { userUrl: url } = urlsOf((await runStores()).postgres, here[0]?.name ?? '')
+  const { rows: names } = await sql<{ name: string }>`select current_database() as name`.execute(db)
+  const { userUrl: url } = urlsOf((await runStores()).postgres, names[0]?.name ?? '')
   const folder = await mkdtemp(path.join(import.meta.dirname, '.migrations-'))
   t.teardown(() => rm(folder, { recursive: true }))
   await cp(path.join(ROOT, 'user-svc/migrations'), folder, { recursive: true })
@@ -36,8 +36,8 @@ t.test('expand, backfill and contract while user-svc reads and writes: no call f
   const failures: unknown[] = []
   let calls = 0
   let isOver = false
-  /** What users do, one behind another, each call as the service that knows nothing of the column makes it. */
-  async function work(): Promise<void> {
+  /** Calls the service in sequence until the end. The service does not know the column. */
+  async function runCalls(): Promise<void> {
     while (!isOver) {
       try {
         const user = await system.createUser({ email: `${randomUUID()}@during.example` })
@@ -52,8 +52,8 @@ t.test('expand, backfill and contract while user-svc reads and writes: no call f
       }
     }
   }
-  const workers = Array.from({ length: 4 }, work)
-  const more = (number: number) => {
+  const workers = Array.from({ length: 4 }, runCalls)
+  const waitForCalls = (number: number) => {
     const from = calls
     return until(
       async () => calls - from,
@@ -61,12 +61,12 @@ t.test('expand, backfill and contract while user-svc reads and writes: no call f
     )
   }
 
-  await more(50)
+  await waitForCalls(50)
   const before = calls
   const options = { url, schema: 'users', folder, logger: pino({ level: 'silent' }) }
   await migrate(options)
-  t.comment(`${calls - before} calls while it migrated`)
-  await more(50)
+  t.comment(`${calls - before} calls during the migrations`)
+  await waitForCalls(50)
   const { rows } = await sql`
     select email_domain, count(*) filter (where email_domain is distinct from split_part(email, '@', 2))
       as wrong, ${USERS} = count(*) as all_old
@@ -78,7 +78,7 @@ t.test('expand, backfill and contract while user-svc reads and writes: no call f
   await t.rejects(sql`update users_all set email_domain = null`.execute(db), { code: '23502' })
 
   for (let step = 0; step < 3; step += 1) await migrateDown(options)
-  await more(50)
+  await waitForCalls(50)
   isOver = true
   await Promise.all(workers)
   t.same(failures, [])

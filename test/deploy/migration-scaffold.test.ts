@@ -5,7 +5,7 @@ import { readMigrationFiles } from '#runtime/postgres/migration-files.ts'
 import { scaffoldMigration } from '../../deploy/dev/migration-scaffold.ts'
 
 t.test(
-  'a new migration has the time of now, or the second after the last one if that is later, and both ways',
+  'a new migration has the current time, or one second after a later migration, and exports up and down',
   async t => {
     const folder = await mkdtemp(path.join(import.meta.dirname, '.migrations-'))
     t.teardown(() => rm(folder, { recursive: true }))
@@ -20,7 +20,7 @@ t.test(
     t.match(await files[0]?.load(), { up: Function, down: Function })
 
     for (const name of ['', 'Add', 'add_it', '../add', 'add-']) {
-      await t.rejects(scaffoldMigration(folder, name), { message: /^NAME says what it does/ })
+      await t.rejects(scaffoldMigration(folder, name), { message: /^NAME must describe the change in kebab case/ })
     }
   },
 )

@@ -15,7 +15,7 @@ for (const service of SERVICES) {
   const folder = path.join(ROOT, service, 'migrations')
 
   t.test(
-    `${service}: each migration taken back and applied again gives the same schema; all taken back, none`,
+    `${service}: reverting and reapplying each migration restores the same schema; reverting all leaves an empty one`,
     async t => {
       const { authUrl, userUrl, adminUrl } = await openTestDatabase(t)
       const options = { url: service === 'auth-svc' ? authUrl : userUrl, schema, folder, logger }
@@ -24,8 +24,8 @@ for (const service of SERVICES) {
         await client.query('create schema empty')
         return dumpSchema(client, 'empty')
       })
-      const whole = await dump()
-      // The schema before each migration, the last one first.
+      const complete = await dump()
+      // Dumps from before each migration, the latest migration first.
       const before: string[] = []
       for (const _ of await migrationStatus(options)) {
         await migrateDown(options)
@@ -33,7 +33,7 @@ for (const service of SERVICES) {
       }
       t.equal(before.at(-1), empty)
       await migrate(options)
-      t.equal(await dump(), whole)
+      t.equal(await dump(), complete)
       for (const expected of before) {
         await migrateDown(options)
         t.equal(await dump(), expected)
@@ -42,7 +42,7 @@ for (const service of SERVICES) {
   )
 }
 
-t.test('the program says what is applied, takes back one at a time, and refuses when nothing is left', async t => {
+t.test('migrate.ts prints the status, reverts one migration per run, and fails if none is applied', async t => {
   const { userUrl } = await openTestDatabase(t)
   const run = (command: 'down' | 'status') => runMigrate('user-svc', command, userUrl)
   const count = (await run('status')).split('\n').length

@@ -4,7 +4,7 @@ import path from 'node:path'
 import t from 'tap'
 import { readRunFiles, writeRunFile } from '../../deploy/dev/run-files.ts'
 
-t.test('who reads the run files leaves alone what another process is writing', async t => {
+t.test('readRunFiles ignores the draft that another process is writing, and does not remove it', async t => {
   const dataDir = await mkdtemp(path.join(tmpdir(), 'gatehouse-run-files-'))
   t.teardown(() => rm(dataDir, { recursive: true }))
   await writeRunFile(dataDir, { name: 'gateway', pid: process.pid })

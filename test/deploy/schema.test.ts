@@ -11,18 +11,18 @@ import type { Tables as UserTables } from '../../user-svc/tables.ts'
 import type { Disagreements } from '../support/table-agreement.ts'
 import { openTestDatabase } from '../support/test-database.ts'
 
-t.test('schema.sql and schema.ts are what the migrations make', async t => {
+t.test('schema.sql and schema.ts of each service match its migrations', async t => {
   const { adminUrl } = await openTestDatabase(t)
-  for (const [file, made] of await describeSchemas(adminUrl)) {
+  for (const [file, generated] of await describeSchemas(adminUrl)) {
     t.equal(
       await readFile(path.join(ROOT, file), 'utf8'),
-      made,
-      `${file}: if the migrations are right, run make schema`,
+      generated,
+      `${file} differs from the migrations: run make schema`,
     )
   }
 })
 
-// By the compiler, in `make check`: its message says what is wrong in tables.ts.
+// Compile-time assertions: a compiler error of `make check` names the column that differs in tables.ts.
 export const inAuth = (line: Disagreements<AuthTables, AuthSchema>): never => line
 export const inUsers = (line: Disagreements<UserTables, UserSchema>): never => line
 

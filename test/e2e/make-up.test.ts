@@ -9,7 +9,7 @@ import { request, signIn, signUp } from '../support/rest-client.ts'
 import { openTestPort } from '../support/test-port.ts'
 import { until } from '../support/until.ts'
 
-// The whole system starts seven times in here, on whatever the other tests leave of the machine.
+// This file starts the system seven times, while other tests use the CPU.
 t.setTimeout(300_000)
 
 const READY = /Ready after ([\d.]+) s/
@@ -23,20 +23,20 @@ function isRunning(pid: number): boolean {
   }
 }
 
-/** What must not be there after the end, whatever the end was. */
+/** Returns the processes and the pid, run and lock files that are left. */
 async function leftovers(installation: Installation, pids: Record<string, number>): Promise<string[]> {
   const running = Object.entries(pids).filter(([, pid]) => isRunning(pid))
   const files = await readdir(installation.dataDir, { recursive: true })
   return [...running.map(([name]) => `process ${name}`), ...files.filter(file => /\.pid$|^run\/.|\.lock$/.test(file))]
 }
 
-t.test('the system starts, keeps its data, and leaves nothing behind', async t => {
+t.test('make up starts the system, keeps its data, and leaves no process or lock file', async t => {
   const installation = await createInstallation(t)
   let email = ''
 
-  await t.test('the first start creates an administrator, whose password is said and not stored', async t => {
+  await t.test('the first start creates an administrator and prints the password without storing it', async t => {
     const up = installation.run('up')
-    await up.says(/Ctrl-C stops everything/)
+    await up.waitForOutput(/Ctrl-C stops everything/)
     t.comment(`first start: ${READY.exec(up.output)?.[1]} s`)
     const [, admin = '', password = ''] = /Administrator +(\S+), password (\S+)/.exec(up.output) ?? []
     t.match((await signIn(installation.url, admin, password)).user, { role: 'admin' })
@@ -47,15 +47,15 @@ t.test('the system starts, keeps its data, and leaves nothing behind', async t =
     for (const file of await readdir(installation.dataDir, { recursive: true, withFileTypes: true })) {
       if (!file.isFile() || file.name.endsWith('.rdb')) continue
       const content = await readFile(path.join(file.parentPath, file.name))
-      if (content.includes(password)) t.fail(`${file.name} has the password`)
+      if (content.includes(password)) t.fail(`${file.name} contains the password`)
     }
     t.equal(statSync(path.join(installation.dataDir, 'secrets.json')).mode & 0o777, 0o600)
 
     const pids = await installation.pids()
     t.strictSame(Object.keys(pids).sort(), ['auth-svc', 'gateway', 'postgres', 'redis', 'up', 'user-svc'])
-    const again = installation.run('up')
-    t.equal(await again.exitCode, 1, 'a second one beside it refuses')
-    t.match(again.output, /running already/)
+    const second = installation.run('up')
+    t.equal(await second.exitCode, 1, 'a second `make up` on the same data folder fails')
+    t.match(second.output, /already running/)
 
     // A terminal's Ctrl-C.
     up.signalGroup('SIGINT')
@@ -63,17 +63,17 @@ t.test('the system starts, keeps its data, and leaves nothing behind', async t =
     t.strictSame(await leftovers(installation, pids), [])
   })
 
-  await t.test('the second start finds the data, and `make down` ends it', async t => {
+  await t.test('the second start uses the existing data, and `make down` stops it', async t => {
     const up = installation.run('up')
-    await up.says(/Ctrl-C stops everything/)
+    await up.waitForOutput(/Ctrl-C stops everything/)
     t.comment(`second start: ${READY.exec(up.output)?.[1]} s`)
-    t.notMatch(up.output, /password [^ ]+ \(shown/, 'there is an administrator already')
+    t.notMatch(up.output, /password [^ ]+ \(shown/, 'no administrator is created')
     t.match((await signIn(installation.url, email)).user, { email })
 
     const port = String(await openTestPort())
     const gateway = installation.run('gateway', { GATEWAY_PORT: port })
-    await gateway.says(/listening/)
-    t.match((await signIn(`http://127.0.0.1:${port}`, email)).user, { email }, 'another gateway beside it')
+    await gateway.waitForOutput(/listening/)
+    t.match((await signIn(`http://127.0.0.1:${port}`, email)).user, { email }, 'a second gateway serves the same users')
     gateway.signalGroup('SIGINT')
     t.equal(await gateway.exitCode, 0)
 
@@ -84,34 +84,40 @@ t.test('the system starts, keeps its data, and leaves nothing behind', async t =
     t.strictSame(await leftovers(installation, pids), [])
   })
 
-  await t.test('after a kill -9 of itself it finds what it left', async t => {
-    const killed = installation.run('up')
-    await killed.says(/Ctrl-C stops everything/)
-    const pids = await installation.pids()
-    killed.signal('SIGKILL')
-    await killed.exitCode
-    t.ok(isRunning(pids['postgres'] ?? 0), 'PostgreSQL runs on without it')
+  await t.test(
+    'a start after `kill -9` of `make up` terminates the processes that were left and starts again',
+    async t => {
+      const killed = installation.run('up')
+      await killed.waitForOutput(/Ctrl-C stops everything/)
+      const pids = await installation.pids()
+      killed.signal('SIGKILL')
+      await killed.exitCode
+      t.ok(isRunning(pids['postgres'] ?? 0), 'PostgreSQL is still running')
 
-    const up = installation.run('up')
-    await up.says(/Ctrl-C stops everything/)
-    t.match(up.output, /Ending postgres \(process \d+\), left over/)
-    for (const [name, pid] of Object.entries(pids)) t.notOk(isRunning(pid), `the old ${name} has ended`)
-    t.match((await signIn(installation.url, email)).user, { email })
-    up.signalGroup('SIGTERM')
-    t.equal(await up.exitCode, 0)
-  })
+      const up = installation.run('up')
+      await up.waitForOutput(/Ctrl-C stops everything/)
+      t.match(up.output, /Terminating postgres \(process \d+\), left over/)
+      for (const [name, pid] of Object.entries(pids)) t.notOk(isRunning(pid), `the old ${name} has exited`)
+      t.match((await signIn(installation.url, email)).user, { email })
+      up.signalGroup('SIGTERM')
+      t.equal(await up.exitCode, 0)
+    },
+  )
 
-  await t.test('a process that crashes is named with its last lines, and everything ends', async t => {
-    const up = installation.run('up')
-    await up.says(/Ctrl-C stops everything/)
-    const pids = await installation.pids()
-    process.kill(pids['user-svc'] ?? 0, 'SIGKILL')
-    t.equal(await up.exitCode, 1)
-    t.match(up.output, /user-svc ended unexpectedly with SIGKILL\. Its last lines:\n(?: {2}.*\n)*? {2}.*listening/)
-    t.strictSame(await leftovers(installation, pids), [])
-  })
+  await t.test(
+    'if a service crashes, `make up` prints its last log lines, stops everything and exits with 1',
+    async t => {
+      const up = installation.run('up')
+      await up.waitForOutput(/Ctrl-C stops everything/)
+      const pids = await installation.pids()
+      process.kill(pids['user-svc'] ?? 0, 'SIGKILL')
+      t.equal(await up.exitCode, 1)
+      t.match(up.output, /user-svc exited unexpectedly \(SIGKILL\)\. Last log lines:\n(?: {2}.*\n)*? {2}.*listening/)
+      t.strictSame(await leftovers(installation, pids), [])
+    },
+  )
 
-  await t.test('a stop while it starts leaves nothing either', async t => {
+  await t.test('Ctrl-C during the start leaves no process or lock file', async t => {
     const up = installation.run('up')
     await until(
       () => installation.pids(),
@@ -124,22 +130,28 @@ t.test('the system starts, keeps its data, and leaves nothing behind', async t =
   })
 })
 
-t.test('ports in use are told by setting before anything starts', async t => {
+t.test('make up names the settings of all ports that are in use, before it starts anything', async t => {
   const installation = await createInstallation(t)
   const taken = createServer().listen(Number(installation.env['GATEWAY_PORT']), '127.0.0.1')
   await once(taken, 'listening')
   t.teardown(() => taken.close())
   const up = installation.run('up', { REDIS_PORT: installation.env['GATEWAY_PORT'] ?? '' })
   t.equal(await up.exitCode, 1)
-  t.match(up.output, `Port ${installation.env['GATEWAY_PORT']} is in use: choose another with GATEWAY_PORT`)
-  t.match(up.output, `Port ${installation.env['GATEWAY_PORT']} is in use: choose another with REDIS_PORT`)
+  t.match(
+    up.output,
+    `GATEWAY_PORT: port ${installation.env['GATEWAY_PORT']} is in use. Choose another one with GATEWAY_PORT=PORT.`,
+  )
+  t.match(
+    up.output,
+    `REDIS_PORT: port ${installation.env['GATEWAY_PORT']} is in use. Choose another one with REDIS_PORT=PORT.`,
+  )
   t.notOk(existsSync(path.join(installation.dataDir, 'postgres')), 'nothing was started')
 })
 
-t.test('a bad setting is named', async t => {
+t.test('make up names an invalid setting, without a stack', async t => {
   const installation = await createInstallation(t)
   const up = installation.run('up', { GATEWAY_PORT: 'http' })
   t.equal(await up.exitCode, 1)
   t.match(up.output, /GATEWAY_PORT/)
-  t.notMatch(up.output, / at /, 'without a stack')
+  t.notMatch(up.output, / at /, 'no stack')
 })

@@ -9,9 +9,9 @@ const databases = await openTestDatabase(t)
 const pooler = await startPgBouncer(t, databases, 2)
 
 t.test(
-  'the system works through PgBouncer in transaction mode, by fewer connections than its own',
+  'the system works through PgBouncer in transaction mode, with fewer server connections than its pools have',
   {
-    skip: pooler === undefined && 'there is no pgbouncer on the PATH, and Debian’s package cannot be installed here',
+    skip: pooler === undefined && 'pgbouncer is not installed, and its Debian package cannot be installed',
   },
   async t => {
     if (pooler === undefined) return
@@ -26,23 +26,23 @@ t.test(
     const names = Array.from({ length: 40 }, (_, index) => `Ada ${index}`)
     const renamed = await Promise.all(names.map(rename))
     t.same(
-      renamed.map(answer => answer.status),
+      renamed.map(response => response.status),
       names.map(() => 200),
     )
     t.same(
-      renamed.map(answer => (answer.body as { name: string }).name),
+      renamed.map(response => (response.body as { name: string }).name),
       names,
-      'each got the answer to its own statement',
+      'each request gets the result of its own statement',
     )
 
     const people = await Promise.all(Array.from({ length: 5 }, () => signUp(system.url)))
-    const closed = await Promise.all(
+    const deactivated = await Promise.all(
       people.map(({ accessToken }) => request('DELETE', `${system.url}/v1/users/me`, { token: accessToken })),
     )
     t.same(
-      closed.map(answer => answer.status),
+      deactivated.map(response => response.status),
       people.map(() => 204),
-      'transactions, with their locks and settings',
+      'transactions with locks and settings work',
     )
     for (const { user } of people) t.equal((await login(system.url, user.email)).status, 401)
 
@@ -53,10 +53,15 @@ t.test(
     const { rows } = await withClient(pooler.urls.userUrl, client =>
       client.query("select current_schema() as schema, current_setting('statement_timeout') as time"),
     )
-    t.same(rows, [{ schema: 'users', time: '2500ms' }], 'what a connection asks for at its start holds all the same')
+    t.same(
+      rows,
+      [{ schema: 'users', time: '2500ms' }],
+      'the search path and the statement timeout apply through PgBouncer',
+    )
 
     const connections = await pooler.serverConnections()
     t.same(Object.keys(connections).sort(), ['auth_svc', 'user_svc'])
-    for (const [role, count] of Object.entries(connections)) t.ok(count <= pooler.poolSize, `${role} has ${count}`)
+    for (const [role, count] of Object.entries(connections))
+      t.ok(count <= pooler.poolSize, `${role} has ${count} server connections`)
   },
 )

@@ -1,4 +1,4 @@
-/** What a collector gets of requests through the three real processes. */
+/** The spans that a collector receives of requests through the three services. */
 import { randomBytes } from 'node:crypto'
 import t from 'tap'
 import { type ReceivedSpan, startOtlpReceiver } from '../support/otlp-receiver.ts'
@@ -7,10 +7,10 @@ import { startSystem } from '../support/test-system.ts'
 
 const hex = (bytes: number) => randomBytes(bytes).toString('hex')
 const client = { traceId: hex(16), spanId: hex(8) }
-// With a client's flag that asks for nothing, and a tracestate as clients may write it.
+// The flag is `not sampled`. The tracestate has the optional whitespace and empty member of the W3C grammar.
 const headers = { traceparent: `00-${client.traceId}-${client.spanId}-00`, tracestate: 'rojo=00f0 67aa , 1congo=t61r,' }
 
-/** Some requests, each of another kind, and what a collector got of them when all processes had ended. */
+/** Sends one request of each kind and stops the services, so that all spans are exported. */
 async function trace(sampleRatio: string) {
   const receiver = await startOtlpReceiver(t)
   const ratios = { TRACE_SAMPLE_RATIO: sampleRatio, TRACE_ERROR_SAMPLE_RATIO: sampleRatio }
@@ -19,7 +19,7 @@ async function trace(sampleRatio: string) {
   const body = { email: someEmail(), password: PASSWORD, name: 'Ada', tokenDelivery: 'body' }
   const signUp = await request('POST', `${system.url}/v1/auth/signup`, { body, headers })
   const { accessToken, refreshToken } = signUp.body as SignedIn
-  const answers = {
+  const responses = {
     signUp,
     me: await whoAmI(system.url, accessToken),
     refresh: await refresh(system.url, refreshToken),
@@ -28,32 +28,32 @@ async function trace(sampleRatio: string) {
   }
   const processes = [system.gateway, system.authSvc, system.userSvc]
   await Promise.all(processes.map(process => process.stop()))
-  const traceIdOf = (name: keyof typeof answers) => answers[name].headers.get('traceresponse')?.split('-')[1] ?? ''
+  const traceIdOf = (name: keyof typeof responses) => responses[name].headers.get('traceresponse')?.split('-')[1] ?? ''
   return {
     receiver,
-    answers,
+    responses,
     entries: processes.flatMap(({ entries }) => entries),
     traceIdOf,
-    spansOf: (name: keyof typeof answers) => receiver.spans.filter(({ traceId }) => traceId === traceIdOf(name)),
+    spansOf: (name: keyof typeof responses) => receiver.spans.filter(({ traceId }) => traceId === traceIdOf(name)),
   }
 }
 
 const parentOf = (span: ReceivedSpan, spans: readonly ReceivedSpan[]) =>
   spans.find(({ spanId }) => spanId === span.parentSpanId)
 
-/** From the span that came from outside to the innermost: `service KIND name`. */
+/** Returns the spans from the root to this one, as `service KIND name`. */
 function pathTo(span: ReceivedSpan | undefined, spans: readonly ReceivedSpan[]): string[] {
   if (span === undefined) return []
   const line = `${span.service} ${span.kind.replace('SPAN_KIND_', '')} ${span.name}`
   return [...pathTo(parentOf(span, spans), spans), line]
 }
 
-t.test('with a ratio of 1', async t => {
-  const { receiver, answers, traceIdOf, spansOf, entries } = await trace('1')
-  const named = (name: keyof typeof answers, wanted: string, service?: string) =>
+t.test('with a sample ratio of 1, every request is traced', async t => {
+  const { receiver, responses, traceIdOf, spansOf, entries } = await trace('1')
+  const named = (name: keyof typeof responses, wanted: string, service?: string) =>
     spansOf(name).find(span => span.name === wanted && span.service === (service ?? span.service))
 
-  t.test('a request is one tree, from the gateway to the statement and to Redis', async t => {
+  t.test('the spans of a request form one tree from the gateway to the SQL statement and the Redis script', async t => {
     const spans = spansOf('me')
     t.strictSame(pathTo(named('me', 'SELECT users'), spans), [
       'gateway SERVER GET /v1/users/me',
@@ -68,7 +68,7 @@ t.test('with a ratio of 1', async t => {
     t.equal(spans.length, 5)
   })
 
-  t.test('a call of one service to another is in the tree, and so is what a transaction does', async t => {
+  t.test('the tree contains calls between services and the statements of transactions', async t => {
     const spans = spansOf('signUp')
     const service = [
       'gateway SERVER POST /v1/auth/signup',
@@ -86,7 +86,7 @@ t.test('with a ratio of 1', async t => {
     }
   })
 
-  t.test('a refresh has its script in Redis', async t => {
+  t.test('the tree of a refresh contains the Redis script', async t => {
     const script = named('refresh', 'EVALSHA rotateFamily')
     t.match(pathTo(script, spansOf('refresh')), { length: 4 })
     t.match(script?.attributes, {
@@ -98,28 +98,31 @@ t.test('with a ratio of 1', async t => {
     })
   })
 
-  t.test('every parent is there, and lasts longer than its children', async t => {
+  t.test('every parent span is exported and encloses its children', async t => {
     for (const span of receiver.spans) {
       if (span.parentSpanId === '' || span.parentSpanId === client.spanId) continue
       const parent = parentOf(span, receiver.spans)
       t.equal(parent?.traceId, span.traceId, span.name)
-      // The clocks of two processes agree to a millisecond or so.
+      // The clocks of two processes differ by about 1 ms.
       const early = (parent?.start ?? 0n) - span.start
       const late = span.end - (parent?.end ?? 0n)
-      t.ok(early < 2_000_000n && late < 2_000_000n, `${span.name} (${early} ns before, ${late} ns after its parent)`)
+      t.ok(
+        early < 2_000_000n && late < 2_000_000n,
+        `${span.name} starts ${early} ns before and ends ${late} ns after its parent`,
+      )
     }
     t.equal(new Set(receiver.spans.map(({ spanId }) => spanId)).size, receiver.spans.length)
   })
 
-  t.test("the client's trace and tracestate reach the last hop", async t => {
+  t.test('trace id and tracestate of the client reach the last service', async t => {
     t.equal(traceIdOf('signUp'), client.traceId)
     t.equal(named('signUp', 'POST /v1/auth/signup')?.parentSpanId, client.spanId)
     t.match(named('signUp', 'user.v1.AccountService/CreateAccount', 'user-svc'), { traceId: client.traceId })
     for (const { traceState, name } of spansOf('signUp')) t.equal(traceState, 'rojo=00f0 67aa,1congo=t61r', name)
-    t.equal(named('me', 'GET /v1/users/me')?.parentSpanId, '', 'without a trace of the client it is a root')
+    t.equal(named('me', 'GET /v1/users/me')?.parentSpanId, '', 'without traceparent the span is a root')
   })
 
-  t.test('attributes are those of the semantic conventions', async t => {
+  t.test('span attributes follow the OpenTelemetry semantic conventions', async t => {
     t.match(named('me', 'GET /v1/users/me')?.attributes, {
       'http.request.method': 'GET',
       'http.route': '/v1/users/me',
@@ -153,7 +156,7 @@ t.test('with a ratio of 1', async t => {
     })
   })
 
-  t.test('no span has a value of a query or a statement', async t => {
+  t.test('no span contains a value of a query parameter or an SQL parameter', async t => {
     const text = JSON.stringify(receiver.spans.map(({ attributes, events, name }) => [attributes, events, name]))
     for (const secret of ['hunter2', PASSWORD, 'Ada', '@example.com']) t.notMatch(text, secret)
     const { attributes } = named('unknown', 'GET') ?? {}
@@ -161,8 +164,8 @@ t.test('with a ratio of 1', async t => {
     t.notOk('http.route' in (attributes ?? {}))
   })
 
-  t.test("a client's fault is an error of the call, and of no server", async t => {
-    t.equal(answers.stranger.status, 401)
+  t.test('a 4xx response is an error of the client span and not of the server spans', async t => {
+    t.equal(responses.stranger.status, 401)
     const call = named('stranger', 'auth.v1.AuthService/Login', 'gateway')
     t.match(call, {
       isError: true,
@@ -174,7 +177,7 @@ t.test('with a ratio of 1', async t => {
     t.notOk(spansOf('me').some(({ isError }) => isError))
   })
 
-  t.test('each line of the log that belongs to a request names one of its spans', async t => {
+  t.test('each log entry of a request has the id of one of its spans', async t => {
     const lines = entries.filter(({ trace_id }) => trace_id === client.traceId)
     t.ok(lines.length >= 3)
     const spans = new Set(spansOf('signUp').map(({ spanId }) => spanId))
@@ -182,9 +185,9 @@ t.test('with a ratio of 1', async t => {
   })
 })
 
-t.test('with a ratio of 0 no span is sent, and the ids go through', async t => {
-  const { receiver, answers, traceIdOf, entries } = await trace('0')
-  t.equal(answers.me.status, 200)
+t.test('with a sample ratio of 0 no span is exported, and the trace ids still propagate', async t => {
+  const { receiver, responses, traceIdOf, entries } = await trace('0')
+  t.equal(responses.me.status, 200)
   t.equal(receiver.requests, 0)
   t.equal(traceIdOf('signUp'), client.traceId)
   const lines = entries.filter(({ trace_id }) => trace_id === client.traceId)

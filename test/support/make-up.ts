@@ -1,4 +1,4 @@
-/** `make up` as a developer runs it, in a data folder and on ports of the test's own. */
+/** Runs `make up` like a developer does, with a data folder and ports for one test. */
 import { mkdtemp, readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { execaNode } from 'execa'
@@ -10,23 +10,30 @@ import { openTestPort } from './test-port.ts'
 
 export interface Installation {
   readonly dataDir: string
+  /** Settings: the data folder and the ports. */
   readonly env: Record<string, string>
+  /** URL of the gateway. */
   readonly url: string
-  /** Of the processes that run now, by name. */
+  /** Process ids from the run files, by name. */
   pids(): Promise<Record<string, number>>
+  /** Runs a program of deploy/dev; it gets SIGTERM at the end of the test. */
   run(program: 'up' | 'down' | 'gateway', env?: Record<string, string>): Run
 }
 
+/** A running program. */
 export interface Run {
+  /** Standard output and standard error so far. */
   readonly output: string
-  /** Resolves when its output has what fits, or rejects when it ends without. */
-  says(pattern: RegExp): Promise<void>
-  /** As a terminal sends it: to the whole process group. */
+  /** Resolves when the output matches. Rejects if the program exits before. */
+  waitForOutput(pattern: RegExp): Promise<void>
+  /** Sends a signal to the process group, like a terminal does. */
   signalGroup(signal: NodeJS.Signals): void
   signal(signal: NodeJS.Signals): void
+  /** Resolves after the exit; undefined if a signal ended the program. */
   readonly exitCode: Promise<number | undefined>
 }
 
+/** Chooses a data folder and free ports. Starts nothing. */
 export async function createInstallation(t: Test): Promise<Installation> {
   const { directory } = await runStores()
   const dataDir = path.join(await mkdtemp(path.join(directory, 'make-up-')), 'data')
@@ -69,14 +76,14 @@ export async function createInstallation(t: Test): Promise<Installation> {
         get output() {
           return output
         },
-        async says(pattern) {
+        async waitForOutput(pattern) {
           while (!pattern.test(output)) {
-            const isOver = await Promise.race([
+            const hasExited = await Promise.race([
               new Promise<false>(resolve => subprocess.all.once('data', () => resolve(false))),
               exitCode.then(() => true),
             ])
-            if (isOver && !pattern.test(output))
-              throw new Error(`${program} ended without saying ${pattern}:\n${output}`)
+            if (hasExited && !pattern.test(output))
+              throw new Error(`${program} exited without output that matches ${pattern}:\n${output}`)
           }
         },
         signalGroup: signal => process.kill(-(subprocess.pid ?? 0), signal),

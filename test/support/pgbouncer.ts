@@ -1,32 +1,36 @@
-/** A real PgBouncer in front of a test's database, by deploy/pgbouncer/pgbouncer.ini, with fewer connections. */
+/** Runs PgBouncer in front of a test database, with deploy/pgbouncer/pgbouncer.ini. */
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import pg from 'pg'
 import type { Test } from 'tap'
 import { startChild } from '../../deploy/dev/child.ts'
+import type { DatabaseUrls } from '../../deploy/dev/database.ts'
 import { findCommand } from '../../deploy/dev/debian-command.ts'
-import type { DatabaseUrls } from './stores.ts'
 import { openTestPort } from './test-port.ts'
 
-const SHIPPED = path.resolve(import.meta.dirname, '../../deploy/pgbouncer/pgbouncer.ini')
+const CONFIGURATION = path.resolve(import.meta.dirname, '../../deploy/pgbouncer/pgbouncer.ini')
 const ADMINISTRATOR = 'pgbouncer_admin'
 
 export interface PgBouncer {
-  /** Through it, as the services' roles; `adminUrl` goes straight to PostgreSQL. */
+  /** URLs through PgBouncer for the roles of the services. `adminUrl` connects to PostgreSQL directly. */
   readonly urls: DatabaseUrls
+  /** Maximum number of server connections per role. */
   readonly poolSize: number
-  /** Of SHOW POOLS: connections that it has to PostgreSQL, by role. */
+  /** Number of connections to PostgreSQL by role, from SHOW POOLS. */
   serverConnections(): Promise<Record<string, number>>
 }
 
-/** @returns undefined where PgBouncer is not installed and cannot be. */
+/**
+ * Starts PgBouncer; it stops at the end of the test. Asserts that the pools are in transaction mode.
+ * @returns undefined if PgBouncer is not installed and cannot be installed.
+ */
 export async function startPgBouncer(
   t: Test,
   databases: DatabaseUrls,
   poolSize: number,
 ): Promise<PgBouncer | undefined> {
-  const command = await findCommand({ names: ['pgbouncer'], package: 'pgbouncer', tell: text => t.comment(text) })
+  const command = await findCommand({ names: ['pgbouncer'], package: 'pgbouncer', log: text => t.comment(text) })
   if (command === undefined) return undefined
 
   const { hostname, port: databasePort, pathname } = new URL(databases.adminUrl)
@@ -36,7 +40,7 @@ export async function startPgBouncer(
   await chmod(directory, 0o755)
   const users = path.join(directory, 'userlist.txt')
   await writeFile(users, ['auth_svc', 'user_svc', ADMINISTRATOR].map(name => `"${name}" "${name}"\n`).join(''))
-  const shipped = await readFile(SHIPPED, 'utf8')
+  const shipped = await readFile(CONFIGURATION, 'utf8')
   const changed = shipped
     .replace(/^gatehouse = host=\S+ port=\S+/m, `${pathname.slice(1)} = host=${hostname} port=${databasePort}`)
     .replace(/^listen_addr = .*/m, 'listen_addr = 127.0.0.1')
@@ -46,11 +50,11 @@ export async function startPgBouncer(
   const file = path.join(directory, 'pgbouncer.ini')
   await writeFile(file, `${changed}unix_socket_dir =\nadmin_users = ${ADMINISTRATOR}\n`)
 
-  // It refuses to be root.
+  // PgBouncer refuses to run as root.
   const args = process.getuid?.() === 0 ? ['-u', 'postgres', file] : [file]
   const child = await startChild({ name: 'pgbouncer', command, args, env: process.env, stopSignal: 'SIGINT' })
   t.teardown(() => child.stop())
-  await child.line(/process up/)
+  await child.waitForLine(/process up/)
 
   const through = (url: string) => {
     const changedUrl = new URL(url)

@@ -1,9 +1,10 @@
-/** The stores of the run that this test file belongs to: the runner's, or its own when it is run alone. */
+/** The stores that a test file uses: those of the runner, or its own if the file runs alone. */
 import t from 'tap'
 import { STORES, type Stores, startStores } from './stores.ts'
 
 let stores: Promise<Stores> | undefined
 
+/** Returns the stores of this run. Starts them at the first call if the file runs alone. */
 export function runStores(): Promise<Stores> {
   stores ??= findStores()
   return stores
@@ -12,7 +13,7 @@ export function runStores(): Promise<Stores> {
 async function findStores(): Promise<Stores> {
   const given = process.env[STORES]
   if (given !== undefined) return JSON.parse(given)
-  // As the runner has it in .taprc.
+  // The timeout of .taprc, which applies only under the runner.
   t.setTimeout(120_000)
   const own = await startStores()
   Object.assign(process.env, own.env)

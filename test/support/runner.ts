@@ -1,6 +1,6 @@
 /**
- * `make test`: starts the stores, runs tap on the test files given (all unless any), ends the stores. The last line is
- * `N passed, N failed`, which counts assertions, as tap's own summary does; a file that ends badly counts as one failed.
+ * `make test`: starts the stores, runs tap on the given test files (default: all), stops the stores. The last line is
+ * `N passed, N failed` and counts assertions, like the summary of tap. A file that crashes counts as one failed assertion.
  */
 import { readFileSync } from 'node:fs'
 import { glob, readFile } from 'node:fs/promises'
@@ -14,7 +14,7 @@ const TAP = path.join(ROOT, 'node_modules/.bin/tap')
 process.chdir(ROOT)
 const files = process.argv.length > 2 ? process.argv.slice(2) : await Array.fromAsync(glob('test/**/*.test.ts'))
 
-// Ctrl-C reaches tap too, which then ends; what is left to do here is to clean up after it.
+// Ctrl-C also reaches tap, which exits. This process must continue to stop the stores.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {})
 
 await buildTap()
@@ -23,7 +23,7 @@ const output = path.join(stores.directory, 'output.tap')
 try {
   const reporter = process.stdout.isTTY ? 'base' : 'min'
   const { exitCode } = await execa(TAP, ['run', `--reporter=${reporter}`, `--output-file=${output}`, ...files], {
-    // tap's reporters take CI for a place where nobody reads: they would leave out what failed.
+    // With CI set, the reporters of tap omit the failures.
     env: { ...env, CI: 'false' },
     stdio: ['ignore', 'inherit', 'inherit'],
     reject: false,
@@ -31,21 +31,21 @@ try {
   const tap = await readFile(output, 'utf8').catch(() => '')
   if (reporter === 'min') console.log(listFiles(tap))
   const { passed, failed } = countAssertions(tap)
-  // What tap holds against a run without a failed assertion, such as a plan that was not met, is a failure too.
-  const missing = exitCode !== 0 && failed === 0 ? 1 : 0
-  console.log(`${passed} passed, ${failed + missing} failed`)
-  process.exitCode = failed + missing === 0 ? 0 : 1
+  // tap can fail without a failed assertion, such as for a plan that is not met. Count that as one failure.
+  const unmet = exitCode !== 0 && failed === 0 ? 1 : 0
+  console.log(`${passed} passed, ${failed + unmet} failed`)
+  process.exitCode = failed + unmet === 0 ? 0 : 1
 } finally {
   await stop()
 }
 
-/** tap's plugins are compiled into it: after an install they must be made to match .taprc. */
+/** Rebuilds tap with the plugins of .taprc, if an installation has reset them. */
 async function buildTap(): Promise<void> {
   const built = readFileSync('node_modules/@tapjs/test/test-built/src/index.ts', 'utf8')
   if (built.includes('@tapjs/typescript')) await execa(TAP, ['build'])
 }
 
-/** What `min`, which shows failures only, leaves out: each file with its time, and what tests said of themselves. */
+/** The reporter `min` shows failures only. @returns the other lines: each file with its time, and the comments of tests. */
 function listFiles(tap: string): string {
   return (tap.match(/^(not )?ok \d+ - .*|^ +# (?!Subtest|time=|\{).*/gm) ?? []).join('\n')
 }

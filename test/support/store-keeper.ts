@@ -1,9 +1,8 @@
 /**
- * One PostgreSQL and one Redis for a test run, on free ports with their data in a temporary folder. It is a process of
- * its own that ends when its standard input does: so the stores go, with everything that still runs in the name of this
- * test run, however the run ends, even by `kill -9`.
+ * Runs one PostgreSQL and one Redis for a test run, on free ports, with their data in a temporary folder.
  *
- * Prints one line of JSON when the stores are ready: `Stores`.
+ * This program runs until its standard input ends. It then stops the stores and kills the remaining processes of the run, so
+ * nothing is left even if the run ends by `kill -9`. When the stores are ready, it prints `Stores` as one line of JSON.
  */
 import { randomInt } from 'node:crypto'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
@@ -15,13 +14,13 @@ import { migrateAll } from '../../deploy/dev/migrate.ts'
 import { postgresUrl, startPostgres } from '../../deploy/dev/postgres.ts'
 import { provision, withClient } from '../../deploy/dev/provision.ts'
 import { findRedisServer, startRedis } from '../../deploy/dev/redis.ts'
-import { RUN_MARK, type Stores, TEMPLATE_DATABASE, urlsOf } from './stores.ts'
+import { RUN_ID, type Stores, TEMPLATE_DATABASE, urlsOf } from './stores.ts'
 
 const started: Child[] = []
 let ending: Promise<void> | undefined
 const directory = await mkdtemp(path.join(tmpdir(), 'gatehouse-test-'))
 
-// Not before the stores are up: they are ended by what is known of them.
+// Only after the start has finished, because the end stops the stores that are known by then.
 const ready = start()
 process.stdin.resume()
 process.stdin.once('end', () => void ready.then(() => end()))
@@ -30,7 +29,7 @@ await ready
 
 async function start(): Promise<void> {
   try {
-    const [postgres, redis] = await allOf([openPostgres(), openRedis()])
+    const [postgres, redis] = await allOf([runPostgres(), runRedis()])
     process.stdout.write(`${JSON.stringify({ postgres, redis, directory } satisfies Stores)}\n`)
   } catch (error) {
     console.error(error)
@@ -38,13 +37,13 @@ async function start(): Promise<void> {
   }
 }
 
-/** As Promise.all, but waits for the others too when one fails: nothing may start after the end. */
+/** Like Promise.all, but a rejection waits for the other promises too, so that nothing starts after the end. */
 async function allOf<T extends readonly unknown[]>(promises: { [K in keyof T]: Promise<T[K]> }): Promise<T> {
   await Promise.allSettled(promises)
   return (await Promise.all(promises)) as unknown as T
 }
 
-async function openPostgres(): Promise<string> {
+async function runPostgres(): Promise<string> {
   const port = await getPort()
   const password = 'postgres'
   started.push(
@@ -53,7 +52,7 @@ async function openPostgres(): Promise<string> {
       port,
       password,
       stopMode: 'immediate',
-      // Nothing here must survive, so nothing waits for the disk.
+      // Durability is not needed: do not wait for the disk.
       settings: { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '300' },
     }),
   )
@@ -62,13 +61,13 @@ async function openPostgres(): Promise<string> {
   await migrateAll(urlsOf(url, TEMPLATE_DATABASE))
   await withClient(url, async client => {
     await client.query('create sequence redis_databases')
-    // Another run on this machine most likely begins elsewhere.
+    // A random start makes collisions with another run on this machine unlikely.
     await client.query(`create sequence ports minvalue 20000 maxvalue 31999 start ${randomInt(20000, 31999)} cycle`)
   })
   return url
 }
 
-async function openRedis(): Promise<string> {
+async function runRedis(): Promise<string> {
   const port = await getPort()
   started.push(
     await startRedis({
@@ -78,7 +77,7 @@ async function openRedis(): Promise<string> {
       settings: {
         databases: '10000',
         appendfsync: 'no',
-        // It would empty the databases of every other test file; `startTestRedis` is for those that need it.
+        // FLUSHALL would empty the databases of other tests. Tests that need it use `startTestRedis`.
         'rename-command': ['FLUSHALL', ''],
       },
     }),
@@ -87,25 +86,25 @@ async function openRedis(): Promise<string> {
 }
 
 function end(exitCode = 0): Promise<void> {
-  ending ??= tidyUp(exitCode)
+  ending ??= cleanUp(exitCode)
   return ending
 }
 
-async function tidyUp(exitCode: number): Promise<void> {
-  await sweep()
+async function cleanUp(exitCode: number): Promise<void> {
+  await killRemaining()
   await Promise.allSettled(started.map(child => child.stop()))
   await rm(directory, { recursive: true, force: true })
   process.exit(exitCode)
 }
 
-/** Ends what a test left behind: every process that bears the mark of this run in its environment (Linux only). */
-async function sweep(): Promise<void> {
-  const mark = process.env[RUN_MARK]
-  if (mark === undefined || process.platform !== 'linux') return
+/** Kills every process that has the id of this run in its environment (Linux only). */
+async function killRemaining(): Promise<void> {
+  const runId = process.env[RUN_ID]
+  if (runId === undefined || process.platform !== 'linux') return
   const ours = new Set([process.pid, ...started.map(child => child.pid)])
   const pids = (await readdir('/proc')).map(Number).filter(pid => pid > 0 && !ours.has(pid))
   for (const pid of pids) {
     const environment = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '')
-    if (environment.split('\0').includes(`${RUN_MARK}=${mark}`)) process.kill(pid, 'SIGKILL')
+    if (environment.split('\0').includes(`${RUN_ID}=${runId}`)) process.kill(pid, 'SIGKILL')
   }
 }

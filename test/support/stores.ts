@@ -1,34 +1,33 @@
-/**
- * The PostgreSQL and the Redis of a test run, kept by a process of their own (store-keeper.ts).
- */
+/** The PostgreSQL and the Redis of a test run, which a separate process runs (store-keeper.ts). */
 import { randomUUID } from 'node:crypto'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { execaNode } from 'execa'
+import type { DatabaseUrls } from '../../deploy/dev/database.ts'
 import { withDatabase } from '../../deploy/dev/provision.ts'
 
+/** Where the stores of a run are. */
 export interface Stores {
-  /** As the superuser, of the database `postgres`. */
+  /** URL of the database `postgres` as the superuser. */
   postgres: string
+  /** URL of the server, without a database number. */
   redis: string
-  /** A folder for the files of the run, removed at its end. */
+  /** Folder for files of the run. Removed at its end. */
   directory: string
 }
 
-/** Environment variables: where the stores of the run are, and the mark that its processes bear. */
+/** Environment variable with the `Stores` of the run as JSON. */
 export const STORES = 'GATEHOUSE_TEST_STORES'
-export const RUN_MARK = 'GATEHOUSE_TEST_RUN'
+/** Environment variable with the id of the run. Every process of the run inherits it. */
+export const RUN_ID = 'GATEHOUSE_TEST_RUN'
 
-/** Both schemas, migrated and empty; each test file gets a copy. */
+/** Database with both schemas, migrated and empty. Each test gets a copy. */
 export const TEMPLATE_DATABASE = 'gatehouse_template'
 
-export interface DatabaseUrls {
-  /** As auth_svc and user_svc, each of whom sees its own schema only, and as the superuser. */
-  authUrl: string
-  userUrl: string
-  adminUrl: string
-}
-
+/**
+ * Returns the URLs of a database per role. The password of each role is its name.
+ * @param adminUrl any database of the server, as the superuser.
+ */
 export function urlsOf(adminUrl: string, database: string): DatabaseUrls {
   const as = (role: string) => {
     const url = new URL(withDatabase(adminUrl, database))
@@ -40,20 +39,20 @@ export function urlsOf(adminUrl: string, database: string): DatabaseUrls {
 }
 
 export interface RunningStores {
-  /** For the environment of whatever takes part in the run. */
+  /** Environment variables for the processes of the run. */
   readonly env: Record<string, string>
   readonly stores: Stores
-  /** Ends them and removes their data. */
+  /** Stops the stores and removes their data. */
   stop(): Promise<void>
 }
 
-/** @throws when they do not start; what they said is on standard error. */
+/** Starts the stores. @throws if they do not start; their output is on standard error. */
 export async function startStores(): Promise<RunningStores> {
-  const mark = randomUUID()
+  const runId = randomUUID()
   const keeper = execaNode(path.join(import.meta.dirname, 'store-keeper.ts'), {
-    env: { [RUN_MARK]: mark },
+    env: { [RUN_ID]: runId },
     nodeOptions: [],
-    // A group of its own: it must see the end of the run, not the Ctrl-C that causes it.
+    // Ctrl-C must not reach the stores: they stop when standard input ends, after the tests.
     detached: true,
     cleanup: false,
     stdin: 'pipe',
@@ -71,7 +70,7 @@ export async function startStores(): Promise<RunningStores> {
   ])
   if (line === undefined) throw new Error('The stores of the test run did not start')
   return {
-    env: { [STORES]: line, [RUN_MARK]: mark },
+    env: { [STORES]: line, [RUN_ID]: runId },
     stores: JSON.parse(line),
     async stop() {
       keeper.stdin.end()

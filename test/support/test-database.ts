@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import type { Test } from 'tap'
+import type { DatabaseUrls } from '../../deploy/dev/database.ts'
 import { grantDatabase, withClient } from '../../deploy/dev/provision.ts'
 import { runStores } from './run-stores.ts'
-import { type DatabaseUrls, TEMPLATE_DATABASE, urlsOf } from './stores.ts'
+import { TEMPLATE_DATABASE, urlsOf } from './stores.ts'
 
 /**
- * A database of this test's own: both schemas, migrated, without rows. It goes with the run's server, so that whatever
- * of the test still holds a connection ends in peace.
+ * Creates a database for one test, with both schemas migrated and empty. It exists until the end of the run, so that connections
+ * that outlive the test cause no errors.
  */
 export async function openTestDatabase(_t: Test): Promise<DatabaseUrls> {
   const { postgres } = await runStores()

@@ -4,9 +4,8 @@ import { withClient } from '../../deploy/dev/provision.ts'
 import { runStores } from './run-stores.ts'
 
 /**
- * A port that nobody listens on. Its number is known before it is used, so between the two another test could get the
- * same from the system: therefore it is drawn from a sequence of the run's database, below the range that the system
- * gives out.
+ * Returns a free TCP port on 127.0.0.1. Concurrent tests get different ports, because the numbers come from a database sequence of
+ * the run, below the range of ephemeral ports.
  */
 export async function openTestPort(): Promise<number> {
   const { postgres } = await runStores()
@@ -21,6 +20,8 @@ export async function openTestPort(): Promise<number> {
 
 function isFree(port: number): Promise<boolean> {
   const server = createServer().listen({ port, host: '127.0.0.1', exclusive: true })
-  const listening = once(server, 'listening').then(() => new Promise<boolean>(free => server.close(() => free(true))))
+  const listening = once(server, 'listening').then(
+    () => new Promise<boolean>(resolve => server.close(() => resolve(true))),
+  )
   return listening.catch(() => false)
 }

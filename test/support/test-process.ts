@@ -1,8 +1,9 @@
-/** A process of ours under test: what it logs, and what may happen to it. */
+/** Runs a service as a process under test: collects its log, and signals, stops and restarts it. */
 import { EventEmitter, once } from 'node:events'
 import { type Child, startChild } from '../../deploy/dev/child.ts'
 import { type ServiceName, serviceCommand, waitForService } from '../../deploy/dev/services.ts'
 
+/** One line of the JSON log. */
 export interface LogEntry {
   level: string
   msg: string
@@ -12,22 +13,25 @@ export interface LogEntry {
 
 export interface TestProcess {
   readonly name: string
-  /** Of the process that runs now: another one after a restart. */
+  /** Process id; changes with a restart. */
   readonly pid: number
-  /** Everything it has logged since the test began, restarts included. */
+  /** All log entries since the first start, including those of earlier processes. */
   readonly entries: readonly LogEntry[]
-  /** The first entry that fits, logged already or in time to come. */
-  entry(fits: (entry: LogEntry) => boolean): Promise<LogEntry>
+  /** Resolves with the first entry that matches, past or future. */
+  entry(matches: (entry: LogEntry) => boolean): Promise<LogEntry>
   signal(signal: NodeJS.Signals): void
-  /** `kill -9`, and waits for the end. */
+  /** Sends SIGKILL and resolves after the exit. */
   kill(): Promise<void>
-  /** SIGTERM. @returns how it ended, such as `exit code 0`. */
+  /** Sends SIGTERM and resolves after the exit with the reason, such as `exit code 0`. */
   stop(): Promise<string>
-  /** Starts it again after its end, as it was, and waits until it is ready. */
+  /** Starts the process again with the same environment. Resolves when it is ready. */
   start(): Promise<void>
 }
 
-/** Resolves when it is ready. */
+/**
+ * Starts a service. Resolves when it is ready.
+ * @throws if it exits before, with its last log lines.
+ */
 export async function startTestProcess(name: ServiceName, env: Record<string, string>): Promise<TestProcess> {
   const entries: LogEntry[] = []
   const logged = new EventEmitter().setMaxListeners(0)
@@ -42,11 +46,11 @@ export async function startTestProcess(name: ServiceName, env: Record<string, st
 
   async function start(): Promise<void> {
     child = await startChild({ name, ...serviceCommand(name), env: { ...process.env, ...env }, onLine })
-    const ended = child.exited.then(how => {
-      throw new Error(`${name} ended with ${how}:\n${child.lastLines.slice(-20).join('\n')}`)
+    const exited = child.exited.then(reason => {
+      throw new Error(`${name} exited (${reason}):\n${child.lastLines.slice(-20).join('\n')}`)
     })
-    await Promise.race([waitForService(name, env), ended])
-    ended.catch(() => {})
+    await Promise.race([waitForService(name, env), exited])
+    exited.catch(() => {})
   }
 
   await start()
@@ -56,11 +60,11 @@ export async function startTestProcess(name: ServiceName, env: Record<string, st
       return child.pid
     },
     entries,
-    async entry(fits) {
+    async entry(matches) {
       for (let seen = 0; ; await once(logged, 'entry')) {
         for (; seen < entries.length; seen++) {
           const entry = entries[seen]
-          if (entry !== undefined && fits(entry)) return entry
+          if (entry !== undefined && matches(entry)) return entry
         }
       }
     },

@@ -6,10 +6,10 @@ import { withClient } from '../../deploy/dev/provision.ts'
 import { findRedisServer, startRedis } from '../../deploy/dev/redis.ts'
 import { runStores } from './run-stores.ts'
 
-/** A logical database of this test's own, empty. FLUSHDB empties it; FLUSHALL is refused, it would reach other tests. */
+/** Returns an empty logical database for one test. FLUSHALL is disabled on this server, because it would affect other tests. */
 export async function openTestRedis(_t: Test): Promise<{ url: string }> {
   const { postgres, redis } = await runStores()
-  // Counted where no test can reset it.
+  // PostgreSQL counts, because a test can reset counters in Redis.
   const number = await withClient(postgres, async client => {
     const { rows } = await client.query<{ number: string }>("select nextval('redis_databases') as number")
     return rows[0]?.number
@@ -17,17 +17,18 @@ export async function openTestRedis(_t: Test): Promise<{ url: string }> {
   return { url: `${redis}/${number}` }
 }
 
+/** A Redis server for one test. */
 export interface TestRedis {
   readonly url: string
   /** Sends the process a signal, such as SIGSTOP. */
   signal(signal: NodeJS.Signals): void
-  /** `kill -9`, and waits for the end. */
+  /** Sends SIGKILL and resolves after the exit. */
   kill(): Promise<void>
-  /** Starts it again on the same port with the data that it had written. */
+  /** Starts the server again on the same port with its persisted data. */
   restart(): Promise<void>
 }
 
-/** A Redis server of this test's own, for what must not happen to the others: kill -9, SIGSTOP, FLUSHALL. */
+/** Starts a Redis server for one test that kills or suspends it or uses FLUSHALL. Every write is synced to disk. */
 export async function startTestRedis(t: Test): Promise<TestRedis> {
   const { directory } = await runStores()
   const dir = await mkdtemp(path.join(directory, 'redis-'))

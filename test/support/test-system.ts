@@ -1,12 +1,12 @@
-/** The three real processes on a database, a Redis and ports of the test's own. */
+/** Runs the three services as processes, with a database, a Redis database and ports for one test. */
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import type { Test } from 'tap'
 import { parse, stringify } from 'yaml'
+import type { DatabaseUrls } from '../../deploy/dev/database.ts'
 import { ANY_METRICS_PORTS, composeEnvironments, type ServiceName } from '../../deploy/dev/services.ts'
-import type { DatabaseUrls } from './stores.ts'
 import { openTestDatabase } from './test-database.ts'
 import { openTestPort } from './test-port.ts'
 import { startTestProcess, type TestProcess } from './test-process.ts'
@@ -15,16 +15,16 @@ import { openTestRedis } from './test-redis.ts'
 export interface TestSystemOptions {
   /** Settings for all three processes. */
   env?: Record<string, string>
-  /** Another than a logical database of the run's, such as `startTestRedis(t)`. */
+  /** Redis to use, such as that of `startTestRedis(t)`. Default: a logical database of the run. */
   redisUrl?: string
-  /** Another way to a database than the straight one to the test's own. */
+  /** URLs of the database to use, such as those of `startPgBouncer`. Default: a new test database. */
   databases?: DatabaseUrls
-  /** Those of gateway.yaml; else roomy ones, since all requests of a test come from one address. */
+  /** Uses the rate limits of gateway.yaml. Default: 1,000,000 requests/s per class, because all requests have one address. */
   limits?: 'as shipped'
 }
 
 export interface TestSystem {
-  /** Of the gateway, without a slash at the end. */
+  /** URL of the gateway, without a slash at the end. */
   readonly url: string
   readonly gateway: TestProcess
   readonly authSvc: TestProcess
@@ -32,14 +32,14 @@ export interface TestSystem {
   readonly databases: DatabaseUrls
   readonly redisUrl: string
   readonly administrator: { email: string; password: string }
-  /** Another gateway beside the first. */
+  /** Starts an additional gateway. */
   startGateway(): Promise<TestProcess & { readonly url: string }>
 }
 
 const secret = () => randomBytes(32).toString('base64')
 
-/** gateway.yaml with a million tokens for everybody. */
-async function writeRoomyConfig(t: Test): Promise<string> {
+/** Writes a copy of gateway.yaml with rate limits that no test reaches. @returns its path. */
+async function writeUnlimitedConfig(t: Test): Promise<string> {
   const folder = path.resolve(import.meta.dirname, '../../gateway')
   const config = parse(await readFile(path.join(folder, 'gateway.yaml'), 'utf8'))
   for (const upstream of config.upstreams) upstream.contract = path.resolve(folder, upstream.contract)
@@ -53,7 +53,7 @@ async function writeRoomyConfig(t: Test): Promise<string> {
   return file
 }
 
-/** Resolves when all are ready; ends them with the test. */
+/** Starts the system. Resolves when all three services are ready; stops them at the end of the test. */
 export async function startSystem(t: Test, options: TestSystemOptions = {}): Promise<TestSystem> {
   const [databases, redisUrl] = await Promise.all([
     options.databases ?? openTestDatabase(t),
@@ -77,7 +77,7 @@ export async function startSystem(t: Test, options: TestSystemOptions = {}): Pro
     administrator,
   })
 
-  const gatewayConfig = options.limits === undefined && { GATEWAY_CONFIG: await writeRoomyConfig(t) }
+  const gatewayConfig = options.limits === undefined && { GATEWAY_CONFIG: await writeUnlimitedConfig(t) }
   const processes: TestProcess[] = []
   async function start(name: ServiceName, changes: Record<string, string> = {}): Promise<TestProcess> {
     const defaults = { LOG_LEVEL: 'info', BCRYPT_COST: '10', DRAIN_DELAY_MS: '50', ...ANY_METRICS_PORTS }

@@ -1,21 +1,26 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
 /**
- * Asks again until the answer fits, for what is seen only by asking.
- * @returns the milliseconds it took.
- * @throws when it does not come about in `timeoutMs`, with the last answer.
+ * Polls until a condition holds. For states that cause no event.
+ *
+ * @param read reads the state.
+ * @param holds the condition.
+ * @param options `timeoutMs`: default 20,000. `everyMs`: pause between two reads, default 10.
+ * @returns the elapsed time in milliseconds.
+ * @throws if the condition does not hold within `timeoutMs`, with the last state.
  */
 export async function until<T>(
-  ask: () => Promise<T>,
-  fits: (answer: T) => boolean,
+  read: () => Promise<T>,
+  holds: (state: T) => boolean,
   { timeoutMs = 20_000, everyMs = 10 }: { timeoutMs?: number; everyMs?: number } = {},
 ): Promise<number> {
   const started = performance.now()
   for (;;) {
-    const answer = await ask()
+    const state = await read()
     const ms = performance.now() - started
-    if (fits(answer)) return ms
-    if (ms > timeoutMs) throw new Error(`Not within ${timeoutMs} ms; the last answer: ${JSON.stringify(answer)}`)
+    if (holds(state)) return ms
+    if (ms > timeoutMs)
+      throw new Error(`Condition not met within ${timeoutMs} ms; last state: ${JSON.stringify(state)}`)
     await delay(everyMs)
   }
 }

@@ -38,7 +38,7 @@ async function startProcess(t: Test, settings: Record<string, string>) {
 
 async function startListening(t: Test, settings: Record<string, string>) {
   const child = await startProcess(t, { USER_SVC_PORT: '0', ...settings })
-  const { port } = JSON.parse(await child.line(/"listening"/))
+  const { port } = JSON.parse(await child.waitForLine(/"listening"/))
   const address = `127.0.0.1:${port}`
   const clients = {
     users: createClient(UserServiceClient, address),

@@ -1,6 +1,6 @@
 /**
- * Expand: the column is there, empty, and whatever is written from now on has it, although the services that run know
- * nothing of it. To add a column that may be null changes no row, so the lock is held for a moment.
+ * Expand: adds the column and a trigger that fills it on every write, because the previous release does not know the column.
+ * Adding a nullable column rewrites no row, so the lock is short.
  */
 import { type Kysely, sql } from 'kysely'
 

@@ -1,6 +1,6 @@
 /**
- * Backfill: the rows of before, a thousand at a time. Each batch is a transaction of its own, so that nobody waits for a
- * row longer than a batch takes; one that broke off goes on where it was.
+ * Backfill: fills the existing rows in batches of 1,000. Each batch is one transaction, so a concurrent write waits for at most
+ * one batch. A repeated run skips the rows that are filled.
  */
 import { type Kysely, sql } from 'kysely'
 
@@ -9,7 +9,7 @@ export const transaction = false
 export async function up(db: Kysely<unknown>): Promise<void> {
   let after = '00000000-0000-0000-0000-000000000000'
   for (;;) {
-    // By key: to look for what is empty from the start, each time, passes by all that were done.
+    // Continue after the last key: searching for empty rows from the start would scan all filled rows in each batch.
     const { rows } = await sql<{ last: string | null }>`
       with batch as materialized (select id from users_all where id > ${after} order by id limit 1000),
       filled as (
