@@ -66,7 +66,7 @@ t.test('the commands of the README tour and of the API guide do what the text sa
 t.test('the example service of the backend guide runs behind the gateway as it is written', async t => {
   const installation = await createInstallation(t)
   const up = installation.run('up')
-  await up.says(/Ctrl-C stops everything/)
+  await up.waitForOutput(/Ctrl-C stops everything/)
   const checkout = await copyOfCheckout(t)
   for (const { file, code } of codeBlocksOf('docs/backend-guide.md')) {
     if (file === undefined) continue
