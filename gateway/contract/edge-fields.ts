@@ -1,25 +1,26 @@
 /**
- * Fields that the edge takes out of a response or puts into a request: cookies, entity tags and revocations. It looks for them in the
- * message itself, and in the members of an inline oneof. One that stood deeper would leave as JSON, a secret with it, so
- * such a contract is refused.
+ * The fields that the edge moves between HTTP headers and messages: cookies, If-Match, entity tags and revocations. The
+ * edge looks for them in the request or response message itself and in the members of an inline oneof. A contract with
+ * such a field in a nested message is rejected, because its value (often a secret) would be sent as JSON.
  */
 import { type DescField, type DescMessage, type DescMethod, type DescOneof, ScalarType } from '@bufbuild/protobuf'
+import { FeatureSet_FieldPresence as FieldPresence } from '@bufbuild/protobuf/wkt'
 import { ContractError, type Cookie, cookieOf, isEtag, isIfMatch, isInline } from '#runtime/grpc/contract.ts'
 
-/** The oneof whose member's JSON stands in the place of the message's. */
+/** Returns the oneof whose member replaces its message in JSON; undefined if the message has none. */
 export function inlineOneof(message: DescMessage): DescOneof | undefined {
   return message.oneofs.find(isInline)
 }
 
-/** The messages that one response may consist of: one, but for an inline oneof. */
-function answerMessages(message: DescMessage): readonly DescMessage[] {
+/** Returns the messages that a response can consist of: the members of an inline oneof, otherwise the message itself. */
+function responseMessages(message: DescMessage): readonly DescMessage[] {
   const oneof = inlineOneof(message)
   return oneof === undefined ? [message] : oneof.fields.flatMap(field => field.message ?? [])
 }
 
-/** The fields that an answer may show at its top. */
-export function answerFields(message: DescMessage): readonly DescField[] {
-  return answerMessages(message).flatMap(({ fields }) => fields)
+/** Returns the top-level fields of all messages that a response can consist of. */
+export function responseFields(message: DescMessage): readonly DescField[] {
+  return responseMessages(message).flatMap(({ fields }) => fields)
 }
 
 /** A string field that travels as a cookie. */
@@ -27,7 +28,7 @@ export interface CookieField {
   readonly field: DescField
   /** Name, path and `SameSite` of the cookie. */
   readonly cookie: Cookie
-  /** The int32 field beside it that holds the cookie's `Max-Age` in seconds; undefined if the contract names none. */
+  /** The int32 field of the same message with the cookie's `Max-Age` in seconds; undefined if the contract names none. */
   readonly maxAge: (DescField & { fieldKind: 'scalar' }) | undefined
 }
 
@@ -41,92 +42,94 @@ export function cookieFields(message: DescMessage): CookieField[] {
   })
 }
 
+/** Whether the field holds revocations for the gateway, which are not sent to the client. */
 export function isRevocation(field: DescField): boolean {
   return field.message?.typeName === 'edge.v1.Revocation'
 }
 
-/** @throws ContractError for the first field that the edge could not serve. */
+/** @throws ContractError for the first field of request or response that the edge cannot handle. */
 export function assertEdgeFields({ input, output }: DescMethod): void {
   for (const field of input.fields) {
     const cookie = cookieOf(field)
     if (cookie !== undefined) assertCookie(field, cookie)
-    if (isIfMatch(field) && !isStrings(field)) throw fault(field, 'if_match is a list of strings')
+    if (isIfMatch(field) && !isStringList(field)) throw fieldError(field, 'an if_match field must be `repeated string`')
   }
-  assertNoneBelow(input)
+  assertNoneNested(input)
   assertOwnNames(input)
   assertOwnNames(output)
   assertInline(output)
-  for (const message of answerMessages(output)) {
+  for (const message of responseMessages(output)) {
     for (const field of message.fields) {
-      if (isEtag(field) && field.scalar !== ScalarType.STRING) throw fault(field, 'an etag is a string')
+      if (isEtag(field) && field.scalar !== ScalarType.STRING) throw fieldError(field, 'an etag field must be a string')
       const cookie = cookieOf(field)
       if (cookie === undefined) continue
       assertCookie(field, cookie)
-      if (!hasPresence(field))
-        throw fault(field, 'a cookie of a response is `optional`: unset leaves it, empty clears it')
+      if (field.presence === FieldPresence.IMPLICIT)
+        throw fieldError(
+          field,
+          'a cookie field of a response must be `optional`: unset keeps the cookie, empty deletes it',
+        )
     }
-    assertNoneBelow(message)
+    assertNoneNested(message)
   }
 }
 
 function assertCookie(field: DescField, { name, maxAgeField }: Cookie): void {
-  if (name === '') throw fault(field, 'the cookie has no name')
-  if (field.fieldKind !== 'scalar' || field.scalar !== ScalarType.STRING) throw fault(field, 'a cookie is a string')
+  if (name === '') throw fieldError(field, 'the cookie has no name')
+  if (field.fieldKind !== 'scalar' || field.scalar !== ScalarType.STRING) {
+    throw fieldError(field, 'a cookie field must be a string')
+  }
   if (maxAgeField === '') return
   const maxAge = field.parent.fields.find(candidate => candidate.name === maxAgeField)
   if (maxAge?.fieldKind !== 'scalar' || maxAge.scalar !== ScalarType.INT32) {
-    throw fault(field, `max_age_field ${maxAgeField} is not an int32 beside it`)
+    throw fieldError(field, `max_age_field ${maxAgeField} is not an int32 field of the same message`)
   }
 }
 
-// google.protobuf.FeatureSet.FieldPresence.IMPLICIT
-const IMPLICIT_PRESENCE = 2
-
-function hasPresence(field: DescField): boolean {
-  return field.presence !== IMPLICIT_PRESENCE
-}
-
-function isStrings(field: DescField): boolean {
+function isStringList(field: DescField): boolean {
   return field.fieldKind === 'list' && field.scalar === ScalarType.STRING
 }
 
 function assertInline(output: DescMessage): void {
   const oneof = inlineOneof(output)
   if (oneof === undefined) return
-  const isAll = output.fields.length === oneof.fields.length
-  if (!isAll || oneof.fields.some(field => field.fieldKind !== 'message')) {
-    throw new ContractError(`${output.typeName}.${oneof.name}: an inline oneof is all of its message, and of messages`)
+  const isComplete = output.fields.length === oneof.fields.length
+  if (!isComplete || oneof.fields.some(field => field.fieldKind !== 'message')) {
+    throw new ContractError(
+      `${output.typeName}.${oneof.name}: an inline oneof must contain all fields of its message, and only messages`,
+    )
   }
 }
 
 /**
- * @bufbuild/protobuf merges a message into what an object has under the field's name already. Where every object inherits
- * something of that name, such as `hasOwnProperty`, that would be one value for all requests.
+ * Rejects message fields with names that objects inherit, such as `hasOwnProperty`. @bufbuild/protobuf merges a message
+ * into the existing value of the property; an inherited value would be shared by all requests.
  */
 function assertOwnNames(message: DescMessage, seen = new Set<DescMessage>()): void {
   if (seen.has(message)) return
   seen.add(message)
   for (const field of message.fields) {
     if (field.fieldKind === 'message' && field.localName in Object.prototype) {
-      throw fault(field, 'every JavaScript object has something of this name: a field of a message type needs another')
+      throw fieldError(field, 'every JavaScript object has a property of this name: rename the field')
     }
     if (field.message !== undefined) assertOwnNames(field.message, seen)
   }
 }
 
-function assertNoneBelow(message: DescMessage, seen = new Set<DescMessage>()): void {
-  for (const { message: below } of message.fields) {
-    if (below === undefined || seen.has(below) || below.typeName === 'edge.v1.Revocation') continue
-    seen.add(below)
-    for (const field of below.fields) {
-      if (cookieOf(field) !== undefined) throw fault(field, 'a cookie is a field of the request or response itself')
-      if (isIfMatch(field)) throw fault(field, 'if_match is a field of the request itself')
-      if (isRevocation(field)) throw fault(field, 'a revocation is a field of the response itself')
+function assertNoneNested(message: DescMessage, seen = new Set<DescMessage>()): void {
+  for (const { message: nested } of message.fields) {
+    if (nested === undefined || seen.has(nested) || nested.typeName === 'edge.v1.Revocation') continue
+    seen.add(nested)
+    for (const field of nested.fields) {
+      if (cookieOf(field) !== undefined)
+        throw fieldError(field, 'a cookie must be a direct field of request or response')
+      if (isIfMatch(field)) throw fieldError(field, 'if_match must be a direct field of the request')
+      if (isRevocation(field)) throw fieldError(field, 'a revocation must be a direct field of the response')
     }
-    assertNoneBelow(below, seen)
+    assertNoneNested(nested, seen)
   }
 }
 
-function fault(field: DescField, reason: string): ContractError {
+function fieldError(field: DescField, reason: string): ContractError {
   return new ContractError(`${field.parent.typeName}.${field.name}: ${reason}`)
 }

@@ -1,4 +1,4 @@
-/** What both kinds of JSON Schema here, of what we accept and of what we document, know of a field: how ProtoJSON writes it. */
+/** JSON Schema, and how ProtoJSON represents each type of field. The basis of the validation and OpenAPI schemas. */
 import { type DescField, type DescMessage, ScalarType } from '@bufbuild/protobuf'
 import { isWrapperDesc } from '@bufbuild/protobuf/wkt'
 
@@ -7,8 +7,9 @@ export interface JsonSchema {
   readonly [keyword: string]: unknown
 }
 
-/** The forms of a single value that ProtoJSON tells apart (protobuf.dev, "ProtoJSON Format", table "JSON mapping"). */
+/** The kinds of values that ProtoJSON distinguishes (protobuf.dev, "ProtoJSON Format", table "JSON mapping"). */
 export type JsonKind = PlainKind | 'enum' | 'message'
+/** The kinds with a fixed schema. Enums and messages have a schema per type. */
 export type PlainKind =
   | 'boolean'
   | 'string'
@@ -55,17 +56,19 @@ const WELL_KNOWN: Record<string, PlainKind> = {
   'google.protobuf.Any': 'any',
 }
 
-/** Of a field's single value: of the entries of a list, of the values of a map. */
+/** Returns the kind of a singular value, of the entries of a list or of the values of a map. */
 export function kindOf(field: DescField): JsonKind {
   if (field.enum !== undefined) return 'enum'
   return field.message === undefined ? scalarKind(field.scalar as ScalarType) : messageKind(field.message)
 }
 
+/** Returns the kind of a message: `message`, or that of its special form if it is a well-known type. */
 export function messageKind(message: DescMessage): PlainKind | 'message' {
   if (isWrapperDesc(message)) return scalarKind(message.fields[0].scalar)
   return WELL_KNOWN[message.typeName] ?? 'message'
 }
 
+/** Returns the kind of a scalar type. */
 export function scalarKind(scalar: ScalarType): PlainKind {
   return SCALARS[scalar]
 }

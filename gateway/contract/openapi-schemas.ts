@@ -1,6 +1,6 @@
 /**
- * JSON Schema as the API document has it: what we write and recommend, with the contract's rules and comments. What
- * travels by cookie and what the edge consumes is not in it.
+ * JSON Schemas of the OpenAPI document. They describe the recommended form of each value, with the field rules and
+ * comments of the contract. Fields that travel as cookies or that the edge consumes are not included.
  */
 import type { DescField, DescMessage } from '@bufbuild/protobuf'
 import { isCarried, type Rules, rulesOf } from '#runtime/grpc/contract.ts'
@@ -30,15 +30,19 @@ const PLAIN: Record<Exclude<JsonKind, 'enum' | 'message'>, JsonSchema> = {
   any: { type: 'object', properties: { '@type': { type: 'string' } } },
 }
 
-/** The schemas of a document: each message stands once, under `components`, and is referred to, so recursion works. */
+/** The schemas of one document. Each message type has one schema under `components`; all uses refer to it. */
 export interface OpenApiSchemas {
+  /** Schemas by full name of the message type, of all messages referred to so far. */
   readonly components: Readonly<Record<string, JsonSchema>>
+  /** Returns a `$ref` to the schema of a message; for a well-known type the schema itself. */
   refTo(message: DescMessage): JsonSchema
+  /** Returns the schema of a field with its rules and comment. */
   ofField(field: DescField): JsonSchema
-  /** The fields of a message that a client may see or give. */
+  /** Returns an object schema. @param fields the properties; by default all visible fields of the message. */
   propertiesOf(message: DescMessage, fields?: readonly DescField[]): JsonSchema
 }
 
+/** Creates an empty set of schemas for a document. */
 export function createOpenApiSchemas(): OpenApiSchemas {
   const components: Record<string, JsonSchema> = {}
 
@@ -47,7 +51,7 @@ export function createOpenApiSchemas(): OpenApiSchemas {
     if (kind !== 'message') return PLAIN[kind]
     const name = message.typeName
     if (components[name] === undefined) {
-      // Taken before it is filled, for messages that hold themselves.
+      // Set before the fields are visited, so that recursive messages terminate.
       components[name] = {}
       components[name] = describe(message)
     }
@@ -97,14 +101,14 @@ export function createOpenApiSchemas(): OpenApiSchemas {
   return { components, refTo, ofField, propertiesOf }
 }
 
-/** Without what travels by cookie and what the edge consumes. */
+/** Returns the fields of a message that JSON may contain: without cookies, If-Match and revocations. */
 export function visibleFields(message: DescMessage): DescField[] {
   return message.fields.filter(field => !isCarried(field) && !isRevocation(field))
 }
 
 function keywordsOf(rules: Rules, kind: JsonKind): JsonSchema {
   const isText = kind === 'string'
-  // A 64-bit number is text in JSON, to which bounds do not apply.
+  // In JSON a 64-bit number is a string, to which `minimum` and `maximum` do not apply.
   const isNumber = kind === 'int32' || kind === 'uint32' || kind === 'float' || kind === 'double'
   const format = FORMATS[rules.format]
   return {

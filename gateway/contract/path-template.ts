@@ -8,41 +8,47 @@
  *   FieldPath = IDENT { "." IDENT } ;
  *   Verb      = ":" LITERAL ;
  *
- * `**` matches any number of segments, none included, and only stands last.
+ * `**` matches any number of segments, including none, and must be the last segment.
  */
 import { ContractError } from '#runtime/grpc/contract.ts'
 
+/** A segment of a template: a literal, `*` (one segment) or `**` (all remaining segments). */
 export type Segment = { kind: 'literal'; text: string } | { kind: 'single' } | { kind: 'rest' }
 
+/** A variable of a template, which binds a field of the request message. */
 export interface Variable {
-  /** Proto names from the request message down. */
+  /** Proto names of the fields from the request message to the bound field. */
   readonly fieldPath: readonly string[]
-  /** The segments it spans: from `start`, `end` exclusive. */
+  /** Index of the first segment that the variable spans. */
   readonly start: number
+  /** Index after its last segment. */
   readonly end: number
-  /** More than one segment, or `**`: an encoded slash in it stays encoded, so that it is not taken for a separator. */
+  /** Whether it spans several segments or `**`. Then `%2F` stays encoded, to distinguish it from a separator. */
   readonly isMultiple: boolean
 }
 
+/** A parsed path template. */
 export interface PathTemplate {
+  /** The template as written in the contract. */
   readonly source: string
   readonly segments: readonly Segment[]
   readonly variables: readonly Variable[]
+  /** The verb after the colon; undefined if there is none. */
   readonly verb: string | undefined
   /** Equal for two templates that match the same paths. */
   readonly shape: string
-  /** Whether a raw request path, without the query, is one of the template's. */
+  /** Whether the template matches a raw request path without its query. */
   matches(path: string): boolean
   /**
-   * The values of the variables in a request path, percent-decoded exactly once, in the order of `variables`.
-   * @param path raw, without the query; it is known to match the segments.
-   * @returns undefined where the path does not match after all: an empty segment, or a verb that is not there.
-   * @throws URIError for an escape that is not UTF-8.
+   * Extracts the values of the variables from a request path, in the order of `variables`, percent-decoded once.
+   * @param path raw, without the query. The router has matched it to the segments.
+   * @returns undefined if a segment is empty or the verb is missing, which the router does not check.
+   * @throws URIError if an escape sequence is not UTF-8.
    */
   extract(path: string): string[] | undefined
 }
 
-/** @throws ContractError that says what is wrong and where. */
+/** @throws ContractError with the reason and the position of the error. */
 export function parsePathTemplate(source: string): PathTemplate {
   const parser = new TemplateParser(source)
   const { segments, variables, verb } = parser.template()
@@ -88,23 +94,24 @@ function stripVerb(path: string, verb: string): string | undefined {
   return path.endsWith(`:${verb}`) ? path.slice(0, -verb.length - 1) : undefined
 }
 
-/** Nearly always there is nothing to decode, and to see that takes a tenth of the time. */
+// Usually there is nothing to decode, and the test takes a tenth of the time of decoding.
 function decode(part: string): string {
   return part.includes('%') ? decodeURIComponent(part) : part
 }
 
-/** google/api/http.proto: in a variable of several segments all is decoded but `%2F`. */
+/** Decodes everything except `%2F`, as google/api/http.proto specifies for variables of several segments. */
 function decodeKeepingSlashes(part: string): string {
   return part
     .split(/(%2f)/i)
-    .map(piece => (/^%2f$/i.test(piece) ? piece : decodeURIComponent(piece)))
+    .map(text => (/^%2f$/i.test(text) ? text : decodeURIComponent(text)))
     .join('')
 }
 
-// RFC 3986 pchar without ":" (the verb's) and without what the grammar uses itself.
+// RFC 3986 pchar without ":" (which starts the verb) and without the other delimiters of the grammar.
 const LITERAL = /[A-Za-z0-9\-._~!$&'()+,;@%]+/y
 const IDENT = /[A-Za-z_][A-Za-z0-9_]*/y
 
+/** A recursive-descent parser with one method per production of the grammar. */
 class TemplateParser {
   readonly #source: string
   #at = 0
@@ -118,31 +125,31 @@ class TemplateParser {
   template(): { segments: Segment[]; variables: Variable[]; verb: string | undefined } {
     this.#expect('/')
     this.#segmentList({ insideVariable: false })
-    const verb = this.#take(':') ? this.#match(LITERAL, 'a verb') : undefined
+    const verb = this.#accept(':') ? this.#match(LITERAL, 'a verb') : undefined
     if (this.#at < this.#source.length) this.fail(`unexpected "${this.#source[this.#at]}"`)
     return { segments: this.#segments, variables: this.#variables, verb }
   }
 
   #segmentList(where: { insideVariable: boolean }): void {
     do this.#segment(where)
-    while (this.#take('/'))
+    while (this.#accept('/'))
   }
 
   #segment(where: { insideVariable: boolean }): void {
-    if (this.#take('**')) this.#segments.push({ kind: 'rest' })
-    else if (this.#take('*')) this.#segments.push({ kind: 'single' })
-    else if (this.#take('{')) this.#variable(where)
+    if (this.#accept('**')) this.#segments.push({ kind: 'rest' })
+    else if (this.#accept('*')) this.#segments.push({ kind: 'single' })
+    else if (this.#accept('{')) this.#variable(where)
     else this.#segments.push({ kind: 'literal', text: this.#match(LITERAL, 'a segment') })
   }
 
   #variable({ insideVariable }: { insideVariable: boolean }): void {
-    if (insideVariable) this.fail('a variable cannot stand in a variable')
+    if (insideVariable) this.fail('a variable cannot contain a variable')
     const fieldPath = this.#fieldPath()
     if (this.#variables.some(other => other.fieldPath.join() === fieldPath.join())) {
       this.fail(`${fieldPath.join('.')} is given twice`)
     }
     const start = this.#segments.length
-    if (this.#take('=')) this.#segmentList({ insideVariable: true })
+    if (this.#accept('=')) this.#segmentList({ insideVariable: true })
     else this.#segments.push({ kind: 'single' })
     this.#expect('}')
     const end = this.#segments.length
@@ -152,18 +159,18 @@ class TemplateParser {
 
   #fieldPath(): string[] {
     const path = [this.#match(IDENT, 'a field name')]
-    while (this.#take('.')) path.push(this.#match(IDENT, 'a field name'))
+    while (this.#accept('.')) path.push(this.#match(IDENT, 'a field name'))
     return path
   }
 
-  #take(token: string): boolean {
+  #accept(token: string): boolean {
     if (!this.#source.startsWith(token, this.#at)) return false
     this.#at += token.length
     return true
   }
 
   #expect(token: string): void {
-    if (!this.#take(token)) this.fail(`expected "${token}"`)
+    if (!this.#accept(token)) this.fail(`expected "${token}"`)
   }
 
   #match(pattern: RegExp, what: string): string {

@@ -1,17 +1,18 @@
+/** Reads the comments of a contract from the source code info of its descriptors. */
 import type { DescField, DescMessage, DescMethod, DescService } from '@bufbuild/protobuf'
 
 type Documented = DescService | DescMethod | DescMessage | DescField
 
-// Field numbers of descriptor.proto, of which a location's path is made.
+// Field numbers of descriptor.proto, which form the paths of source code locations.
 const FILE = { message: 4, service: 6 } as const
 const MESSAGE = { field: 2, nested: 3 } as const
 const SERVICE_METHOD = 2
 
-/** The comment before a declaration, as its author wrote it; the image carries it. */
+/** Returns the leading comment of a declaration, without comment markers; undefined if it has none. */
 export function commentOf(desc: Documented): string | undefined {
-  const wanted = pathOf(desc).join('.')
+  const ownPath = pathOf(desc).join('.')
   const file = desc.kind === 'service' || desc.kind === 'message' ? desc.file : desc.parent?.file
-  const location = file?.proto.sourceCodeInfo?.location.find(({ path }) => path.join('.') === wanted)
+  const location = file?.proto.sourceCodeInfo?.location.find(({ path }) => path.join('.') === ownPath)
   const text = location?.leadingComments.trim().replace(/\n ?/g, '\n')
   return text === '' ? undefined : text
 }

@@ -1,6 +1,6 @@
 /**
- * The routes of a contract: one for each HTTP binding of each method that the gateway exposes. Everything that can be
- * wrong with a contract is found here, at boot, and said with the method's name.
+ * Builds the route table of a contract: one route per HTTP binding of each exposed method. All errors of a contract are
+ * found here, at boot, and reported with the name of the method.
  */
 import type { DescField, DescMessage, DescMethod, DescService } from '@bufbuild/protobuf'
 import {
@@ -14,28 +14,30 @@ import {
   type Policy,
   requirePolicy,
 } from '#runtime/grpc/contract.ts'
-import { answerFields, assertEdgeFields, isRevocation } from './edge-fields.ts'
+import { assertEdgeFields, isRevocation, responseFields } from './edge-fields.ts'
 import { type PathTemplate, parsePathTemplate } from './path-template.ts'
 
-/** Where the HTTP body goes: nowhere, into the whole message, or into one of its fields. */
+/** What the HTTP body is bound to: nothing, the whole request message, or one of its fields. */
 export type BodyBinding = { kind: 'none' } | { kind: 'message' } | { kind: 'field'; field: DescField }
 
+/** One HTTP method and path template, bound to an RPC. */
 export interface Route {
-  /** `user.v1.UserService/GetUser` */
+  /** Full name of the RPC, such as `user.v1.UserService/GetUser`. */
   readonly name: string
-  /** The method's path on the wire. */
+  /** The `:path` of the gRPC call, such as `/user.v1.UserService/GetUser`. */
   readonly rpcPath: string
   readonly descriptor: DescMethod
   readonly httpMethod: string
   readonly template: PathTemplate
   readonly policy: Policy
   readonly body: BodyBinding
-  /** The field whose JSON is the response's body; the whole message when undefined. */
+  /** The field that becomes the response body; undefined for the whole message. */
   readonly responseField: DescField | undefined
-  /** The name of the upstream that serves it. */
+  /** The name of the upstream that implements the RPC. */
   readonly upstream: string
 }
 
+/** A service of the contract, and the upstream that implements it. */
 export interface ExposedService {
   readonly service: DescService
   readonly upstream: string
@@ -43,30 +45,33 @@ export interface ExposedService {
 
 const METHOD_TOKEN = /^[A-Z]+$/
 
-/** @throws ContractError with every fault of the contract, one a line. */
+/**
+ * Builds the route table of a contract. Methods without an HTTP rule have no routes.
+ * @throws ContractError that lists the errors of all methods, one per line, each with the name of the method.
+ */
 export function buildRouteTable(services: readonly ExposedService[]): Route[] {
-  const faults: string[] = []
+  const errors: string[] = []
   const routes: Route[] = []
-  const taken = new Map<string, Route>()
+  const owners = new Map<string, Route>()
   for (const { service, upstream } of services) {
     for (const descriptor of service.methods) {
       try {
         for (const route of routesOf(descriptor, upstream)) {
           const key = `${route.httpMethod} ${route.template.shape}`
-          const other = taken.get(key)
-          if (other !== undefined) {
-            throw new ContractError(`${route.httpMethod} ${route.template.source} is taken by ${other.name}`)
+          const owner = owners.get(key)
+          if (owner !== undefined) {
+            throw new ContractError(`${route.httpMethod} ${route.template.source} is already bound to ${owner.name}`)
           }
-          taken.set(key, route)
+          owners.set(key, route)
           routes.push(route)
         }
       } catch (error) {
         if (!(error instanceof ContractError)) throw error
-        faults.push(`${methodName(descriptor)}: ${error.message}`)
+        errors.push(`${methodName(descriptor)}: ${error.message}`)
       }
     }
   }
-  if (faults.length > 0) throw new ContractError(`The contract cannot be served:\n  ${faults.join('\n  ')}`)
+  if (errors.length > 0) throw new ContractError(`The contract cannot be served:\n  ${errors.join('\n  ')}`)
   return routes
 }
 
@@ -75,12 +80,12 @@ function routesOf(descriptor: DescMethod, upstream: string): Route[] {
   const rule = httpRuleOf(descriptor)
   if (rule === undefined) return []
   if (policy.access === AccessLevel.INTERNAL || policy.access === AccessLevel.SERVICE) {
-    throw new ContractError('a method for services has no HTTP rule')
+    throw new ContractError('an internal or service method cannot have an HTTP rule')
   }
   if (descriptor.methodKind !== 'unary' && descriptor.methodKind !== 'server_streaming')
-    throw new ContractError('a method that takes a stream has no HTTP rule')
+    throw new ContractError('a method with a request stream cannot have an HTTP rule')
   assertEdgeFields(descriptor)
-  if (isStream({ descriptor })) assertStreamed(descriptor, policy)
+  if (isStream({ descriptor })) assertStreamable(descriptor, policy)
   return [rule, ...rule.additionalBindings].map(binding => {
     const { httpMethod, path } = patternOf(binding)
     const template = parsePathTemplate(path)
@@ -103,19 +108,24 @@ function routesOf(descriptor: DescMethod, upstream: string): Route[] {
   })
 }
 
-/** Whether the answer is a stream of messages. */
+/** Whether the response is a stream of messages. */
 export function isStream({ descriptor }: Pick<Route, 'descriptor'>): boolean {
   return descriptor.methodKind === 'server_streaming'
 }
 
-/** What the edge takes out of an answer it cannot take out of a body that has begun; `error` is what ends one. */
-function assertStreamed({ output }: DescMethod, { successStatus }: Policy): void {
-  if (successStatus === 204) throw new ContractError('success_status 204 leaves no room for a stream')
-  for (const field of answerFields(output)) {
+/**
+ * Checks the response of a stream. Cookies and revocations are impossible, because the response headers are sent before
+ * the first message. The field name `error` is reserved for the last line or event of a failed stream.
+ */
+function assertStreamable({ output }: DescMethod, { successStatus }: Policy): void {
+  if (successStatus === 204) throw new ContractError('success_status 204 allows no body, so a stream cannot use it')
+  for (const field of responseFields(output)) {
     if (cookieOf(field) !== undefined || isRevocation(field))
-      throw new ContractError(`${output.typeName}.${field.name}: a stream sets no cookie and revokes nothing`)
+      throw new ContractError(`${output.typeName}.${field.name}: a stream cannot set cookies or revoke tokens`)
     if (field.jsonName === 'error')
-      throw new ContractError(`${output.typeName}.${field.name}: in a stream, "error" is how it ends`)
+      throw new ContractError(
+        `${output.typeName}.${field.name}: a stream cannot have a field "error", which marks its failure`,
+      )
   }
 }
 
@@ -123,7 +133,7 @@ function checkedPolicy(descriptor: DescMethod): Policy {
   const policy = requirePolicy(descriptor)
   const status = policy.successStatus
   if (status !== 0 && (status < 200 || status > 299))
-    throw new ContractError(`success_status ${status} is not a success`)
+    throw new ContractError(`success_status ${status} is not a 2xx status`)
   return policy
 }
 
@@ -134,7 +144,7 @@ function patternOf({ pattern, additionalBindings }: HttpRule): { httpMethod: str
   if (pattern.case === undefined) throw new ContractError('the HTTP rule has no pattern')
   if (pattern.case !== 'custom') return { httpMethod: pattern.case.toUpperCase(), path: pattern.value }
   if (!METHOD_TOKEN.test(pattern.value.kind)) {
-    throw new ContractError(`the custom pattern's kind "${pattern.value.kind}" is not an HTTP method in capitals`)
+    throw new ContractError(`the custom pattern's kind "${pattern.value.kind}" is not an HTTP method in upper case`)
   }
   return { httpMethod: pattern.value.kind, path: pattern.value.path }
 }
@@ -142,7 +152,7 @@ function patternOf({ pattern, additionalBindings }: HttpRule): { httpMethod: str
 function bodyOf(rule: HttpRule, httpMethod: string, input: DescMessage): BodyBinding {
   if (rule.body === '') return { kind: 'none' }
   if (httpMethod === 'GET' || httpMethod === 'HEAD' || httpMethod === 'DELETE') {
-    throw new ContractError(`a body has no meaning in ${httpMethod} (RFC 9110 section 9.3)`)
+    throw new ContractError(`a body has no defined meaning in ${httpMethod} (RFC 9110 section 9.3)`)
   }
   return rule.body === '*' ? { kind: 'message' } : { kind: 'field', field: fieldOf(input, rule.body) }
 }
@@ -150,12 +160,12 @@ function bodyOf(rule: HttpRule, httpMethod: string, input: DescMessage): BodyBin
 function fieldOf(message: DescMessage, name: string): DescField {
   const field = message.fields.find(candidate => candidate.name === name)
   if (field === undefined) throw new ContractError(`${message.typeName} has no field ${name}`)
-  if (cookieOf(field) !== undefined) throw new ContractError(`${message.typeName}.${name} goes by cookie`)
-  if (isIfMatch(field)) throw new ContractError(`${message.typeName}.${name} goes by If-Match`)
+  if (cookieOf(field) !== undefined) throw new ContractError(`${message.typeName}.${name} is a cookie field`)
+  if (isIfMatch(field)) throw new ContractError(`${message.typeName}.${name} is the If-Match field`)
   return field
 }
 
-/** A path variable ends in a single scalar or enum; what comes before are messages. */
+/** Checks the field path of a variable: singular messages, and at the end a singular scalar or enum. */
 function assertBindable(message: DescMessage, fieldPath: readonly string[]): void {
   let current: DescMessage = message
   for (const [index, name] of fieldPath.entries()) {
@@ -163,7 +173,7 @@ function assertBindable(message: DescMessage, fieldPath: readonly string[]): voi
     const isLast = index === fieldPath.length - 1
     if (isLast) {
       if (field.fieldKind !== 'scalar' && field.fieldKind !== 'enum') {
-        throw new ContractError(`the path variable ${fieldPath.join('.')} is not a single scalar`)
+        throw new ContractError(`the path variable ${fieldPath.join('.')} is not a singular scalar`)
       }
     } else {
       if (field.fieldKind !== 'message') throw new ContractError(`${fieldPath.join('.')}: ${name} is not a message`)

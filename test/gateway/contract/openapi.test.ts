@@ -12,7 +12,7 @@ interface Document {
   components: { schemas: Record<string, { properties?: Record<string, unknown>; oneOf?: unknown[] }> }
 }
 
-function ownDocument(): Document {
+function repositoryDocument(): Document {
   const contract = readContract(new URL('../../../proto/gen/contract.binpb', import.meta.url))
   const services = ['auth.v1.AuthService', 'user.v1.UserService'].map(name => ({
     service: serviceOf(contract, name),
@@ -21,14 +21,14 @@ function ownDocument(): Document {
   return buildOpenApi(buildRouteTable(services), info) as Document
 }
 
-t.test('the document of our own contract is valid OpenAPI 3.1', async t => {
-  t.match(await new Validator().validate(structuredClone(ownDocument()) as never), { valid: true })
+t.test('the document of the contract of this repository is valid OpenAPI 3.1', async t => {
+  t.match(await new Validator().validate(structuredClone(repositoryDocument()) as never), { valid: true })
 })
 
 t.test(
-  'it tells rules, roles, statuses and comments, and not what travels by cookie or is consumed at the edge',
+  'the document contains rules, roles, statuses and comments, but no cookies and no fields that the edge consumes',
   async t => {
-    const { paths, components } = ownDocument()
+    const { paths, components } = repositoryDocument()
     t.match(paths['/v1/auth/signup']?.['post'], {
       operationId: 'AuthService_SignUp',
       summary: 'Sign up with e-mail and password',
@@ -56,7 +56,7 @@ t.test(
 )
 
 t.test(
-  'templates with several segments, verbs, maps, recursion and several bindings make a valid document',
+  'variables of several segments, verbs, maps, recursive messages and additional bindings yield a valid document',
   async t => {
     const contract = buildContract({
       'x/v1/x.proto': `

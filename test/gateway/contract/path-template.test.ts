@@ -2,8 +2,9 @@ import fc from 'fast-check'
 import t from 'tap'
 import { ContractError } from '#runtime/grpc/contract.ts'
 import { parsePathTemplate } from '../../../gateway/contract/path-template.ts'
+import { assertProperty } from '../../support/property.ts'
 
-const READ: { source: string; shape: string; variables: string[] }[] = [
+const VALID: { source: string; shape: string; variables: string[] }[] = [
   { source: '/v1/users', shape: 'v1/users', variables: [] },
   { source: '/v1/users/{id}', shape: 'v1/users/*', variables: ['id 2-3'] },
   { source: '/v1/users/{user.id}/x', shape: 'v1/users/*/x', variables: ['user.id 2-3'] },
@@ -19,8 +20,8 @@ const READ: { source: string; shape: string; variables: string[] }[] = [
   { source: '/{a}/{b}', shape: '*/*', variables: ['a 0-1', 'b 1-2'] },
 ]
 
-for (const { source, shape, variables } of READ) {
-  t.test(`reads ${source}`, async t => {
+for (const { source, shape, variables } of VALID) {
+  t.test(`the template ${source} is parsed`, async t => {
     const template = parsePathTemplate(source)
     t.equal(template.shape, shape)
     t.same(
@@ -33,41 +34,41 @@ for (const { source, shape, variables } of READ) {
   })
 }
 
-const REFUSED: { source: string; because: string }[] = [
-  { source: '', because: 'expected "/" at 0' },
-  { source: 'v1', because: 'expected "/" at 0' },
-  { source: '/', because: 'expected a segment at 1' },
-  { source: '/v1/', because: 'expected a segment at 4' },
-  { source: '/v1//x', because: 'expected a segment at 4' },
-  { source: '/v1/{}', because: 'expected a field name at 5' },
-  { source: '/v1/{a', because: 'expected "}" at 6' },
-  { source: '/v1/{a.}', because: 'expected a field name at 7' },
-  { source: '/v1/{9}', because: 'expected a field name at 5' },
-  { source: '/v1/{a=}', because: 'expected a segment at 7' },
-  { source: '/v1/{a={b}}', because: 'a variable cannot stand in a variable at 8' },
-  { source: '/v1/{a}b', because: 'unexpected "b" at 7' },
-  { source: '/v1/{a}/{a}', because: 'a is given twice at 10' },
-  { source: '/v1/**/x', because: '`**` must be the last segment' },
-  { source: '/v1/{a=**}/{b=**}', because: '`**` must be the last segment' },
-  { source: '/v1/a:', because: 'expected a verb at 6' },
-  { source: '/v1/a:b:c', because: 'unexpected ":" at 7' },
-  { source: '/v1/a:b/c', because: 'unexpected "/" at 7' },
-  { source: '/v1/a b', because: 'unexpected " " at 5' },
-  { source: '/v1/a?b=c', because: 'unexpected "?" at 5' },
-  { source: '/v1/\u00fc', because: 'expected a segment at 4' },
+const INVALID: { source: string; message: string }[] = [
+  { source: '', message: 'expected "/" at 0' },
+  { source: 'v1', message: 'expected "/" at 0' },
+  { source: '/', message: 'expected a segment at 1' },
+  { source: '/v1/', message: 'expected a segment at 4' },
+  { source: '/v1//x', message: 'expected a segment at 4' },
+  { source: '/v1/{}', message: 'expected a field name at 5' },
+  { source: '/v1/{a', message: 'expected "}" at 6' },
+  { source: '/v1/{a.}', message: 'expected a field name at 7' },
+  { source: '/v1/{9}', message: 'expected a field name at 5' },
+  { source: '/v1/{a=}', message: 'expected a segment at 7' },
+  { source: '/v1/{a={b}}', message: 'a variable cannot contain a variable at 8' },
+  { source: '/v1/{a}b', message: 'unexpected "b" at 7' },
+  { source: '/v1/{a}/{a}', message: 'a is given twice at 10' },
+  { source: '/v1/**/x', message: '`**` must be the last segment' },
+  { source: '/v1/{a=**}/{b=**}', message: '`**` must be the last segment' },
+  { source: '/v1/a:', message: 'expected a verb at 6' },
+  { source: '/v1/a:b:c', message: 'unexpected ":" at 7' },
+  { source: '/v1/a:b/c', message: 'unexpected "/" at 7' },
+  { source: '/v1/a b', message: 'unexpected " " at 5' },
+  { source: '/v1/a?b=c', message: 'unexpected "?" at 5' },
+  { source: '/v1/\u00fc', message: 'expected a segment at 4' },
 ]
 
-for (const { source, because } of REFUSED) {
-  t.test(`refuses "${source}" and says where`, async t => {
-    let refusal: unknown
+for (const { source, message } of INVALID) {
+  t.test(`the template "${source}" is rejected with the position of the error`, async t => {
+    let thrown: unknown
     try {
       parsePathTemplate(source)
     } catch (error) {
-      refusal = error
+      thrown = error
     }
-    t.ok(refusal instanceof ContractError)
-    t.match((refusal as Error).message, because)
-    t.match((refusal as Error).message, `"${source}"`)
+    t.ok(thrown instanceof ContractError)
+    t.match((thrown as Error).message, message)
+    t.match((thrown as Error).message, `"${source}"`)
   })
 }
 
@@ -91,13 +92,13 @@ const EXTRACTED: { source: string; path: string; values: string[] | undefined }[
 ]
 
 for (const { source, path, values } of EXTRACTED) {
-  t.test(`${path} by ${source} gives ${values ? JSON.stringify(values) : 'nothing'}`, async t => {
+  t.test(`the template ${source} extracts ${values ? JSON.stringify(values) : 'nothing'} from ${path}`, async t => {
     t.same(parsePathTemplate(source).extract(path), values)
   })
 }
 
 for (const path of ['/v1/%FF', '/v1/%ZZ', '/v1/%', '/v1/%C3', '/v1/a%2']) {
-  t.test(`${path} is no UTF-8 and throws`, async t => {
+  t.test(`extracting from ${path}, which is not UTF-8, throws URIError`, async t => {
     t.throws(() => parsePathTemplate('/v1/{id}').extract(path), URIError)
     t.throws(() => parsePathTemplate('/v1/{path=**}').extract(path), URIError)
   })
@@ -117,13 +118,14 @@ const MATCHES: { source: string; path: string; matches: boolean }[] = [
 ]
 
 for (const { source, path, matches } of MATCHES) {
-  t.test(`${source} ${matches ? 'matches' : 'does not match'} ${path}`, async t => {
+  t.test(`the template ${source} ${matches ? 'matches' : 'does not match'} ${path}`, async t => {
     t.equal(parsePathTemplate(source).matches(path), matches)
   })
 }
 
-t.test('a path made from a template and values gives exactly those values', async () => {
-  fc.assert(
+t.test('a path written from a template and values yields exactly those values', async t => {
+  await assertProperty(
+    t,
     fc.property(fc.array(part(), { minLength: 1, maxLength: 5 }), fc.option(fc.constant('go')), (parts, verb) => {
       const suffix = verb === null ? '' : `:${verb}`
       const template = parsePathTemplate(`/${parts.map((one, index) => one.source(`f${index}`)).join('/')}${suffix}`)
@@ -144,7 +146,7 @@ interface Part {
 function part(): fc.Arbitrary<Part> {
   const literal = fc.constantFrom('v1', 'users', 'a.b', '~').map(text => ({ source: () => text, path: text }))
   const single = encoded().map(({ value, path }) => ({ source: (field: string) => `{${field}}`, value, path }))
-  // In a variable of several segments an encoded slash stays as it was encoded.
+  // A variable of several segments keeps encoded slashes as they are.
   const multiple = fc.array(encoded(), { minLength: 1, maxLength: 3 }).map(segments => ({
     source: (field: string) => `{${field}=lit${'/*'.repeat(segments.length)}}`,
     value: ['lit', ...segments.map(segment => segment.valueWithSlashesEncoded)].join('/'),
@@ -153,23 +155,23 @@ function part(): fc.Arbitrary<Part> {
   return fc.oneof(literal, single, multiple)
 }
 
-/** A text and one of the ways to write it in a path: each octet as it is, where that is allowed, or percent-encoded. */
+/** A text and one of its spellings in a path: each octet either literal, if allowed, or percent-encoded. */
 function encoded(): fc.Arbitrary<{ value: string; valueWithSlashesEncoded: string; path: string }> {
   const character = fc.oneof(
     { weight: 3, arbitrary: fc.string({ unit: 'binary', minLength: 1, maxLength: 1 }) },
-    tricky(),
+    delimiter(),
   )
   const style = fc.constantFrom<Style[]>('raw', 'upper', 'lower')
-  return fc.array(fc.tuple(character, style), { minLength: 1, maxLength: 8 }).map(pieces => ({
-    value: pieces.map(([text]) => text).join(''),
-    valueWithSlashesEncoded: pieces.map(([text, style]) => (text === '/' ? write(text, style) : text)).join(''),
-    path: pieces.map(([text, style]) => write(text, style)).join(''),
+  return fc.array(fc.tuple(character, style), { minLength: 1, maxLength: 8 }).map(characters => ({
+    value: characters.map(([text]) => text).join(''),
+    valueWithSlashesEncoded: characters.map(([text, style]) => (text === '/' ? write(text, style) : text)).join(''),
+    path: characters.map(([text, style]) => write(text, style)).join(''),
   }))
 }
 
 type Style = 'raw' | 'upper' | 'lower'
 
-function tricky(): fc.Arbitrary<string> {
+function delimiter(): fc.Arbitrary<string> {
   return fc.constantFrom('/', '%', ':', '+', ' ', '?', '#', '.', '*', '{', '}', '\\', '\0', '%2F', '%25')
 }
 

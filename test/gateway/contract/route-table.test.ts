@@ -24,7 +24,7 @@ const MESSAGES = `
   message R { string id = 1; Nested nested = 2; }
 `
 
-/** The routes of a service whose methods are given, or the boot's refusal of them. */
+/** Builds the route table of a service with the given methods. @throws ContractError as at boot. */
 function routesOf(methods: string, messages = ''): readonly Route[] {
   const contract = buildContract({ 'x.proto': `${HEAD}${MESSAGES}${messages} service S { ${methods} }` })
   return buildRouteTable([{ service: serviceOf(contract, 'x.v1.S'), upstream: 'up' }])
@@ -37,32 +37,32 @@ function method(http: string, policy = 'access: ACCESS_PUBLIC', types = { input:
   }`
 }
 
-const ROUTES: { what: string; http: string; routes: string[] }[] = [
-  { what: 'get', http: 'get: "/v1/{id}"', routes: ['GET /v1/{id} none'] },
-  { what: 'delete', http: 'delete: "/v1/{id}"', routes: ['DELETE /v1/{id} none'] },
-  { what: 'post with the message', http: 'post: "/v1" body: "*"', routes: ['POST /v1 message'] },
-  { what: 'put with a field', http: 'put: "/v1/{id}" body: "nested"', routes: ['PUT /v1/{id} nested'] },
-  { what: 'patch without a body', http: 'patch: "/v1/{id}"', routes: ['PATCH /v1/{id} none'] },
+const ROUTES: { rule: string; http: string; routes: string[] }[] = [
+  { rule: 'get', http: 'get: "/v1/{id}"', routes: ['GET /v1/{id} none'] },
+  { rule: 'delete', http: 'delete: "/v1/{id}"', routes: ['DELETE /v1/{id} none'] },
+  { rule: 'post with the whole message as body', http: 'post: "/v1" body: "*"', routes: ['POST /v1 message'] },
+  { rule: 'put with a field as body', http: 'put: "/v1/{id}" body: "nested"', routes: ['PUT /v1/{id} nested'] },
+  { rule: 'patch without a body', http: 'patch: "/v1/{id}"', routes: ['PATCH /v1/{id} none'] },
   {
-    what: 'a custom method',
+    rule: 'a custom method',
     http: 'custom: { kind: "PURGE" path: "/v1/{id}" } body: "*"',
     routes: ['PURGE /v1/{id} message'],
   },
   {
-    what: 'more bindings',
+    rule: 'additional bindings',
     http: 'get: "/v1/{id}" additional_bindings { get: "/v2/{nested.id}" } additional_bindings { post: "/v1" body: "*" }',
     routes: ['GET /v1/{id} none', 'GET /v2/{nested.id} none', 'POST /v1 message'],
   },
   {
-    what: 'a body beside a variable within its field',
+    rule: 'a body field that also contains a path variable',
     http: 'put: "/v1/{nested.id}" body: "nested"',
     routes: ['PUT /v1/{nested.id} nested'],
   },
-  { what: 'a variable in a oneof', http: 'get: "/v1/{chosen}"', routes: ['GET /v1/{chosen} none'] },
+  { rule: 'a path variable in a oneof', http: 'get: "/v1/{chosen}"', routes: ['GET /v1/{chosen} none'] },
 ]
 
-for (const { what, http, routes } of ROUTES) {
-  t.test(`serves ${what}`, async t => {
+for (const { rule, http, routes } of ROUTES) {
+  t.test(`the HTTP rule ${rule} becomes ${routes.join(', ')}`, async t => {
     t.same(
       routesOf(method(http)).map(({ httpMethod, template, body }) => {
         return `${httpMethod} ${template.source} ${body.kind === 'field' ? body.field.name : body.kind}`
@@ -72,7 +72,7 @@ for (const { what, http, routes } of ROUTES) {
   })
 }
 
-t.test('a route knows its method, its policy, its upstream and which field answers', async t => {
+t.test('a route contains its RPC, policy, upstream and response field', async t => {
   const [route] = routesOf(method('get: "/v1/{id}" response_body: "nested"', 'access: ACCESS_ROLES roles: "admin"'))
   t.equal(route?.name, 'x.v1.S/M')
   t.equal(route?.rpcPath, '/x.v1.S/M')
@@ -81,11 +81,11 @@ t.test('a route knows its method, its policy, its upstream and which field answe
   t.equal(route?.policy.access, AccessLevel.ROLES)
 })
 
-t.test('a method without an HTTP rule is not exposed, but has a policy all the same', async t => {
+t.test('a method without an HTTP rule has no route but needs a policy', async t => {
   t.same(routesOf('rpc M(Q) returns (R) { option (edge.v1.policy) = { access: ACCESS_SERVICE }; }'), [])
 })
 
-t.test('the same path with another verb or another HTTP method is another route', async t => {
+t.test('routes with equal paths but different verbs or HTTP methods do not conflict', async t => {
   const routes = routesOf(
     ['get: "/v1/{id}"', 'delete: "/v1/{id}"', 'get: "/v1/{id}:peek"', 'get: "/v1/{id}:look"', 'get: "/v1/me"']
       .map((http, index) => method(http).replace('rpc M', `rpc M${index}`))
@@ -94,194 +94,202 @@ t.test('the same path with another verb or another HTTP method is another route'
   t.equal(routes.length, 5)
 })
 
-const FAULTS: { what: string; methods: string; messages?: string; because: string }[] = [
-  { what: 'no policy', methods: 'rpc M(Q) returns (R) {}', because: 'has no policy' },
+const ERRORS: { fault: string; methods: string; messages?: string; message: string }[] = [
+  { fault: 'no policy', methods: 'rpc M(Q) returns (R) {}', message: 'has no policy' },
   {
-    what: 'no policy on a method with a path',
+    fault: 'no policy on a method with an HTTP rule',
     methods: 'rpc M(Q) returns (R) { option (google.api.http) = { get: "/v1" }; }',
-    because: 'has no policy',
+    message: 'has no policy',
   },
-  { what: 'a policy without access', methods: method('get: "/v1"', 'success_status: 204'), because: 'has no policy' },
+  { fault: 'a policy without access', methods: method('get: "/v1"', 'success_status: 204'), message: 'has no policy' },
   {
-    what: 'roles without ACCESS_ROLES',
+    fault: 'roles without ACCESS_ROLES',
     methods: method('get: "/v1"', 'access: ACCESS_USER roles: "admin"'),
-    because: 'roles go with ACCESS_ROLES',
+    message: 'roles go with ACCESS_ROLES',
   },
   {
-    what: 'ACCESS_ROLES without roles',
+    fault: 'ACCESS_ROLES without roles',
     methods: method('get: "/v1"', 'access: ACCESS_ROLES'),
-    because: 'roles go with ACCESS_ROLES',
+    message: 'roles go with ACCESS_ROLES',
   },
   {
-    what: 'a status that is no success',
+    fault: 'a success_status other than 2xx',
     methods: method('get: "/v1"', 'access: ACCESS_PUBLIC success_status: 302'),
-    because: 'success_status 302 is not a success',
+    message: 'success_status 302 is not a 2xx status',
   },
   {
-    what: 'an internal method with a path',
+    fault: 'an internal method with an HTTP rule',
     methods: method('get: "/v1"', 'access: ACCESS_INTERNAL'),
-    because: 'a method for services has no HTTP rule',
+    message: 'an internal or service method cannot have an HTTP rule',
   },
   {
-    what: 'a service-only method with a path',
+    fault: 'a service method with an HTTP rule',
     methods: method('get: "/v1"', 'access: ACCESS_SERVICE'),
-    because: 'a method for services has no HTTP rule',
+    message: 'an internal or service method cannot have an HTTP rule',
   },
   {
-    what: 'a method that takes a stream with a path',
+    fault: 'a method with a request stream and an HTTP rule',
     methods: method('get: "/v1"').replace('(', '(stream '),
-    because: 'a method that takes a stream has no HTTP rule',
+    message: 'a method with a request stream cannot have an HTTP rule',
   },
-  { what: 'a rule without a pattern', methods: method('body: "*"'), because: 'the HTTP rule has no pattern' },
+  { fault: 'a rule without a pattern', methods: method('body: "*"'), message: 'the HTTP rule has no pattern' },
   {
-    what: 'bindings within bindings',
+    fault: 'nested additional bindings',
     methods: method('get: "/a" additional_bindings { get: "/b" additional_bindings { get: "/c" } }'),
-    because: 'additional_bindings cannot be nested',
+    message: 'additional_bindings cannot be nested',
   },
   {
-    what: 'a custom kind that is no method',
+    fault: 'a custom kind that is not an HTTP method',
     methods: method('custom: { kind: "*" path: "/v1" }'),
-    because: 'the custom pattern\'s kind "*" is not an HTTP method',
+    message: 'the custom pattern\'s kind "*" is not an HTTP method',
   },
-  { what: 'a bad template', methods: method('get: "/v1/{id"'), because: 'expected "}"' },
-  { what: 'an unknown field in the path', methods: method('get: "/v1/{nope}"'), because: 'x.v1.Q has no field nope' },
+  { fault: 'an invalid path template', methods: method('get: "/v1/{id"'), message: 'expected "}"' },
+  { fault: 'an unknown field in the path', methods: method('get: "/v1/{nope}"'), message: 'x.v1.Q has no field nope' },
   {
-    what: 'an unknown field of a field in the path',
+    fault: 'an unknown nested field in the path',
     methods: method('get: "/v1/{nested.nope}"'),
-    because: 'x.v1.Nested has no field nope',
+    message: 'x.v1.Nested has no field nope',
   },
-  { what: 'a field of a scalar in the path', methods: method('get: "/v1/{id.x}"'), because: 'id is not a message' },
   {
-    what: 'a message as a path variable',
+    fault: 'a nested field of a scalar in the path',
+    methods: method('get: "/v1/{id.x}"'),
+    message: 'id is not a message',
+  },
+  {
+    fault: 'a message as a path variable',
     methods: method('get: "/v1/{nested}"'),
-    because: 'the path variable nested is not a single scalar',
+    message: 'the path variable nested is not a singular scalar',
   },
   {
-    what: 'a list as a path variable',
+    fault: 'a list as a path variable',
     methods: method('get: "/v1/{tags}"'),
-    because: 'the path variable tags is not a single scalar',
+    message: 'the path variable tags is not a singular scalar',
   },
   {
-    what: 'a map as a path variable',
+    fault: 'a map as a path variable',
     methods: method('get: "/v1/{labels}"'),
-    because: 'the path variable labels is not a single scalar',
+    message: 'the path variable labels is not a singular scalar',
   },
-  { what: 'a variable twice', methods: method('get: "/v1/{id}/{id}"'), because: 'id is given twice' },
+  { fault: 'the same path variable twice', methods: method('get: "/v1/{id}/{id}"'), message: 'id is given twice' },
   {
-    what: 'a cookie field in the path',
+    fault: 'a cookie field in the path',
     methods: method('get: "/v1/{by_cookie}"'),
-    because: 'x.v1.Q.by_cookie goes by cookie',
+    message: 'x.v1.Q.by_cookie is a cookie field',
   },
   {
-    what: 'a cookie field as the body',
+    fault: 'a cookie field as the body',
     methods: method('post: "/v1" body: "by_cookie"'),
-    because: 'x.v1.Q.by_cookie goes by cookie',
+    message: 'x.v1.Q.by_cookie is a cookie field',
   },
-  { what: 'a body on GET', methods: method('get: "/v1" body: "*"'), because: 'a body has no meaning in GET' },
-  { what: 'a body on DELETE', methods: method('delete: "/v1" body: "*"'), because: 'a body has no meaning in DELETE' },
+  { fault: 'a body on GET', methods: method('get: "/v1" body: "*"'), message: 'a body has no defined meaning in GET' },
   {
-    what: 'a body on HEAD',
+    fault: 'a body on DELETE',
+    methods: method('delete: "/v1" body: "*"'),
+    message: 'a body has no defined meaning in DELETE',
+  },
+  {
+    fault: 'a body on HEAD',
     methods: method('custom: { kind: "HEAD" path: "/v1" } body: "*"'),
-    because: 'a body has no meaning in HEAD',
+    message: 'a body has no defined meaning in HEAD',
   },
-  { what: 'an unknown body field', methods: method('post: "/v1" body: "nope"'), because: 'x.v1.Q has no field nope' },
+  { fault: 'an unknown body field', methods: method('post: "/v1" body: "nope"'), message: 'x.v1.Q has no field nope' },
   {
-    what: 'a field both in the path and as the body',
+    fault: 'a field both in the path and as the body',
     methods: method('post: "/v1/{id}" body: "id"'),
-    because: 'id is given by the path and by the body',
+    message: 'id is given by the path and by the body',
   },
   {
-    what: 'an unknown response field',
+    fault: 'an unknown response field',
     methods: method('get: "/v1" response_body: "nope"'),
-    because: 'x.v1.R has no field nope',
+    message: 'x.v1.R has no field nope',
   },
   {
-    what: 'two bindings of one method that are the same',
+    fault: 'two equal bindings of one method',
     methods: method('get: "/v1/{id}" additional_bindings { get: "/v1/{nested.id}" }'),
-    because: 'GET /v1/{nested.id} is taken by x.v1.S/M',
+    message: 'GET /v1/{nested.id} is already bound to x.v1.S/M',
   },
   {
-    what: 'a field of a message type that is named as what every object inherits, also further down',
+    fault: 'a nested message field with a name that JavaScript objects inherit',
     methods: method('post: "/v1" body: "*"', undefined, { input: 'Outer', output: 'R' }),
     messages: 'message Outer { Bad bad = 1; } message Bad { Bad has_own_property = 1; }',
-    because: 'x.v1.Bad.has_own_property: every JavaScript object has something of this name',
+    message: 'x.v1.Bad.has_own_property: every JavaScript object has a property of this name',
   },
   {
-    what: 'a cookie that is no string',
+    fault: 'a cookie field that is not a string',
     methods: method('post: "/v1" body: "*"', undefined, { input: 'Bad', output: 'R' }),
     messages: 'message Bad { int32 n = 1 [(edge.v1.cookie) = { name: "c" }]; }',
-    because: 'x.v1.Bad.n: a cookie is a string',
+    message: 'x.v1.Bad.n: a cookie field must be a string',
   },
   {
-    what: 'a cookie without a name',
+    fault: 'a cookie without a name',
     methods: method('post: "/v1" body: "*"', undefined, { input: 'Bad', output: 'R' }),
     messages: 'message Bad { string n = 1 [(edge.v1.cookie) = { path: "/" }]; }',
-    because: 'x.v1.Bad.n: the cookie has no name',
+    message: 'x.v1.Bad.n: the cookie has no name',
   },
   {
-    what: 'a cookie whose max-age is nowhere',
+    fault: 'a cookie with an unknown max_age_field',
     methods: method('post: "/v1" body: "*"', undefined, { input: 'Q', output: 'Bad' }),
     messages: 'message Bad { optional string n = 1 [(edge.v1.cookie) = { name: "c" max_age_field: "age" }]; }',
-    because: 'x.v1.Bad.n: max_age_field age is not an int32 beside it',
+    message: 'x.v1.Bad.n: max_age_field age is not an int32 field of the same message',
   },
   {
-    what: 'a cookie of a response that cannot be unset',
+    fault: 'a cookie field of a response without presence',
     methods: method('post: "/v1" body: "*"', undefined, { input: 'Q', output: 'Bad' }),
     messages: 'message Bad { string n = 1 [(edge.v1.cookie) = { name: "c" }]; }',
-    because: 'x.v1.Bad.n: a cookie of a response is `optional`',
+    message: 'x.v1.Bad.n: a cookie field of a response must be `optional`',
   },
   {
-    what: 'a cookie that would leave as JSON, below a response',
+    fault: 'a cookie field in a message nested in the response',
     methods: method('post: "/v1" body: "*"', undefined, { input: 'Q', output: 'Outer' }),
     messages: `message Outer { repeated Middle middle = 1; } message Middle { Inner inner = 1; }
       message Inner { optional string n = 1 [(edge.v1.cookie) = { name: "c" }]; }`,
-    because: 'x.v1.Inner.n: a cookie is a field of the request or response itself',
+    message: 'x.v1.Inner.n: a cookie must be a direct field of request or response',
   },
   {
-    what: 'a revocation below a response',
+    fault: 'a revocation in a message nested in the response',
     methods: method('post: "/v1" body: "*"', undefined, { input: 'Q', output: 'Outer' }),
     messages: 'message Outer { Inner inner = 1; } message Inner { repeated edge.v1.Revocation gone = 1; }',
-    because: 'x.v1.Inner.gone: a revocation is a field of the response itself',
+    message: 'x.v1.Inner.gone: a revocation must be a direct field of the response',
   },
   {
-    what: 'an inline oneof with a scalar',
+    fault: 'an inline oneof with a scalar',
     methods: method('post: "/v1" body: "*"', undefined, { input: 'Q', output: 'Bad' }),
     messages: 'message Bad { oneof o { option (edge.v1.inline) = true; R r = 1; string s = 2; } }',
-    because: 'x.v1.Bad.o: an inline oneof is all of its message, and of messages',
+    message: 'x.v1.Bad.o: an inline oneof must contain all fields of its message, and only messages',
   },
   {
-    what: 'an inline oneof beside another field',
+    fault: 'an inline oneof beside another field',
     methods: method('post: "/v1" body: "*"', undefined, { input: 'Q', output: 'Bad' }),
     messages: 'message Bad { oneof o { option (edge.v1.inline) = true; R r = 1; } string s = 2; }',
-    because: 'x.v1.Bad.o: an inline oneof is all of its message, and of messages',
+    message: 'x.v1.Bad.o: an inline oneof must contain all fields of its message, and only messages',
   },
 ]
 
-for (const { what, methods, messages, because } of FAULTS) {
-  t.test(`${what} stops the boot with the method's name`, async t => {
-    const refusal = refusalOf(() => routesOf(methods, messages))
-    t.ok(refusal.includes('\n  x.v1.S/M: '), refusal)
-    t.match(refusal, because)
+for (const { fault, methods, messages, message } of ERRORS) {
+  t.test(`a contract with ${fault} is rejected at boot with the name of the method`, async t => {
+    const error = errorOf(() => routesOf(methods, messages))
+    t.ok(error.includes('\n  x.v1.S/M: '), error)
+    t.match(error, message)
   })
 }
 
-t.test('overlapping routes of two methods stop the boot with both names', async t => {
+t.test('equal bindings of two methods are rejected at boot with the names of both methods', async t => {
   const methods = `${method('get: "/v1/{id}"')} ${method('get: "/v1/{nested.id}"').replace('rpc M', 'rpc N')}`
   t.match(
-    refusalOf(() => routesOf(methods)),
-    'x.v1.S/N: GET /v1/{nested.id} is taken by x.v1.S/M',
+    errorOf(() => routesOf(methods)),
+    'x.v1.S/N: GET /v1/{nested.id} is already bound to x.v1.S/M',
   )
 })
 
-t.test('all faults are told at once', async t => {
+t.test('the error at boot lists every invalid method of the contract', async t => {
   const methods = ['get: "/a" body: "*"', 'get: "/b/{nope}"', 'get: "/ok"', 'get: "c"']
     .map((http, index) => method(http).replace('rpc M', `rpc M${index}`))
     .join('\n')
-  const refusal = refusalOf(() => routesOf(methods))
-  t.same(refusal.match(/x\.v1\.S\/M\d/g), ['x.v1.S/M0', 'x.v1.S/M1', 'x.v1.S/M3'])
+  const error = errorOf(() => routesOf(methods))
+  t.same(error.match(/x\.v1\.S\/M\d/g), ['x.v1.S/M0', 'x.v1.S/M1', 'x.v1.S/M3'])
 })
 
-t.test('our own contract can be served', async t => {
+t.test('the contract of this repository can be served, without its internal services', async t => {
   const contract = readContract(new URL('../../../proto/gen/contract.binpb', import.meta.url))
   const services = ['auth.v1.AuthService', 'auth.v1.RevocationService', 'user.v1.UserService', 'user.v1.AccountService']
   const routes = buildRouteTable(services.map(name => ({ service: serviceOf(contract, name), upstream: 'x' })))
@@ -289,12 +297,12 @@ t.test('our own contract can be served', async t => {
   t.notOk(routes.some(route => /Revocation|Account/.test(route.name)))
 })
 
-function refusalOf(build: () => unknown): string {
+function errorOf(build: () => unknown): string {
   try {
     build()
   } catch (error) {
     if (error instanceof ContractError) return error.message
     throw error
   }
-  return 'no refusal'
+  return 'no error'
 }

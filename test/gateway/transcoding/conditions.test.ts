@@ -199,8 +199,8 @@ t.test('every field of a body, and nothing else, is in the mask', async t => {
 
 t.test('a field that If-Match or ETag cannot be stops the boot', async t => {
   for (const [field, because] of [
-    ['string if_match = 9 [(edge.v1.if_match) = true];', /if_match is a list of strings/],
-    ['Deep deep = 9;', /if_match is a field of the request itself/],
+    ['string if_match = 9 [(edge.v1.if_match) = true];', /if_match field must be `repeated string`/],
+    ['Deep deep = 9;', /if_match must be a direct field of the request/],
   ] as const) {
     const careless = buildContract({
       'c.proto': `
