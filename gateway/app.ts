@@ -34,11 +34,12 @@ import { registerSecurityHeaders } from './http/security-headers.ts'
 import type { GatewayMetrics } from './metrics.ts'
 import { type RoutesOptions, registerRoutes } from './transcoding/routes.ts'
 
-/** Maximum time in milliseconds to receive a complete request. After that, the response is 408 `request_timeout`. */
+/** Maximum time in milliseconds to receive a complete request. The detail of `request_timeout` (408) names it. */
 const REQUEST_TIMEOUT_MS = 30_000
 /** Maximum length of a path parameter. The router returns 404 for a longer one. */
 const MAX_PARAMETER_LENGTH = 1024
 
+/** The dependencies and the settings of the app. */
 export interface AppOptions {
   readonly logger: Logger
   readonly metrics: GatewayMetrics

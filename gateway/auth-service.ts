@@ -21,6 +21,7 @@ export interface AuthServiceOptions {
   readonly onRevocationApplied: (lagMs: number) => void
 }
 
+/** The state that is kept in sync with auth-svc. */
 export interface AuthServiceConnection {
   readonly keys: RemoteKeySet
   readonly revocations: RevocationSet
@@ -29,7 +30,7 @@ export interface AuthServiceConnection {
   close(): void
 }
 
-/** Connects to auth-svc and starts to follow the revocation stream. Returns before the keys and revocations are loaded. */
+/** Connects to auth-svc and follows the revocation stream. Returns before the keys and the revocations are loaded. */
 export function connectAuthService(options: AuthServiceOptions): AuthServiceConnection {
   const { address, redisUrl, maxHeartbeatAgeMs, logger, onRevocationApplied } = options
   const authClient = createClient(AuthServiceClient, address)

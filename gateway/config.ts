@@ -30,7 +30,7 @@ const MAX_WORKERS = 256
 /** Named networks of `trustProxy` in Fastify. */
 const NAMED_NETWORKS: ReadonlySet<string> = new Set(['loopback', 'linklocal', 'uniquelocal'])
 
-/** Accepts addresses, CIDR networks and named networks. A prefix of 0 is rejected: any client could forge its address. */
+/** Whether `text` is an address, a CIDR network or a named network. A prefix of 0 would trust the header of any client. */
 function isNetwork(text: string): boolean {
   if (NAMED_NETWORKS.has(text)) return true
   const [address = '', prefix, ...rest] = text.split('/')
@@ -39,6 +39,7 @@ function isNetwork(text: string): boolean {
   return prefix === undefined || (/^[1-9]\d{0,2}$/.test(prefix) && Number(prefix) <= maxPrefix)
 }
 
+/** The settings of the gateway: environment variable -> schema. */
 export const settingsSchema = {
   GATEWAY_PORT: port().default(3000).describe('TCP port of the REST API. 0: any free port, which the log shows.'),
   GATEWAY_WORKERS: z.coerce

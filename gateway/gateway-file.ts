@@ -15,6 +15,7 @@ const fileSchema = z.strictObject({
   limits: limitsSchema,
 })
 
+/** The validated content of gateway.yaml. */
 export type GatewayFile = z.output<typeof fileSchema>
 
 /** `${NAME}` or `${NAME:-default}`, the variable syntax of Compose files. */
@@ -22,7 +23,6 @@ const VARIABLE = /\$\{([A-Z_][A-Z0-9_]*)(?::-([^}]*))?\}/g
 
 /**
  * Reads and validates the file. Relative paths in it are resolved against its folder.
- *
  * @param env values of the variables in the file. An unset or empty variable has its default value.
  * @throws SettingsError that lists each variable without a value, or each invalid entry.
  */

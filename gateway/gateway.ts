@@ -1,4 +1,4 @@
-/** Assembles the gateway from its settings: opens its connections, builds the app, and defines the order of shutdown. */
+/** Assembles the gateway from its settings: opens connections, builds the app and defines the order of the shutdown. */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from '#runtime/observability/logger.ts'
 import { startTelemetry } from '#runtime/observability/telemetry.ts'
@@ -24,6 +24,7 @@ const STREAM_GRACE_MS = 10_000
 /** Interval in milliseconds between two health checks of `waitUntilReady`. */
 const READY_POLL_MS = 50
 
+/** A gateway that is ready to listen. */
 export interface Gateway {
   /** Resolves when the port is open. Does nothing if the drain has started. */
   listen(): Promise<void>
@@ -38,7 +39,6 @@ export interface Gateway {
 
 /**
  * Builds a gateway that does not listen yet.
- *
  * @param env values of the variables in gateway.yaml.
  * @throws SettingsError if gateway.yaml or a TLS file is invalid; ContractError if the contract is invalid.
  */

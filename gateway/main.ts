@@ -15,7 +15,7 @@ import { superviseWorkers, WORKER_COMMANDS } from './workers/workers.ts'
 
 /** Time in milliseconds after which the primary exits with 1. Longer than the 30 s after which a worker does. */
 const PRIMARY_HARD_STOP_MS = 32_000
-/** Time in milliseconds that a worker waits for its health checks before it listens. After that, `/readyz` returns 503. */
+/** Maximum time in milliseconds that a worker waits for its health checks before it listens. It then listens anyway. */
 const WORKER_READY_TIMEOUT_MS = 10_000
 
 const settings = readSettings(settingsSchema)

@@ -15,7 +15,6 @@ export interface GatewayMetrics {
   readonly rpc: CallMetrics
   /**
    * Counts a decision of a rate limit.
-   *
    * @param limitClass name of the class in gateway.yaml, such as `user`.
    * @param outcome `admitted` or `refused`. Each pair of class and outcome is a time series.
    */

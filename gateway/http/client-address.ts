@@ -5,7 +5,6 @@ import type { FastifyRequest } from 'fastify'
 /**
  * Returns the IPv4 or IPv6 address of the client, taken from X-Forwarded-For if the peer is a trusted proxy. If that
  * header contains no valid address, the address of the proxy is returned.
- *
  * @returns undefined if the connection is closed, because its socket has no address then.
  */
 export function clientAddress(request: FastifyRequest): string | undefined {
@@ -27,7 +26,6 @@ const MAPPED_PREFIX = '::ffff:'
 
 /**
  * Converts an IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2) to IPv4 and returns any other address unchanged.
- *
  * @returns undefined if `text` is not an IP address.
  */
 export function normalizeAddress(text: string | undefined): string | undefined {

@@ -31,7 +31,6 @@ interface Connection {
  *
  * A connection is idle if it sent no request for 200 ms, or if no chunk of an incomplete request body arrived for 5 s.
  * A request that is received completely is never aborted.
- *
  * @param isDraining whether the drain has started. It starts before `app.close()` is called.
  */
 export function registerDrain(app: FastifyInstance, isDraining: () => boolean): void {

@@ -17,7 +17,6 @@ interface CheckResult {
 /**
  * Registers `/healthz`, which returns 200 if the process responds at all, and `/readyz`, which returns 200 if all checks
  * pass, otherwise 503 with the failed checks.
- *
  * @param isReady false while the process drains: `/readyz` then returns 503, so that load balancers stop using it.
  */
 export function registerHealth(app: FastifyInstance, checks: readonly HealthCheck[], isReady: () => boolean): void {

@@ -22,7 +22,7 @@ const STATUS_BY_CODE: Record<Code, number> = {
   [Code.UNAUTHENTICATED]: 401,
 }
 
-/** Reasons that the gateway itself sets on RESOURCE_EXHAUSTED. The client has not used up a quota, so 429 would be wrong. */
+/** Reasons for which the gateway itself sets RESOURCE_EXHAUSTED. No quota of the client is used up, so 429 is wrong. */
 const STATUS_BY_REASON: ReadonlyMap<string | undefined, number> = new Map([
   ['upstream_answer_too_large', 502],
   ['headers_too_large', 431],
@@ -56,7 +56,6 @@ const REASON_PHRASES: Record<number, string> = {
 
 /**
  * Returns the HTTP status for an error of an upstream or of the gateway. A code that gRPC does not define maps to 500.
- *
  * @param isConditional whether the request has an If-Match header. A failed condition then maps to 412.
  */
 export function httpStatusOf(error: StatusError, isConditional: boolean): number {
@@ -64,7 +63,7 @@ export function httpStatusOf(error: StatusError, isConditional: boolean): number
   return STATUS_BY_REASON.get(error.reason) ?? STATUS_BY_CODE[error.code] ?? 500
 }
 
-/** Returns the reason phrase of an HTTP status, such as `Not Found`; undefined if no error of the gateway has the status. */
+/** Returns the reason phrase of an HTTP status, such as `Not Found`; undefined if no error has the status. */
 export function reasonPhraseOf(status: number): string | undefined {
   return REASON_PHRASES[status]
 }

@@ -16,7 +16,6 @@ const BY_PARSER_CODE: Record<string, HttpErrorCode> = {
  * Returns a listener for the `clientError` event of node:http. It sends a problem document and closes the connection,
  * because the start of the next request on the connection is unknown (RFC 9112 section 6.3). If the client has closed
  * the connection, nothing is sent.
- *
  * @param onRejected called with the HTTP status of each response.
  */
 export function createMalformedRequestHandler(

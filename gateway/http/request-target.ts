@@ -2,7 +2,6 @@ import type { IncomingMessage } from 'node:http'
 
 /**
  * Splits the request target of RFC 9112 section 3.2 into path and query, both still percent-encoded.
- *
  * @returns the path, and the query without `?` (empty if there is none). The authority of an absolute-form target and a
  *   fragment are dropped.
  */

@@ -25,7 +25,6 @@ const REQUEST_ID = /^[\w.:-]{1,128}$/
 /**
  * Starts the trace of a request and sets the response headers `x-request-id` and `traceresponse`. The request id is the
  * `x-request-id` of the client, else the trace id.
- *
  * @param sampleRatio fraction of requests to sample, from 0 to 1.
  */
 export function startRequestTrace(request: FastifyRequest, reply: FastifyReply, sampleRatio: number): void {
@@ -40,7 +39,6 @@ export function startRequestTrace(request: FastifyRequest, reply: FastifyReply, 
 
 /**
  * Records the server span if the request is sampled, or if it failed with 5xx and `sampleError` returns true.
- *
  * @param route path template, or undefined if no route matched.
  * @returns whether the span was recorded.
  */
@@ -77,7 +75,7 @@ function upstreamFailure({ rpcCode }: FastifyRequest): SpanEvent[] {
   return [{ name: 'upstream failed', at: performance.now(), attributes: { 'rpc.status_code': Code[rpcCode] } }]
 }
 
-/** Attributes of the OpenTelemetry semantic conventions, "HTTP server span". Query values are redacted: they may be secrets. */
+/** Source: OpenTelemetry semantic conventions, "HTTP server span". Query values are redacted, because they may be secret. */
 function serverAttributes(request: FastifyRequest, status: number, route: string | undefined): Attributes {
   const { method, headers, raw, socket } = request
   const target = raw.url ?? '/'

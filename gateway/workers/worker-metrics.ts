@@ -25,7 +25,6 @@ export const METRICS_REQUEST: MetricsRequest = { kind: 'metrics?' }
 
 /**
  * Handles a message of the primary in a worker.
- *
  * @returns the message to send to the primary; undefined if `message` is not a metrics request.
  */
 export async function respondWithMetrics(
@@ -38,7 +37,6 @@ export async function respondWithMetrics(
 
 /**
  * Collects the metrics of the workers in the primary.
- *
  * @param onFork registers a listener that is called with each worker that is forked.
  * @returns a function that requests the metrics of all workers and returns the aggregate, within one second.
  */

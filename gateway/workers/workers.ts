@@ -34,14 +34,12 @@ const STABLE_AFTER_MS = 10_000
 export interface Workers {
   /**
    * Starts all workers. Resolves when all of them listen, or when `stop` is called.
-   *
    * @throws if a worker exits before it listens.
    */
   start(): Promise<void>
   /**
    * Rolling restart: replaces each worker by a new one, which reads the settings and files again. A worker is retired
    * only after its replacement listens. A call during a rolling restart extends it to the workers forked before the call.
-   *
    * @throws if a replacement exits before it listens. The workers that were not replaced yet continue to run.
    */
   roll(): Promise<void>
@@ -154,7 +152,7 @@ export function superviseWorkers(options: WorkersOptions): Workers {
       if (startedGeneration < generation) return
       throw error
     }
-    // If another worker exited meanwhile, the new worker replaces that one, and `old` is still outdated: it is next again.
+    // If another worker exited meanwhile, the new worker takes its place, and `old` is still outdated: it is next again.
     if (members.size > count && members.delete(old)) await retire(old.worker)
   }
 

@@ -8,8 +8,8 @@ import { until } from '../support/until.ts'
 const system = await startSystem(t, { env: { TRACE_SAMPLE_RATIO: '1' } })
 const { accessToken } = await signUp(system.url)
 
-/** The requests counted by "method route status", once there are as many. */
-async function counted(expected: number): Promise<Record<string, number>> {
+/** Waits until at least `expected` requests are counted. Returns the counts by "method route status". */
+async function requestCounts(expected: number): Promise<Record<string, number>> {
   let counts: Record<string, number> = {}
   await until(
     async () => {
@@ -17,7 +17,7 @@ async function counted(expected: number): Promise<Record<string, number>> {
       counts = Object.fromEntries(
         samples.map(({ labels, value }) => [`${labels['method']} ${labels['route']} ${labels['status_code']}`, value]),
       )
-      // What asks whether the gateway is ready asks as often as it likes.
+      // The number of readiness probes varies.
       for (const name of Object.keys(counts)) if (name.includes('/readyz')) delete counts[name]
       return Object.values(counts).reduce((sum, count) => sum + count, 0)
     },
@@ -26,23 +26,23 @@ async function counted(expected: number): Promise<Record<string, number>> {
   return counts
 }
 
-t.test('requests are counted by method, route as the contract has it, and status', async t => {
-  const nobody = '00000000-0000-4000-8000-000000000000'
+t.test('http_requests_total counts requests by method, path template of the contract, and status code', async t => {
+  const unknownUser = '00000000-0000-4000-8000-000000000000'
   await whoAmI(system.url, accessToken)
   await whoAmI(system.url, accessToken)
-  await whoAmI(system.url, 'no token')
-  await request('GET', `${system.url}/v1/users/${nobody}`, { token: accessToken })
+  await whoAmI(system.url, 'not a token')
+  await request('GET', `${system.url}/v1/users/${unknownUser}`, { token: accessToken })
   await request('HEAD', `${system.url}/healthz`)
   await request('GET', `${system.url}/nothing/here`)
   await request('GET', `${system.url}/v1/%ZZ`)
   await request('PROPFIND', `${system.url}/v1/users/me`)
   await new Promise(resolve =>
     connect(Number(new URL(system.url).port), '127.0.0.1')
-      .end('no HTTP\r\n\r\n')
+      .end('not HTTP\r\n\r\n')
       .on('close', resolve)
       .resume(),
   )
-  t.same(await counted(10), {
+  t.same(await requestCounts(10), {
     'POST /v1/auth/signup 201': 1,
     'GET /v1/users/me 200': 2,
     'GET /v1/users/me 401': 1,
@@ -55,7 +55,7 @@ t.test('requests are counted by method, route as the contract has it, and status
   })
 })
 
-t.test('the histogram has the same labels, the buckets of the design and the same counts', async t => {
+t.test('http_request_duration_seconds has the labels and counts of http_requests_total, and fixed buckets', async t => {
   const scraped = await scrape(system.gateway)
   const labels = { method: 'GET', route: '/v1/users/me', status_code: '200' }
   const buckets = samplesOf(scraped, 'http_request_duration_seconds_bucket', labels)
@@ -70,38 +70,38 @@ t.test('the histogram has the same labels, the buckets of the design and the sam
   t.ok(sum !== undefined && sum.value > 0 && sum.value < 10)
 })
 
-t.test('a sampled request is the exemplar of its bucket, by the trace that the client was told', async t => {
+t.test('a sampled request becomes an exemplar with the trace id and span id of its traceresponse header', async t => {
   const { headers } = await whoAmI(system.url, accessToken)
-  const [, trace, span] = headers.get('traceresponse')?.split('-') ?? []
+  const [, traceId, spanId] = headers.get('traceresponse')?.split('-') ?? []
   const labels = { method: 'GET', route: '/v1/users/me', status_code: '200' }
   await until(
     async () =>
       samplesOf(await scrape(system.gateway), 'http_request_duration_seconds_bucket', labels).map(
         ({ exemplar }) => exemplar?.labels,
       ),
-    all => all.some(found => found?.['trace_id'] === trace && found?.['span_id'] === span),
+    exemplars => exemplars.some(labels => labels?.['trace_id'] === traceId && labels?.['span_id'] === spanId),
   )
   const [count] = samplesOf(await scrape(system.gateway), 'http_requests_total', labels)
-  t.equal(count?.exemplar?.labels['trace_id'], trace)
+  t.equal(count?.exemplar?.labels['trace_id'], traceId)
 })
 
-t.test('calls are counted on both sides', async t => {
-  const client = samplesOf(await scrape(system.gateway), 'rpc_client_requests_total')
-  t.match(client.find(({ labels }) => labels['method'] === 'user.v1.UserService/GetUser')?.labels, {
+t.test('the gateway counts calls to upstreams and the service counts calls received, by gRPC code', async t => {
+  const sent = samplesOf(await scrape(system.gateway), 'rpc_client_requests_total')
+  t.match(sent.find(({ labels }) => labels['method'] === 'user.v1.UserService/GetUser')?.labels, {
     upstream: 'user',
     code: 'NOT_FOUND',
   })
-  const served = await scrape(system.userSvc)
-  t.match(samplesOf(served, 'rpc_server_requests_total', { method: 'user.v1.UserService/GetUser' }), [
+  const received = await scrape(system.userSvc)
+  t.match(samplesOf(received, 'rpc_server_requests_total', { method: 'user.v1.UserService/GetUser' }), [
     { labels: { code: 'NOT_FOUND' }, value: 1 },
   ])
-  const took = samplesOf(served, 'rpc_server_request_duration_seconds_count', {
+  const durations = samplesOf(received, 'rpc_server_request_duration_seconds_count', {
     method: 'user.v1.AccountService/CreateAccount',
   })
-  t.match(took, [{ labels: { code: 'OK' } }])
+  t.match(durations, [{ labels: { code: 'OK' } }])
 })
 
-t.test('whatever clients make up, there are no more series', async t => {
+t.test('unknown methods and paths create no time series', async t => {
   const seriesOf = async () =>
     (await scrape(system.gateway)).samples.filter(({ name }) => name.startsWith('http_')).length
   await request('GET', `${system.url}/a-first-unknown-path`)
@@ -118,7 +118,7 @@ t.test('whatever clients make up, there are no more series', async t => {
   t.equal(await seriesOf(), before)
 })
 
-t.test('the metrics stand on a port of their own, and nothing else does', async t => {
+t.test('the metrics port serves /metrics and nothing else; the API port does not serve /metrics', async t => {
   for (const path of ['/metrics', '/v1/metrics']) t.equal((await fetch(system.url + path)).status, 404)
   const url = metricsUrl(system.gateway)
   t.not(new URL(url).port, new URL(system.url).port)
@@ -128,20 +128,20 @@ t.test('the metrics stand on a port of their own, and nothing else does', async 
   t.equal(await statusOf('/metrics?name[]=up', 'HEAD'), 200)
 })
 
-t.test('what is told is OpenMetrics or plain text, as it is asked for', async t => {
+t.test('the Accept header selects OpenMetrics or the Prometheus text format', async t => {
   const open = await scrape(system.gateway)
   t.equal(open.contentType, 'application/openmetrics-text; version=1.0.0; charset=utf-8')
   t.ok(open.text.endsWith('# EOF\n'))
   const plain = await scrape(system.gateway, PLAIN_TEXT)
   t.equal(plain.contentType, 'text/plain; version=0.0.4; charset=utf-8')
   t.notOk(plain.samples.some(({ exemplar }) => exemplar !== undefined))
-  // How late the event loop is has a mean only where it was measured since the last time that somebody asked.
+  // Lag metrics are left out: they have no value if the event loop delay was not sampled since the previous scrape.
   const names = (samples: typeof plain.samples) =>
     [...new Set(samples.map(({ name }) => name))].filter(name => !name.startsWith('nodejs_eventloop_lag_')).sort()
-  t.same(names(plain.samples), names((await scrape(system.gateway)).samples), 'by the same names')
+  t.same(names(plain.samples), names((await scrape(system.gateway)).samples), 'both formats have the same metric names')
 })
 
-t.test('each process tells of its runtime, and the services of their connections', async t => {
+t.test('each process exports runtime metrics, and each service the size of its connection pool', async t => {
   for (const process of [system.gateway, system.authSvc, system.userSvc]) {
     const { samples } = await scrape(process)
     const read = (name: string) => samples.find(sample => sample.name === name)?.value ?? 0

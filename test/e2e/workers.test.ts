@@ -41,7 +41,7 @@ async function whoAmIOnNewConnection(gateway: string, token: string): Promise<{ 
   return { status: response.statusCode }
 }
 
-/** Runs `action` while eight clients send requests without a pause. Returns the number of results by status or error. */
+/** Runs `action` while eight clients send requests without a pause. Returns the results, counted by status or error. */
 async function underLoad(action: () => Promise<unknown>, send: SendRequest = whoAmI): Promise<Record<string, number>> {
   const counts: Record<string, number> = {}
   let isOver = false
