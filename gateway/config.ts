@@ -41,7 +41,7 @@ function isNetwork(text: string): boolean {
 
 /** The settings of the gateway: environment variable -> schema. */
 export const settingsSchema = {
-  GATEWAY_PORT: port().default(3000).describe('TCP port of the REST API. 0: any free port, which the log shows.'),
+  GATEWAY_PORT: port().default(3000).describe('TCP port of the REST API; 0 selects any free port.'),
   GATEWAY_WORKERS: z.coerce
     .number('must be a whole number')
     .int('must be a whole number')
@@ -57,7 +57,7 @@ export const settingsSchema = {
     .default('http://127.0.0.1:3000')
     .transform(url => new URL(url).origin)
     .describe(
-      'Public URL of the REST API. It is the server in the OpenAPI document, and pages of its origin may send requests with cookies.',
+      'Public URL of the REST API, of which only the origin is used. It is the server in the OpenAPI document, and pages of its origin may send requests with cookies.',
     ),
   CORS_ORIGINS: list()
     .pipe(

@@ -1,4 +1,4 @@
-/** A process under `manageLifecycle`. It prints each stage as it stops. Its argument selects the failure. */
+/** A process under `manageLifecycle`. It prints each stage as it stops. Its argument selects how it is stopped or fails. */
 import { once } from 'node:events'
 import { pino } from 'pino'
 import { manageLifecycle } from '#runtime/process/lifecycle.ts'
@@ -16,7 +16,7 @@ const lifecycle = manageLifecycle({
         console.log('first')
         if (fault === 'fail') throw new Error('cannot stop')
         // Until the signal that the test sends during the stop.
-        if (fault === 'told') return once(process, 'SIGTERM')
+        if (fault === 'stop-call') return once(process, 'SIGTERM')
         return fault === 'hang' || fault === 'wait' ? never : undefined
       },
     },
@@ -26,7 +26,7 @@ const lifecycle = manageLifecycle({
 
 // Keeps the event loop alive, as a listening server does.
 setInterval(() => {}, 60_000)
-if (fault === 'told') setImmediate(() => lifecycle.stop('stop() called'))
+if (fault === 'stop-call') setImmediate(() => lifecycle.stop('stop() called'))
 if (fault === 'reject') void Promise.reject(new Error('uncaught in the fixture'))
 if (fault === 'throw') {
   setImmediate(() => {

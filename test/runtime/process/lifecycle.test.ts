@@ -34,7 +34,7 @@ t.test('a second signal ends it at once', async t => {
 })
 
 t.test('the first signal to who stops already, by an order, changes nothing', async t => {
-  t.same(await run('told', [['first', 'SIGTERM']]), { exitCode: 0, lines: ['up', 'first', 'second'] })
+  t.same(await run('stop-call', [['first', 'SIGTERM']]), { exitCode: 0, lines: ['up', 'first', 'second'] })
 })
 
 t.test('a stop that takes too long is cut', async t => {
