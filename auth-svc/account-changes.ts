@@ -21,6 +21,7 @@ import type { Revocations } from './revocations/revocations.ts'
 import { createSessionRepository } from './sessions/session-repository.ts'
 import type { Tables } from './tables.ts'
 
+/** What `followAccountChanges` calls. */
 export interface AccountChangesDependencies {
   db: Kysely<Tables>
   users: Pick<UserDirectory, 'watchChanges' | 'confirmErasure'>
@@ -98,12 +99,10 @@ export function followAccountChanges(dependencies: AccountChangesDependencies): 
   }
 
   /**
-   * Decides a conflict over the e-mail address of an account to restore. user-svc is authoritative for addresses, so a
-   * pending account with the address is completed. If user-svc rejects it, the pending account is removed, and the
-   * address is free again.
+   * Resolves a conflict: another account has the e-mail address of the account to restore. user-svc is authoritative for
+   * addresses, so a pending account is completed. If user-svc rejects it, it is removed, and the address is free again.
    *
-   * @returns true if another user has the address. The account must then have been deactivated again, and a later change
-   *   will say so.
+   * @returns true if another user has the address. user-svc has then deactivated the account again, by a later change.
    */
   async function isEmailHeld(userId: string): Promise<boolean> {
     const accounts = createAccountRepository(db)

@@ -71,7 +71,6 @@ export function createAuthHandlers(dependencies: AuthHandlersDependencies): Hand
 
 /**
  * Puts the refresh token into the field for its delivery: the gateway sets `refreshCookie` as a cookie.
- *
  * @param delivery `body`, or `cookie` (also if empty).
  */
 function toTokens(issued: IssuedTokens, delivery: string, user: User | undefined): Tokens {

@@ -9,6 +9,7 @@ import type { SessionRepository } from './sessions/session-repository.ts'
 import { JOBS_SCHEMA } from './tables.ts'
 import type { SigningKeys } from './tokens/signing-keys.ts'
 
+/** Running background tasks. */
 export interface BackgroundTasks {
   /** Stops every task. Resolves when all of them have finished their current run. */
   stop(): Promise<void>
@@ -22,10 +23,11 @@ export interface BackgroundTasksDependencies {
   keys: Pick<SigningKeys, 'rotate'>
   logger: Logger
   revocations: Pick<Revocations, 'publishPending' | 'deleteExpired'>
-  sessions: Pick<SessionRepository, 'deleteExpired'>
+  sessionRepository: Pick<SessionRepository, 'deleteExpired'>
   signUp: Pick<SignUp, 'completePending' | 'reschedulePending'>
 }
 
+// Gateways fetch a snapshot when the heartbeat is older than 10 s.
 const REVOCATION_INTERVAL_MS = 1000
 const KEY_ROTATION_INTERVAL_MS = 10_000
 const CLEAN_UP_INTERVAL_MS = 60_000
@@ -37,12 +39,12 @@ const CLEAN_UP_INTERVAL_MS = 60_000
  * @throws if the job worker cannot connect to PostgreSQL.
  */
 export async function startBackgroundTasks(dependencies: BackgroundTasksDependencies): Promise<BackgroundTasks> {
-  const { accountChanges, jobs, keys, logger, revocations, sessions, signUp } = dependencies
+  const { accountChanges, jobs, keys, logger, revocations, sessionRepository, signUp } = dependencies
 
   async function cleanUp(): Promise<void> {
     await signUp.reschedulePending()
     await revocations.deleteExpired()
-    await sessions.deleteExpired()
+    await sessionRepository.deleteExpired()
   }
 
   const periodically = (name: string, intervalMs: number, run: () => Promise<unknown>) =>

@@ -22,7 +22,7 @@ export interface AuthMetrics {
   snapshot(): Promise<Snapshot>
 }
 
-/** Creates a registry of its own, so that tests can create several. */
+/** Creates the metrics in a new registry. */
 export function createAuthMetrics(): AuthMetrics {
   const metrics = createMetrics()
   const reuses = metrics.counter({

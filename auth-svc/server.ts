@@ -41,6 +41,7 @@ import { createSigningKeySeal } from './tokens/signing-key-seal.ts'
 import { openSigningKeys } from './tokens/signing-keys.ts'
 import { createTokenIssuer, type TokenIssuer } from './tokens/token-issuer.ts'
 
+/** The validated settings of auth-svc. */
 export type AuthSettings = Settings<typeof settings>
 
 export interface AuthServerOptions {
@@ -56,6 +57,7 @@ export interface AuthServerOptions {
   settings: AuthSettings
 }
 
+/** auth-svc, ready to listen. */
 export interface AuthServer {
   /** Serves `auth.v1`. The caller starts it with `listen`. */
   readonly grpc: GrpcServer
@@ -118,7 +120,7 @@ export async function createAuthServer(options: AuthServerOptions): Promise<Auth
         keys,
         logger,
         revocations,
-        sessions: sessionRepository,
+        sessionRepository,
         signUp,
       }),
     ensureFirstAdministrator: administrator => ensureFirstAdministrator({ accounts, signUp, logger }, administrator),

@@ -61,8 +61,8 @@ export interface SessionsTable {
 }
 
 /**
- * What a revocation targets: a session, one access token, or a user. No code inserts `jti`: operators can revoke one
- * token by SQL, and auth-svc publishes it.
+ * The target of a revocation: a session (`sid`), one access token (`jti`) or a user. No code inserts `jti`. An operator
+ * can insert one by SQL to revoke a single token; auth-svc publishes it.
  */
 export type RevocationKind = 'sid' | 'jti' | 'user'
 

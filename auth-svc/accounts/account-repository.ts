@@ -42,7 +42,6 @@ export interface AccountRepository {
   findById(userId: string): Promise<Account | undefined>
   /**
    * Finds the pending or active account that has the e-mail address of a deactivated account.
-   *
    * @param userId the deactivated account.
    */
   findEmailHolder(userId: string): Promise<Account | undefined>
@@ -50,7 +49,6 @@ export interface AccountRepository {
   listPending(olderThanMs: number): Promise<string[]>
   /**
    * Inserts a pending account. Call it in the transaction that also adds the account's job (`SignUpJobs`).
-   *
    * @returns false if a pending or active account has the e-mail address.
    */
   insertPending(account: NewAccount): Promise<boolean>
@@ -70,7 +68,6 @@ export interface AccountRepository {
   lock(userId: string): Promise<void>
   /**
    * Changes the role, and locks the account row until the end of the transaction.
-   *
    * @returns false if the account has this role already, or does not exist.
    */
   changeRole(userId: string, role: Role): Promise<boolean>
@@ -95,15 +92,15 @@ export interface AccountRepository {
 
 /** @param db the database, or a transaction. */
 export function createAccountRepository(db: Kysely<Tables>): AccountRepository {
-  const usable = db
+  const notDeactivated = db
     .selectFrom('accounts')
     .where('status', '!=', 'closed')
     .select(['user_id', 'email', 'password_hash', 'password_scheme', 'role', 'status', 'sign_up_name'])
     .select(sql<number>`(extract(epoch from now() - created_at) * 1000)::float8`.as('age_ms'))
 
   return {
-    findByEmail: async email => toAccount(await usable.where('email', '=', email).executeTakeFirst()),
-    findById: async userId => toAccount(await usable.where('user_id', '=', userId).executeTakeFirst()),
+    findByEmail: async email => toAccount(await notDeactivated.where('email', '=', email).executeTakeFirst()),
+    findById: async userId => toAccount(await notDeactivated.where('user_id', '=', userId).executeTakeFirst()),
     async insertPending({ userId, email, password, role, name }) {
       const { numInsertedOrUpdatedRows } = await db
         .insertInto('accounts')
@@ -181,7 +178,7 @@ export function createAccountRepository(db: Kysely<Tables>): AccountRepository {
     },
     findEmailHolder: async userId =>
       toAccount(
-        await usable
+        await notDeactivated
           .where('email', '=', row =>
             row
               .selectFrom('accounts as deactivated')

@@ -13,7 +13,6 @@ export interface CompleteSignUpPayload {
 export interface SignUpJobs {
   /**
    * Schedules the job of an account. Replaces a job that has not started yet.
-   *
    * @param options.delayMs time until the job starts, in milliseconds.
    */
   schedule(userId: string, options: { delayMs: number }): Promise<void>

@@ -21,14 +21,16 @@ import { normalizeEmail } from './email-address.ts'
 import { createSignUpJobs } from './sign-up-jobs.ts'
 import type { UserDirectory } from './user-directory.ts'
 
+/** A sign-up that satisfies the validation rules of the contract. */
 export interface SignUpRequest {
-  /** Any spelling; stored normalized. */
+  /** Not normalized yet. */
   email: string
   password: string
   name: string
   role: Role
 }
 
+/** The steps of a sign-up. */
 export interface SignUp {
   /**
    * Step 1: inserts a pending account. A repeated request with the same e-mail address and password returns the existing
@@ -49,7 +51,7 @@ export interface SignUp {
    * @throws StatusError UNAVAILABLE if user-svc fails. The account stays pending.
    */
   complete(account: Account): Promise<User | undefined>
-  /** Completes an account if it is pending; the job's version of `complete`. @throws as `complete` does. */
+  /** Completes an account if it is pending. Run by the job. @throws StatusError as `complete` does. */
   completePending(userId: string): Promise<void>
   /**
    * Schedules the job again for every account that has been pending for more than a minute. graphile-worker would retry

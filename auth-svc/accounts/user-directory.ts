@@ -6,6 +6,7 @@ import { callServerStream, callUnary } from '#runtime/grpc/client.ts'
 import { Code, StatusError } from '#runtime/status.ts'
 import { emailTaken, usersUnavailable } from '../errors.ts'
 
+/** The RPCs of user-svc that auth-svc calls. */
 export interface UserDirectory {
   /**
    * Creates a user. Idempotent: if the user exists, returns it unchanged.
@@ -17,14 +18,12 @@ export interface UserDirectory {
   create(user: { id: string; email: string; name: string; role: Role }): Promise<User | undefined>
   /**
    * Fetches a user.
-   *
    * @returns undefined if there is no active user with this id.
    * @throws StatusError UNAVAILABLE for any other error of user-svc.
    */
   find(userId: string): Promise<User | undefined>
   /**
    * Streams the account changes after `sequence`, then new ones as they happen.
-   *
    * @param signal ends the stream.
    * @throws StatusError with the code of user-svc if the stream fails.
    */

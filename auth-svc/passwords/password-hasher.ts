@@ -23,8 +23,8 @@ export interface StoredPassword {
 /** Every operation waits in the queue, then occupies a core for about 160 ms (cost 12). */
 export interface PasswordHasher {
   /**
-   * Hashes a password with the current scheme and cost, and a random salt. Every byte of the UTF-8 form counts; there is
-   * no limit of length here, the contract allows 256 characters.
+   * Hashes a password with the current scheme and cost, and a random salt. All bytes of its UTF-8 encoding are
+   * significant. The length is not limited here; the contract limits it to 256 characters.
    *
    * @param signal cancels the operation while it waits.
    * @throws StatusError UNAVAILABLE `overloaded` if the queue is full; UNAVAILABLE if the thread crashes.

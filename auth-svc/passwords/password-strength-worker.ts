@@ -9,7 +9,7 @@ export interface StrengthRequest {
   /** Identifies the result. */
   id: number
   password: string
-  /** Words that an attacker who knows the user would try first. */
+  /** Words about the user, such as name and e-mail address, that count as easy to guess. */
   userInputs: string[]
 }
 

@@ -6,6 +6,7 @@ import { Worker } from 'node:worker_threads'
 import { createBoundedQueue } from './bounded-queue.ts'
 import type { StrengthRequest, StrengthResult } from './password-strength-worker.ts'
 
+/** Checks passwords in a worker thread. */
 export interface PasswordStrength {
   /**
    * Checks a password. Takes up to 100 ms of another core.

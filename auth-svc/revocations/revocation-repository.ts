@@ -15,12 +15,9 @@ export interface Revocation {
   readonly expiresAt: Date
 }
 
+/** Revocations in PostgreSQL. Every method rejects with the error of PostgreSQL if a statement fails. */
 export interface RevocationRepository {
-  /**
-   * Revokes the access tokens of a session.
-   *
-   * @param lifetimeMs time until the revocation expires, in milliseconds.
-   */
+  /** Revokes the access tokens of a session. @param lifetimeMs time until the revocation expires, in milliseconds. */
   insertSession(sessionId: string, lifetimeMs: number): Promise<Revocation>
   /**
    * Revokes every access token issued to a user until now. The transaction must hold the lock on the account
@@ -33,12 +30,13 @@ export interface RevocationRepository {
   listUnexpired(after: bigint, limit: number): Promise<Revocation[]>
   /** Returns the highest id of a revocation that is not published. */
   findNewestUnpublished(): Promise<bigint | undefined>
-  /** Returns whether all revocations up to `id` are published. Rows that another process has locked count as well. */
+  /** Returns whether all revocations up to `id` are published. Rows locked by another process count as unpublished. */
   isPublishedUpTo(id: bigint): Promise<boolean>
   /** Locks at most `limit` unpublished revocations until the end of the transaction. Skips rows locked by others. */
   lockUnpublished(limit: number): Promise<Revocation[]>
   /** Marks revocations as published to the stream. @param ids at least one. */
   markPublished(ids: readonly bigint[]): Promise<void>
+  /** Deletes expired revocations. */
   deleteExpired(): Promise<void>
 }
 

@@ -29,7 +29,6 @@ export interface RevocationStream {
   time(): Promise<number>
   /**
    * Sets the heartbeat. Call it when every revocation committed before `completeUntil` has been appended.
-   *
    * @param completeUntil a result of `time`.
    */
   writeHeartbeat(completeUntil: number): Promise<void>

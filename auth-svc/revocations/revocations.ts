@@ -1,8 +1,8 @@
 /**
  * Revocations of access tokens. A revocation is written to PostgreSQL in the transaction of the change that causes it,
- * and published to the Redis stream right after the commit. A periodic pass publishes what a crash or an unavailable
- * Redis has left unpublished. A pass that leaves nothing unpublished writes the heartbeat, by which gateways notice that
- * the stream is stale.
+ * and published to the Redis stream right after the commit. A periodic pass publishes the revocations for which this
+ * failed, because of a crash or an unavailable Redis. After a pass without failures it writes the heartbeat; without a
+ * recent heartbeat, gateways consider the stream stale.
  */
 import type { Kysely } from 'kysely'
 import type { Logger } from '#runtime/observability/logger.ts'
@@ -10,6 +10,7 @@ import type { Tables } from '../tables.ts'
 import { createRevocationRepository, type Revocation } from './revocation-repository.ts'
 import type { RevocationStream } from './revocation-stream.ts'
 
+/** Writes, publishes and lists revocations. */
 export interface Revocations {
   /** Revokes the access tokens of a session. */
   revokeSession(transaction: Kysely<Tables>, sessionId: string): Promise<Revocation>
@@ -30,7 +31,6 @@ export interface Revocations {
   list(after?: bigint, limit?: number): Promise<{ revocations: Revocation[]; next: bigint | undefined }>
   /**
    * Publishes the unpublished revocations, then writes the heartbeat. Also sets a new epoch if the stream has none.
-   *
    * @throws the error of Redis or PostgreSQL. The heartbeat is then not written.
    */
   publishPending(): Promise<void>

@@ -28,7 +28,6 @@ export async function assertDurable(redis: Redis, logger: Logger): Promise<void>
 
 /**
  * Reads the setting `save`. Hosted Redis services forbid CONFIG; they count as having no snapshot schedule.
- *
  * @returns the empty string if Redis takes no snapshots.
  */
 async function readSnapshotSchedule(redis: Redis): Promise<string> {

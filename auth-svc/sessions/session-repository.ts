@@ -33,12 +33,12 @@ export interface SessionSummary {
   readonly expiresAt: Date
 }
 
+/** Sessions in PostgreSQL. Every method rejects with the error of PostgreSQL if a statement fails. */
 export interface SessionRepository {
   /** Inserts a session. Locks the account row, see `INSERT`. @returns undefined if the account is not active. */
   insert(session: NewSession): Promise<SessionRecord | undefined>
   /**
    * Looks a session up to issue tokens. Locks the account row, see `INSERT`.
-   *
    * @returns undefined if there is no such session. `isActive` is false if the session has ended or expired, or its
    *   account is not active: no token may be issued then.
    */
@@ -49,7 +49,6 @@ export interface SessionRepository {
   listActive(userId: string): Promise<SessionSummary[]>
   /**
    * Ends a session.
-   *
    * @param userId if given, the session must belong to this user.
    * @returns false if there is no such session, or it has already ended or expired.
    */

@@ -4,6 +4,7 @@ import type { SigningKeysTable, Tables } from '../tables.ts'
 /** A stored signing key; its private key is encrypted. */
 export type SigningKeyRow = Selectable<SigningKeysTable>
 
+/** Signing keys in PostgreSQL. Every method rejects with the error of PostgreSQL if a statement fails. */
 export interface SigningKeyRepository {
   /** Lists all keys, ordered by `activates_at`. */
   list(): Promise<SigningKeyRow[]>

@@ -18,6 +18,7 @@ import type { SigningKeySeal } from './signing-key-seal.ts'
 /** Public part of a signing key, as published in the key set: an Ed25519 JWK (RFC 8037). */
 export type PublishedKey = Required<Pick<Jwk, 'kty' | 'crv' | 'x' | 'kid'>>
 
+/** A key that signs tokens. */
 export interface SigningKey {
   readonly kid: string
   readonly privateKey: KeyObject
@@ -31,7 +32,6 @@ export interface SigningKeys extends KeySource {
   readonly jwks: readonly PublishedKey[]
   /**
    * Creates and deletes the keys that are due, unless another process is doing so, and reloads the keys.
-   *
    * @throws Error if PostgreSQL is unavailable, or a stored key cannot be decrypted. The loaded keys stay in use.
    */
   rotate(): Promise<void>
@@ -59,7 +59,6 @@ const CLOCK_SKEW_MS = 60_000
 
 /**
  * Loads the signing keys. Creates the first one if there is none.
- *
  * @throws Error if PostgreSQL is unavailable, or a stored key cannot be decrypted.
  */
 export async function openSigningKeys(options: SigningKeysOptions): Promise<SigningKeys> {

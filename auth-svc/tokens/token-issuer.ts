@@ -16,7 +16,7 @@ import {
 } from '#runtime/auth/token-profile.ts'
 import type { SigningKeys } from './signing-keys.ts'
 
-/** What an access token states about its user and session. Times are by the clock of PostgreSQL. */
+/** User and session of an access token. Times are by the clock of PostgreSQL. */
 export interface SessionClaims {
   readonly userId: string
   readonly sessionId: string
@@ -30,6 +30,7 @@ export interface SessionClaims {
   readonly sessionExpiresAt: number
 }
 
+/** Signs access tokens and service tokens with the active signing key. */
 export interface TokenIssuer {
   /** Issues an access token. @returns the token, and its lifetime in whole seconds. */
   accessToken(claims: SessionClaims): { token: string; expiresIn: number }

@@ -110,7 +110,7 @@ t.test('a refresh or sign-in while the account is deactivated is rejected', asyn
   ])
 })
 
-t.test('revoking the tokens of a user takes until the next millisecond', async t => {
+t.test('the revocation of all tokens of a user waits until the next millisecond', async t => {
   const { user } = await signUp()
   for (let round = 0; round < 100; round++) {
     await db.transaction().execute(async transaction => {

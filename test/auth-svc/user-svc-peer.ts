@@ -1,5 +1,5 @@
 /** A fake user-svc: AccountService over gRPC, which accepts only service tokens of auth-svc. Keeps its users in memory. */
-import { setTimeout as delay } from 'node:timers/promises'
+import { once } from 'node:events'
 import { pino } from 'pino'
 import type { Test } from 'tap'
 import { AuthServiceClient } from '#proto/auth/v1/auth.ts'
@@ -14,6 +14,7 @@ import { registerServerMetrics } from '#runtime/grpc/server-metrics.ts'
 import { createMetrics } from '#runtime/observability/metrics.ts'
 import { Code, notFound, StatusError } from '#runtime/status.ts'
 
+/** A running fake user-svc. */
 export interface UserSvcPeer {
   /** Address (host:port) of the service. */
   readonly address: string
@@ -42,6 +43,7 @@ export async function startUserSvcPeer(t: Test, { issuer }: { issuer: string }):
   const deactivated = new Set<string>()
   const deactivatedUsers = new Map<string, User>()
   const changes: AccountChange[] = []
+  let appended = Promise.withResolvers<void>()
   const confirmed: string[] = []
   const failing = { confirmations: 0 }
   let auth: AuthServiceClient | undefined
@@ -89,10 +91,11 @@ export async function startUserSvcPeer(t: Test, { issuer }: { issuer: string }):
         return {}
       },
       async *watchAccountChanges({ afterSequence }, { signal }) {
+        const aborted = once(signal, 'abort')
         let next = Number(afterSequence)
         while (!signal.aborted) {
           const change = changes[next]
-          if (change === undefined) await delay(5)
+          if (change === undefined) await Promise.race([appended.promise, aborted])
           else {
             next += 1
             yield change
@@ -131,6 +134,8 @@ export async function startUserSvcPeer(t: Test, { issuer }: { issuer: string }):
       const sequence = BigInt(changes.length + 1)
       const change = { sequence, userId, role, closed, erased, changedAt: new Date() }
       changes.push(change)
+      appended.resolve()
+      appended = Promise.withResolvers()
       return change
     },
     stop: () => server.stop(),

@@ -75,7 +75,7 @@ t.test('sign-up', async t => {
     t.same(await listJobs(db), [])
   })
 
-  t.test('of concurrent sign-ups with different passwords one gets the e-mail address', async t => {
+  t.test('one of several concurrent sign-ups with different passwords gets the e-mail address', async t => {
     const email = newEmail()
     const all = await Promise.allSettled(
       Array.from({ length: 10 }, (_, index) => signUp({ email, password: `plum-Trombone-4${index}` })),
@@ -115,7 +115,7 @@ t.test('sign-up', async t => {
     }
   })
 
-  t.test('an e-mail address of another user in user-svc is rejected and leaves no account', async t => {
+  t.test('a sign-up with the e-mail address of another user in user-svc is rejected and leaves no account', async t => {
     const email = newEmail()
     const now = new Date()
     const id = '0190c0de-0000-7000-8000-000000000001'
@@ -127,7 +127,7 @@ t.test('sign-up', async t => {
     t.match(await signUp({ email }), { user: { email } })
   })
 
-  t.test('the name is stored unchanged', async t => {
+  t.test('a sign-up stores the name unchanged', async t => {
     const name = "Zoë O'Hara-吉田 😀"
     t.match(await signUp({ name }), { user: { name } })
     const withoutName = await callUnary(auth, auth.signUp, {

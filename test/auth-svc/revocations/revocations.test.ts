@@ -52,7 +52,7 @@ t.test('a published revocation has the stream fields that gateways read', async 
   t.equal((await readStream()).length, 2, 'it is not published twice')
 })
 
-t.test('revocations that a crash left unpublished are published by the next pass', async t => {
+t.test('revocations left unpublished by a crash are published by the next pass', async t => {
   const [one, other] = [await revokeSession(randomUUID()), await revokeSession(randomUUID())]
   await revocations.publishPending()
   t.same(
@@ -63,7 +63,7 @@ t.test('revocations that a crash left unpublished are published by the next pass
   t.equal((await readStream()).length, 2)
 })
 
-t.test('concurrent passes publish every revocation', async t => {
+t.test('concurrent publishing passes publish every revocation', async t => {
   const ids = await Promise.all(Array.from({ length: 50 }, async () => (await revokeSession(randomUUID())).target))
   await Promise.all(Array.from({ length: 4 }, () => revocations.publishPending()))
   t.same(new Set((await readStream()).map(({ id }) => id)), new Set(ids))
@@ -81,7 +81,7 @@ t.test('the stream keeps its epoch, and has a new one after Redis lost all data'
   t.not(await redis.get(REVOCATION_EPOCH), epoch)
 })
 
-t.test('the heartbeat is the start time of a pass that left no revocation unpublished', async t => {
+t.test('the heartbeat is the start time of a publishing pass that left no revocation unpublished', async t => {
   const before = Date.now()
   await revocations.publishPending()
   const first = Number(await redis.get(REVOCATION_HEARTBEAT))
@@ -92,7 +92,11 @@ t.test('the heartbeat is the start time of a pass that left no revocation unpubl
     // Another process has locked the row to publish it.
     await other.selectFrom('revocations').select('id').where('target', '=', target).forUpdate().execute()
     await revocations.publishPending()
-    t.equal(Number(await redis.get(REVOCATION_HEARTBEAT)), first, 'no heartbeat while a revocation is unpublished')
+    t.equal(
+      Number(await redis.get(REVOCATION_HEARTBEAT)),
+      first,
+      'there is no new heartbeat while a revocation is unpublished',
+    )
   })
   await revocations.publishPending()
   t.ok(Number(await redis.get(REVOCATION_HEARTBEAT)) > first)
@@ -102,7 +106,7 @@ t.test('the heartbeat is the start time of a pass that left no revocation unpubl
   )
 })
 
-t.test('a pass that fails to publish writes no heartbeat', async t => {
+t.test('a publishing pass that fails writes no heartbeat', async t => {
   await revocations.publishPending()
   const first = await redis.get(REVOCATION_HEARTBEAT)
   await revokeSession(randomUUID())

@@ -218,7 +218,7 @@ t.test('unavailable Redis', async t => {
     t.match(await families.rotate(sessionId, 1, TTL_MS), { kind: 'rotated', generation: 2 })
   })
 
-  t.test('after Redis was killed, used tokens are still used and unused tokens are still valid', async t => {
+  t.test('after a crash of Redis, used refresh tokens stay used and unused ones stay valid', async t => {
     const [used, unused] = [randomUUID(), randomUUID()]
     await families.start(used, TTL_MS)
     await families.start(unused, TTL_MS)

@@ -158,7 +158,7 @@ t.test('refresh', async t => {
 })
 
 t.test('an invalid refresh token is rejected without a script in Redis', async t => {
-  // A server of its own: the statistics of commands are per server.
+  // A dedicated server, because command statistics are per server.
   const server = await startTestRedis(t)
   const { redis, signUp, refresh } = await startAuthSystem(t, { redisUrl: server.url })
   const { refreshToken = '' } = await signUp()
