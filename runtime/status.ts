@@ -1,6 +1,16 @@
 /**
- * Errors as gRPC has them: a code, a message that a client may read, and google.rpc details. A service throws
- * `StatusError`; the gateway turns it into a problem document.
+ * The error codes of the system: gRPC status codes with google.rpc error details.
+ *
+ * To report an error, throw a `StatusError`, or one of the functions below that create one. From there it travels as:
+ *
+ * 1. gRPC server: `toGrpcError` sends code and message, with reason, violations and retry delay as ErrorInfo, BadRequest
+ *    and RetryInfo in `grpc-status-details-bin` (google/rpc/error_details.proto).
+ * 2. gRPC client, in a service or the gateway: `fromGrpcError` restores the `StatusError`.
+ * 3. Gateway: the error becomes a problem document (RFC 9457). The gRPC code gives the HTTP status, the reason the member
+ *    `code`, the message `detail`, the violations `errors`, the retry delay the header `Retry-After`.
+ *
+ * The message reaches the client only if the error has a reason, and never if the code maps to HTTP 500. An error that is
+ * not a `StatusError` becomes INTERNAL.
  */
 import { Metadata, type ServiceError, status } from '@grpc/grpc-js'
 import type { Any } from '#proto/google/protobuf/any.ts'
@@ -9,23 +19,28 @@ import { Status } from '#proto/google/rpc/status.ts'
 
 export { status as Code }
 
-/** The domain of our ErrorInfo: a reason of another domain is not one of our stable codes. */
+// Domain of ErrorInfo. A reason of another domain is not one of the documented codes and is ignored.
 const ERROR_DOMAIN = 'gatehouse'
 
+/** A field of a request that breaks a rule. */
 export interface Violation {
-  /** Path of the field in the request as its JSON names it, such as `items[2].name`. */
+  /** Path of the field with JSON names, such as `items[2].name`. */
   field: string
+  /** The rule, as a predicate of the field: `is required`. */
   description: string
 }
 
 export interface StatusDetails {
-  /** Stable, lower snake case, such as `email_taken`; it becomes the problem's `code`. */
+  /** Stable code in lower snake case, such as `email_taken`. docs/errors.md lists all. */
   reason?: string
   violations?: readonly Violation[]
+  /** Time after which a retry may succeed, in milliseconds. */
   retryAfterMs?: number
+  /** The original error. It is logged and never sent. */
   cause?: unknown
 }
 
+/** An error with a gRPC status code and a message that is meant for the client. */
 export class StatusError extends Error {
   override name = 'StatusError'
   readonly code: status
@@ -44,7 +59,10 @@ export class StatusError extends Error {
 
 const DETAILS = 'grpc-status-details-bin'
 
-/** What goes over the wire for an error. Anything but a StatusError is INTERNAL and says nothing of itself. */
+/**
+ * Converts an error to the form that grpc-js sends. An error that is not a StatusError becomes INTERNAL with a fixed
+ * message, so that its own message does not leave the process.
+ */
 export function toGrpcError(error: unknown): { code: status; details: string; metadata: Metadata } {
   const known = error instanceof StatusError ? error : new StatusError(status.INTERNAL, 'Internal error')
   const metadata = new Metadata()
@@ -81,7 +99,7 @@ function* packDetails(error: StatusError): Iterable<Any> {
   }
 }
 
-/** Reads an error that a gRPC client received. Details that cannot be read are left out: the code stands without them. */
+/** Converts an error that a grpc-js client received. Malformed error details are ignored. The cause is the original error. */
 export function fromGrpcError(error: ServiceError): StatusError {
   const packed = error.metadata?.get(DETAILS)[0]
   return new StatusError(error.code, error.details, {
@@ -90,6 +108,10 @@ export function fromGrpcError(error: ServiceError): StatusError {
   })
 }
 
+/**
+ * Decodes the value of `grpc-status-details-bin`, a serialized google.rpc.Status.
+ * @returns an empty object if the value is malformed.
+ */
 export function unpackDetails(packed: Uint8Array): StatusDetails {
   const found: StatusDetails = {}
   try {
@@ -116,29 +138,42 @@ export function codeName(code: number): string {
   return status[code] ?? 'UNKNOWN'
 }
 
-/** Bounds an answer by more than its request: a body of a megabyte can break a rule a hundred thousand times. */
+/** Maximum number of violations in one error. A request of 1 MB can have 100,000 of them; the response stays small. */
 export const MAX_VIOLATIONS = 100
-const MAX_NAMED = 10
 
+const MAX_NAMED_FIELDS = 10
+
+/**
+ * Creates INVALID_ARGUMENT with the reason `invalid_argument`.
+ * @param all the violations; the first 100 are sent, and the message names the first 10 fields.
+ */
 export function invalidArgument(all: readonly Violation[]): StatusError {
   const violations = all.slice(0, MAX_VIOLATIONS)
-  const named = violations.slice(0, MAX_NAMED).map(violation => violation.field)
-  const fields = all.length > MAX_NAMED ? `${named.join(', ')} and ${all.length - MAX_NAMED} more` : named.join(', ')
-  return new StatusError(status.INVALID_ARGUMENT, `Not valid: ${fields}`, { reason: 'invalid_argument', violations })
+  const named = violations.slice(0, MAX_NAMED_FIELDS).map(violation => violation.field)
+  const more = all.length > MAX_NAMED_FIELDS ? ` and ${all.length - MAX_NAMED_FIELDS} more` : ''
+  const message = `Invalid fields: ${named.join(', ')}${more}`
+  return new StatusError(status.INVALID_ARGUMENT, message, { reason: 'invalid_argument', violations })
 }
 
+/** Creates UNAUTHENTICATED. The reason is `unauthenticated` if the credentials are missing. */
 export function unauthenticated(reason: string, message: string): StatusError {
   return new StatusError(status.UNAUTHENTICATED, message, { reason })
 }
 
+/** Creates PERMISSION_DENIED with the reason `permission_denied`. */
 export function permissionDenied(message: string): StatusError {
   return new StatusError(status.PERMISSION_DENIED, message, { reason: 'permission_denied' })
 }
 
+/**
+ * Creates NOT_FOUND with the reason `not_found`. Also for an object that the caller may not see.
+ * @param what the kind of object, such as `document`.
+ */
 export function notFound(what: string): StatusError {
   return new StatusError(status.NOT_FOUND, `There is no such ${what}`, { reason: 'not_found' })
 }
 
+/** Creates UNAVAILABLE with the reason `unavailable`, unless `details` has another. Clients may retry. */
 export function unavailable(message: string, details: StatusDetails = {}): StatusError {
   return new StatusError(status.UNAVAILABLE, message, { reason: 'unavailable', ...details })
 }

@@ -3,7 +3,7 @@
  * comments of the contract. Fields that travel as cookies or that the edge consumes are not included.
  */
 import type { DescField, DescMessage } from '@bufbuild/protobuf'
-import { isCarried, type Rules, rulesOf } from '#runtime/grpc/contract.ts'
+import { isHeaderField, type Rules, rulesOf } from '#runtime/grpc/contract.ts'
 import { FORMATS } from '#runtime/grpc/rules.ts'
 import { inlineOneof, isRevocation } from './edge-fields.ts'
 import { type JsonKind, type JsonSchema, kindOf, messageKind } from './json-schema.ts'
@@ -103,7 +103,7 @@ export function createOpenApiSchemas(): OpenApiSchemas {
 
 /** Returns the fields of a message that JSON may contain: without cookies, If-Match and revocations. */
 export function visibleFields(message: DescMessage): DescField[] {
-  return message.fields.filter(field => !isCarried(field) && !isRevocation(field))
+  return message.fields.filter(field => !isHeaderField(field) && !isRevocation(field))
 }
 
 function keywordsOf(rules: Rules, kind: JsonKind): JsonSchema {

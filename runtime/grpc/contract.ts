@@ -1,6 +1,4 @@
-/**
- * The contract as data: the image that buf builds of the `.proto` files, and our options on it.
- */
+/** Reads the contract: descriptors of the `.proto` files, and the options of `edge.v1` and `google.api` on them. */
 import { readFileSync } from 'node:fs'
 import {
   createFileRegistry,
@@ -34,32 +32,50 @@ import type { HttpRule } from '#proto/google/api/http_pb.js'
 export type { Cookie, HttpRule, Policy, Rules }
 export { AccessLevel, Format, SameSite }
 
+/** A contract that cannot be served: a missing service, or an option that is missing or does not fit. */
 export class ContractError extends Error {
   override name = 'ContractError'
 }
 
-/** @param image the FileDescriptorSet of `buf build --as-file-descriptor-set`. */
+/**
+ * Parses a contract.
+ * @param image a serialized FileDescriptorSet, as written by `buf build --as-file-descriptor-set`.
+ * @throws Error if the bytes are not a FileDescriptorSet, or an imported file is missing from it.
+ */
 export function parseContract(image: Uint8Array): FileRegistry {
   return createFileRegistry(fromBinary(FileDescriptorSetSchema, image))
 }
 
+/**
+ * Reads a contract from a file.
+ * @param path of a serialized FileDescriptorSet.
+ * @throws Error if the file cannot be read, or as `parseContract` does.
+ */
 export function readContract(path: string | URL): FileRegistry {
   return parseContract(readFileSync(path))
 }
 
+/**
+ * Returns a service of the contract.
+ * @param typeName full name without a leading dot, such as `auth.v1.AuthService`.
+ * @throws ContractError if the contract has no such service.
+ */
 export function serviceOf(contract: FileRegistry, typeName: string): DescService {
   const service = contract.getService(typeName)
   if (service === undefined) throw new ContractError(`The contract has no service ${typeName}`)
   return service
 }
 
+/** Returns the option `edge.v1.policy` of a method; undefined if it is not set. */
 export function policyOf(method: DescMethod): Policy | undefined {
   return hasOption(method, policy) ? getOption(method, policy) : undefined
 }
 
 /**
- * The policy of a method that is to be served.
- * @throws ContractError unless it says who may call, in a way that this build knows: nothing is open by omission.
+ * Returns the policy of a method that is served. A method without a policy is an error, so that no method is public by
+ * omission.
+ * @throws ContractError if the policy is missing, its access level is unknown, its roles or `tolerate_invalid_token` do
+ * not fit the access level, or its timeout is not positive.
  */
 export function requirePolicy(method: DescMethod): Policy {
   const found = policyOf(method)
@@ -68,49 +84,54 @@ export function requirePolicy(method: DescMethod): Policy {
     throw new ContractError('has no policy: add `option (edge.v1.policy) = {access: …}`')
   }
   if ((found.access === AccessLevel.ROLES) !== found.roles.length > 0) {
-    throw new ContractError('roles go with ACCESS_ROLES, and it with them')
+    throw new ContractError('roles require ACCESS_ROLES, and ACCESS_ROLES requires roles')
   }
   if (found.tolerateInvalidToken && found.access !== AccessLevel.OPTIONAL) {
-    throw new ContractError('tolerate_invalid_token goes with ACCESS_OPTIONAL')
+    throw new ContractError('tolerate_invalid_token requires ACCESS_OPTIONAL')
   }
   const { seconds = 1n, nanos = 0 } = found.timeout ?? {}
-  if (seconds < 0n || nanos < 0 || (seconds === 0n && nanos === 0))
+  if (seconds < 0n || nanos < 0 || (seconds === 0n && nanos === 0)) {
     throw new ContractError('its timeout is not positive')
+  }
   return found
 }
 
+/** Returns the option `google.api.http` of a method; undefined if it is not set. */
 export function httpRuleOf(method: DescMethod): HttpRule | undefined {
   return hasOption(method, http) ? getOption(method, http) : undefined
 }
 
+/** Returns the option `edge.v1.rules` of a field; undefined if it is not set. */
 export function rulesOf(field: DescField): Rules | undefined {
   return hasOption(field, rules) ? getOption(field, rules) : undefined
 }
 
+/** Returns the option `edge.v1.cookie` of a field; undefined if it is not set. */
 export function cookieOf(field: DescField): Cookie | undefined {
   return hasOption(field, cookie) ? getOption(field, cookie) : undefined
 }
 
-/** Whether the field of a request is If-Match. */
+/** Whether a request field is bound to the header If-Match. */
 export function isIfMatch(field: DescField): boolean {
   return hasOption(field, if_match) && getOption(field, if_match)
 }
 
-/** Whether the field of a request comes by a header of its own, and so by neither body, path nor query. */
-export function isCarried(field: DescField): boolean {
+/** Whether a request field is bound to a header (a cookie or If-Match), and therefore not to path, query or body. */
+export function isHeaderField(field: DescField): boolean {
   return cookieOf(field) !== undefined || isIfMatch(field)
 }
 
-/** Whether the field of a response is its ETag. */
+/** Whether a response field is sent as the header ETag. */
 export function isEtag(field: DescField): boolean {
   return hasOption(field, etag) && getOption(field, etag)
 }
 
+/** Whether the members of a oneof appear in JSON without the name of the member (option `edge.v1.inline`). */
 export function isInline(oneof: DescOneof): boolean {
   return hasOption(oneof, inline) && getOption(oneof, inline)
 }
 
-/** `auth.v1.AuthService/Login`, as logs and errors name a method. */
+/** Returns the full name of a method for logs, errors and metrics: `auth.v1.AuthService/Login`. */
 export function methodName(method: DescMethod): string {
   return `${method.parent.typeName}/${method.name}`
 }

@@ -1,6 +1,8 @@
 /**
- * The contract's field rules (`edge.v1.rules`), compiled once per message type. The same validator stands at the edge
- * and in each service: it reads a message of @bufbuild/protobuf or of ts-proto, which name their fields alike.
+ * Validation of messages by the field rules of the contract (`edge.v1.rules`), compiled once per message type.
+ *
+ * The gateway and each service use the same validator. It accepts messages of @bufbuild/protobuf and of ts-proto, which use
+ * the same field names. Rules of an unset field do not apply, except `required`.
  */
 import { domainToASCII } from 'node:url'
 import { type DescField, type DescMessage, type DescOneof, ScalarType } from '@bufbuild/protobuf'
@@ -8,14 +10,17 @@ import { z } from 'zod'
 import type { Violation } from '../status.ts'
 import { ContractError, Format, type Rules, rulesOf } from './contract.ts'
 
-/** Every violation of the message's rules; none means valid. */
+/** Returns all violations of a message, in the order of its fields; an empty array if it is valid. */
 export type MessageValidator = (message: object) => Violation[]
 
 type Report = (field: string, description: string) => void
 type Check = (message: Record<string, unknown>, path: string, report: Report) => void
 type ValueCheck = (value: unknown, path: string, report: Report) => void
 
-/** @throws ContractError when a rule does not fit the type of its field. */
+/**
+ * Compiles the rules of a message and of the messages in its fields.
+ * @throws ContractError if a rule does not apply to the type of its field.
+ */
 export function compileRules(schema: DescMessage): MessageValidator {
   const check = compileMessage(schema, new Map())
   return message => {
@@ -32,7 +37,7 @@ function compileMessage(schema: DescMessage, known: Map<DescMessage, Check>): Ch
   const check: Check = (message, path, report) => {
     for (const one of checks) one(message, path, report)
   }
-  // Set before the fields are looked at, so that a recursive message finds itself.
+  // Set before the fields are compiled, so that a recursive message finds its own entry.
   known.set(schema, check)
   for (const field of schema.fields) {
     const fieldCheck = compileField(field, known)
@@ -47,7 +52,7 @@ function compileField(field: DescField, known: Map<DescMessage, Check>): Check |
   const value = compileValue(field, rules, known)
   if (value === undefined && !rules?.required && rules?.maxItems === undefined) return undefined
 
-  const read = reader(field)
+  const read = createReader(field)
   return (message, path, report) => {
     const fieldPath = path === '' ? field.jsonName : `${path}.${field.jsonName}`
     const found = read(message)
@@ -58,7 +63,7 @@ function compileField(field: DescField, known: Map<DescMessage, Check>): Check |
     if (field.fieldKind === 'list' || field.fieldKind === 'map') {
       const entries = entriesOf(found)
       if (rules?.maxItems !== undefined && entries.length > rules.maxItems) {
-        report(fieldPath, `has ${entries.length} entries, the most is ${rules.maxItems}`)
+        report(fieldPath, `has ${entries.length} entries, the maximum is ${rules.maxItems}`)
       }
       if (value !== undefined) for (const [key, entry] of entries) value(entry, `${fieldPath}[${key}]`, report)
     } else {
@@ -67,12 +72,12 @@ function compileField(field: DescField, known: Map<DescMessage, Check>): Check |
   }
 }
 
-/** A member of a oneof stands under the oneof's name: `{case, value}`, with ts-proto `{$case, value}`. */
-function reader(field: DescField): (message: Record<string, unknown>) => unknown {
+/** Reads a field. The property of a oneof holds `{case, value}`, with ts-proto `{$case, value}`. */
+function createReader(field: DescField): (message: Record<string, unknown>) => unknown {
   const oneof: DescOneof | undefined = field.oneof
   if (oneof === undefined) {
     const { localName } = field
-    // Outside of proto3 an unset field of @bufbuild/protobuf inherits its default.
+    // In proto2 an unset field of @bufbuild/protobuf inherits its default from the prototype.
     return message => (Object.hasOwn(message, localName) ? message[localName] : undefined)
   }
   return message => {
@@ -94,7 +99,7 @@ function isUnset(field: DescField, value: unknown): boolean {
   )
 }
 
-// google.protobuf.FeatureSet.FieldPresence.IMPLICIT: a zero value and an unset field look alike.
+// google.protobuf.FeatureSet.FieldPresence.IMPLICIT: a field with a zero value counts as unset.
 const IMPLICIT_PRESENCE = 2
 
 function entriesOf(value: unknown): [string | number, unknown][] {
@@ -108,52 +113,57 @@ function compileValue(
   known: Map<DescMessage, Check>,
 ): ValueCheck | undefined {
   if (field.message !== undefined) {
-    // Google's own types have no rules, and a Struct stands in its message as the JSON that it is, of any shape.
+    // Well-known types have no rules, and the value of a Struct is JSON of any shape.
     if (field.message.typeName.startsWith('google.protobuf.')) return undefined
     const nested = compileMessage(field.message, known)
     return (value, path, report) => nested(value as Record<string, unknown>, path, report)
   }
   if (rules === undefined) return undefined
-  const checks = [...valueChecks(field, rules)]
+  const checks = [...ruleChecks(field, rules)]
   return checks.length === 0
     ? undefined
     : (value, path, report) => {
         for (const check of checks) {
-          const complaint = check(value)
-          if (complaint !== undefined) report(path, complaint)
+          const description = check(value)
+          if (description !== undefined) report(path, description)
         }
       }
 }
 
-type Complaint = (value: unknown) => string | undefined
+/** Returns the description of the violation; undefined if the value is valid. */
+type RuleCheck = (value: unknown) => string | undefined
 
-/** The rules of one field, for a codec that has values and no message. */
+/** The rules of one field, for codecs that validate a value before the message exists. */
 export interface FieldRules {
   readonly required: boolean
+  /** Maximum number of entries of a list or map. */
   readonly maxItems: number | undefined
-  /** Of one value, or of one entry; undefined where every value is allowed. */
+  /** Validates a value, or one entry of a list or map; undefined if every value is valid. */
   readonly isValid: ((value: unknown) => boolean) | undefined
 }
 
-/** @throws ContractError when a rule does not fit the type of its field. */
+/**
+ * Compiles the rules of one field.
+ * @throws ContractError if a rule does not apply to the type of the field.
+ */
 export function compileFieldRules(field: DescField): FieldRules {
   const rules = rulesOf(field)
   if (rules === undefined) return { required: false, maxItems: undefined, isValid: undefined }
   assertRulesFit(field, rules)
-  const checks = [...valueChecks(field, rules)]
+  const checks = [...ruleChecks(field, rules)]
   const isValid =
     checks.length === 0 ? undefined : (value: unknown) => checks.every(check => check(value) === undefined)
   return { required: rules.required, maxItems: rules.maxItems, isValid }
 }
 
-function* valueChecks(field: DescField, rules: Rules): Iterable<Complaint> {
+function* ruleChecks(field: DescField, rules: Rules): Iterable<RuleCheck> {
   const { minLength, maxLength, min, max } = rules
   const unit = isBytes(field) ? 'bytes' : 'characters'
   if (minLength !== undefined) {
     yield value => (lengthOf(value) < minLength ? `is shorter than ${minLength} ${unit}` : undefined)
   }
   if (maxLength !== undefined) {
-    // No text has more code points than code units, whose number is known without counting.
+    // Code units are an upper bound of code points and need not be counted.
     yield value =>
       (value as string | Uint8Array).length > maxLength && lengthOf(value) > maxLength
         ? `is longer than ${maxLength} ${unit}`
@@ -165,7 +175,7 @@ function* valueChecks(field: DescField, rules: Rules): Iterable<Complaint> {
   }
   const format = FORMATS[rules.format]
   if (format !== undefined) yield value => (format.test(value as string) ? undefined : `is not ${format.name}`)
-  // A negated comparison, so that NaN is out of every range.
+  // Negated comparisons, so that NaN violates every range.
   if (min !== undefined) yield value => (!((value as number) >= min) ? `is less than ${min}` : undefined)
   if (max !== undefined) yield value => (!((value as number) <= max) ? `is more than ${max}` : undefined)
   if (rules.in.length > 0) {
@@ -174,7 +184,7 @@ function* valueChecks(field: DescField, rules: Rules): Iterable<Complaint> {
   }
 }
 
-/** Code points of a string: what a person would count, and what JSON Schema's maxLength counts. */
+/** Length in bytes, or in code points, which `maxLength` of JSON Schema counts. */
 function lengthOf(value: unknown): number {
   if (value instanceof Uint8Array) return value.length
   let length = 0
@@ -182,7 +192,7 @@ function lengthOf(value: unknown): number {
   return length
 }
 
-/** The formats of `edge.v1.Format`, for rules and for the OpenAPI document. */
+/** The formats of `edge.v1.Format`: name for descriptions, `format` of JSON Schema, and predicate. */
 export const FORMATS: Record<Format, { name: string; jsonSchema: string; test(text: string): boolean } | undefined> = {
   [Format.UNSPECIFIED]: undefined,
   [Format.EMAIL]: { name: 'an e-mail address', jsonSchema: 'email', test: isEmail },
@@ -221,7 +231,7 @@ function isBytes(field: DescField): boolean {
   return field.scalar === ScalarType.BYTES
 }
 
-/** A rule that can never apply is a mistake of the contract's author, and says so before it lets anything through. */
+/** Rejects rules that do not apply to the type of the field and would validate nothing. */
 function assertRulesFit(field: DescField, rules: Rules): void {
   const isString = field.scalar === ScalarType.STRING
   const misfits = [

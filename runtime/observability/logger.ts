@@ -1,10 +1,13 @@
-/** The log of a process, of which nothing is lost at its end. */
+/** The log of a process: JSON lines on standard output. */
 import { context, trace } from '@opentelemetry/api'
 import { type Logger, pino } from 'pino'
 
 export type { Logger }
 
-/** One JSON line an event on standard output, each with the trace it belongs to. */
+/**
+ * Creates the logger of a process. Each line has the trace and span id of the active request. Buffered lines are written
+ * when the process exits.
+ */
 export function createLogger(options: { service: string; level: string }): Logger {
   const log = openLog(1)
   process.on('exit', () => log.flushSync())
@@ -20,17 +23,17 @@ export function createLogger(options: { service: string; level: string }): Logge
   )
 }
 
-let timeAt = 0
-let time = ''
+let cachedAt = 0
+let cachedTime = ''
 
-/** Made once a millisecond at most: to write a date takes 0.4 us. */
+/** Formats the time at most once per millisecond; formatting takes 0.4 us. */
 function isoTime(): string {
   const now = Date.now()
-  if (now !== timeAt) {
-    timeAt = now
-    time = `,"time":"${new Date(now).toISOString()}"`
+  if (now !== cachedAt) {
+    cachedAt = now
+    cachedTime = `,"time":"${new Date(now).toISOString()}"`
   }
-  return time
+  return cachedTime
 }
 
 function traceIds(): object {
@@ -38,38 +41,39 @@ function traceIds(): object {
   return span === undefined ? {} : { trace_id: span.traceId, span_id: span.spanId }
 }
 
-/** What Linux writes to a pipe as a whole (PIPE_BUF): lines of workers that share it do not mix. */
-const CHUNK_BYTES = 4096
+// PIPE_BUF of Linux: writes to a pipe up to this size are atomic, so lines of workers that share it are not interleaved.
+const MAX_WRITE_BYTES = 4096
 const FLUSH_MS = 100
 
-interface Log {
-  /** Writes at once, after what waits. */
+interface LogDestination {
+  /** Writes the buffered lines, then this one, immediately. */
   write(line: string): void
-  /** Writes with others, within 100 ms. */
-  writeSoon(line: string): void
+  /** Buffers a line. It is written within 100 ms, or earlier when the buffer reaches 4,096 bytes. */
+  writeBuffered(line: string): void
+  /** Writes the buffered lines. */
   flushSync(): void
 }
 
 /**
- * Lines of requests are written several at a time: one write each measured 2 to 3 us. An event is written at once, and
- * so is all that waits when the process exits, by itself or by an exception; what a kill -9 loses is at most 100 ms.
+ * Opens a log destination with synchronous writes and a buffer for request lines. Writing each request line on its own took
+ * 2 to 3 us. SIGKILL loses at most the lines of the last 100 ms.
  */
-export function openLog(fd: number): Log {
+export function openLog(fd: number): LogDestination {
   const out = pino.destination({ dest: fd, sync: true })
-  let waiting = ''
+  let buffer = ''
   let bytes = 0
-  let isFlushDue = false
+  let isTimerSet = false
 
   function flushSync(): void {
-    if (waiting === '') return
-    const text = waiting
-    waiting = ''
+    if (buffer === '') return
+    const text = buffer
+    buffer = ''
     bytes = 0
     out.write(text)
   }
 
-  function flushInTime(): void {
-    isFlushDue = false
+  function flushOnTimer(): void {
+    isTimerSet = false
     flushSync()
   }
 
@@ -78,12 +82,12 @@ export function openLog(fd: number): Log {
       flushSync()
       out.write(line)
     },
-    writeSoon(line) {
-      if (!isFlushDue) setTimeout(flushInTime, FLUSH_MS).unref()
-      isFlushDue = true
+    writeBuffered(line) {
+      if (!isTimerSet) setTimeout(flushOnTimer, FLUSH_MS).unref()
+      isTimerSet = true
       const length = Buffer.byteLength(line)
-      if (bytes + length > CHUNK_BYTES) flushSync()
-      waiting += line
+      if (bytes + length > MAX_WRITE_BYTES) flushSync()
+      buffer += line
       bytes += length
     },
     flushSync,
@@ -93,9 +97,14 @@ export function openLog(fd: number): Log {
 const INFO = 30
 
 /**
- * A line of level info that each request leaves. It is the line that `logger.info` would write, put together from parts:
- * 0.3 us instead of the 1.7 us that pino takes, 2.7 us with the trace from the context.
- * @returns what logs it. Its argument holds the fields as JSON members, each with a comma before it.
+ * Creates a function that logs one line of level info, the same as `logger.info(fields, message)` would write. Used for the
+ * line of each request.
+ *
+ * The line is concatenated from parts of the logger, which `pino.symbols` gives access to. Plain pino with the same
+ * buffered writes takes 1.63 us of CPU time for the line of a request, this function 0.50 us (1.81 us with trace ids from
+ * the context).
+ *
+ * @returns a function that takes the fields as JSON members, each preceded by a comma: `,"status":200`.
  */
 export function requestLine(logger: Logger, message: string): (members: string) => void {
   const parts = logger as unknown as Record<symbol, unknown>
@@ -103,9 +112,9 @@ export function requestLine(logger: Logger, message: string): (members: string) 
   const level = (parts[lsCacheSym] as Record<number, string>)[INFO]
   const bindings = parts[chindingsSym] as string
   const timestamp = parts[timeSym] as () => string
-  const stream = parts[streamSym] as Pick<Log, 'write'> & Partial<Log>
+  const stream = parts[streamSym] as Pick<LogDestination, 'write'> & Partial<LogDestination>
   const end = `,"msg":${JSON.stringify(message)}}\n`
-  const write = (stream.writeSoon ?? stream.write).bind(stream)
+  const write = (stream.writeBuffered ?? stream.write).bind(stream)
   return members => {
     if (logger.isLevelEnabled('info')) write(level + timestamp() + bindings + members + end)
   }
@@ -113,7 +122,7 @@ export function requestLine(logger: Logger, message: string): (members: string) 
 
 const PLAIN = /^[\w.:-]*$/
 
-/** A value of a member. Most are plain, and to see that takes half as long as to stringify them. */
+/** Converts a text to a JSON string. Most texts need no escaping; checking that takes half the time of JSON.stringify. */
 export function jsonText(text: string): string {
   return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text)
 }

@@ -1,11 +1,11 @@
-/** Serves what a process counts as text, for Prometheus to scrape: prom-client writes it. */
+/** The endpoint `/metrics` of a process, for Prometheus. */
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type Metric, Registry } from 'prom-client'
 import type { Logger } from './logger.ts'
 import type { Snapshot } from './metric-snapshot.ts'
 
-/** Whether OpenMetrics, which alone has exemplars, is what an Accept header wants (RFC 9110 section 12.5.1). */
+/** Whether an Accept header prefers OpenMetrics, the format with exemplars, to plain text (RFC 9110 section 12.5.1). */
 export function prefersOpenMetrics(accept: string): boolean {
   const quality = (mediaType: string) =>
     Math.max(
@@ -20,14 +20,14 @@ export function prefersOpenMetrics(accept: string): boolean {
   return openMetrics > 0 && openMetrics >= quality('text/plain')
 }
 
-/** The text of a snapshot, by prom-client's own writer. */
-export function writeMetrics(snapshot: Snapshot, openMetrics: boolean): Promise<string> {
+/** Formats a snapshot with prom-client, in OpenMetrics or in the Prometheus text format 0.0.4. */
+export function formatMetrics(snapshot: Snapshot, openMetrics: boolean): Promise<string> {
   const registry = new Registry() as Registry<'text/plain; version=0.0.4; charset=utf-8' | OpenMetricsType>
   if (openMetrics) registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE)
   for (const metric of snapshot) {
-    // In OpenMetrics the writer adds `_total` to a counter's samples itself.
-    const isBare = openMetrics && metric.type === 'counter'
-    const named = isBare ? { ...metric, name: metric.name.replace(/_total$/, '') } : metric
+    // For OpenMetrics prom-client appends `_total` to the samples of a counter.
+    const isCounter = openMetrics && metric.type === 'counter'
+    const named = isCounter ? { ...metric, name: metric.name.replace(/_total$/, '') } : metric
     registry.registerMetric({ ...named, get: async () => named } as unknown as Metric)
   }
   return registry.metrics()
@@ -37,37 +37,43 @@ type OpenMetricsType = typeof Registry.OPENMETRICS_CONTENT_TYPE
 
 export interface MetricsServerOptions {
   readonly host: string
-  /** 0 takes any that is free; undefined serves none. */
+  /** 0 binds a free port; undefined disables the server. */
   readonly port: number | undefined
+  /** Returns the current values. Called at each scrape. */
   readonly snapshot: () => Promise<Snapshot>
   readonly logger: Logger
 }
 
 export interface MetricsServer {
+  /** Stops listening and closes all connections. */
   close(): Promise<void>
 }
 
-/** Serves `/metrics` on a port of its own, never on the one that clients reach. */
+/**
+ * Serves `/metrics` on a separate port, so that clients of the API cannot reach it.
+ * @returns undefined if the port is undefined.
+ * @throws Error if the port is in use.
+ */
 export async function serveMetrics(options: MetricsServerOptions): Promise<MetricsServer | undefined> {
   const { host, port, snapshot, logger } = options
   if (port === undefined) return undefined
 
-  async function answer(accept: string, response: ServerResponse): Promise<void> {
+  async function respond(accept: string, response: ServerResponse): Promise<void> {
     const openMetrics = prefersOpenMetrics(accept)
-    const text = await writeMetrics(await snapshot(), openMetrics)
+    const text = await formatMetrics(await snapshot(), openMetrics)
     const type = openMetrics ? Registry.OPENMETRICS_CONTENT_TYPE : Registry.PROMETHEUS_CONTENT_TYPE
     response.writeHead(200, { 'content-type': type, 'cache-control': 'no-store', vary: 'Accept' }).end(text)
   }
 
   const server = createServer((request, response) => {
     request.resume()
-    const isRead = request.method === 'GET' || request.method === 'HEAD'
+    const isReadMethod = request.method === 'GET' || request.method === 'HEAD'
     const path = request.url?.split('?', 1)[0]
     if (path !== '/metrics') response.writeHead(404).end()
-    else if (!isRead) response.writeHead(405, { allow: 'GET, HEAD' }).end()
+    else if (!isReadMethod) response.writeHead(405, { allow: 'GET, HEAD' }).end()
     else {
-      answer(request.headers.accept ?? '', response).catch(error => {
-        logger.error({ err: error }, 'the metrics could not be collected')
+      respond(request.headers.accept ?? '', response).catch(error => {
+        logger.error({ err: error }, 'cannot collect metrics')
         response.writeHead(500).end()
       })
     }
@@ -76,7 +82,7 @@ export async function serveMetrics(options: MetricsServerOptions): Promise<Metri
     server.once('error', reject)
     server.listen({ host, port, exclusive: true }, resolve)
   })
-  logger.info({ host, port: (server.address() as AddressInfo).port }, 'metrics are served')
+  logger.info({ host, port: (server.address() as AddressInfo).port }, 'metrics server listening')
   return {
     close: () =>
       new Promise(resolve => {

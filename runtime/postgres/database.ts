@@ -1,4 +1,4 @@
-/** A service's PostgreSQL: a pool for transactions and what Kysely writes, connections beside it for prepared statements. */
+/** The database of a service: a connection pool for Kysely, and pipelined connections for prepared statements. */
 import { availableParallelism } from 'node:os'
 import { Kysely, type LogEvent, PostgresDialect, sql } from 'kysely'
 import pg from 'pg'
@@ -8,39 +8,44 @@ import { createPipeline, type Prepare, prepareIn, prepareOn } from './prepared-s
 import { logSlowStatements, traceStatements } from './statement-records.ts'
 
 export interface DatabaseOptions {
+  /** Connection URL, `postgres://user:password@host:port/database`. */
   url: string
-  /** The service's own schema: the only one on its search path. */
+  /** Schema of the service; the only one on the search path. */
   schema: string
   logger: Logger
-  /** Connections at most; cores x 2 + 1 unless given, beyond which PostgreSQL gains nothing. */
+  /** Maximum number of connections. Default: twice the CPU cores plus one; more do not raise PostgreSQL's throughput. */
   poolSize?: number | undefined
-  /** Milliseconds that work waits for a connection: for a free one, or for a new one. */
+  /**
+   * Maximum time to wait for a free or a new connection, in milliseconds. Default 2,000. The statement then fails with
+   * UNAVAILABLE and the reason `database_busy` (see `toStatusError`).
+   */
   acquireTimeoutMs?: number
-  /** Milliseconds that one statement may take. */
+  /** Maximum time of one statement, in milliseconds. Default 2,500. The statement then fails with DEADLINE_EXCEEDED. */
   statementTimeoutMs?: number
-  /** False behind a pooler that gives each transaction another connection. */
+  /** Default true. Set to false behind a connection pooler in transaction mode that does not support prepared statements. */
   preparedStatements?: boolean
-  /** Milliseconds from which on a statement is logged as slow. */
+  /** Duration from which a statement is logged as slow, in milliseconds. Default 250. */
   slowStatementMs?: number
-  /** Whether to log the plan of a slow statement too. */
+  /** Also logs the query plan of slow statements. Default false. */
   planSlowStatements?: boolean
 }
 
 export interface Database<Tables> {
   readonly db: Kysely<Tables>
   /**
-   * For what runs on many a request: PostgreSQL plans it once for each connection, and a few connections take such
-   * statements one behind another without waiting for answers. To wait for a lock in one holds up those behind it.
+   * Creates a prepared statement, for statements that run on many requests. PostgreSQL parses it once per connection, and
+   * several run on one connection without waiting for each other's results (pipelining). A statement that waits for a lock
+   * delays those after it on the same connection.
    */
   readonly prepare: Prepare
-  /** Resolves when a statement went through and back. */
+  /** Runs `select 1`. Rejects if the database cannot be reached. */
   ping(): Promise<void>
-  /** Of its connections. */
   poolState(): PoolState
+  /** Closes all connections after the statements in flight. */
   close(): Promise<void>
 }
 
-/** The options that come from the settings of a service (env.ts, `databaseSettings`). */
+/** Converts the settings `databaseSettings` (process/env.ts) to options of `openDatabase`. */
 export function databaseOptionsOf(settings: {
   DATABASE_URL: string
   DATABASE_POOL_SIZE?: number | undefined
@@ -61,16 +66,18 @@ export function databaseOptionsOf(settings: {
   }
 }
 
-// A bigint keeps its digits. A timestamp becomes a Date, which has milliseconds: who needs its microseconds selects it as text.
+// bigint columns become BigInt, without loss of digits. Timestamps become Date and lose their microseconds; select them as
+// text where those matter.
 const INT8 = 20
 const types = new pg.TypeOverrides()
 types.setTypeParser(INT8, text => BigInt(text))
 
+/** Opens a database. Connects on first use. Half of the connections, rounded down, are used for prepared statements. */
 export function openDatabase<Tables>(options: DatabaseOptions): Database<Tables> {
   const { logger, poolSize = availableParallelism() * 2 + 1, preparedStatements } = options
   const { acquireTimeoutMs = 2000, statementTimeoutMs = 2500, slowStatementMs = 250 } = options
-  // Transactions keep two connections at the least, so that one can wait for the other.
-  const pipelined = preparedStatements === false || poolSize < 3 ? 0 : Math.floor(poolSize / 2)
+  // Leave at least two connections for transactions, so that one can wait for another.
+  const pipelineCount = preparedStatements === false || poolSize < 3 ? 0 : Math.floor(poolSize / 2)
   const connection = {
     connectionString: options.url,
     types,
@@ -79,10 +86,10 @@ export function openDatabase<Tables>(options: DatabaseOptions): Database<Tables>
     query_timeout: statementTimeoutMs + 250,
     options: `-c search_path=${options.schema}`,
   }
-  const onLost = (error: Error) => logger.warn({ err: error }, 'a database connection was lost')
-  const pool = new pg.Pool({ ...connection, max: poolSize - pipelined })
-  // On each client, since one that is lost while it is in use, between two statements, tells nobody else, and would end
-  // the process. The pool itself repeats what its idle clients say.
+  const onLost = (error: Error) => logger.warn({ err: error }, 'database connection lost')
+  const pool = new pg.Pool({ ...connection, max: poolSize - pipelineCount })
+  // The pool reports errors of idle connections only. An unhandled error event of a connection that is in use, between two
+  // statements, would end the process.
   pool.on('connect', client => client.on('error', onLost))
   pool.on('error', () => {})
 
@@ -94,10 +101,10 @@ export function openDatabase<Tables>(options: DatabaseOptions): Database<Tables>
     logSlow(event)
   }
   const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }), log: record })
-  const pipelines = Array.from({ length: pipelined }, () => createPipeline(connection, onLost))
+  const pipelines = Array.from({ length: pipelineCount }, () => createPipeline(connection, onLost))
   return {
     db,
-    prepare: pipelined === 0 ? prepareIn(db) : prepareOn(pipelines, { db, record }),
+    prepare: pipelineCount === 0 ? prepareIn(db) : prepareOn(pipelines, { db, record }),
     ping: async () => {
       await sql`select 1`.execute(db)
     },
@@ -105,7 +112,7 @@ export function openDatabase<Tables>(options: DatabaseOptions): Database<Tables>
       total: pool.totalCount,
       idle: pool.idleCount,
       waiting: pool.waitingCount,
-      pipelined: pipelines.reduce((sum, { underWay }) => sum + underWay, 0),
+      pipelined: pipelines.reduce((sum, { inFlight }) => sum + inFlight, 0),
     }),
     close: async () => {
       await Promise.all([...pipelines.map(pipeline => pipeline.close()), db.destroy()])
@@ -113,7 +120,7 @@ export function openDatabase<Tables>(options: DatabaseOptions): Database<Tables>
   }
 }
 
-/** The plan for any values (PostgreSQL 16 and later), which runs nothing and tells none. */
+/** Returns a plan that is independent of parameter values (PostgreSQL 16 or later), without running the statement. */
 function explainBy(pool: pg.Pool): (statement: string) => Promise<string[]> {
   return async statement => {
     const { rows } = await pool.query<[string]>({ text: `explain (generic_plan) ${statement}`, rowMode: 'array' })

@@ -1,4 +1,4 @@
-/** Jobs of a service, kept in PostgreSQL by graphile-worker, and done by whichever of its processes is free. */
+/** The job queue of a service: graphile-worker on PostgreSQL. Each job runs in one of the service's processes. */
 import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type CronItem, parseCronItems, type Runner, run, type TaskList, Logger as WorkerLogger } from 'graphile-worker'
@@ -6,48 +6,56 @@ import type { Logger } from '../observability/logger.ts'
 
 export interface JobWorkerOptions {
   databaseUrl: string
-  /** That the jobs live in: one of their own, which is made when it is not there. */
+  /** Schema of the queue's tables, separate from the service's. Created if it does not exist. */
   schema: string
   logger: Logger
+  /** Functions by task name. */
   tasks: TaskList
-  /** Jobs that come by the clock, each once for all processes. */
+  /** Cron jobs; each run is executed by one process. Default none. */
   cron?: CronItem[]
-  /** Jobs at once, 2 unless given. */
+  /** Maximum number of jobs at a time in this process. Default 2. */
   concurrency?: number
-  /** Milliseconds between two looks for jobs whose time has come. */
+  /** Interval at which scheduled jobs are looked up, in milliseconds. Default 1,000. New jobs are notified immediately. */
   pollMs?: number
-  /** False behind a pooler in transaction mode, through which no news of jobs comes either: they wait for a look. */
+  /**
+   * Default true. Set to false behind a connection pooler in transaction mode. Notifications do not pass such a pooler
+   * either, so a new job starts after `pollMs` at the latest.
+   */
   preparedStatements?: boolean
-  /** Whether to go on trying when it cannot begin at once. */
-  mayBeginLate?: boolean
+  /** Starts in the background and retries every second until the database is available. Default false. */
+  startInBackground?: boolean
 }
 
 export interface JobWorker {
-  /** Lets running jobs finish; each is told by its `abortSignal` after five seconds. */
+  /** Waits for running jobs. Their `abortSignal` is aborted after 5 s. */
   stop(): Promise<void>
 }
 
 const RESTART_MS = 1000
 
 /**
- * Resolves when it works or, if it may begin late, at once. graphile-worker gives up when it cannot note that a job is
- * done, as when PostgreSQL goes away just then; another one then takes its place.
+ * Starts a worker. Resolves when it accepts jobs, or immediately with `startInBackground`.
+ *
+ * graphile-worker shuts down when it cannot record that a job has completed, for example because PostgreSQL became
+ * unavailable. A new worker is then started after 1 s.
+ *
+ * @throws the error of the first connection attempt, unless `startInBackground` is set.
  */
 export async function startJobWorker(options: JobWorkerOptions): Promise<JobWorker> {
   const { databaseUrl, schema, logger, tasks, cron = [], concurrency = 2, pollMs = 1000 } = options
-  const { preparedStatements = true, mayBeginLate = false } = options
+  const { preparedStatements = true, startInBackground = false } = options
   const stopping = new AbortController()
   const { signal } = stopping
 
   async function start(): Promise<Runner> {
     const runner = await run({
-      // Without batches, of any size, giving up is an unhandled rejection (0.18), which would end the process.
+      // Enables batching of completions. Without it (0.18) the failure to record one is an unhandled rejection.
       preset: { worker: { completeJobBatchDelay: 0, failJobBatchDelay: 0 } },
       connectionString: databaseUrl,
       schema,
       taskList: tasks,
       parsedCronItems: parseCronItems(cron),
-      // One connection waits for news of jobs; each job has one to itself when it begins and ends.
+      // One connection listens for notifications; each job uses one when it starts and when it ends.
       maxPoolSize: concurrency + 1,
       concurrency,
       pollInterval: pollMs,
@@ -55,7 +63,7 @@ export async function startJobWorker(options: JobWorkerOptions): Promise<JobWork
       noHandleSignals: true,
       logger: toWorkerLogger(logger),
     })
-    runner.promise.catch(error => logger.error({ err: error }, 'the job worker failed'))
+    runner.promise.catch(error => logger.error({ err: error }, 'job worker failed'))
     return runner
   }
 
@@ -65,30 +73,30 @@ export async function startJobWorker(options: JobWorkerOptions): Promise<JobWork
       try {
         return await start()
       } catch (error) {
-        if (isFirst) logger.warn({ err: error }, 'the job worker cannot begin right now; it goes on trying')
+        if (isFirst) logger.warn({ err: error }, 'job worker cannot start; retrying every second')
       }
     }
   }
 
-  /** The event tells: one that has given up does not always end, nor its promise. */
-  async function keep(): Promise<void> {
+  /** Waits for the event and not for `runner.promise`, which does not always settle after an internal shutdown. */
+  async function supervise(): Promise<void> {
     for (;;) {
       current ??= await restart()
       await once(current.events, 'pool:gracefulShutdown', { signal })
-      logger.warn('the job worker has given up; it is begun again')
+      logger.warn('job worker shut down; restarting it')
       current = undefined
     }
   }
 
-  let current: Runner | undefined = mayBeginLate ? undefined : await start()
-  // Ends with the signal only.
-  const kept = keep().catch(() => {})
+  let current: Runner | undefined = startInBackground ? undefined : await start()
+  // Rejects when `stop` aborts the signal.
+  const supervised = supervise().catch(() => {})
 
   return {
     async stop() {
       stopping.abort()
-      await kept
-      // One that has given up refuses to be stopped.
+      await supervised
+      // Rejects if the worker has already shut down.
       await current?.stop().catch(() => {})
     },
   }
@@ -96,7 +104,7 @@ export async function startJobWorker(options: JobWorkerOptions): Promise<JobWork
 
 const LEVELS = { error: 'error', warning: 'warn', info: 'debug', debug: 'trace' } as const
 
-/** graphile-worker's messages in our log; what it calls info is an event of every job. */
+/** Adapts a logger for graphile-worker. Its level `info`, used for every job, becomes `debug`. */
 export function toWorkerLogger(logger: Logger): WorkerLogger {
   return new WorkerLogger(scope => (level, message, meta) => {
     logger[LEVELS[level]]({ ...scope, ...(meta?.['error'] instanceof Error && { err: meta['error'] }) }, message)

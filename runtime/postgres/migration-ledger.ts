@@ -1,13 +1,14 @@
-/** What a schema has been through: Kysely's own table of applied migrations, and beside it what each file was then. */
+/** The record of a schema's applied migrations: Kysely's table, and a table with the checksum of each applied file. */
 import { type Kysely, sql } from 'kysely'
 import type { MigrationFile } from './migration-files.ts'
 
-/** The tables in which a schema's migrations are recorded, the lock table that Kysely makes included. */
+/** Names of the tables of the record, including the lock table of Kysely. */
 export const LEDGER_TABLES = ['kysely_migration', 'kysely_migration_lock', 'migration_checksums'] as const
 
 /**
- * `edited`: not as it was when it was applied. `missing`: applied, and its file is gone. `late`: not applied, though one
- * that comes after it is.
+ * - `edited`: the file has changed since it was applied.
+ * - `missing`: applied, but the file does not exist.
+ * - `late`: not applied, although a migration with a later timestamp is.
  */
 export type MigrationState = 'applied' | 'pending' | 'edited' | 'missing' | 'late'
 
@@ -20,11 +21,11 @@ export interface MigrationStatus {
 interface LedgerRow {
   name: string
   timestamp: string
-  /** Null for what was applied before checksums were kept. */
+  /** Null for migrations that were applied before checksums were recorded. */
   checksum: string | null
 }
 
-/** In the order of names. A schema without the tables has been through nothing. */
+/** Returns the status of each migration, ordered by name. Without the tables, all are pending. */
 export async function readStatus(
   db: Kysely<unknown>,
   schema: string,
@@ -57,8 +58,11 @@ async function readRows(db: Kysely<unknown>, schema: string): Promise<LedgerRow[
   return rows
 }
 
-/** Makes the table where it is not there, and takes what was applied before it was for what the files are now. */
-export async function openChecksums(
+/**
+ * Creates the table of checksums if it does not exist. Migrations that were applied before get the checksum of their
+ * current file.
+ */
+export async function ensureChecksums(
   db: Kysely<unknown>,
   schema: string,
   files: readonly MigrationFile[],
@@ -69,14 +73,15 @@ export async function openChecksums(
   for (const file of files) if (applied.has(file.name)) await recordChecksum(db, schema, file)
 }
 
-/** Written anew where one is left of a run that broke off. */
+/** Records the checksum of an applied file. Replaces one left by an interrupted run. */
 export async function recordChecksum(db: Kysely<unknown>, schema: string, file: MigrationFile): Promise<void> {
   await sql`
     insert into ${checksumsOf(schema)} values (${file.name}, ${file.checksum})
     on conflict (name) do update set checksum = excluded.checksum`.execute(db)
 }
 
-export async function forgetChecksum(db: Kysely<unknown>, schema: string, name: string): Promise<void> {
+/** Removes the checksum of a reverted migration. */
+export async function deleteChecksum(db: Kysely<unknown>, schema: string, name: string): Promise<void> {
   await sql`delete from ${checksumsOf(schema)} where name = ${name}`.execute(db)
 }
 

@@ -1,16 +1,15 @@
 /**
- * How a service's schema is brought up to date, and back.
+ * Applies and reverts the migrations of a service's schema.
  *
- * - One runner at a time in a database, by an advisory lock for the whole run. It is asked for again and again rather than
- *   waited for in PostgreSQL: `create index concurrently` waits for every statement that began before it, and would wait
- *   for those that wait for its runner.
- * - Each migration is a transaction: one that fails leaves nothing of itself, and those before it stay.
- * - The order is that of the names, in every database alike. A file that was applied stays as it was and where it was; one
- *   that comes before what was applied is refused, and takes a later timestamp.
- * - A statement waits for a lock no longer than `lockTimeoutMs`, since everybody else who wants the table waits behind it.
- *   The whole migration is then tried again, after a pause in which they pass.
+ * - One runner per database at a time, by a session-level advisory lock. The lock is polled: a session that waits for it in
+ *   PostgreSQL would deadlock with `create index concurrently`, which waits for all statements that started earlier.
+ * - Each migration is a transaction. A failed migration is rolled back; those before it stay applied.
+ * - Migrations are applied in the order of their names, the same in every database. A file that was applied must not be
+ *   changed or removed, and a new file must have a later timestamp than all applied ones.
+ * - A statement waits for a table lock for at most `lockTimeoutMs`, because other sessions queue behind it. The migration
+ *   is then rolled back and retried after a pause.
  *
- * The connection must be PostgreSQL's own: a pooler in transaction mode keeps no lock.
+ * Connect to PostgreSQL directly: a connection pooler in transaction mode does not preserve session-level locks.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Kysely, PostgresDialect, sql } from 'kysely'
@@ -18,45 +17,53 @@ import { Migrator } from 'kysely/migration'
 import pg from 'pg'
 import type { Logger } from '../observability/logger.ts'
 import { type MigrationFile, type MigrationModule, readMigrationFiles } from './migration-files.ts'
-import { forgetChecksum, type MigrationStatus, openChecksums, readStatus, recordChecksum } from './migration-ledger.ts'
+import {
+  deleteChecksum,
+  ensureChecksums,
+  type MigrationStatus,
+  readStatus,
+  recordChecksum,
+} from './migration-ledger.ts'
 
 export interface MigrationOptions {
   url: string
-  /** The service's own, which is there. */
+  /** Schema of the service. Must exist. */
   schema: string
-  /** Of the migrations. */
+  /** Folder of the migration files. */
   folder: string
   logger: Logger
-  /** Milliseconds that a statement of a migration waits for a lock. */
+  /** Maximum time that a statement waits for a lock, in milliseconds. Default 2,000. */
   lockTimeoutMs?: number
-  /** How often a migration is tried that meets locks. The pauses grow up to ten seconds: ten take about a minute. */
+  /**
+   * Maximum number of attempts for a migration that fails because of a lock. Default 10, which takes about a minute: the
+   * pause between attempts doubles up to 10 s.
+   */
   attempts?: number
 }
 
 /**
- * Applies what is pending.
- * @throws naming the migration that failed, or that was edited, is missing, or comes too late; nothing is applied then.
+ * Applies all pending migrations.
+ * @throws Error that names the failed migration; or, before any is applied, all edited, missing and late ones.
  */
 export async function migrate(options: MigrationOptions): Promise<void> {
-  await runAlone(options, async run => {
+  await runLocked(options, async run => {
     for (const { name } of (await run.check()).filter(({ state }) => state === 'pending')) await run.step(name, 'up')
   })
 }
 
 /**
- * Takes back the last migration that was applied.
- * @throws as `migrate` does, and when there is none.
+ * Reverts the latest applied migration.
+ * @throws Error as `migrate` does, and if no migration is applied.
  */
 export async function migrateDown(options: MigrationOptions): Promise<void> {
-  await runAlone(options, async run => {
+  await runLocked(options, async run => {
     const last = (await run.check()).findLast(({ state }) => state === 'applied')
-    if (last === undefined)
-      throw new Error(`No migration of ${options.schema} is applied: there is nothing to take back`)
+    if (last === undefined) throw new Error(`No migration of ${options.schema} is applied: nothing to revert`)
     await run.step(last.name, 'down')
   })
 }
 
-/** Of what is applied and what there is, in the order of names. Changes nothing, and waits for nobody. */
+/** Returns the status of each migration, ordered by name. Changes nothing and takes no lock. */
 export async function migrationStatus(options: MigrationOptions): Promise<MigrationStatus[]> {
   await using db = connect(options)
   return await readStatus(db, options.schema, await readMigrationFiles(options.folder))
@@ -69,52 +76,53 @@ interface Run {
 
 const LOCK = sql`hashtextextended('gatehouse.migrations', 0)`
 const LOCK_POLL_MS = 100
-const LONGEST_PAUSE_MS = 10_000
+const MAX_PAUSE_MS = 10_000
 
-async function runAlone(options: MigrationOptions, work: (run: Run) => Promise<void>): Promise<void> {
+/** Runs `work` while holding the lock of the database. */
+async function runLocked(options: MigrationOptions, work: (run: Run) => Promise<void>): Promise<void> {
   const { schema, logger, lockTimeoutMs = 2000 } = options
   await using db = connect(options)
-  await takeLock(db, logger)
+  await acquireLock(db, logger)
   const files = await readMigrationFiles(options.folder)
-  await openChecksums(db, schema, files)
+  await ensureChecksums(db, schema, files)
   const migrator = new Migrator({
     db,
     migrationTableSchema: schema,
     provider: {
-      getMigrations: async () => Object.fromEntries(files.map(file => [file.name, recorded(file, schema)])),
+      getMigrations: async () => Object.fromEntries(files.map(file => [file.name, withChecksum(file, schema)])),
     },
   })
   await work({
     async check() {
       const statuses = await readStatus(db, schema, files)
-      refuseFaults(schema, statuses)
+      assertApplicable(schema, statuses)
       return statuses
     },
     async step(name, direction) {
       const module = await files.find(file => file.name === name)?.load()
       const disableTransactions = module?.transaction === false
       await withRetries({ ...options, name }, async () => {
-        // Anew each time: a migration outside of a transaction may have changed it.
+        // Set before each attempt, because a migration outside of a transaction may have changed it.
         await sql`select set_config('lock_timeout', ${`${lockTimeoutMs}ms`}, false)`.execute(db)
         const { error } = await (direction === 'up'
           ? migrator.migrateUp({ disableTransactions })
           : migrator.migrateDown({ disableTransactions }))
         if (error !== undefined) throw error
       })
-      logger.info({ migration: name, schema }, direction === 'up' ? 'migrated' : 'taken back')
+      logger.info({ migration: name, schema }, direction === 'up' ? 'migration applied' : 'migration reverted')
     },
   })
 }
 
-/** One connection, never another: the lock is the connection's. */
+/** Opens a single connection, because the advisory lock belongs to the connection. */
 function connect({ url, schema, logger }: MigrationOptions): Kysely<unknown> {
-  // How long a statement may take is for the migration to say; a role's own setting is for the service.
+  // A statement timeout configured for the role is meant for the service; a migration sets its own.
   const client = new pg.Client({
     connectionString: url,
     options: `-c search_path=${schema} -c statement_timeout=0`,
     connectionTimeoutMillis: 10_000,
   })
-  client.on('error', error => logger.warn({ err: error }, 'the connection of the migrations was lost'))
+  client.on('error', error => logger.warn({ err: error }, 'database connection of the migrations lost'))
   let connected: Promise<unknown> | undefined
   const pool = {
     async connect() {
@@ -128,51 +136,53 @@ function connect({ url, schema, logger }: MigrationOptions): Kysely<unknown> {
   return new Kysely({ dialect: new PostgresDialect({ pool }) })
 }
 
-async function takeLock(db: Kysely<unknown>, logger: Logger): Promise<void> {
-  for (let tries = 0; ; tries += 1) {
-    const { rows } = await sql<{ taken: boolean }>`select pg_try_advisory_lock(${LOCK}) as taken`.execute(db)
-    if (rows[0]?.taken === true) return
-    if (tries === 0) logger.info('waiting for other migrations of this database')
+async function acquireLock(db: Kysely<unknown>, logger: Logger): Promise<void> {
+  for (let attempt = 0; ; attempt += 1) {
+    const { rows } = await sql<{ acquired: boolean }>`select pg_try_advisory_lock(${LOCK}) as acquired`.execute(db)
+    if (rows[0]?.acquired === true) return
+    if (attempt === 0) logger.info('waiting for another migration of this database')
     await sleep(LOCK_POLL_MS)
   }
 }
 
-function refuseFaults(schema: string, statuses: readonly MigrationStatus[]): void {
-  const faults = statuses.flatMap(({ name, state }) => (state in FAULTS ? [`${name} ${FAULTS[state as Fault]}`] : []))
-  if (faults.length > 0) throw new Error(`The migrations of ${schema} are refused: ${faults.join('; ')}`)
+function assertApplicable(schema: string, statuses: readonly MigrationStatus[]): void {
+  const problems = statuses.flatMap(({ name, state }) =>
+    state in PROBLEMS ? [`${name} ${PROBLEMS[state as ProblemState]}`] : [],
+  )
+  if (problems.length > 0) throw new Error(`Cannot migrate ${schema}: ${problems.join('; ')}`)
 }
 
-type Fault = 'edited' | 'missing' | 'late'
-const FAULTS: Record<Fault, string> = {
-  edited: 'is not the file that was applied: put it back, and write the change as a migration of its own',
-  missing: 'was applied, but its file is gone: put it back',
-  late: 'comes before one that was applied: give it a later timestamp',
+type ProblemState = 'edited' | 'missing' | 'late'
+const PROBLEMS: Record<ProblemState, string> = {
+  edited: 'was edited after it was applied: restore the file and add a new migration',
+  missing: 'was applied, but the file is missing: restore it',
+  late: 'is older than an applied migration: rename it with a later timestamp',
 }
 
-/** With its checksum written in the transaction that applies it. */
-function recorded(file: MigrationFile, schema: string): MigrationModule {
+/** Records or deletes the checksum in the transaction of the migration. */
+function withChecksum(file: MigrationFile, schema: string): MigrationModule {
   return {
     async up(db) {
       const { up, transaction } = await file.load()
       await up(db)
-      if (transaction === false) await refuseInvalidIndexes(db, schema)
+      if (transaction === false) await assertNoInvalidIndexes(db, schema)
       await recordChecksum(db, schema, file)
     },
     async down(db) {
       const { down } = await file.load()
       await down(db)
-      await forgetChecksum(db, schema, file.name)
+      await deleteChecksum(db, schema, file.name)
     },
   }
 }
 
-/** What `create index concurrently` leaves when it breaks off, and `if not exists` then takes for the index. */
-async function refuseInvalidIndexes(db: Kysely<unknown>, schema: string): Promise<void> {
+/** A failed `create index concurrently` leaves an invalid index, which a repeated `if not exists` would accept. */
+async function assertNoInvalidIndexes(db: Kysely<unknown>, schema: string): Promise<void> {
   const { rows } = await sql<{ name: string }>`
     select relname as name from pg_index join pg_class on pg_class.oid = indexrelid
     where not indisvalid and relnamespace = ${schema}::regnamespace order by relname`.execute(db)
   const names = rows.map(row => row.name).join(', ')
-  if (rows.length > 0) throw new Error(`It leaves indexes that are not valid, to be dropped first: ${names}`)
+  if (rows.length > 0) throw new Error(`invalid indexes exist: ${names}. Drop them and retry`)
 }
 
 // SQLSTATE: lock_not_available, deadlock_detected.
@@ -187,10 +197,13 @@ async function withRetries(options: MigrationOptions & { name: string }, work: (
       const isLocked = error instanceof pg.DatabaseError && LOCKED_STATES.includes(error.code ?? '')
       if (!isLocked || attempt >= attempts) {
         const message = error instanceof Error ? error.message : String(error)
-        throw new Error(`The migration ${name} of ${schema} failed: ${message}`, { cause: error })
+        throw new Error(`Migration ${name} of ${schema} failed: ${message}`, { cause: error })
       }
-      const pauseMs = Math.min(LONGEST_PAUSE_MS, 250 * 2 ** attempt) * (0.5 + Math.random() / 2)
-      logger.warn({ migration: name, schema, attempt, pauseMs: Math.round(pauseMs) }, 'a lock was not to be had; again')
+      const pauseMs = Math.min(MAX_PAUSE_MS, 250 * 2 ** attempt) * (0.5 + Math.random() / 2)
+      logger.warn(
+        { migration: name, schema, attempt, pauseMs: Math.round(pauseMs) },
+        'migration could not acquire a lock; retrying',
+      )
       await sleep(pauseMs)
     }
   }

@@ -1,7 +1,4 @@
-/**
- * What is kept of a statement that has run: a span, if its trace is sampled, and a line in the log, if it was slow. None
- * of the values that went with it, neither there nor there.
- */
+/** Spans and slow-statement logs of SQL statements. Neither contains parameter values. */
 import { type Attributes, SpanKind } from '@opentelemetry/api'
 import { AliasNode, type LogEvent, type OperationNode, type RootOperationNode, TableNode } from 'kysely'
 import pg from 'pg'
@@ -9,23 +6,24 @@ import type { Logger } from '../observability/logger.ts'
 import { activeSpanContext, childSpanContext, recordSpan } from '../observability/spans.ts'
 import { isSampled } from '../observability/trace-context.ts'
 
+/** Receives each statement after it has run, as the log function of Kysely. */
 export type RecordStatement = (event: LogEvent) => void
 
 export interface SlowStatementsOptions {
   readonly logger: Logger
-  /** Milliseconds from which on a statement is logged. */
+  /** Duration from which a statement is logged, in milliseconds. */
   readonly slowMs: number
-  /** Plans a statement without its values, as lines; undefined plans none. */
+  /** Returns the query plan of a statement as lines; undefined if plans are not logged. */
   readonly explain: ((statement: string) => Promise<string[]>) | undefined
 }
 
-/** A plan of the same statement again says nothing new so soon. */
-const PLAN_EVERY_MS = 60_000
-const PLANS_KEPT = 1000
+/** Minimum time between two plans of the same statement. */
+const PLAN_INTERVAL_MS = 60_000
+const MAX_TRACKED_STATEMENTS = 1000
 
 /**
- * Logs what was slow, within the trace in which it ran, and how PostgreSQL would plan it: one plan at a time, so that a
- * database in need is not asked for more.
+ * Logs slow statements and, if configured, their query plans, with the trace id of the request. One plan is requested at a
+ * time, so that an overloaded database gets little additional work.
  */
 export function logSlowStatements({ logger, slowMs, explain }: SlowStatementsOptions): RecordStatement {
   const planned = new Map<string, number>()
@@ -33,14 +31,15 @@ export function logSlowStatements({ logger, slowMs, explain }: SlowStatementsOpt
 
   async function plan(statement: string): Promise<void> {
     const last = planned.get(statement)
-    if (explain === undefined || isPlanning || (last !== undefined && performance.now() - last < PLAN_EVERY_MS)) return
-    if (planned.size >= PLANS_KEPT) planned.clear()
+    if (explain === undefined || isPlanning || (last !== undefined && performance.now() - last < PLAN_INTERVAL_MS))
+      return
+    if (planned.size >= MAX_TRACKED_STATEMENTS) planned.clear()
     planned.set(statement, performance.now())
     isPlanning = true
     try {
       logger.warn({ statement, plan: await explain(statement) }, 'plan of a slow statement')
     } catch (error) {
-      logger.debug({ err: error, statement }, 'a slow statement could not be planned')
+      logger.debug({ err: error, statement }, 'cannot plan slow statement')
     } finally {
       isPlanning = false
     }
@@ -53,7 +52,7 @@ export function logSlowStatements({ logger, slowMs, explain }: SlowStatementsOpt
   }
 }
 
-/** A span for each statement of what is sampled, in a transaction or not. */
+/** Records a span for each statement of a sampled trace, inside and outside of transactions. */
 export function traceStatements({ url, schema }: { url: string; schema: string }): RecordStatement {
   const { host, port, database } = new pg.Client({ connectionString: url })
   const target: Attributes = {
@@ -94,7 +93,7 @@ const OPERATIONS: Partial<Record<RootOperationNode['kind'], string>> = {
   DeleteQueryNode: 'DELETE',
 }
 
-/** What is written as SQL is named by its first word, such as COMMIT: it is one statement, as the driver sends it. */
+/** Raw SQL is named by its first keyword, such as COMMIT. */
 function operationOf({ kind }: RootOperationNode, text: string): string {
   return OPERATIONS[kind] ?? /[a-z]+/i.exec(text)?.[0].toUpperCase() ?? 'SQL'
 }

@@ -1,17 +1,22 @@
+/** Settings: environment variables, parsed once at boot. */
 import { z } from 'zod'
 
-/** A process's settings: environment variable -> schema. Each schema carries `.describe()`, from which README's table is made. */
+/** Settings of a process: a schema per environment variable. The documentation is generated from `.describe()`. */
 export type SettingsShape = Record<string, z.ZodType>
 
+/** Parsed settings. */
 export type Settings<S extends SettingsShape> = Readonly<{ [K in keyof S]: z.output<S[K]> }>
 
+/** One or more settings are missing or invalid. The message has a line for each. */
 export class SettingsError extends Error {
   override name = 'SettingsError'
 }
 
 /**
- * Reads every setting once, at boot. An empty variable counts as unset, as compose and Kubernetes write it.
- * @throws SettingsError that names each bad setting and what it takes.
+ * Parses all settings of a process. An empty variable counts as unset, because Compose and Kubernetes cannot unset one.
+ *
+ * @returns a frozen object.
+ * @throws SettingsError that lists all missing and invalid settings, without their values.
  */
 export function readSettings<S extends SettingsShape>(shape: S, env: NodeJS.ProcessEnv = process.env): Settings<S> {
   const given = Object.fromEntries(Object.keys(shape).map(name => [name, env[name] === '' ? undefined : env[name]]))
@@ -22,110 +27,118 @@ export function readSettings<S extends SettingsShape>(shape: S, env: NodeJS.Proc
     const reason = given[name] === undefined ? 'is not set' : issue.message
     return `  ${name}: ${reason} (${shape[name]?.description ?? 'undocumented'})`
   })
-  throw new SettingsError(`Bad settings:\n${lines.join('\n')}`)
+  throw new SettingsError(`Invalid settings:\n${lines.join('\n')}`)
 }
 
-// The types of a setting that more than one process has.
+/** A TCP port from 0 to 65535; 0 binds a free port. */
+export const port = () => z.coerce.number('must be a port number').int().min(0).max(65_535)
 
-export const port = () => z.coerce.number('takes a port number').int().min(0).max(65_535)
-
-/** undefined for `off`. */
+/** A TCP port, or `off`, which becomes undefined. */
 export const metricsPort = (fallback: number) =>
   z
-    .union([z.literal('off').transform(() => undefined), port()], 'takes a port number or off')
+    .union([z.literal('off').transform(() => undefined), port()], 'must be a port number or off')
     .default(fallback)
-    .describe('Port of /metrics, on the same address; 0: any that is free, as the log says; off: none')
+    .describe('Port of /metrics, on the same address. 0 binds a free port, which is logged; off disables it')
 
+/** A positive number of milliseconds or seconds. */
 export const duration = (unit: 'ms' | 's', fallback: number) =>
-  z.coerce.number(`takes a number of ${unit}`).positive().default(fallback)
+  z.coerce.number(`must be a number of ${unit}`).positive().default(fallback)
 
-export const count = (fallback: number) => z.coerce.number('takes a whole number').int().positive().default(fallback)
+/** A positive integer. */
+export const count = (fallback: number) => z.coerce.number('must be an integer').int().positive().default(fallback)
 
-/** 32 random bytes in base64, as `openssl rand -base64 32` prints them. */
+/** A key of 32 bytes in base64, such as the output of `openssl rand -base64 32`. Parsed to a Buffer. */
 export const secret = () =>
   z
     .string()
     .transform(text => Buffer.from(text, 'base64'))
-    .refine(bytes => bytes.length === 32, 'takes 32 bytes in base64')
+    .refine(bytes => bytes.length === 32, 'must be 32 bytes in base64')
 
+/** A log level of pino. Default `info`. */
 export const logLevel = () =>
   z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
     .default('info')
-    .describe('The least level that is logged')
+    .describe('Minimum level of log messages')
 
-/** The settings of a service's migrations. */
+/** Settings of the migration command of a service. */
 export const migrationSettings = {
   DATABASE_URL: z
     .string()
-    .describe("PostgreSQL, as the service's own role: postgres://<role>:<password>@host:5432/gatehouse"),
+    .describe("URL of PostgreSQL with the service's own role: postgres://<role>:<password>@host:5432/gatehouse"),
   LOG_LEVEL: logLevel(),
 }
 
-/** The settings of a service's database. */
+/** Settings of a service's database (see `DatabaseOptions`). */
 export const databaseSettings = {
   ...migrationSettings,
   DATABASE_POOL_SIZE: z.coerce
-    .number('takes a whole number')
+    .number('must be an integer')
     .int()
     .positive()
     .optional()
-    .describe('Connections to PostgreSQL at most; unset: twice the cores and one'),
+    .describe('Maximum number of connections to PostgreSQL; default: twice the CPU cores plus one'),
   DATABASE_ACQUIRE_TIMEOUT_MS: duration('ms', 2000).describe(
-    'Time that work waits for a connection to PostgreSQL; past it, 503 with the code database_busy',
+    'Maximum time to wait for a connection to PostgreSQL; then 503 with the code database_busy',
   ),
-  DATABASE_STATEMENT_TIMEOUT_MS: duration('ms', 2500).describe('Time that one statement may take; past it, 504'),
+  DATABASE_STATEMENT_TIMEOUT_MS: duration('ms', 2500).describe('Maximum time of one SQL statement; then 504'),
   DATABASE_PREPARED: z
     .enum(['on', 'off'])
     .default('on')
-    .describe('Prepared statements; off behind a pooler in transaction mode, such as PgBouncer before 1.21'),
-  DATABASE_SLOW_MS: duration('ms', 250).describe('Time from which on a statement is logged, without its values'),
+    .describe(
+      'Use of prepared statements; off behind a connection pooler in transaction mode, such as PgBouncer before 1.21',
+    ),
+  DATABASE_SLOW_MS: duration('ms', 250).describe(
+    'Duration from which an SQL statement is logged, without parameter values',
+  ),
   DATABASE_SLOW_PLANS: z
     .enum(['on', 'off'])
     .default('off')
-    .describe('Whether the plan of a slow statement is logged too: one at a time, each once a minute at most'),
+    .describe('Also log the query plan of slow statements: one plan at a time, each statement at most once a minute'),
 }
 
-/** The settings by which a token is known as ours. */
+/** Settings of access tokens, the same for all processes. */
 export const tokenSettings = {
-  TOKEN_ISSUER: z.url().default('http://127.0.0.1:3000').describe('Exact `iss` of access tokens'),
-  TOKEN_AUDIENCE: z.string().default('gatehouse').describe('Exact `aud` of access tokens'),
+  TOKEN_ISSUER: z.url().default('http://127.0.0.1:3000').describe('Issuer (`iss`) of access tokens, compared exactly'),
+  TOKEN_AUDIENCE: z.string().default('gatehouse').describe('Audience (`aud`) of access tokens, compared exactly'),
 }
 
-/** The settings of where a process listens, and how it stops. */
+/** Settings of the listening address and of the shutdown. */
 export const listenSettings = {
   LISTEN_HOST: z
     .string()
-    .refine(host => host !== 'localhost', 'takes one address such as 127.0.0.1: localhost may be two')
+    .refine(host => host !== 'localhost', 'must be one address such as 127.0.0.1; localhost can resolve to two')
     .default('127.0.0.1')
-    .describe('Address that the process listens on; 0.0.0.0 in a container'),
+    .describe('Address to listen on; 0.0.0.0 in a container'),
   DRAIN_DELAY_MS: duration('ms', 500).describe(
-    'Time between "not ready" and the end of listening, for balancers to see it',
+    'Time between reporting "not ready" and closing the listening socket, for load balancers to react',
   ),
 }
 
-/** The settings of `startTelemetry`. */
+/** Settings of tracing (see `startTelemetry`). */
 export const telemetrySettings = {
   OTEL_EXPORTER_OTLP_ENDPOINT: z
     .url()
     .optional()
-    .describe('Where spans go, by OTLP over HTTP; unset: nowhere, trace ids still run through'),
+    .describe(
+      'Base URL of the OTLP/HTTP collector of spans. Unset: spans are not recorded; trace ids are propagated in any case',
+    ),
   OTEL_EXPORTER_OTLP_PROTOCOL: z
     .enum(['http/protobuf', 'http/json'])
     .default('http/protobuf')
-    .describe('How spans are written; http/json takes less CPU where many are sampled, if the collector reads it'),
+    .describe('Encoding of spans. http/json takes less CPU time, but not every collector supports it'),
   TRACE_SAMPLE_RATIO: z.coerce
     .number()
     .min(0)
     .max(1)
     .default(0.01)
-    .describe('Share of requests whose spans are recorded, decided at the edge'),
+    .describe('Share of requests whose spans are recorded, from 0 to 1. Decided by the gateway'),
   TRACE_ERROR_SAMPLE_RATIO: z.coerce
     .number()
     .min(0)
     .max(1)
     .default(1)
     .describe(
-      'Share of the other requests that have a span at the gateway after all when they end with 5xx; ten a second at most',
+      'Share of unsampled requests with a 5xx response for which the gateway records a span, from 0 to 1. At most 10 per second',
     ),
 }

@@ -1,30 +1,34 @@
 import type { Logger } from '../observability/logger.ts'
 
+/** A step of the shutdown. */
 export interface Stage {
-  /** As the log names it. */
+  /** Name for log messages. */
   name: string
   stop(): Promise<unknown> | unknown
 }
 
 export interface LifecycleOptions {
   logger: Logger
-  /** In order: first what lets nothing new in, last what everything else needs. */
+  /** Shutdown steps, run one after the other. First those that stop accepting requests, last those others depend on. */
   stages: readonly Stage[]
-  /** Past this many milliseconds the process exits with 1 whatever is left. */
+  /** Maximum time of the shutdown, in milliseconds. Default 30,000. The process then exits with code 1. */
   hardStopMs?: number
-  /** What asks it to end; unless given SIGTERM and SIGINT. */
+  /** Signals that start the shutdown. Default SIGTERM and SIGINT. */
   signals?: readonly NodeJS.Signals[]
 }
 
 export interface Lifecycle {
-  /** Ends the process as a signal does. Asked again it is still the first stop that counts. */
+  /** Starts the shutdown. Has no effect if it has already started. */
   stop(reason: string): void
 }
 
 /**
- * Ends the process in an orderly way on SIGTERM or SIGINT, or when told to: each stage in turn, then exit 0. A second
- * signal, a stage that fails, or a stop that takes too long exits with 1. An unhandled rejection drains too, since other
- * requests are sound; an uncaught exception leaves the process in an unknown state and exits at once.
+ * Shuts the process down on a signal or by `stop`: runs the stages, then exits with code 0.
+ *
+ * - A stage that fails: the remaining stages run, then exit code 1.
+ * - A second signal, or a shutdown longer than `hardStopMs`: immediate exit with code 1.
+ * - An unhandled rejection starts the shutdown, with exit code 1: requests in flight are unaffected and can finish.
+ * - An uncaught exception: immediate exit with code 1, because the state of the process is unknown.
  */
 export function manageLifecycle(options: LifecycleOptions): Lifecycle {
   const { logger, stages, hardStopMs = 30_000, signals = ['SIGTERM', 'SIGINT'] } = options
@@ -34,21 +38,21 @@ export function manageLifecycle(options: LifecycleOptions): Lifecycle {
 
   async function stop(reason: string): Promise<void> {
     stopping = true
-    logger.info({ reason }, 'stopping')
+    logger.info({ reason }, 'shutting down')
     setTimeout(() => {
-      logger.error({ hardStopMs }, 'not stopped in time')
+      logger.error({ hardStopMs }, 'shutdown timed out; exiting')
       process.exit(1)
     }, hardStopMs).unref()
     for (const stage of stages) {
       try {
         await stage.stop()
-        logger.debug({ stage: stage.name }, 'stopped')
+        logger.debug({ stage: stage.name }, 'shutdown stage completed')
       } catch (error) {
         failed = true
-        logger.error({ err: error, stage: stage.name }, 'did not stop cleanly')
+        logger.error({ err: error, stage: stage.name }, 'shutdown stage failed')
       }
     }
-    logger.info('stopped')
+    logger.info('shutdown completed')
     process.exit(failed ? 1 : 0)
   }
 
@@ -56,9 +60,9 @@ export function manageLifecycle(options: LifecycleOptions): Lifecycle {
     const isFirst = !signalled
     signalled = true
     if (!stopping) return void stop(signal)
-    // It was told otherwise before, as a worker is by its primary when a whole group gets a signal.
+    // The shutdown was started by `stop`. A worker gets both: a message of its primary and the signal to the process group.
     if (isFirst) return
-    logger.error({ reason: signal }, 'stopped at once, without waiting for the rest')
+    logger.error({ reason: signal }, 'second signal; exiting without completing the shutdown')
     process.exit(1)
   }
 

@@ -3,8 +3,8 @@ import type { ClientOperation } from '../observability/client-spans.ts'
 import type { Logger } from '../observability/logger.ts'
 
 /**
- * A connection that fails fast and comes back by itself: a command waits for at most a second, connected or not, and
- * the reconnect backs off to two seconds, with jitter so that a restarted Redis is not met by everybody at once.
+ * Creates a Redis client that fails fast: a command fails after 1 s, connected or not. Reconnects with exponential backoff
+ * up to 2 s, with jitter. Logs the first error of an outage and the recovery.
  */
 export function createRedis(url: string, logger: Logger, options: RedisOptions = {}): Redis {
   const redis = new Redis(url, {
@@ -14,21 +14,21 @@ export function createRedis(url: string, logger: Logger, options: RedisOptions =
     retryStrategy: attempt => Math.min(2000, 50 * 2 ** Math.min(attempt, 6)) * (0.5 + Math.random() / 2),
     ...options,
   })
-  let reported = false
+  let isUnreachable = false
   redis.on('error', error => {
-    if (!reported) logger.warn({ err: error }, 'redis is not reachable')
-    reported = true
+    if (!isUnreachable) logger.warn({ err: error }, 'Redis is unreachable; reconnecting')
+    isUnreachable = true
   })
   redis.on('ready', () => {
-    if (reported) logger.info('redis is reachable again')
-    reported = false
+    if (isUnreachable) logger.info('Redis is reachable again')
+    isUnreachable = false
   })
   return redis
 }
 
 /**
- * What `withSpan` tells of a command (semantic conventions for Redis).
- * @param script by which name EVALSHA runs it.
+ * Describes a command for `withSpan`, by the semantic conventions for Redis.
+ * @param script name of the script that EVALSHA runs.
  */
 export function redisOperation({ options }: Redis, command: string, script?: string): ClientOperation {
   return {

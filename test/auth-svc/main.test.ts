@@ -44,7 +44,7 @@ t.test('auth-svc exits with code 0 on SIGTERM while Redis is unavailable', async
   const child = await start(t)
   await child.waitForLine(/"listening"/)
   await server.kill()
-  await child.waitForLine(/redis is not reachable/)
+  await child.waitForLine(/Redis is unreachable/)
   child.signal('SIGTERM')
   t.equal(await child.exited, 'exit code 0')
   await server.restart()

@@ -47,7 +47,7 @@ t.test('migrate.ts prints the status, reverts one migration per run, and fails i
   const run = (command: 'down' | 'status') => runMigrate('user-svc', command, userUrl)
   const count = (await run('status')).split('\n').length
   t.match(await run('status'), /^users +applied +\d{4}-.* 20261124120000-users\n/)
-  for (let step = 0; step < count; step += 1) t.match(await run('down'), /"taken back"/)
+  for (let step = 0; step < count; step += 1) t.match(await run('down'), /"migration reverted"/)
   t.match(await run('status'), /^users +pending +20261124120000-users\n/)
-  await t.rejects(run('down'), { message: /No migration of users is applied: there is nothing to take back/ })
+  await t.rejects(run('down'), { message: /No migration of users is applied: nothing to revert/ })
 })

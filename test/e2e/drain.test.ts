@@ -57,7 +57,7 @@ t.test('a request in flight when the gateway stops gets its response', async t =
     count => count === 1,
   )
   const stopped = system.gateway.stop()
-  await system.gateway.entry(({ msg }) => msg === 'stopping')
+  await system.gateway.entry(({ msg }) => msg === 'shutting down')
   system.userSvc.signal('SIGCONT')
   t.equal((await response).status, 200)
   t.equal(await stopped, 'exit code 0')

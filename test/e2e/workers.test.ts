@@ -145,7 +145,7 @@ t.test('SIGTERM ends all workers after the requests in flight have got their res
     count => count === 1,
   )
   const stopped = gateway.stop()
-  await gateway.entry(({ msg, reason }) => msg === 'stopping' && reason === 'gateway stops')
+  await gateway.entry(({ msg, reason }) => msg === 'shutting down' && reason === 'gateway stops')
   system.userSvc.signal('SIGCONT')
   t.equal((await response).status, 200)
   t.equal(await stopped, 'exit code 0')

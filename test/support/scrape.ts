@@ -24,7 +24,7 @@ export interface Scrape {
 
 /** Returns the URL of `/metrics`, with the port that the process has logged last. */
 export function metricsUrl(process: TestProcess): string {
-  const listening = process.entries.findLast(({ msg }) => msg === 'metrics are served')
+  const listening = process.entries.findLast(({ msg }) => msg === 'metrics server listening')
   if (listening === undefined) throw new Error(`${process.name} has not logged the port of its metrics`)
   return `http://127.0.0.1:${listening['port']}/metrics`
 }

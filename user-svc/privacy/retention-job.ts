@@ -30,7 +30,7 @@ export function startRetentionJob(options: RetentionJobOptions): Promise<JobWork
     preparedStatements,
     concurrency: 1,
     // user-svc must start without PostgreSQL.
-    mayBeginLate: true,
+    startInBackground: true,
     pollMs,
     cron: [{ task: RETENTION, match: '23 * * * *', options: { queueName: RETENTION, jobKey: RETENTION } }],
     tasks: {

@@ -1,6 +1,6 @@
 /** The names by which a JSON object may give the fields of a message, and access to its own properties by name. */
 import type { DescField, DescMessage, JsonObject, JsonValue } from '@bufbuild/protobuf'
-import { isCarried } from '#runtime/grpc/contract.ts'
+import { isHeaderField } from '#runtime/grpc/contract.ts'
 
 const cache = new WeakMap<DescMessage, ReadonlyMap<string, DescField>>()
 
@@ -11,7 +11,7 @@ const cache = new WeakMap<DescMessage, ReadonlyMap<string, DescField>>()
 export function fieldsByName(message: DescMessage): ReadonlyMap<string, DescField> {
   let names = cache.get(message)
   if (names === undefined) {
-    const fields = message.fields.filter(field => !isCarried(field))
+    const fields = message.fields.filter(field => !isHeaderField(field))
     // JSON names are added last: if one equals the proto name of another field, ProtoJSON prefers the JSON name.
     names = new Map([
       ...fields.map(field => [field.name, field] as const),

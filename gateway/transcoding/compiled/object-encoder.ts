@@ -3,7 +3,7 @@
  * @bufbuild/protobuf does, and checks the field rules while writing.
  */
 import type { DescMessage, JsonValue } from '@bufbuild/protobuf'
-import { isCarried } from '#runtime/grpc/contract.ts'
+import { isHeaderField } from '#runtime/grpc/contract.ts'
 import { fallBack } from './fallback.ts'
 import { compileFieldEncoder, type EncoderOf, type MessageEncoder } from './field-encoder.ts'
 
@@ -17,7 +17,7 @@ export function compileObjectEncoder(
   includesCarried: boolean,
 ): MessageEncoder {
   const fields = schema.fields
-    .filter(field => includesCarried || !isCarried(field))
+    .filter(field => includesCarried || !isHeaderField(field))
     .toSorted((a, b) => a.number - b.number)
   const indexes = new Map<string, number>()
   for (const [index, { name, jsonName }] of fields.entries()) indexes.set(name, index).set(jsonName, index)

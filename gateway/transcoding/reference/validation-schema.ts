@@ -7,7 +7,7 @@
  * Each schema, except that of google.protobuf.Value, has a `description` that completes the sentence "must be …".
  */
 import type { DescEnum, DescField, DescMessage, DescOneof } from '@bufbuild/protobuf'
-import { isCarried } from '#runtime/grpc/contract.ts'
+import { isHeaderField } from '#runtime/grpc/contract.ts'
 import { type JsonSchema, kindOf, messageKind, type PlainKind, scalarKind } from '../../contract/json-schema.ts'
 
 /** A keyword in addition to those of JSON Schema: the object contains at most one name of each group. */
@@ -42,7 +42,7 @@ function reachableMessages(message: DescMessage, found = new Set<DescMessage>())
 
 /** Returns the fields that JSON may contain; cookies and If-Match travel in headers. */
 function jsonFields(message: DescMessage): DescField[] {
-  return message.fields.filter(field => !isCarried(field))
+  return message.fields.filter(field => !isHeaderField(field))
 }
 
 function objectSchema(message: DescMessage): JsonSchema {
@@ -71,7 +71,7 @@ function* bothNames(fields: readonly DescField[]): Iterable<NameGroup> {
 }
 
 function oneofMembers(oneof: DescOneof): NameGroup[] {
-  const members = oneof.fields.filter(field => !isCarried(field))
+  const members = oneof.fields.filter(field => !isHeaderField(field))
   if (members.length < 2) return []
   const spellings = (fields: readonly DescField[]) => [
     ...new Set(fields.flatMap(field => [field.jsonName, field.name])),

@@ -3,7 +3,7 @@ import { Counter, Histogram, Registry } from 'prom-client'
 import t from 'tap'
 import { BUCKETS } from '#runtime/observability/call-metrics.ts'
 import { createMetrics } from '#runtime/observability/metrics.ts'
-import { prefersOpenMetrics, writeMetrics } from '#runtime/observability/metrics-server.ts'
+import { formatMetrics, prefersOpenMetrics } from '#runtime/observability/metrics-server.ts'
 
 // Its types leave the argument out.
 const OpenRegistry = Registry as unknown as new (contentType: string) => Registry
@@ -52,7 +52,7 @@ t.test('what is counted is, to the letter, what prom-client would have counted',
           .record(status, seconds, traceId === undefined ? undefined : { traceId, spanId, traceFlags: 1 })
       }
       t.same(
-        withoutTimes(await writeMetrics(await metrics.snapshot(), true)),
+        withoutTimes(await formatMetrics(await metrics.snapshot(), true)),
         withoutTimes(await (registers[0] as Registry).metrics()),
       )
     }),
@@ -68,7 +68,7 @@ t.test('the names are the same in plain text, before and after it was OpenMetric
     .inc()
   const plain = /^things_total\{kind="good"\} 1$/m
   for (const openMetrics of [false, true, false])
-    t.match(await writeMetrics(await metrics.snapshot(), openMetrics), plain)
+    t.match(await formatMetrics(await metrics.snapshot(), openMetrics), plain)
 })
 
 t.test('OpenMetrics is for who asks for it', async t => {

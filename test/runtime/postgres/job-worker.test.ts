@@ -11,7 +11,7 @@ const events = new EventEmitter()
 // That it has given up, only its log tells.
 const logger = pino(
   {},
-  { write: (line: string) => void (line.includes('it is begun again') && events.emit('given up')) },
+  { write: (line: string) => void (line.includes('job worker shut down; restarting it') && events.emit('given up')) },
 )
 
 const { authUrl } = await openTestDatabase(t)

@@ -29,7 +29,7 @@ t.test('a secret that is bad is not repeated', async t => {
     readSettings(shape, { KEY: 'c2hvcnQ=' })
     t.fail('a short key was taken')
   } catch (error) {
-    t.match(error, { message: /KEY: takes 32 bytes in base64/ })
+    t.match(error, { message: /KEY: must be 32 bytes in base64/ })
     t.notMatch((error as Error).message, 'c2hvcnQ=')
   }
 })
