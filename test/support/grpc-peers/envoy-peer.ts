@@ -4,26 +4,27 @@ import getPort from 'get-port'
 import { ENVOY_BINARY, prepareEnvoy } from '../envoy.ts'
 import type { Peer, PeerKind } from './peer.ts'
 
-/** Envoy in front of another server. */
-export function envoyBefore(backend: PeerKind): PeerKind {
+/** Envoy as a proxy in front of another server. */
+export function envoyInFrontOf(backend: PeerKind): PeerKind {
   return {
-    name: `Envoy before ${backend.name}`,
+    name: `Envoy in front of ${backend.name}`,
     prepare: prepareEnvoy,
     async start(options = {}) {
-      const behind = await backend.start()
+      const upstream = await backend.start()
       const port = options.port ?? (await getPort())
-      const envoy = await startEnvoy(port, behind.port)
+      const envoy = await startEnvoy(port, upstream.port)
       return {
         address: `127.0.0.1:${port}`,
         port,
-        setServing: behind.setServing,
+        setServing: upstream.setServing,
+        release: upstream.release,
         async stop() {
           await envoy.stop()
-          await behind.stop()
+          await upstream.stop()
         },
         async kill() {
           await envoy.stop()
-          await behind.kill()
+          await upstream.kill()
         },
       }
     },
@@ -34,15 +35,15 @@ async function startEnvoy(port: number, backend: number): Promise<Pick<Peer, 'st
   const args = ['--config-yaml', JSON.stringify(config(port, backend)), '--concurrency', '1', '--disable-hot-restart']
   const child = execa(ENVOY_BINARY, args, { stdin: 'ignore', stdout: 'ignore', buffer: false, reject: false })
   const lines = createInterface({ input: child.stderr })
-  const said: string[] = []
+  const output: string[] = []
   const started = new Promise<void>(resolve => {
     lines.on('line', line => {
-      said.push(line)
+      output.push(line)
       if (line.includes('starting main dispatch loop')) resolve()
     })
   })
   const exited = child.then(() => {
-    throw new Error(`Envoy did not start: ${said.slice(-5).join('\n')}`)
+    throw new Error(`Envoy did not start: ${output.slice(-5).join('\n')}`)
   })
   await Promise.race([started, exited])
   exited.catch(() => {})

@@ -9,7 +9,7 @@ import { type Certificates, PEERS_DIRECTORY, type Peer, type PeerKind, type Peer
 const SOURCES = path.join(import.meta.dirname, 'go')
 const BINARY = path.join(PEERS_DIRECTORY, 'grpc-go-peer')
 
-/** grpc-go, built from `go/` wherever Go is installed. */
+/** grpc-go, built from `go/` if Go is installed. */
 export const grpcGo: PeerKind = {
   name: 'grpc-go',
   prepare,
@@ -23,12 +23,12 @@ async function prepare(): Promise<string | undefined> {
     return undefined
   } catch (error) {
     if (!(error instanceof ExecaError)) throw error
-    return error.code === 'ENOENT' ? 'Go is not installed' : `grpc-go was not built: ${error.stderr}`
+    return error.code === 'ENOENT' ? 'Go is not installed' : `the grpc-go peer does not build: ${error.stderr}`
   }
 }
 
 export interface GoPeerOptions extends PeerOptions {
-  /** How long a connection lives until the server sends it away, as Go writes a duration. */
+  /** MaxConnectionAge, as a Go duration: the server sends GOAWAY on older connections. Default: unlimited. */
   maxAge?: string
 }
 
@@ -42,6 +42,7 @@ async function startGrpcGoPeer(options: GoPeerOptions = {}): Promise<Peer> {
     address: `127.0.0.1:${bound}`,
     port: Number(bound),
     setServing: serving => void child.kill(serving ? 'SIGUSR2' : 'SIGUSR1'),
+    release: () => void child.kill('SIGHUP'),
     async stop() {
       child.kill('SIGTERM')
       await child

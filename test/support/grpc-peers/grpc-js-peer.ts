@@ -1,5 +1,3 @@
-import { once } from 'node:events'
-import { setTimeout } from 'node:timers/promises'
 import {
   Metadata,
   type MethodDefinition,
@@ -10,12 +8,12 @@ import {
   StatusBuilder,
 } from '@grpc/grpc-js'
 import { HealthImplementation } from 'grpc-health-check'
-import { PEER_METHODS, type Peer, type PeerKind, type PeerOptions, peerMethod } from './peer.ts'
+import { PEER_METHODS, type Peer, type PeerKind, type PeerMethod, type PeerOptions, peerMethod } from './peer.ts'
 
 type Call = ServerUnaryCall<Buffer, Buffer>
 type Handler = (call: Call) => Buffer | Promise<Buffer>
 
-/** @grpc/grpc-js, in this process. */
+/** A server of @grpc/grpc-js in this process. */
 export const grpcJs: PeerKind = {
   name: 'grpc-js',
   prepare: async () => undefined,
@@ -29,7 +27,8 @@ async function startGrpcJsPeer({ port = 0, certificates, maxStreams }: PeerOptio
   })
   const health = new HealthImplementation({ '': 'SERVING' })
   health.addToServer(server)
-  addPeerService(server)
+  const held = new Set<() => void>()
+  addPeerService(server, held)
   const credentials =
     certificates === undefined
       ? ServerCredentials.createInsecure()
@@ -45,14 +44,18 @@ async function startGrpcJsPeer({ port = 0, certificates, maxStreams }: PeerOptio
     address: `127.0.0.1:${bound}`,
     port: bound,
     setServing: serving => health.setStatus('', serving ? 'SERVING' : 'NOT_SERVING'),
+    release() {
+      for (const end of held) end()
+    },
     stop: () => new Promise((resolve, reject) => server.tryShutdown(error => (error ? reject(error) : resolve()))),
     kill: async () => server.forceShutdown(),
   }
 }
 
-function addPeerService(server: Server): void {
+/** @param held functions that end the calls of Hold in progress. */
+function addPeerService(server: Server, held: Set<() => void>): void {
   let cancelled = 0
-  const handlers: Record<(typeof PEER_METHODS)[number], Handler> = {
+  const handlers: Record<PeerMethod, Handler> = {
     Echo: call => call.request,
     Fail(call) {
       const metadata = new Metadata()
@@ -65,21 +68,25 @@ function addPeerService(server: Server): void {
         .build()
     },
     Large: ({ request }) => countUp(Number(request)),
-    // grpc-js servers do not compress.
+    // Servers of grpc-js do not compress.
     Compressed: ({ request }) => countUp(Number(request)),
     Metadata: call =>
       Buffer.from(
         JSON.stringify({ ...call.metadata.getMap(), 'deadline-ms': String(Number(call.getDeadline()) - Date.now()) }),
       ),
-    async Sleep(call) {
-      await once(call, 'cancelled')
-      cancelled++
-      return call.request
-    },
-    async Pause(call) {
-      await setTimeout(Number(call.request))
-      return call.request
-    },
+    Hold: call =>
+      new Promise(resolve => {
+        const end = () => {
+          held.delete(end)
+          resolve(call.request)
+        }
+        held.add(end)
+        call.once('cancelled', () => {
+          cancelled++
+          end()
+        })
+      }),
+    Waiting: () => Buffer.from(String(held.size)),
     Cancelled: () => Buffer.from(String(cancelled)),
   }
   const definition: Record<string, MethodDefinition<Buffer, Buffer>> = {}
@@ -94,17 +101,18 @@ function addPeerService(server: Server): void {
       responseSerialize: passThrough,
       responseDeserialize: passThrough,
     }
-    implementation[name] = (call: Call, callback: (error: unknown, answer?: Buffer) => void) =>
+    implementation[name] = (call: Call, callback: (error: unknown, response?: Buffer) => void) =>
       void Promise.resolve(call)
         .then(handlers[name])
         .then(
-          answer => callback(null, answer),
+          response => callback(null, response),
           error => callback(error),
         )
   }
   server.addService(definition as ServiceDefinition, implementation as never)
 }
 
+/** @returns `length` bytes, each its offset modulo 256. */
 export function countUp(length: number): Buffer {
   return Buffer.from(Uint8Array.from({ length }, (_, index) => index))
 }

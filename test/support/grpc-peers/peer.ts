@@ -1,35 +1,37 @@
 /**
- * Real gRPC servers for the transports' tests. Each has the service peers.v1.Peer, over bytes:
+ * Real gRPC servers for the tests of the transports. Each implements grpc.health.v1.Health and the service peers.v1.Peer,
+ * whose messages are plain bytes:
  *
- *   Echo        answers the request
- *   Fail        fails with metadata `x-code`, the request as its message, and the details of `x-details-bin`
- *   Large       answers as many bytes as the request says in decimal, each its offset modulo 256
- *   Compressed  the same, gzipped, where the server can
- *   Metadata    answers what it received, as JSON, with the time left as `deadline-ms`
- *   Sleep       never answers
- *   Pause       answers the request after as many milliseconds as it says
- *   Cancelled   answers how many calls of Sleep have been cancelled
- *
- * and grpc.health.v1.Health.
+ *   Echo        responds with the request
+ *   Fail        fails with the code in metadata `x-code`, the request as message and the details in `x-details-bin`
+ *   Large       responds with as many bytes as the request says in decimal, each its offset modulo 256
+ *   Compressed  as Large, compressed with gzip if the server supports it
+ *   Metadata    responds with the received metadata as JSON, and with the time left as `deadline-ms`
+ *   Hold        responds with the request after `Peer.release`
+ *   Waiting     responds with the number of calls of Hold in progress
+ *   Cancelled   responds with the number of calls of Hold that were cancelled
  */
 import path from 'node:path'
 
 export interface Peer {
   readonly address: string
   readonly port: number
-  /** What the health service says of the whole server from now on. */
+  /** Sets the health of the server as a whole to SERVING or NOT_SERVING. */
   setServing(serving: boolean): void
-  /** Finishes the calls under way. */
+  /** Ends the calls of Hold in progress: they respond with their request. */
+  release(): void
+  /** Stops gracefully: calls in flight finish. */
   stop(): Promise<void>
+  /** Stops at once. */
   kill(): Promise<void>
 }
 
 export interface PeerOptions {
-  /** 0, the default: a free one. */
+  /** Default 0: a free port. */
   port?: number
-  /** Mutual TLS. */
+  /** Enables mutual TLS. Default: plain text. */
   certificates?: Certificates
-  /** Streams at a time on one connection. */
+  /** SETTINGS_MAX_CONCURRENT_STREAMS. Default: that of the server. */
   maxStreams?: number
 }
 
@@ -40,18 +42,22 @@ export interface Certificates {
   key: string
 }
 
+/** An implementation of the servers. */
 export interface PeerKind {
   readonly name: string
-  /** @returns why it cannot be had on this machine, if so. Builds or installs it first. */
+  /** Builds or installs the server. @returns why it is not available on this machine, or undefined. */
   prepare(): Promise<string | undefined>
   start(options?: PeerOptions): Promise<Peer>
 }
 
-export const PEER_METHODS = ['Echo', 'Fail', 'Large', 'Compressed', 'Metadata', 'Sleep', 'Pause', 'Cancelled'] as const
+export const PEER_METHODS = ['Echo', 'Fail', 'Large', 'Compressed', 'Metadata', 'Hold', 'Waiting', 'Cancelled'] as const
 
-export function peerMethod(name: (typeof PEER_METHODS)[number]): string {
+export type PeerMethod = (typeof PEER_METHODS)[number]
+
+/** @returns the path of a method on the wire. */
+export function peerMethod(name: PeerMethod): string {
   return `/peers.v1.Peer/${name}`
 }
 
-/** Where what is built and installed for the tests is kept. */
+/** Folder for the servers that tests build or install. */
 export const PEERS_DIRECTORY = path.resolve(import.meta.dirname, '../../../.data/peers')

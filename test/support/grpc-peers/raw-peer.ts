@@ -1,7 +1,8 @@
-/** A peer that sends whatever bytes a test wants, and shows the frames that it gets. Its framing is its own. */
+/** An HTTP/2 peer that sends arbitrary bytes and records the frames it receives. It shares no code with the client. */
 import { EventEmitter, once } from 'node:events'
 import net from 'node:net'
 
+/** A received frame. */
 export interface Frame {
   type: number
   flags: number
@@ -24,6 +25,7 @@ export const END_HEADERS = 4
 export const PADDED = 8
 export const PRIORITIZED = 0x20
 
+/** Encodes a frame. */
 export function frame(type: number, flags: number, streamId: number, payload: Uint8Array = Buffer.alloc(0)): Buffer {
   const header = Buffer.alloc(9)
   header.writeUIntBE(payload.length, 0, 3)
@@ -33,12 +35,14 @@ export function frame(type: number, flags: number, streamId: number, payload: Ui
   return Buffer.concat([header, payload])
 }
 
+/** Encodes 32-bit integers, big endian. */
 export function uint32(...values: number[]): Buffer {
   const bytes = Buffer.alloc(4 * values.length)
   for (const [index, value] of values.entries()) bytes.writeUInt32BE(value, index * 4)
   return bytes
 }
 
+/** Encodes a SETTINGS frame. @param values setting ids and their values. */
 export function settings(values: Record<number, number>): Buffer {
   const entries = Object.entries(values)
   const payload = Buffer.alloc(6 * entries.length)
@@ -49,7 +53,7 @@ export function settings(values: Record<number, number>): Buffer {
   return frame(SETTINGS, 0, 0, payload)
 }
 
-/** Literals without indexing, names and values below 127 octets. */
+/** Encodes fields as literals without indexing. Names and values must be shorter than 127 octets. */
 export function headerBlock(...fields: [name: string, value: string][]): Buffer {
   return Buffer.concat(
     fields.flatMap(([name, value]) => [
@@ -61,32 +65,37 @@ export function headerBlock(...fields: [name: string, value: string][]): Buffer 
   )
 }
 
-/** What a block begins with that is the first one after the table was reduced. */
+/** Dynamic table size update to 0: the start of the first block after the table was reduced. */
 export const SIZE_UPDATE = Buffer.from([0x20])
 
-export const RESPONSE = headerBlock([':status', '200'], ['content-type', 'application/grpc'])
+/** Header block of a successful gRPC response. */
+export const RESPONSE_HEADERS = headerBlock([':status', '200'], ['content-type', 'application/grpc'])
+/** Trailers with grpc-status 0. */
 export const TRAILERS = headerBlock(['grpc-status', '0'])
 
+/** A length-prefixed gRPC message. @param flag the compressed flag. */
 export function message(bytes: Uint8Array | string, flag = 0): Buffer {
   const body = Buffer.from(bytes as string)
   return Buffer.concat([Buffer.from([flag]), uint32(body.length), body])
 }
 
-/** A whole good answer. @param first whether it is the connection's first. */
-export function answer(streamId: number, text: string, first = true): Buffer {
+/** The frames of a successful response. @param first whether it is the first on the connection. */
+export function response(streamId: number, text: string, first = true): Buffer {
   return Buffer.concat([
-    frame(HEADERS, END_HEADERS, streamId, first ? Buffer.concat([SIZE_UPDATE, RESPONSE]) : RESPONSE),
+    frame(HEADERS, END_HEADERS, streamId, first ? Buffer.concat([SIZE_UPDATE, RESPONSE_HEADERS]) : RESPONSE_HEADERS),
     frame(DATA, 0, streamId, message(text)),
     frame(HEADERS, END_HEADERS | END_STREAM, streamId, TRAILERS),
   ])
 }
 
+/** One accepted connection. */
 export class RawConnection {
   readonly socket: net.Socket
   readonly #events = new EventEmitter()
+  /** All frames received. */
   readonly frames: Frame[] = []
   #bytes = Buffer.alloc(0)
-  #taken = 0
+  #position = 0
   #prefaceLength = 24
   closed = false
 
@@ -125,11 +134,11 @@ export class RawConnection {
     this.socket.write(Buffer.concat(frames))
   }
 
-  /** The next frame of a type that has not been taken; others before it are passed over. @returns undefined at the end. */
+  /** Returns the next frame of a type and skips others. @returns undefined when the connection is closed. */
   async next(type: number, accepts: (frame: Frame) => boolean = () => true): Promise<Frame | undefined> {
     for (;;) {
-      while (this.#taken < this.frames.length) {
-        const frame = this.frames[this.#taken++] as Frame
+      while (this.#position < this.frames.length) {
+        const frame = this.frames[this.#position++] as Frame
         if (frame.type === type && accepts(frame)) return frame
       }
       if (this.closed) return undefined
@@ -137,24 +146,25 @@ export class RawConnection {
     }
   }
 
-  /** Takes the client's settings and tells its own. */
+  /** Waits for the client's SETTINGS, then sends its own and the acknowledgement. */
   async handshake(values: Record<number, number> = {}): Promise<void> {
     await this.next(SETTINGS)
     this.send(settings(values), frame(SETTINGS, ACK, 0))
   }
 
-  /** @returns the stream id of the next call. */
+  /** @returns the stream id of the next request. */
   async request(): Promise<number> {
     const headers = await this.next(HEADERS)
     if (headers === undefined) throw new Error('The client closed the connection')
     return headers.streamId
   }
 
+  /** Waits until the connection is closed. */
   async ended(): Promise<void> {
     await this.until(() => this.closed)
   }
 
-  /** @throws when the connection ends before. */
+  /** Waits until the condition is true; checks it at each received frame. @throws if the connection closes before. */
   async until(condition: () => boolean): Promise<void> {
     while (!condition()) {
       if (this.closed) throw new Error('The client closed the connection')
@@ -163,21 +173,22 @@ export class RawConnection {
   }
 }
 
+/** A server that accepts connections. */
 export interface RawPeer {
   readonly port: number
   readonly address: string
-  /** The next connection that a client makes. */
+  /** Waits for the next connection. */
   accept(): Promise<RawConnection>
   stop(): void
 }
 
 export async function startRawPeer(port = 0, host = '127.0.0.1'): Promise<RawPeer> {
-  const waiting: RawConnection[] = []
+  const accepted: RawConnection[] = []
   const events = new EventEmitter()
-  const all = new Set<net.Socket>()
+  const sockets = new Set<net.Socket>()
   const server = net.createServer(socket => {
-    all.add(socket)
-    waiting.push(new RawConnection(socket))
+    sockets.add(socket)
+    accepted.push(new RawConnection(socket))
     events.emit('connection')
   })
   server.listen(port, host)
@@ -187,12 +198,12 @@ export async function startRawPeer(port = 0, host = '127.0.0.1'): Promise<RawPee
     port: bound,
     address: `${host}:${bound}`,
     async accept() {
-      while (waiting.length === 0) await once(events, 'connection')
-      return waiting.shift() as RawConnection
+      while (accepted.length === 0) await once(events, 'connection')
+      return accepted.shift() as RawConnection
     },
     stop() {
       server.close()
-      for (const socket of all) socket.destroy()
+      for (const socket of sockets) socket.destroy()
     },
   }
 }

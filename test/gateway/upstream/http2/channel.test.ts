@@ -1,14 +1,13 @@
-import { setTimeout } from 'node:timers/promises'
+import { mock } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
-import { deadlineIn } from '../../../../gateway/upstream/deadline.ts'
 import { createHttp2Transport, type Http2TransportOptions } from '../../../../gateway/upstream/http2/transport.ts'
 import type { Transport } from '../../../../gateway/upstream/transport.ts'
 import { Code, StatusError } from '../../../../runtime/status.ts'
 import { grpcJs } from '../../../support/grpc-peers/grpc-js-peer.ts'
-import { peerMethod } from '../../../support/grpc-peers/peer.ts'
+import { canCall, echo, rejectionOf, waitUntil } from '../../../support/grpc-peers/peer-calls.ts'
 import {
-  answer,
+  ACK,
   DATA,
   END_HEADERS,
   END_STREAM,
@@ -18,24 +17,25 @@ import {
   message,
   PING,
   type RawPeer,
+  response,
   SIZE_UPDATE,
   startRawPeer,
 } from '../../../support/grpc-peers/raw-peer.ts'
 
-t.test('calls go round over the servers, and round the one that is gone', async t => {
+t.test('calls are distributed round robin over the reachable servers', async t => {
   const peers = await Promise.all(['a', 'b', 'c'].map(name => serve(t, name)))
   const transport = open(t, { address: peers.map(({ address }) => address).join(',') })
-  await until(async () => new Set(await names(transport, 6)).size === 3)
+  await waitUntil(async () => new Set(await names(transport, 6)).size === 3)
   const counts = countOf(await names(transport, 300))
   t.same(counts, { a: 100, b: 100, c: 100 })
   peers[1]?.stop()
-  await until(async () => !(await names(transport, 6)).includes('b'))
+  await waitUntil(async () => !(await names(transport, 6)).includes('b'))
   t.same(countOf(await names(transport, 100)), { a: 50, c: 50 })
   await serve(t, 'b again', peers[1]?.port)
-  await until(async () => (await names(transport, 6)).includes('b again'))
+  await waitUntil(async () => (await names(transport, 6)).includes('b again'))
 })
 
-t.test('a name is followed where it leads', async t => {
+t.test('the channel follows the addresses of its name', async t => {
   const first = await serve(t, 'first', 0, '127.0.0.1')
   await serve(t, 'second', first.port, '127.0.0.2')
   let addresses = ['127.0.0.1']
@@ -46,13 +46,13 @@ t.test('a name is followed where it leads', async t => {
   })
   t.same(await names(transport, 3), ['first', 'first', 'first'])
   addresses = ['127.0.0.1', '127.0.0.2']
-  await until(async () => new Set(await names(transport, 2)).size === 2)
+  await waitUntil(async () => new Set(await names(transport, 2)).size === 2)
   addresses = ['127.0.0.2']
-  await until(async () => !(await names(transport, 4)).includes('first'))
+  await waitUntil(async () => !(await names(transport, 4)).includes('first'))
   t.same(await names(transport, 3), ['second', 'second', 'second'])
 })
 
-t.test('where one of several names is not found for once, its servers are kept', async t => {
+t.test('a name whose lookup fails keeps its last addresses', async t => {
   const a = await serve(t, 'a', 0, '127.0.0.1')
   const b = await serve(t, 'b', 0, '127.0.0.2')
   let lookUps = 0
@@ -65,12 +65,12 @@ t.test('where one of several names is not found for once, its servers are kept',
     },
     limits: { resolveIntervalMs: 10 },
   })
-  await until(async () => new Set(await names(transport, 2)).size === 2)
-  await until(async () => lookUps > 3)
+  await waitUntil(async () => new Set(await names(transport, 2)).size === 2)
+  await waitUntil(async () => lookUps > 3)
   t.same(countOf(await names(transport, 20)), { a: 10, b: 10 })
 })
 
-t.test('a name that leads nowhere fails its calls at once, and is asked again', async t => {
+t.test('calls fail at once while a name has no addresses, and the lookup is retried', async t => {
   const peer = await serve(t, 'found')
   let lookUps = 0
   const transport = open(t, {
@@ -80,12 +80,12 @@ t.test('a name that leads nowhere fails its calls at once, and is asked again', 
       return ['127.0.0.1']
     },
   })
-  t.match(await failure(name(transport)), { code: Code.UNAVAILABLE })
-  await until(() => name(transport).then(() => true, isStatusError))
+  t.match(await rejectionOf(name(transport)), { code: Code.UNAVAILABLE })
+  await waitUntil(() => canCall(transport))
   t.equal(lookUps, 3)
 })
 
-t.test('the error for a server that is not there names its address to the log only', async t => {
+t.test('the address of an unreachable server is logged but not part of the error message', async t => {
   const peer = await startRawPeer()
   peer.stop()
   const logged: string[] = []
@@ -93,41 +93,41 @@ t.test('the error for a server that is not there names its address to the log on
     address: peer.address,
     logger: { warn: (fields: { err: Error }) => logged.push(fields.err.message) } as never,
   })
-  const error = await failure(name(transport))
+  const error = await rejectionOf(name(transport))
   t.equal(error.code, Code.UNAVAILABLE)
   t.notMatch(error.message, /127/)
   t.match(logged[0], peer.address)
 })
 
-t.test('a server that greets and hangs up is dialled again after a pause each time', async t => {
-  const pauseMs = 100
+t.test('a server that closes each connection after SETTINGS is reconnected to with backoff', async t => {
+  const backoffMs = 100
   const peer = await startRawPeer()
   t.teardown(() => peer.stop())
-  open(t, { address: peer.address, limits: { backoff: { initialMs: pauseMs, maxMs: pauseMs } } })
-  const greet = async () => {
+  open(t, { address: peer.address, limits: { backoff: { initialMs: backoffMs, maxMs: backoffMs } } })
+  const acceptAndClose = async () => {
     const connection = await peer.accept()
     await connection.handshake()
     connection.socket.end()
   }
-  await greet()
-  const hungUpAt = performance.now()
-  for (let redials = 0; redials < 5; redials++) await greet()
-  t.ok(performance.now() - hungUpAt >= 2 * pauseMs)
+  await acceptAndClose()
+  const closedAt = performance.now()
+  for (let reconnects = 0; reconnects < 5; reconnects++) await acceptAndClose()
+  t.ok(performance.now() - closedAt >= 2 * backoffMs)
 })
 
-t.test('a server that says it does not serve gets no calls', async t => {
+t.test('a server that reports NOT_SERVING gets no calls', async t => {
   const peers = [await start(t), await start(t)]
   const transport = open(t, { address: peers.map(({ address }) => address).join(','), healthService: '' })
-  await until(() => echoes(transport))
+  await waitUntil(() => canCall(transport))
   peers[0]?.setServing(false)
   peers[1]?.setServing(false)
-  await until(async () => !(await echoes(transport)))
+  await waitUntil(async () => !(await canCall(transport)))
   peers[1]?.setServing(true)
-  await until(() => echoes(transport))
-  t.ok((await Promise.all(Array.from({ length: 20 }, () => echoes(transport)))).every(Boolean))
+  await waitUntil(() => canCall(transport))
+  t.ok((await Promise.all(Array.from({ length: 20 }, () => canCall(transport)))).every(Boolean))
 })
 
-t.test('a server without a health service is taken as it is', async t => {
+t.test('a server without the health service counts as serving', async t => {
   const peer = await startRawPeer()
   t.teardown(() => peer.stop())
   const transport = open(t, { address: peer.address, healthService: 'user.v1.UserService' })
@@ -137,7 +137,7 @@ t.test('a server without a health service is taken as it is', async t => {
   const block = headerBlock([':status', '200'], ['content-type', 'application/grpc'], ['grpc-status', '12'])
   const watch = await connection.request()
   connection.send(frame(HEADERS, END_HEADERS | END_STREAM, watch, Buffer.concat([SIZE_UPDATE, block])))
-  connection.send(answer(await connection.request(), 'plain', false))
+  connection.send(response(await connection.request(), 'plain', false))
   t.equal(await call, 'plain')
 
   const serves = transport.isServing()
@@ -145,39 +145,38 @@ t.test('a server without a health service is taken as it is', async t => {
   t.match(
     (await connection.next(DATA))?.payload.toString(),
     /user\.v1\.UserService$/,
-    'readiness asks of the same service',
+    'isServing checks the same service',
   )
   connection.send(frame(HEADERS, END_HEADERS | END_STREAM, check, block))
   t.equal(await serves, true)
 })
 
-t.test(
-  'a server that compresses what it says of its health is understood, and one that says nothing readable is not serving',
-  async t => {
-    const peer = await startRawPeer()
-    t.teardown(() => peer.stop())
-    const transport = open(t, { address: peer.address, healthService: '' })
-    const connection = await peer.accept()
-    await connection.handshake()
-    const head = headerBlock([':status', '200'], ['content-type', 'application/grpc'], ['grpc-encoding', 'gzip'])
-    const watch = await connection.request()
-    const serving = message(gzipSync(Buffer.from([0x08, 0x01])), 1)
-    connection.send(
-      frame(HEADERS, END_HEADERS, watch, Buffer.concat([SIZE_UPDATE, head])),
-      frame(DATA, 0, watch, serving),
-    )
-    const call = name(transport)
-    connection.send(answer(await connection.request(), 'served', false))
-    t.equal(await call, 'served')
-    connection.send(frame(DATA, 0, watch, message('not gzip', 1)))
-    await until(async () => (await failure(name(transport)))?.code === Code.UNAVAILABLE)
-  },
-)
-
-t.test('a watch of health is no call that a server would have to be pinged for', async t => {
+t.test('a compressed health response is read, and an unreadable one counts as not serving', async t => {
   const peer = await startRawPeer()
   t.teardown(() => peer.stop())
-  const keepalive = { intervalMs: 5, timeoutMs: 5000, withoutCalls: false }
+  const transport = open(t, { address: peer.address, healthService: '' })
+  const connection = await peer.accept()
+  await connection.handshake()
+  const head = headerBlock([':status', '200'], ['content-type', 'application/grpc'], ['grpc-encoding', 'gzip'])
+  const watch = await connection.request()
+  const serving = message(gzipSync(Buffer.from([0x08, 0x01])), 1)
+  connection.send(
+    frame(HEADERS, END_HEADERS, watch, Buffer.concat([SIZE_UPDATE, head])),
+    frame(DATA, 0, watch, serving),
+  )
+  const call = name(transport)
+  connection.send(response(await connection.request(), 'served', false))
+  t.equal(await call, 'served')
+  connection.send(frame(DATA, 0, watch, message('not gzip', 1)))
+  await waitUntil(async () => (await rejectionOf(name(transport)))?.code === Code.UNAVAILABLE)
+})
+
+t.test('a health watch does not count as a call for keepalive', async t => {
+  const peer = await startRawPeer()
+  t.teardown(() => peer.stop())
+  const keepalive = { intervalMs: 10_000, timeoutMs: 5000, withoutCalls: false }
+  mock.timers.enable({ apis: ['setTimeout'] })
+  t.teardown(() => mock.timers.reset())
   const transport = open(t, { address: peer.address, healthService: '', keepalive })
   const connection = await peer.accept()
   await connection.handshake()
@@ -185,12 +184,15 @@ t.test('a watch of health is no call that a server would have to be pinged for',
   const watch = await connection.request()
   connection.send(frame(HEADERS, END_HEADERS, watch, Buffer.concat([SIZE_UPDATE, block])))
   connection.send(frame(DATA, 0, watch, message(Buffer.from([0x08, 0x01]))))
-  await setTimeout(50)
-  t.notOk(connection.frames.some(({ type }) => type === PING))
+  for (let interval = 0; interval < 10; interval++) mock.timers.tick(keepalive.intervalMs)
+  connection.send(frame(PING, 0, 0, Buffer.from('12345678')))
+  t.match(await connection.next(PING), { flags: ACK }, 'only the acknowledgement of a PING')
   const call = name(transport)
   const id = await connection.request()
-  t.ok(await connection.next(PING), 'the call is one')
-  connection.send(answer(id, 'served', false))
+  mock.timers.tick(keepalive.intervalMs)
+  mock.timers.tick(keepalive.intervalMs)
+  t.ok(await connection.next(PING), 'a PING once a call is in flight')
+  connection.send(response(id, 'served', false))
   t.equal(await call, 'served')
 })
 
@@ -210,7 +212,7 @@ async function start(t: Test) {
   return peer
 }
 
-/** A server that answers every call with its name. */
+/** Starts a server that responds to every call with its name. */
 async function serve(t: Test, name: string, port = 0, host = '127.0.0.1'): Promise<RawPeer> {
   const peer = await startRawPeer(port, host)
   t.teardown(() => peer.stop())
@@ -222,7 +224,7 @@ async function serve(t: Test, name: string, port = 0, host = '127.0.0.1'): Promi
         for (let first = true; ; first = false) {
           const request = await connection.next(HEADERS)
           if (request === undefined) return
-          connection.send(answer(request.streamId, name, first))
+          connection.send(response(request.streamId, name, first))
         }
       })()
     }
@@ -230,15 +232,11 @@ async function serve(t: Test, name: string, port = 0, host = '127.0.0.1'): Promi
   return peer
 }
 
-function echo(transport: Transport): Promise<Buffer> {
-  return transport.unary(peerMethod('Echo'), Buffer.from('x'), {}, deadlineIn(10_000)) as Promise<Buffer>
-}
-
 async function name(transport: Transport): Promise<string> {
   return (await echo(transport)).toString()
 }
 
-/** One after the other. Calls that fail are left out. */
+/** The responses of sequential calls. Failed calls are left out. */
 async function names(transport: Transport, count: number): Promise<string[]> {
   const found: string[] = []
   for (let call = 0; call < count; call++) {
@@ -256,27 +254,4 @@ function countOf(names: readonly string[]): Record<string, number> {
   return Object.fromEntries(
     Object.entries(Object.groupBy(names, name => name)).map(([name, all]) => [name, all?.length ?? 0]),
   )
-}
-
-function echoes(transport: Transport): Promise<boolean> {
-  return echo(transport).then(() => true, isStatusError)
-}
-
-function isStatusError(error: unknown): false {
-  if (!(error instanceof StatusError)) throw error
-  return false
-}
-
-/** Asks again until it is so; the test's timeout is the bound. */
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise(resolve => setImmediate(resolve))
-}
-
-async function failure(call: Promise<unknown>): Promise<StatusError> {
-  try {
-    await call
-  } catch (error) {
-    return error as StatusError
-  }
-  throw new Error('The call did not fail')
 }

@@ -20,7 +20,7 @@ import {
 const opaque = Buffer.from('12345678')
 const id = fc.integer({ min: 1, max: 0x7fff_ffff })
 
-/** Something to write, and the frames that must come of it. */
+/** A write, and the frames that it must produce. */
 const action = fc.oneof(
   fc.tuple(id, fc.nat(11)).map(([id, code]) => ({
     write: (writer: FrameWriter) => writer.resetStream(id, code),
@@ -55,26 +55,26 @@ const action = fc.oneof(
   }),
 )
 
-t.test('frames leave whole and in order, however many there are and however slow the socket is', async t => {
+t.test('frames are written whole and in order for any number of frames and a socket of any speed', async t => {
   fc.assert(
     fc.property(
       fc.array(action, { maxLength: 60, size: 'max' }),
       fc.infiniteStream(fc.boolean()),
-      (actions, takesNow) => {
+      (actions, acceptsNow) => {
         const sent: Buffer[] = []
         const waiting: (() => void)[] = []
         const writer = new FrameWriter((bytes, done) => {
-          // The socket may look at the bytes until it is done with them.
-          const take = () => {
+          // The socket may read the buffer until it calls `done`.
+          const accept = () => {
             sent.push(Buffer.from(bytes))
             done()
           }
-          waiting.push(take)
-          if (takesNow.next().value) for (const take of waiting.splice(0)) take()
+          waiting.push(accept)
+          if (acceptsNow.next().value) for (const accept of waiting.splice(0)) accept()
         })
         for (const { write } of actions) write(writer)
         writer.flush()
-        for (const take of waiting.splice(0)) take()
+        for (const accept of waiting.splice(0)) accept()
         return writer.backlog === 0 && Buffer.concat(sent).equals(Buffer.concat(actions.map(({ frames }) => frames)))
       },
     ),
@@ -83,7 +83,7 @@ t.test('frames leave whole and in order, however many there are and however slow
   t.pass()
 })
 
-t.test('a small frame is whole wherever the buffer before it is full', async t => {
+t.test('a frame that does not fit into the current chunk is written whole into the next one', async t => {
   const writes: [write: (writer: FrameWriter) => void, frames: Buffer][] = [
     [writer => writer.resetStream(3, 8), frame(RST_STREAM, 0, 3, uint32(8))],
     [writer => writer.windowUpdate(5, 77), frame(WINDOW_UPDATE, 0, 5, uint32(77))],

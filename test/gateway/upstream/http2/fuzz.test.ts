@@ -1,6 +1,6 @@
 /**
- * Hostile and broken bytes from a peer: whatever comes, each call ends, with its own answer or an error of the transport,
- * and the next connection works. The seed is printed; for a longer run by hand, or to repeat one:
+ * Random and malformed bytes from a peer: each call ends with its own response or a StatusError, and the next connection
+ * works. The seed is printed. To run longer, or to repeat a run:
  *
  *   FUZZ_RUNS=100000 FUZZ_SEED=42 node test/gateway/upstream/http2/fuzz.test.ts
  */
@@ -11,7 +11,6 @@ import { deadlineIn } from '../../../../gateway/upstream/deadline.ts'
 import { createHttp2Transport } from '../../../../gateway/upstream/http2/transport.ts'
 import { StatusError } from '../../../../runtime/status.ts'
 import {
-  answer,
   DATA,
   END_HEADERS,
   END_STREAM,
@@ -21,7 +20,8 @@ import {
   message,
   type RawConnection,
   type RawPeer,
-  RESPONSE,
+  RESPONSE_HEADERS,
+  response,
   SIZE_UPDATE,
   settings,
   startRawPeer,
@@ -52,7 +52,7 @@ const field = fc.oneof(
   ),
 )
 const block = fc.oneof(
-  { weight: 4, arbitrary: fc.constantFrom(RESPONSE, TRAILERS, Buffer.concat([RESPONSE, TRAILERS])) },
+  { weight: 4, arbitrary: fc.constantFrom(RESPONSE_HEADERS, TRAILERS, Buffer.concat([RESPONSE_HEADERS, TRAILERS])) },
   { weight: 2, arbitrary: fc.array(field, { maxLength: 6 }).map(fields => headerBlock(...fields)) },
   { weight: 1, arbitrary: fc.uint8Array({ maxLength: 60, size: 'max' }).map(bytes => Buffer.from(bytes)) },
 )
@@ -70,16 +70,16 @@ const anyFrame = fc
 const anySettings = fc
   .dictionary(fc.nat(8).map(String), fc.oneof(fc.nat(100_000), fc.nat(0xffff_ffff)))
   .map(values => settings(values))
-const goodAnswer = fc.constantFrom(...STREAM_IDS).map(id => answer(id, `stream ${id}`))
+const validResponse = fc.constantFrom(...STREAM_IDS).map(id => response(id, `stream ${id}`))
 const garbage = fc.uint8Array({ maxLength: 200, size: 'max' }).map(bytes => Buffer.from(bytes))
 
-/** A session's bytes, in the pieces in which they leave. */
+/** The bytes of a session, split into the chunks that are written. */
 const session = fc
   .array(
     fc.oneof(
       { weight: 5, arbitrary: headers },
       { weight: 5, arbitrary: data },
-      { weight: 4, arbitrary: goodAnswer },
+      { weight: 4, arbitrary: validResponse },
       { weight: 2, arbitrary: anyFrame },
       { weight: 1, arbitrary: anySettings },
       { weight: 1, arbitrary: garbage },
@@ -94,19 +94,19 @@ const session = fc
       .map(edges => edges.slice(1).map((edge, index) => bytes.subarray(edges[index], edge)))
   })
 
-t.test('each call ends, with its own answer or an error', async t => {
+t.test('each call ends with its own response or a StatusError, whatever the peer sends', async t => {
   t.comment(`seed ${seed}, ${numRuns} runs`)
   const peer = await startRawPeer()
   t.teardown(() => peer.stop())
   await fc.assert(
-    fc.asyncProperty(session, fc.boolean(), async (pieces, greets) => {
-      const outcomes = await play(peer, pieces, greets)
+    fc.asyncProperty(session, fc.boolean(), async (chunks, handshakes) => {
+      const outcomes = await play(peer, chunks, handshakes)
       outcomes.forEach((outcome, index) => {
         if (outcome instanceof Error) {
           if (!(outcome instanceof StatusError)) throw outcome
-          if (outcome.message === 'Deadline exceeded') throw new Error(`Call ${index} was left alone`)
+          if (outcome.message === 'Deadline exceeded') throw new Error(`Call ${index} did not end before its deadline`)
         } else if (outcome.startsWith('stream ') && outcome !== `stream ${STREAM_IDS[index]}`) {
-          throw new Error(`Call ${index} has the answer of another: ${outcome}`)
+          throw new Error(`Call ${index} has the response of another call: ${outcome}`)
         }
       })
     }),
@@ -115,7 +115,7 @@ t.test('each call ends, with its own answer or an error', async t => {
   t.pass()
 })
 
-async function play(peer: RawPeer, pieces: readonly Buffer[], greets: boolean): Promise<(string | Error)[]> {
+async function play(peer: RawPeer, chunks: readonly Buffer[], handshakes: boolean): Promise<(string | Error)[]> {
   const transport = createHttp2Transport({
     address: peer.address,
     maxMessageLength: 10_000,
@@ -123,30 +123,30 @@ async function play(peer: RawPeer, pieces: readonly Buffer[], greets: boolean): 
   })
   const call = () =>
     transport.unary('/peers.v1.Peer/Echo', Buffer.from('x'), {}, deadlineIn(10_000)).then(
-      answer => Buffer.from(answer).toString('latin1'),
+      response => Buffer.from(response).toString('latin1'),
       (error: Error) => error,
     )
   const calls = STREAM_IDS.map(call)
   const connection = await peer.accept()
-  if (greets) {
+  if (handshakes) {
     await connection.handshake()
     for (const _ of STREAM_IDS) await connection.request()
   }
-  for (const piece of pieces) {
-    connection.socket.write(piece)
+  for (const chunk of chunks) {
+    connection.socket.write(chunk)
     await setImmediate()
   }
   connection.socket.end()
   await connection.ended()
 
-  // The next connection is a good one; a call that nobody had looked at may come there once more.
+  // The next connection works. Calls that were not processed are retried on it.
   const next = await peer.accept()
   await next.handshake()
   const served = serve(next)
   let again = await call()
-  // The address fails until the connection is there.
+  // Calls fail until the subchannel has reconnected.
   for (; again instanceof Error; again = await call()) await setImmediate()
-  if (again !== 'again') throw new Error(`A new call has the answer ${again}`)
+  if (again !== 'again') throw new Error(`A new call has the response ${again}`)
   const outcomes = await Promise.all(calls)
   await transport.close()
   next.socket.destroy()
@@ -158,6 +158,6 @@ async function serve(connection: RawConnection): Promise<void> {
   for (let first = true; ; first = false) {
     const request = await connection.next(HEADERS)
     if (request === undefined) return
-    connection.send(answer(request.streamId, 'again', first))
+    connection.send(response(request.streamId, 'again', first))
   }
 }

@@ -5,77 +5,77 @@ import { Keepalive } from '../../../../gateway/upstream/http2/keepalive.ts'
 const INTERVAL = 10_000
 const TIMEOUT = 2000
 
-interface Watched {
+interface Fixture {
   keepalive: Keepalive
   calls: number
   pings: number
-  dead: boolean
+  timedOut: boolean
 }
 
-function watch(t: Test, { withoutCalls = false, calls = 1 } = {}): Watched {
+function start(t: Test, { withoutCalls = false, calls = 1 } = {}): Fixture {
   mock.timers.enable({ apis: ['setTimeout'] })
   t.teardown(() => mock.timers.reset())
-  const watched: Watched = {
+  const fixture: Fixture = {
     calls,
     pings: 0,
-    dead: false,
+    timedOut: false,
     keepalive: new Keepalive(
       { intervalMs: INTERVAL, timeoutMs: TIMEOUT, withoutCalls },
       {
-        hasCalls: () => watched.calls > 0,
+        hasCalls: () => fixture.calls > 0,
         ping() {
-          watched.pings++
+          fixture.pings++
         },
         onTimeout() {
-          watched.dead = true
+          fixture.timedOut = true
         },
       },
     ),
   }
-  watched.keepalive.start()
-  return watched
+  fixture.keepalive.start()
+  return fixture
 }
 
-t.test('no ping goes while no call is under way', async t => {
-  const watched = watch(t, { calls: 0 })
+t.test('no PING is sent while no call is in flight', async t => {
+  const fixture = start(t, { calls: 0 })
   for (let interval = 0; interval < 100; interval++) mock.timers.tick(INTERVAL)
-  t.equal(watched.pings, 0)
-  watched.calls = 1
+  t.equal(fixture.pings, 0)
+  fixture.calls = 1
   mock.timers.tick(INTERVAL)
-  t.equal(watched.pings, 1, 'but with the first call that waits')
+  t.equal(fixture.pings, 1, 'a PING once a call is in flight')
 })
 
-t.test('pings go without calls where that is asked for', async t => {
-  const watched = watch(t, { calls: 0, withoutCalls: true })
+t.test('withoutCalls sends PINGs while no call is in flight', async t => {
+  const fixture = start(t, { calls: 0, withoutCalls: true })
   mock.timers.tick(INTERVAL)
-  t.equal(watched.pings, 1)
+  t.equal(fixture.pings, 1)
 })
 
-t.test('no ping goes while the peer is heard', async t => {
-  const watched = watch(t)
+t.test('no PING is sent while bytes are received', async t => {
+  const fixture = start(t)
   for (let interval = 0; interval < 100; interval++) {
-    watched.keepalive.onReceived()
+    fixture.keepalive.onReceived()
     mock.timers.tick(INTERVAL)
   }
-  t.equal(watched.pings, 0)
+  t.equal(fixture.pings, 0)
 })
 
-t.test('a peer that answers its ping is asked again later; one that does not is dead', async t => {
-  const watched = watch(t)
+t.test('a peer that responds to a PING gets the next one an interval later; one that does not times out', async t => {
+  const fixture = start(t)
   mock.timers.tick(INTERVAL)
-  watched.keepalive.onReceived()
+  fixture.keepalive.onReceived()
   mock.timers.tick(TIMEOUT)
-  t.match(watched, { pings: 1, dead: false })
+  t.match(fixture, { pings: 1, timedOut: false })
   mock.timers.tick(INTERVAL)
   mock.timers.tick(TIMEOUT - 1)
-  t.match(watched, { pings: 2, dead: false })
+  t.match(fixture, { pings: 2, timedOut: false })
   mock.timers.tick(1)
-  t.match(watched, { pings: 2, dead: true })
+  t.match(fixture, { pings: 2, timedOut: true })
 })
 
-t.test('nothing goes after it was stopped', async t => {
-  const watched = watch(t)
-  watched.keepalive.stop()
+t.test('stop prevents further PINGs', async t => {
+  const fixture = start(t)
+  fixture.keepalive.stop()
   mock.timers.tick(10 * INTERVAL)
-  t.match(watched, { pings: 0, dead: false })
+  t.match(fixture, { pings: 0, timedOut: false })
 })

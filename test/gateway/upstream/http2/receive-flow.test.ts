@@ -5,7 +5,7 @@ import { frame, uint32, WINDOW_UPDATE } from '../../../support/grpc-peers/raw-pe
 
 const SIZE = 100_000
 const DEFAULT_SIZE = 65_535
-const tooMuch = { name: 'ConnectionError', http2Code: 3 }
+const flowControlError = { name: 'ConnectionError', http2Code: 3 }
 
 function createFlow() {
   const sent: Buffer[] = []
@@ -22,33 +22,33 @@ function createFlow() {
   }
 }
 
-const opened = (increment: number) => frame(WINDOW_UPDATE, 0, 0, uint32(increment))
+const windowUpdate = (increment: number) => frame(WINDOW_UPDATE, 0, 0, uint32(increment))
 
-t.test('all that the window of a connection allows is taken, and given back', async t => {
+t.test('the peer may use the whole window of the connection, and WINDOW_UPDATE restores it', async t => {
   const { flow, sent } = createFlow()
   flow.replenish()
-  t.same(sent(), opened(SIZE - DEFAULT_SIZE))
+  t.same(sent(), windowUpdate(SIZE - DEFAULT_SIZE))
   for (let times = 0; times < 3; times++) {
     flow.consume(SIZE)
-    t.same(sent(), opened(SIZE))
+    t.same(sent(), windowUpdate(SIZE))
   }
 })
 
-t.test('the window of a connection is given back once half of it is used, and not before', async t => {
+t.test('WINDOW_UPDATE is sent when half of the window of the connection is used, not before', async t => {
   const { flow, sent } = createFlow()
   flow.replenish()
   sent()
   flow.consume(SIZE / 2 - 1)
   t.equal(sent().length, 0)
   flow.consume(1)
-  t.same(sent(), opened(SIZE / 2))
+  t.same(sent(), windowUpdate(SIZE / 2))
 })
 
-t.test('one octet more than the window of a connection allows is an error of the peer', async t => {
-  t.throws(() => createFlow().flow.consume(DEFAULT_SIZE + 1), tooMuch, 'before it is opened')
+t.test('one octet more than the window of the connection is a FLOW_CONTROL_ERROR', async t => {
+  t.throws(() => createFlow().flow.consume(DEFAULT_SIZE + 1), flowControlError, 'with the initial window')
 
   const { flow } = createFlow()
   flow.replenish()
   flow.consume(1)
-  t.throws(() => flow.consume(SIZE), tooMuch, 'after what is not given back yet')
+  t.throws(() => flow.consume(SIZE), flowControlError, 'with a window that is partly used')
 })

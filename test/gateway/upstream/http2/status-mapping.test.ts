@@ -15,7 +15,7 @@ const TRAILERS = {
   tooLarge: false,
 }
 
-t.test('a message is percent-decoded as UTF-8, and what is not valid stands as it is', async t => {
+t.test('grpc-message is percent-decoded as UTF-8, and invalid escapes are kept', async t => {
   const messages: [wire: string, read: string][] = [
     ['', ''],
     ['plain', 'plain'],
@@ -34,7 +34,7 @@ t.test('a message is percent-decoded as UTF-8, and what is not valid stands as i
   }
 })
 
-t.test('without a grpc-status the HTTP status says what it was', async t => {
+t.test('without grpc-status, the HTTP status determines the gRPC status', async t => {
   const statuses: [http: number, code: Code][] = [
     [200, Code.UNKNOWN],
     [400, Code.INTERNAL],

@@ -2,14 +2,14 @@ import fc from 'fast-check'
 import t from 'tap'
 import { StreamTable } from '../../../../gateway/upstream/http2/stream-table.ts'
 
-// Few ids, many of which meet in one place, and more than the table begins with.
+// Few distinct ids, many with the same slot, and more than the initial size of the table.
 const id = fc.oneof(
   fc.nat(300).map(n => 2 * n + 1),
   fc.nat(300).map(n => 128 * n + 1),
 )
 const changes = fc.array(fc.tuple(fc.constantFrom('add', 'add', 'delete'), id), { maxLength: 600, size: 'max' })
 
-t.test('it holds what a Map would', async t => {
+t.test('a table holds the same streams as a Map after any adds and deletes', async t => {
   fc.assert(
     fc.property(changes, all => {
       const table = new StreamTable<{ id: number }>()
@@ -32,14 +32,14 @@ t.test('it holds what a Map would', async t => {
   t.pass()
 })
 
-t.test('calls that come and go beside one that stays need no more room', async t => {
+t.test('a long-lived stream stays in the table while 50,000 others are added and deleted', async t => {
   const table = new StreamTable<{ id: number }>()
-  const watch = { id: 1 }
-  table.add(watch)
+  const longLived = { id: 1 }
+  table.add(longLived)
   for (let id = 3; id < 100_000; id += 2) {
     table.add({ id })
     table.delete(id)
-    if (table.get(1) !== watch) throw new Error(`The stream that stays is lost at ${id}`)
+    if (table.get(1) !== longLived) throw new Error(`The long-lived stream is lost at ${id}`)
   }
-  t.same(table.list(), [watch])
+  t.same(table.list(), [longLived])
 })

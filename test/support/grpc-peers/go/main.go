@@ -1,4 +1,4 @@
-// A gRPC server for the transport tests: peers.v1.Peer as test/support/grpc-peers/peer.ts describes it, over bytes.
+// A gRPC server for the tests of the transports. It implements peers.v1.Peer, see test/support/grpc-peers/peer.ts.
 package main
 
 import (
@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -52,7 +53,11 @@ func (c bytesCodec) Unmarshal(data mem.BufferSlice, v any) error {
 
 type handler func(ctx context.Context, request []byte) ([]byte, error)
 
-var cancelled atomic.Int64
+var (
+	waiting, cancelled atomic.Int64
+	mutex              sync.Mutex
+	released           = make(chan struct{})
+)
 
 func echo(_ context.Context, request []byte) ([]byte, error) { return request, nil }
 
@@ -62,15 +67,15 @@ func fail(ctx context.Context, request []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer := &spb.Status{Code: int32(code), Message: string(request)}
+	failure := &spb.Status{Code: int32(code), Message: string(request)}
 	if packed := first(md, "x-details-bin"); packed != "" {
 		var details spb.Status
 		if err := proto.Unmarshal([]byte(packed), &details); err != nil {
 			return nil, err
 		}
-		answer.Details = details.Details
+		failure.Details = details.Details
 	}
-	return nil, status.ErrorProto(answer)
+	return nil, status.ErrorProto(failure)
 }
 
 func large(_ context.Context, request []byte) ([]byte, error) {
@@ -78,11 +83,11 @@ func large(_ context.Context, request []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer := make([]byte, length)
-	for i := range answer {
-		answer[i] = byte(i)
+	response := make([]byte, length)
+	for i := range response {
+		response[i] = byte(i)
 	}
-	return answer, nil
+	return response, nil
 }
 
 func compressed(ctx context.Context, request []byte) ([]byte, error) {
@@ -104,23 +109,31 @@ func showMetadata(ctx context.Context, _ []byte) ([]byte, error) {
 	return json.Marshal(flat)
 }
 
-func sleep(ctx context.Context, _ []byte) ([]byte, error) {
-	<-ctx.Done()
-	cancelled.Add(1)
-	return nil, status.FromContextError(ctx.Err()).Err()
-}
-
-func pause(ctx context.Context, request []byte) ([]byte, error) {
-	milliseconds, err := strconv.Atoi(string(request))
-	if err != nil {
-		return nil, err
-	}
+func hold(ctx context.Context, request []byte) ([]byte, error) {
+	mutex.Lock()
+	done := released
+	mutex.Unlock()
+	waiting.Add(1)
+	defer waiting.Add(-1)
 	select {
-	case <-time.After(time.Duration(milliseconds) * time.Millisecond):
+	case <-done:
 		return request, nil
 	case <-ctx.Done():
+		cancelled.Add(1)
 		return nil, status.FromContextError(ctx.Err()).Err()
 	}
+}
+
+// release ends the calls of Hold in progress.
+func release() {
+	mutex.Lock()
+	defer mutex.Unlock()
+	close(released)
+	released = make(chan struct{})
+}
+
+func countWaiting(context.Context, []byte) ([]byte, error) {
+	return []byte(strconv.FormatInt(waiting.Load(), 10)), nil
 }
 
 func countCancelled(context.Context, []byte) ([]byte, error) {
@@ -142,8 +155,8 @@ func method(name string, handle handler) grpc.MethodDesc {
 			if err := decode(&request); err != nil {
 				return nil, err
 			}
-			answer, err := handle(ctx, request)
-			return &answer, err
+			response, err := handle(ctx, request)
+			return &response, err
 		},
 	}
 }
@@ -159,7 +172,7 @@ func transportCredentials(folder string) (credentials.TransportCredentials, erro
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(authority) {
-		return nil, errors.New("ca.pem has no certificate")
+		return nil, errors.New("ca.pem contains no certificate")
 	}
 	return credentials.NewTLS(&tls.Config{
 		Certificates: []tls.Certificate{certificate},
@@ -169,10 +182,10 @@ func transportCredentials(folder string) (credentials.TransportCredentials, erro
 }
 
 func main() {
-	address := flag.String("address", "127.0.0.1:0", "where to listen")
-	streams := flag.Uint("streams", 0, "streams at a time on a connection; 0: as grpc-go has it")
-	age := flag.Duration("age", 0, "how long a connection may live; 0: forever")
-	certificates := flag.String("tls", "", "folder with ca.pem, server.pem and server.key: mutual TLS")
+	address := flag.String("address", "127.0.0.1:0", "address to listen on")
+	streams := flag.Uint("streams", 0, "maximum concurrent streams of a connection; 0: the default of grpc-go")
+	age := flag.Duration("age", 0, "maximum age of a connection; 0: unlimited")
+	certificates := flag.String("tls", "", "folder with ca.pem, server.pem and server.key; enables mutual TLS")
 	flag.Parse()
 
 	options := []grpc.ServerOption{
@@ -203,8 +216,8 @@ func main() {
 			method("Large", large),
 			method("Compressed", compressed),
 			method("Metadata", showMetadata),
-			method("Sleep", sleep),
-			method("Pause", pause),
+			method("Hold", hold),
+			method("Waiting", countWaiting),
 			method("Cancelled", countCancelled),
 		},
 	}, struct{}{})
@@ -216,16 +229,18 @@ func main() {
 		log.Fatal(err)
 	}
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
 	go func() {
 		for received := range signals {
 			switch received {
+			case syscall.SIGHUP:
+				release()
 			case syscall.SIGUSR1:
 				healthServer.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
 			case syscall.SIGUSR2:
 				healthServer.SetServingStatus("", healthpb.HealthCheckResponse_SERVING)
 			default:
-				server.GracefulStop()
+				go server.GracefulStop()
 			}
 		}
 	}()

@@ -15,7 +15,7 @@ function decode(hex: string) {
   return decodeHeaderBlock(block, 0, block.length, LIMIT).fields
 }
 
-t.test('the examples of RFC 7541 appendix C that need no table', async t => {
+t.test('the examples of RFC 7541 appendix C without a dynamic table are decoded', async t => {
   for (const [section, hex, fields] of [
     ['C.2.1', '400a 6375 7374 6f6d 2d6b 6579 0d63 7573 746f 6d2d 6865 6164 6572', [['custom-key', 'custom-header']]],
     ['C.2.2', '040c 2f73 616d 706c 652f 7061 7468', [[':path', '/sample/path']]],
@@ -57,11 +57,11 @@ t.test('the examples of RFC 7541 appendix C that need no table', async t => {
   t.throws(
     () => decode('8286 84be 5808 6e6f 2d63 6163 6865'),
     /not in the static table/,
-    'C.3.2 refers to the dynamic table',
+    'C.3.2, which refers to the dynamic table',
   )
 })
 
-t.test('the integers of RFC 7541 section C.1', async t => {
+t.test('the integers of RFC 7541 section C.1 are encoded', async t => {
   for (const [value, prefix, hex] of [
     [10, 5, '0a'],
     [1337, 5, '1f9a0a'],
@@ -91,7 +91,7 @@ t.test('the Huffman code of RFC 7541 appendix B is complete', async t => {
   }
 })
 
-t.test('Huffman code comes back as the octets that it stands for', async () => {
+t.test('Huffman decoding restores the encoded octets', async () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 300, size: 'max' }), octets => {
       const encoded = encodeHuffman(octets)
@@ -100,7 +100,7 @@ t.test('Huffman code comes back as the octets that it stands for', async () => {
   )
 })
 
-t.test('Huffman code that is not the one encoding of its octets is refused', async () => {
+t.test('Huffman code other than the canonical encoding of its octets is rejected', async () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 40, size: 'max' }), bytes => {
       let text: string
@@ -115,7 +115,7 @@ t.test('Huffman code that is not the one encoding of its octets is refused', asy
   )
 })
 
-t.test('what is encoded is decoded', async () => {
+t.test('decoding restores encoded fields', async () => {
   const text = fc.string({ unit: 'binary-ascii', maxLength: 400, size: 'max' })
   fc.assert(
     fc.property(fc.array(fc.tuple(text, text, fc.boolean())), fields => {
@@ -126,7 +126,7 @@ t.test('what is encoded is decoded', async () => {
   )
 })
 
-t.test('no block makes the decoder do anything but answer or refuse', async () => {
+t.test('the decoder returns a bounded list or COMPRESSION_ERROR for any bytes', async () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 300, size: 'max' }), bytes => {
       const block = Buffer.from(bytes)
@@ -141,7 +141,7 @@ t.test('no block makes the decoder do anything but answer or refuse', async () =
   )
 })
 
-t.test('the list is bounded as it is decoded', async t => {
+t.test('decoding stops when the list exceeds its maximum size', async t => {
   const block = Buffer.concat(Array(100).fill(indexed(8)))
   const { fields, tooLarge } = decodeHeaderBlock(block, 0, block.length, 10 * (7 + 3 + 32))
   t.equal(fields.length, 10)
@@ -149,26 +149,26 @@ t.test('the list is bounded as it is decoded', async t => {
 })
 
 const token = fc.stringMatching(/^[a-z][a-z0-9-]{0,20}$/).map(name => `x-${name}`)
-// The value of a `-bin` key is base64, and refused otherwise.
+// Values of `-bin` keys must be base64.
 const textName = token.filter(name => !name.endsWith('-bin'))
 const visible = fc.stringMatching(/^[!-~]([ -~]{0,200}[!-~])?$/)
 
-t.test("node's HTTP/2 reads our requests, and we read its answers", async t => {
+t.test('node:http2 decodes the encoded requests, and its responses are decoded', async t => {
   const server = http2.createServer({ settings: { maxHeaderListSize: LIMIT } })
   server.on('stream', (stream: http2.ServerHttp2Stream, headers) => {
-    const { 'x-answer': answer, ...rest } = headers
-    stream.respond({ ':status': 200, ...JSON.parse(Buffer.from(String(answer), 'base64').toString()) })
+    const { 'x-response': response, ...rest } = headers
+    stream.respond({ ':status': 200, ...JSON.parse(Buffer.from(String(response), 'base64').toString()) })
     stream.end(JSON.stringify(rest))
   })
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   t.teardown(() => server.close())
   const { port } = server.address() as net.AddressInfo
-  const heads = createRequestHeaderEncoder({ authority: 'users:1', secure: false, userAgent: 'test' })
+  const encoder = createRequestHeaderEncoder({ authority: 'users:1', secure: false, userAgent: 'test' })
 
   await fc.assert(
-    fc.asyncProperty(fc.dictionary(textName, visible), fc.dictionary(token, visible), async (sent, answered) => {
-      const metadata = { ...sent, 'x-answer': Buffer.from(JSON.stringify(answered)).toString('base64') }
-      const { block, body } = await exchange(port, heads.encode('/a.B/C', metadata, 1500))
+    fc.asyncProperty(fc.dictionary(textName, visible), fc.dictionary(token, visible), async (sent, responded) => {
+      const metadata = { ...sent, 'x-response': Buffer.from(JSON.stringify(responded)).toString('base64') }
+      const { block, body } = await exchange(port, encoder.encode('/a.B/C', metadata, 1500))
       const received = JSON.parse(body)
       for (const [name, value] of Object.entries({
         ...sent,
@@ -180,7 +180,7 @@ t.test("node's HTTP/2 reads our requests, and we read its answers", async t => {
         if (received[name] !== value) throw new Error(`${name}: ${received[name]}`)
       }
       const fields = new Map(decodeHeaderBlock(block, 0, block.length, LIMIT).fields)
-      for (const [name, value] of Object.entries(answered)) {
+      for (const [name, value] of Object.entries(responded)) {
         if (fields.get(name) !== value) throw new Error(`${name}: ${fields.get(name)}`)
       }
     }),
@@ -188,15 +188,15 @@ t.test("node's HTTP/2 reads our requests, and we read its answers", async t => {
   )
 })
 
-/** One request on a connection of its own. */
+/** Sends one request on a new connection. */
 async function exchange(
   port: number,
-  head: { bytes: Buffer; length: number },
+  headers: { bytes: Buffer; length: number },
 ): Promise<{ block: Buffer; body: string }> {
   const socket = net.connect(port, '127.0.0.1')
   socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
   socket.write(settings({ 1: 0 }))
-  socket.write(frame(HEADERS, 5, 1, head.bytes.subarray(0, head.length)))
+  socket.write(frame(HEADERS, 5, 1, headers.bytes.subarray(0, headers.length)))
   let bytes = Buffer.alloc(0)
   let block = Buffer.alloc(0)
   let body = ''
@@ -210,7 +210,7 @@ async function exchange(
       if (type === SETTINGS && flags === 0) socket.write(frame(SETTINGS, 1, 0))
       if (type === HEADERS) block = Buffer.from(payload)
       if (type === 0) body += payload.toString()
-      // Leaving the loop closes the connection.
+      // Returning closes the connection.
       if (type === 0 && (flags & 1) !== 0) return { block, body }
     }
   }

@@ -1,4 +1,4 @@
-// The backend of `make bench`: the same user over gRPC, as bytes, and over HTTP, as JSON.
+// The backend of `make bench`: serves the same user over gRPC (as encoded bytes) and over HTTP (as JSON).
 package main
 
 import (
@@ -56,12 +56,12 @@ func read(file string) []byte {
 }
 
 func main() {
-	service := flag.String("service", "", "gRPC service")
-	methods := flag.String("methods", "", "its methods, separated by commas")
-	message := flag.String("message", "", "file: what each method answers")
-	body := flag.String("json", "", "file: what every HTTP request is answered")
+	service := flag.String("service", "", "full name of the gRPC service")
+	methods := flag.String("methods", "", "methods of the service, separated by commas")
+	message := flag.String("message", "", "file with the response message of every method")
+	body := flag.String("json", "", "file with the JSON body of every HTTP response")
 	flag.Parse()
-	answer, json := read(*message), read(*body)
+	response, json := read(*message), read(*body)
 
 	description := grpc.ServiceDesc{ServiceName: *service, HandlerType: (*any)(nil)}
 	for _, name := range strings.Split(*methods, ",") {
@@ -69,7 +69,7 @@ func main() {
 			MethodName: name,
 			Handler: func(_ any, _ context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
 				var request []byte
-				return &answer, decode(&request)
+				return &response, decode(&request)
 			},
 		})
 	}
@@ -78,10 +78,10 @@ func main() {
 	healthpb.RegisterHealthServer(server, health.NewServer())
 
 	length := strconv.Itoa(len(json))
-	respond := func(response http.ResponseWriter, _ *http.Request) {
-		response.Header().Set("content-type", "application/json; charset=utf-8")
-		response.Header().Set("content-length", length)
-		_, _ = response.Write(json)
+	respond := func(writer http.ResponseWriter, _ *http.Request) {
+		writer.Header().Set("content-type", "application/json; charset=utf-8")
+		writer.Header().Set("content-length", length)
+		_, _ = writer.Write(json)
 	}
 
 	grpcListener, httpListener := listen(), listen()
