@@ -40,11 +40,11 @@ export const agreed = [
 'two is not in the database' satisfies Disagreements<Database & { two: Table }, Database>
 'one.kind is not in tables.ts' satisfies Disagreements<{ one: Omit<Table, 'kind'> }, Database>
 'one.more is not in the database' satisfies Disagreements<{ one: Table & { more: string } }, Database>
-'one.kind is of another type' satisfies Disagreements<{ one: Omit<Table, 'kind'> & { kind: 'a' } }, Database>
-'one.kind is of another type' satisfies Disagreements<{ one: Omit<Table, 'kind'> & { kind: string } }, Database>
-'one.gone may be null, or not' satisfies Disagreements<{ one: Omit<Table, 'gone'> & { gone: Date } }, Database>
-'one.text is inserted otherwise' satisfies Disagreements<
+'one.kind has another type' satisfies Disagreements<{ one: Omit<Table, 'kind'> & { kind: 'a' } }, Database>
+'one.kind has another type' satisfies Disagreements<{ one: Omit<Table, 'kind'> & { kind: string } }, Database>
+'one.gone differs in nullability' satisfies Disagreements<{ one: Omit<Table, 'gone'> & { gone: Date } }, Database>
+'one.text has another insert type' satisfies Disagreements<
   { one: Omit<Table, 'text'> & { text: Generated<string> } },
   Database
 >
-'one.of is updated otherwise' satisfies Disagreements<{ one: Omit<Table, 'of'> & { of: number } }, Database>
+'one.of has another update type' satisfies Disagreements<{ one: Omit<Table, 'of'> & { of: number } }, Database>

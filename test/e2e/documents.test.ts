@@ -5,7 +5,7 @@ import { startSystem } from '../support/test-system.ts'
 const { url } = await startSystem(t)
 const [ada, grace] = [await signUp(url), await signUp(url)]
 
-t.test('a document is written, shared, discussed, changed and deleted over REST', async t => {
+t.test('the life cycle of a document over REST: create, share, comment, update, search, delete', async t => {
   const body = { title: 'Plan', body: 'Of all things', tags: ['draft'] }
   const created = await request('POST', `${url}/v1/docs`, { token: ada.accessToken, body })
   t.match(created, { status: 201, body: { ...body, ownerId: ada.user.id, visibility: 'private' } })
@@ -30,7 +30,11 @@ t.test('a document is written, shared, discussed, changed and deleted over REST'
     status: 200,
     body: { title: 'Plan', visibility: 'public' },
   })
-  t.match(await request('GET', at), { status: 200, body: { tags: [], body: 'Of all things' } }, 'anybody reads it')
+  t.match(
+    await request('GET', at),
+    { status: 200, body: { tags: [], body: 'Of all things' } },
+    'an anonymous client reads a public document',
+  )
   t.match(await request('GET', `${url}/v1/docs?owner=${ada.user.id}&pageSize=1`), {
     status: 200,
     body: { documents: [{ id, ownerName: 'Ada' }] },
@@ -56,7 +60,7 @@ t.test('a document is written, shared, discussed, changed and deleted over REST'
   t.match(await request('GET', at, { token: ada.accessToken }), { status: 404 })
 })
 
-t.test('what is wrong with a document is named by its field', async t => {
+t.test('POST /v1/docs with an invalid field returns 400 with the name of the field', async t => {
   const send = (body: unknown) => request('POST', `${url}/v1/docs`, { token: ada.accessToken, body })
   t.match(await send({ body: 'x' }), { status: 400, body: { errors: [{ field: 'title' }] } })
   t.match(await send({ title: 'x', visibility: 'secret' }), {

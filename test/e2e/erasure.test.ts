@@ -9,19 +9,19 @@ const root = (await signIn(url, administrator.email, administrator.password)).ac
 const asRoot = (method: string, path: string, body?: unknown) =>
   request(method, `${url}/v1/admin/users/${path}`, { token: root, body })
 
-/** Until the address and the password no longer sign in. */
-const untilOut = (email: string) =>
+/** Waits until the credentials are rejected. */
+const untilRejected = (email: string) =>
   until(
     () => login(url, email),
     ({ status }) => status === 401,
   )
 
-t.test('a closed account that is restored signs in again, with its documents', async t => {
+t.test('a restored user can sign in and read the own documents', async t => {
   const { user, accessToken } = await signUp(url)
   const created = await request('POST', `${url}/v1/docs`, { token: accessToken, body: { title: 'Plan' } })
   const { id } = created.body as { id: string }
   t.match(await request('DELETE', `${url}/v1/users/me`, { token: accessToken }), { status: 204 })
-  await untilOut(user.email)
+  await untilRejected(user.email)
 
   t.match(await asRoot('POST', `${user.id}:restore`, {}), { status: 200, body: { email: user.email } })
   await until(
@@ -33,11 +33,11 @@ t.test('a closed account that is restored signs in again, with its documents', a
   t.match(await request('GET', `${url}/v1/docs/${id}`, { token: again.accessToken }), { status: 200 })
 })
 
-t.test('a closed account whose address signed up anew is not restored', async t => {
+t.test('a user whose e-mail address was used for a new sign-up cannot be restored', async t => {
   const { user, accessToken } = await signUp(url)
   await request('DELETE', `${url}/v1/users/me`, { token: accessToken })
   const body = { email: user.email, password: PASSWORD, name: 'Grace', tokenDelivery: 'body' }
-  // The address is free when auth-svc has followed, a moment after nobody signs in by it any more.
+  // auth-svc releases the address when it has processed the account change.
   await until(
     () => request('POST', `${url}/v1/auth/signup`, { body }),
     ({ status }) => status === 201,
@@ -46,7 +46,7 @@ t.test('a closed account whose address signed up anew is not restored', async t 
   t.match(await signIn(url, user.email), { user: { name: 'Grace' } })
 })
 
-t.test('an erasure goes through though auth-svc was killed meanwhile, and then nobody signs in any more', async t => {
+t.test('an erasure requested while auth-svc is down completes after its restart, and sign-in fails', async t => {
   const { user, accessToken } = await signUp(url)
   await request('POST', `${url}/v1/docs`, { token: accessToken, body: { title: 'Plan' } })
   await system.authSvc.kill()
@@ -59,8 +59,8 @@ t.test('an erasure goes through though auth-svc was killed meanwhile, and then n
     () => asRoot('GET', `${user.id}/erasure`),
     ({ body }) => (body as { identityErasedAt?: string }).identityErasedAt !== undefined,
   )
-  await untilOut(user.email)
+  await untilRejected(user.email)
   t.match(await asRoot('POST', `${user.id}:restore`, {}), { status: 400, body: { code: 'account_erased' } })
   const body = { email: user.email, password: PASSWORD, name: 'Grace', tokenDelivery: 'body' }
-  t.match(await request('POST', `${url}/v1/auth/signup`, { body }), { status: 201 }, 'its address is free')
+  t.match(await request('POST', `${url}/v1/auth/signup`, { body }), { status: 201 }, 'the e-mail address is available')
 })

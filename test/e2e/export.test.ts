@@ -7,7 +7,7 @@ import { request, signIn, signUp } from '../support/rest-client.ts'
 import { startSystem } from '../support/test-system.ts'
 import { until } from '../support/until.ts'
 
-/** Each statement is a slow one here, and so in the log. */
+/** Logs every statement as slow, so that the test can count statements. */
 const system = await startSystem(t, { env: { DATABASE_SLOW_MS: '0.001' } })
 const { url, administrator } = system
 const COUNT = 6000
@@ -21,8 +21,8 @@ await withClient(system.databases.adminUrl, client =>
   ),
 )
 
-/** Statements that have read documents for an export, in this system's life. */
-const read = () =>
+/** Number of statements so far that read documents for an export. */
+const statementCount = () =>
   system.userSvc.entries.filter(
     ({ msg, statement }) => msg === 'slow statement' && /from "documents_all".*limit/.test(String(statement)),
   ).length
@@ -34,24 +34,25 @@ const open = async () => {
   return { sent, response }
 }
 
-/** How many it is when no more has come for a while. */
-async function settled(): Promise<number> {
+/** The number of statements once none has been logged for 500 ms: no event marks the last statement of a paused export. */
+async function settledCount(): Promise<number> {
   let before = -1
   await until(
     async () => {
       await delay(500)
-      const isStill = read() === before && before > 0
-      before = read()
-      return isStill
+      const isSettled = statementCount() === before && before > 0
+      before = statementCount()
+      return isSettled
     },
-    isStill => isStill,
+    isSettled => isSettled,
   )
   return before
 }
 
-const whole = COUNT / 50
+/** Statements of a complete export: batches of 50 documents. */
+const TOTAL = COUNT / 50
 
-t.test('an export arrives whole and in order, a line for each thing', async t => {
+t.test('an export has one line per record, complete and in order', async t => {
   const response = await fetch(`${url}/v1/users/me/export`, { headers: { authorization: `Bearer ${ada.accessToken}` } })
   t.match(response.headers.get('content-type'), /^application\/x-ndjson/)
   const lines = (await response.text())
@@ -60,36 +61,39 @@ t.test('an export arrives whole and in order, a line for each thing', async t =>
     .map(line => JSON.parse(line))
   t.equal(lines.length, COUNT + 1)
   t.match(lines[0], { user: { id: ada.user.id } })
-  // They were written one after the other.
+  // Creation order.
   t.same(
     lines.slice(1).map(({ document }) => document.title),
     Array.from({ length: COUNT }, (_, index) => `Plan ${index + 1}`),
   )
-  t.equal(await settled(), whole)
+  t.equal(await settledCount(), TOTAL)
 })
 
-t.test('a client that does not read stops the reading of the database, and gets the rest when it reads on', async t => {
-  const before = read()
-  const { response } = await open()
-  response.pause()
-  const stopped = (await settled()) - before
-  t.ok(stopped > 0 && stopped < whole / 2, `${stopped} of ${whole} statements`)
-  let text = ''
-  for await (const chunk of response) text += chunk
-  t.equal(text.trimEnd().split('\n').length, COUNT + 1)
-  t.equal((await settled()) - before, whole)
-})
+t.test(
+  'back-pressure of a paused client stops the statements, and the export completes when the client resumes',
+  async t => {
+    const before = statementCount()
+    const { response } = await open()
+    response.pause()
+    const stopped = (await settledCount()) - before
+    t.ok(stopped > 0 && stopped < TOTAL / 2, `${stopped} of ${TOTAL} statements`)
+    let text = ''
+    for await (const chunk of response) text += chunk
+    t.equal(text.trimEnd().split('\n').length, COUNT + 1)
+    t.equal((await settledCount()) - before, TOTAL)
+  },
+)
 
-t.test('a client that leaves stops the statements', async t => {
-  const before = read()
+t.test('a client that disconnects stops the statements', async t => {
+  const before = statementCount()
   const { sent, response } = await open()
   await once(response, 'data')
   sent.destroy()
-  const stopped = (await settled()) - before
-  t.ok(stopped < whole, `${stopped} of ${whole} statements`)
+  const stopped = (await settledCount()) - before
+  t.ok(stopped < TOTAL, `${stopped} of ${TOTAL} statements`)
 })
 
-t.test('administrators export anybody, others only themselves', async t => {
+t.test('administrators can export any user, other users only themselves', async t => {
   const grace = await signUp(url)
   const root = await signIn(url, administrator.email, administrator.password)
   const at = `${url}/v1/admin/users/${grace.user.id}:export`

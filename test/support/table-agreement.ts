@@ -1,10 +1,10 @@
-/**
- * What a service's tables.ts says otherwise than the database (its schema.ts), by the compiler: a union of lines, `never`
- * when there are none. Tables.ts may know more: that it never writes a column, or which texts there are where the database
- * takes any.
- */
+/** Compares the table types of a service (tables.ts) with the database (generated schema.ts) at compile time. */
 import type { InsertType, SelectType, UpdateType } from 'kysely'
 
+/**
+ * A union of messages, one for each difference; `never` if there is none. tables.ts may be stricter than the database: it
+ * may exclude writes to a column, and narrow `string` to a union of values.
+ */
 export type Disagreements<Tables, Schema> =
   | `${Name<Exclude<keyof Schema, keyof Tables>>} is not in tables.ts`
   | `${Name<Exclude<keyof Tables, keyof Schema>>} is not in the database`
@@ -24,15 +24,15 @@ type InTable<T extends string, Ours, Theirs> =
 type InReading<C extends string, Ours, Theirs> =
   | ([null extends Ours ? true : false] extends [null extends Theirs ? true : false]
       ? never
-      : `${C} may be null, or not`)
+      : `${C} differs in nullability`)
   | ([NonNullable<Ours>] extends [NonNullable<Theirs>]
       ? [NonNullable<Theirs>] extends [NonNullable<Ours>]
         ? never
         : [string] extends [NonNullable<Theirs>]
           ? never
-          : `${C} is of another type`
-      : `${C} is of another type`)
+          : `${C} has another type`
+      : `${C} has another type`)
 
 type InWriting<C extends string, Ours, Theirs> =
-  | ([InsertType<Ours>] extends [InsertType<Theirs>] ? never : `${C} is inserted otherwise`)
-  | ([UpdateType<Ours>] extends [UpdateType<Theirs>] ? never : `${C} is updated otherwise`)
+  | ([InsertType<Ours>] extends [InsertType<Theirs>] ? never : `${C} has another insert type`)
+  | ([UpdateType<Ours>] extends [UpdateType<Theirs>] ? never : `${C} has another update type`)

@@ -4,7 +4,7 @@ import * as errors from '../../user-svc/errors.ts'
 
 const documented = readFileSync(new URL('../../docs/errors.md', import.meta.url), 'utf8')
 
-t.test('every error of user-svc has a reason, and docs/errors.md explains it', async t => {
+t.test('docs/errors.md documents the reason of every error of user-svc', async t => {
   for (const [name, create] of Object.entries(errors)) {
     t.match(documented, `\n| \`${create().reason}\` `, name)
   }

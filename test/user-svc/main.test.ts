@@ -1,4 +1,4 @@
-/** The process itself: how it starts, what it does without its neighbours, how it stops. */
+/** The process: start, behaviour without auth-svc or PostgreSQL, and shutdown. */
 import { createPublicKey, randomBytes, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
@@ -51,7 +51,7 @@ async function startListening(t: Test, settings: Record<string, string>) {
   return { child, ...clients }
 }
 
-/** A stand-in for auth-svc: all that user-svc asks of it is the key set. */
+/** A fake auth-svc that serves the key set, which is all that user-svc fetches from it. */
 async function startKeyServer(t: Test, port = 0): Promise<string> {
   const server = new Server()
   const { pem = '' } = mint.keys.current('test-key') ?? {}
@@ -60,7 +60,7 @@ async function startKeyServer(t: Test, port = 0): Promise<string> {
   const { getJwks } = AuthServiceService
   server.addService(
     { getJwks },
-    { getJwks: (_call: unknown, done: (error: null, answer: object) => void) => done(null, { keys: [key] }) },
+    { getJwks: (_call: unknown, done: (error: null, response: object) => void) => done(null, { keys: [key] }) },
   )
   const bound = await new Promise<number>((resolve, reject) =>
     server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error, bound) =>
@@ -73,21 +73,21 @@ async function startKeyServer(t: Test, port = 0): Promise<string> {
 
 type Health = Awaited<ReturnType<typeof startListening>>['health']
 
-/** The states that the health service tells, as they change. */
+/** The stream of states of the health service. */
 function watchHealth(health: Health): AsyncIterator<{ status: string }> {
   const call: ClientReadableStream<{ status: string }> = health['watch']?.({ service: '' })
   return call[Symbol.asyncIterator]()
 }
 
-async function healthBecomes(states: AsyncIterator<{ status: string }>, wanted: string): Promise<void> {
+async function healthBecomes(states: AsyncIterator<{ status: string }>, expected: string): Promise<void> {
   for (;;) {
     const { value, done } = await states.next()
-    if (done) throw new Error(`The watch of the health ended before ${wanted}`)
-    if (value.status === wanted) return
+    if (done) throw new Error(`the health stream ended before ${expected}`)
+    if (value.status === expected) return
   }
 }
 
-t.test('without auth-svc it is healthy, and answers UNAVAILABLE until the keys can be had', async t => {
+t.test('without auth-svc, user-svc is healthy and returns UNAVAILABLE until it can fetch the key set', async t => {
   const { userUrl } = await openTestDatabase(t)
   const authPort = await getPort()
   const { users, health } = await startListening(t, {
@@ -97,26 +97,30 @@ t.test('without auth-svc it is healthy, and answers UNAVAILABLE until the keys c
   await healthBecomes(watchHealth(health), 'SERVING')
   const getMe = () => callUnary(users, users.getMe, {}, { token: mint.access({ sub: randomUUID() }) })
   await t.rejects(getMe(), { code: Code.UNAVAILABLE, reason: 'keys_unavailable' })
-  await t.rejects(callUnary(users, users.getMe, {}), { code: Code.UNAUTHENTICATED }, 'no token needs no keys')
+  await t.rejects(
+    callUnary(users, users.getMe, {}),
+    { code: Code.UNAUTHENTICATED },
+    'a call without a token needs no key set',
+  )
 
   await startKeyServer(t, authPort)
-  let answer: unknown
-  do answer = await getMe().catch(error => error)
-  while (answer instanceof StatusError && answer.code === Code.UNAVAILABLE)
-  t.match(answer, { code: Code.NOT_FOUND }, 'the token is verified now, and its user is not there')
+  let result: unknown
+  do result = await getMe().catch(error => error)
+  while (result instanceof StatusError && result.code === Code.UNAVAILABLE)
+  t.match(result, { code: Code.NOT_FOUND }, 'the token is verified; its user does not exist')
 })
 
-t.test('without PostgreSQL it starts, is not healthy, and answers UNAVAILABLE', async t => {
+t.test('without PostgreSQL, user-svc starts, is NOT_SERVING and returns UNAVAILABLE', async t => {
   const { users, health } = await startListening(t, {
     DATABASE_URL: `postgres://user_svc:x@127.0.0.1:${await getPort()}/gatehouse`,
     AUTH_SVC_ADDRESS: await startKeyServer(t),
   })
   await healthBecomes(watchHealth(health), 'NOT_SERVING')
-  const answer = callUnary(users, users.getMe, {}, { token: mint.access({}) })
-  await t.rejects(answer, { code: Code.UNAVAILABLE, reason: 'unavailable' })
+  const response = callUnary(users, users.getMe, {}, { token: mint.access({}) })
+  await t.rejects(response, { code: Code.UNAVAILABLE, reason: 'unavailable' })
 })
 
-t.test('on SIGTERM it says that it stops, still serves, ends its streams, and exits with 0', async t => {
+t.test('on SIGTERM, user-svc becomes NOT_SERVING, finishes calls, ends its streams and exits with code 0', async t => {
   const { userUrl } = await openTestDatabase(t)
   const { child, users, accounts, health } = await startListening(t, {
     DATABASE_URL: userUrl,
@@ -135,19 +139,19 @@ t.test('on SIGTERM it says that it stops, still serves, ends its streams, and ex
   child.signal('SIGTERM')
   await healthBecomes(states, 'NOT_SERVING')
   await t.rejects(callUnary(users, users.getMe, {}, { token: mint.access({}) }), { code: Code.NOT_FOUND })
-  t.match(await end, { done: true }, 'the watch of changes ended without an error')
-  t.match(await states.next(), { done: true }, 'so did that of the health')
+  t.match(await end, { done: true }, 'the stream of account changes ends without an error')
+  t.match(await states.next(), { done: true }, 'the health stream ends without an error')
   t.equal(await child.exited, 'exit code 0')
 })
 
-t.test('bad settings are told all at once, by name', async t => {
+t.test('all invalid settings are reported at once, by name', async t => {
   const child = await startProcess(t, { USER_SVC_PORT: 'http', PAGE_TOKEN_SECRET: 'short' })
   t.equal(await child.exited, 'exit code 1')
   const output = child.lastLines.join('\n')
   for (const name of ['DATABASE_URL', 'USER_SVC_PORT', 'PAGE_TOKEN_SECRET']) t.match(output, `${name}: `)
 })
 
-t.test('a port in use is told by its number and its setting', async t => {
+t.test('a port in use is reported with its number and its setting', async t => {
   const other = createServer().listen(0, '127.0.0.1')
   await once(other, 'listening')
   t.teardown(() => other.close())

@@ -24,12 +24,12 @@ const SERVICES: Record<string, { client: Client; definition: ServiceDefinition }
 
 const ROLES: Role[] = ['user', 'editor', 'moderator', 'admin']
 const TOKENS: Record<string, string | undefined> = {
-  nobody: undefined,
+  anonymous: undefined,
   ...Object.fromEntries(ROLES.map(role => [role, mint.access({ sub: randomUUID(), role })])),
   service: mint.service(),
 }
 
-/** Who is let in. Written by hand, so that a changed policy in the contract shows here. */
+/** The callers that each method admits. Written by hand, so that a changed policy in the contract fails this test. */
 const ADMITTED: Record<string, string[]> = {
   'UserService/GetMe': ROLES,
   'UserService/UpdateMe': ROLES,
@@ -44,17 +44,17 @@ const ADMITTED: Record<string, string[]> = {
   'AccountService/WatchAccountChanges': ['service'],
   'AccountService/ConfirmErasure': ['service'],
   'DocumentService/CreateDocument': ROLES,
-  'DocumentService/GetDocument': ['nobody', ...ROLES],
-  'DocumentService/ListDocuments': ['nobody', ...ROLES],
+  'DocumentService/GetDocument': ['anonymous', ...ROLES],
+  'DocumentService/ListDocuments': ['anonymous', ...ROLES],
   'DocumentService/UpdateDocument': ROLES,
   'DocumentService/DeleteDocument': ROLES,
   'DocumentService/CreateComment': ROLES,
-  'DocumentService/ListComments': ['nobody', ...ROLES],
+  'DocumentService/ListComments': ['anonymous', ...ROLES],
   'DocumentService/DeleteComment': ROLES,
   'DocumentService/PutGrant': ROLES,
   'DocumentService/DeleteGrant': ROLES,
   'DocumentService/ListGrants': ROLES,
-  'SearchService/Search': ['nobody', ...ROLES],
+  'SearchService/Search': ['anonymous', ...ROLES],
   'AdminService/ListUsers': ['admin'],
   'AdminService/RestoreUser': ['admin'],
   'AdminService/EraseUser': ['admin'],
@@ -68,14 +68,13 @@ const ADMITTED: Record<string, string[]> = {
   'ExportService/ExportUser': ['admin'],
 }
 
-// Bound to fail after admission, with another code than the two of a refusal: nothing is there, or the rules say no. An
-// empty request does, unless it is a good one.
+// Requests that fail after authorization with INVALID_ARGUMENT or NOT_FOUND, for methods that accept an empty request.
 const REQUESTS: Record<string, object> = {
-  'UserService/ListUsers': { pageToken: 'never given' },
+  'UserService/ListUsers': { pageToken: 'never issued' },
   'AccountService/WatchAccountChanges': { afterSequence: -1n },
-  'DocumentService/ListDocuments': { pageToken: 'never given' },
-  'AdminService/ListUsers': { pageToken: 'never given' },
-  'AdminService/GetUserTree': { pageToken: 'never given' },
+  'DocumentService/ListDocuments': { pageToken: 'never issued' },
+  'AdminService/ListUsers': { pageToken: 'never issued' },
+  'AdminService/GetUserTree': { pageToken: 'never issued' },
   'AdminService/ReportSignups': { days: -1 },
   'AdminService/ReportUsers': { minDocs: -1 },
 }
@@ -91,7 +90,7 @@ type Stream = (request: object, metadata: Metadata) => NodeJS.ReadableStream
 
 function codeOf(client: Client, name: string, kind: string, request: object, token: string | undefined) {
   const method = (client as unknown as Record<string, Unary & Stream>)[name]?.bind(client)
-  if (method === undefined) throw new Error(`The client has no ${name}`)
+  if (method === undefined) throw new Error(`the client has no method ${name}`)
   return new Promise<status>(resolve => {
     if (kind === 'unary') method(request, metadataOf(token), error => resolve(error?.code ?? status.OK))
     else method(request, metadataOf(token)).on('error', error => resolve((error as ServiceError).code))
@@ -101,36 +100,40 @@ function codeOf(client: Client, name: string, kind: string, request: object, tok
 for (const [service, { client, definition }] of Object.entries(SERVICES)) {
   for (const { name, localName, methodKind } of serviceOf(contract, service).methods) {
     const method = `${service.split('.').at(-1)}/${name}`
-    t.test(`${method} lets in who may call it, and nobody else`, async t => {
+    t.test(`${method} admits the callers of its policy and rejects all others`, async t => {
       const admitted = ADMITTED[method]
-      if (admitted === undefined) throw new Error(`Who may call ${method} is not written in this test`)
+      if (admitted === undefined) throw new Error(`the table ADMITTED of this test does not list ${method}`)
       const empty = definition[localName]?.requestDeserialize(Buffer.alloc(0))
       const request = { ...empty, ...REQUESTS[method] }
       for (const [caller, token] of Object.entries(TOKENS)) {
         const code = await codeOf(client, localName, methodKind, request, token)
         if (admitted.includes(caller)) {
-          t.ok([status.INVALID_ARGUMENT, status.NOT_FOUND].includes(code), `${caller} comes in: ${status[code]}`)
+          t.ok([status.INVALID_ARGUMENT, status.NOT_FOUND].includes(code), `${caller} is admitted: ${status[code]}`)
         } else {
-          t.equal(code, token === undefined ? status.UNAUTHENTICATED : status.PERMISSION_DENIED, caller)
+          t.equal(
+            code,
+            token === undefined ? status.UNAUTHENTICATED : status.PERMISSION_DENIED,
+            `${caller} is rejected`,
+          )
         }
       }
     })
   }
 }
 
-t.test('a token that auth-svc never would issue opens nothing', async t => {
+t.test('a token that auth-svc does not issue is rejected as UNAUTHENTICATED', async t => {
   const { 'a service token': _, ...forgeries } = mint.forgeries()
-  for (const [what, token] of Object.entries(forgeries)) {
-    t.equal(await codeOf(users, 'getMe', 'unary', {}, token), status.UNAUTHENTICATED, `${what}, as a user`)
+  for (const [name, token] of Object.entries(forgeries)) {
+    t.equal(await codeOf(users, 'getMe', 'unary', {}, token), status.UNAUTHENTICATED, `${name}, user method`)
     t.equal(
       await codeOf(accounts, 'getAccount', 'unary', { id: randomUUID() }, token),
       status.UNAUTHENTICATED,
-      `${what}, as a service`,
+      `${name}, service method`,
     )
   }
 })
 
-t.test('an expired token opens nothing', async t => {
+t.test('an expired token is rejected as UNAUTHENTICATED', async t => {
   const token = mint.access({ exp: Math.floor(Date.now() / 1000) - 1 })
   t.equal(await codeOf(users, 'getMe', 'unary', {}, token), status.UNAUTHENTICATED)
 })

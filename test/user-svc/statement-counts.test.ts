@@ -1,4 +1,4 @@
-/** A list of two hundred takes as many statements as a list of one. */
+/** Lists and batch reads use a constant number of SQL statements. */
 import { sql } from 'kysely'
 import t from 'tap'
 import { callUnary } from '#runtime/grpc/client.ts'
@@ -13,7 +13,7 @@ const docs = createDocumentClient(system.docs)
 const admin = await createUser({ role: 'admin' })
 const token = tokenOf(admin)
 
-/** As many users, each with a document, a comment on the first document and a grant of it. */
+/** Creates `count` users, each with a document, a comment on the first document and a grant on it. */
 async function fill(count: number): Promise<{ documentId: string; ids: string[] }> {
   await sql`truncate documents_all cascade`.execute(db)
   await sql`delete from users_all where id <> ${admin.id}`.execute(db)
@@ -33,7 +33,7 @@ async function fill(count: number): Promise<{ documentId: string; ids: string[] 
   return { documentId, ids }
 }
 
-const LISTS: Record<string, (of: Awaited<ReturnType<typeof fill>>) => Promise<{ length: number }>> = {
+const LISTS: Record<string, (rows: Awaited<ReturnType<typeof fill>>) => Promise<{ length: number }>> = {
   ListUsers: async () =>
     (await callUnary(users, users.listUsers, { pageSize: 200, pageToken: '' }, { token })).users.filter(
       ({ id }) => id !== admin.id,
@@ -50,28 +50,30 @@ const LISTS: Record<string, (of: Awaited<ReturnType<typeof fill>>) => Promise<{ 
 t.test('the number of statements does not grow with the number of rows', async t => {
   const counts = new Map<string, number[]>()
   for (const size of [1, 10, 200]) {
-    const of = await fill(size)
+    const rows = await fill(size)
     for (const [name, list] of Object.entries(LISTS)) {
-      const count = await countStatements(async () => t.equal((await list(of)).length, size, `${name} of ${size}`))
+      const count = await countStatements(async () =>
+        t.equal((await list(rows)).length, size, `${name} returns ${size} rows`),
+      )
       counts.set(name, [...(counts.get(name) ?? []), count])
     }
   }
   for (const [name, [one = 0, ...more]] of counts) {
     t.comment(`${name}: ${one}`)
-    t.ok(one > 0, `${name} is counted`)
-    t.same(more, [one, one], name)
+    t.ok(one > 0, `${name}: statements were counted`)
+    t.same(more, [one, one], `${name}: same number for 1, 10 and 200 rows`)
   }
 })
 
-t.test('users come in the order asked for, once, and who is not there is left out', async t => {
+t.test('BatchGetUsers returns each user once, in the order of the request, and omits unknown ids', async t => {
   const { ids } = await fill(3)
-  const asked = [ids[2], '00000000-0000-4000-8000-000000000000', ids[0], ids[2]].filter(id => id !== undefined)
-  const { users: found } = await callUnary(users, users.batchGetUsers, { ids: asked }, { token })
+  const requested = [ids[2], '00000000-0000-4000-8000-000000000000', ids[0], ids[2]].filter(id => id !== undefined)
+  const { users: found } = await callUnary(users, users.batchGetUsers, { ids: requested }, { token })
   t.same(
     found.map(({ id }) => id),
     [ids[2], ids[0]],
   )
-  t.match(found[0], { email: 'user-3' }, 'all of them, to an administrator')
-  const stranger = await callUnary(users, users.batchGetUsers, { ids: asked }, { token: tokenOf(admin, 'user') })
-  t.match(stranger.users[0], { email: '', name: 'User 3' })
+  t.match(found[0], { email: 'user-3' }, 'an administrator sees all fields')
+  const stranger = await callUnary(users, users.batchGetUsers, { ids: requested }, { token: tokenOf(admin, 'user') })
+  t.match(stranger.users[0], { email: '', name: 'User 3' }, 'another user sees public fields only')
 })

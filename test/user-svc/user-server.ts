@@ -1,4 +1,4 @@
-/** user-svc in this process, on a database that is there, and clients that reach it by gRPC. */
+/** Serves user-svc in the test process on an existing database, with gRPC clients for all its services. */
 import { randomBytes } from 'node:crypto'
 import { pino } from 'pino'
 import { AdminServiceClient } from '#proto/admin/v1/admin.ts'
@@ -22,9 +22,13 @@ export const contract = readContract(new URL('../../proto/gen/contract.binpb', i
 const issuer = 'https://gatehouse.test'
 const audience = 'gatehouse'
 
+/** A running server, its clients and its database. */
 export type UserServer = Awaited<ReturnType<typeof serveUsers>>
 
-/** @param url of the database, as user-svc's role. @param poolSize as `openDatabase` has it. */
+/**
+ * @param url database URL with the role of user-svc.
+ * @param poolSize see `openDatabase`.
+ */
 export async function serveUsers({ url, poolSize }: { url: string; poolSize?: number }) {
   const database = openDatabase<Tables>({ url, schema: SCHEMA, logger, poolSize })
   const adminDatabase = openDatabase<Tables>({ url, schema: SCHEMA, logger, poolSize: 2, statementTimeoutMs: 28_000 })
@@ -58,7 +62,7 @@ export async function serveUsers({ url, poolSize }: { url: string; poolSize?: nu
     database,
     address,
     mint,
-    /** Of the server alone. */
+    /** Stops the server; the database stays open. */
     stop,
     async close() {
       for (const client of Object.values(clients)) client.close()

@@ -1,4 +1,4 @@
-/** user-svc on a database of the test's own. */
+/** Starts user-svc in the test process with its own database. */
 import { randomUUID } from 'node:crypto'
 import type { Test } from 'tap'
 import type { User } from '#proto/user/v1/user.ts'
@@ -12,12 +12,13 @@ import { contract, logger, serveUsers, type UserServer } from './user-server.ts'
 export { contract, logger }
 
 export interface UserSystem extends UserServer {
-  /** A user as sign-up leaves it. */
+  /** Creates a user the way a sign-up does, then sets role and department. */
   createUser(given?: { email?: string; name?: string; role?: Role; department?: string }): Promise<User>
-  /** An access token of the user, with the role given or its own. */
+  /** An access token of the user. `role` replaces the user's role in the token. */
   tokenOf(user: Pick<User, 'id' | 'role'>, role?: Role): string
 }
 
+/** @param poolSize connections of the main pool. Default 10. */
 export async function startUserSystem(t: Test, { poolSize = 10 } = {}): Promise<UserSystem> {
   const { userUrl: url } = await openTestDatabase(t)
   const server = await serveUsers({ url, poolSize })
@@ -38,6 +39,7 @@ export async function startUserSystem(t: Test, { poolSize = 10 } = {}): Promise<
   }
 }
 
+/** Opens a migrated database as the role of user-svc, without a server. */
 export async function openUserDatabase(t: Test, { poolSize = 10 } = {}): Promise<Database<Tables>> {
   const { userUrl } = await openTestDatabase(t)
   const database = openDatabase<Tables>({ url: userUrl, schema: SCHEMA, logger, poolSize })

@@ -6,6 +6,7 @@ import t from 'tap'
 import { BulkDeleteUsersRequest, BulkUpdateRoleRequest, ListUsersRequest, UserFilter } from '#proto/admin/v1/admin.ts'
 import { callUnary } from '#runtime/grpc/client.ts'
 import { Code } from '#runtime/status.ts'
+import { assertProperty } from '../../support/property.ts'
 import { createDocumentClient } from '../documents/document-client.ts'
 import { startUserSystem } from '../user-system.ts'
 
@@ -26,30 +27,30 @@ const setRole = (filter: Partial<UserFilter>, role: string, dryRun = false, as =
     BulkUpdateRoleRequest.create({ filter: UserFilter.create(filter), role, dryRun }),
     { token: as, timeoutMs: 30_000 },
   )
-const close = (filter: Partial<UserFilter>, dryRun = false) =>
+const deactivate = (filter: Partial<UserFilter>, dryRun = false) =>
   callUnary(
     admin,
     admin.bulkDeleteUsers,
     BulkDeleteUsersRequest.create({ filter: UserFilter.create(filter), dryRun }),
     { token, timeoutMs: 30_000 },
   )
-const closeOne = (id: string) =>
+const deactivateOne = (id: string) =>
   sql`update users_all set deleted_at = now(), deleted_by = ${root.id} where id = ${id}`.execute(db)
 
 interface Given {
   role: 'user' | 'editor' | 'moderator' | 'admin'
   department: '' | 'sales' | 'law'
   domain: 'a_b.example' | 'axb.example'
-  isClosed: boolean
-  /** Days after the first. */
+  isDeactivated: boolean
+  /** Creation time in days after 2026-01-01. */
   day: number
 }
 
-const someone: fc.Arbitrary<Given> = fc.record({
+const anyUser: fc.Arbitrary<Given> = fc.record({
   role: fc.constantFrom('user', 'editor', 'moderator', 'admin'),
   department: fc.constantFrom('', 'sales', 'law'),
   domain: fc.constantFrom('a_b.example', 'axb.example'),
-  isClosed: fc.boolean(),
+  isDeactivated: fc.boolean(),
   day: fc.integer({ min: 0, max: 4 }),
 })
 
@@ -57,17 +58,18 @@ const dayOf = (day: number) => new Date(Date.UTC(2026, 0, 1 + day))
 
 async function fill(given: readonly Given[]): Promise<(Given & { id: string; email: string })[]> {
   await sql`delete from users_all where id <> ${root.id}`.execute(db)
-  const people = given.map((one, index) => ({ ...one, id: randomUUID(), email: `person-${index}@${one.domain}` }))
-  for (const { id, email, role, department, isClosed, day } of people)
+  const stored = given.map((one, index) => ({ ...one, id: randomUUID(), email: `person-${index}@${one.domain}` }))
+  for (const { id, email, role, department, isDeactivated, day } of stored)
     await sql`insert into users_all (id, email, role, department, created_at, deleted_at)
-      values (${id}, ${email}, ${role}, ${department}, ${dayOf(day)}, ${isClosed ? new Date() : null})`.execute(db)
-  return people
+      values (${id}, ${email}, ${role}, ${department}, ${dayOf(day)}, ${isDeactivated ? new Date() : null})`.execute(db)
+  return stored
 }
 
-t.test('a list has who meets the filter, closed accounts too where they are asked for, the newest first', async () => {
-  await fc.assert(
+t.test('AdminService.ListUsers returns the users that match filter and state, newest first', async t => {
+  await assertProperty(
+    t,
     fc.asyncProperty(
-      fc.array(someone, { maxLength: 10 }),
+      fc.array(anyUser, { maxLength: 10 }),
       fc.constantFrom('living', 'deleted', 'all'),
       fc.record({
         role: fc.constantFrom('', 'editor'),
@@ -78,9 +80,9 @@ t.test('a list has who meets the filter, closed accounts too where they are aske
       }),
       fc.integer({ min: 1, max: 4 }),
       async (given, state, filter, pageSize) => {
-        const people = await fill(given)
-        const expected = people
-          .filter(one => state === 'all' || one.isClosed === (state === 'deleted'))
+        const stored = await fill(given)
+        const expected = stored
+          .filter(one => state === 'all' || one.isDeactivated === (state === 'deleted'))
           .filter(one => filter.role === '' || one.role === filter.role)
           .filter(one => filter.department === '' || one.department === filter.department)
           .filter(one => one.email.startsWith(filter.emailPrefix))
@@ -88,14 +90,14 @@ t.test('a list has who meets the filter, closed accounts too where they are aske
           .filter(one => filter.createdBefore === undefined || dayOf(one.day) < filter.createdBefore)
           .sort((a, b) => b.day - a.day || (a.id < b.id ? 1 : -1))
           .map(({ id }) => id)
-        const met: string[] = []
+        const listed: string[] = []
         let pageToken = ''
         do {
           const page = await list({ ...filter, state, pageSize, pageToken })
-          met.push(...page.users.map(({ id }) => id).filter(id => id !== root.id))
+          listed.push(...page.users.map(({ id }) => id).filter(id => id !== root.id))
           pageToken = page.nextPageToken
         } while (pageToken !== '')
-        assert.deepEqual(met, expected)
+        assert.deepEqual(listed, expected)
       },
     ),
     { numRuns: 25 },
@@ -115,9 +117,9 @@ const filters: fc.Arbitrary<Partial<UserFilter>> = fc
   )
   .filter(filter => Object.keys(filter).length > 0)
 
-function finds(filter: Partial<UserFilter>, one: Given & { email: string }): boolean {
+function isMatch(filter: Partial<UserFilter>, one: Given & { email: string }): boolean {
   return (
-    !one.isClosed &&
+    !one.isDeactivated &&
     (filter.role === undefined || one.role === filter.role) &&
     (filter.department === undefined || one.department === filter.department) &&
     (filter.emailSuffix === undefined || one.email.endsWith(filter.emailSuffix)) &&
@@ -126,68 +128,70 @@ function finds(filter: Partial<UserFilter>, one: Given & { email: string }): boo
   )
 }
 
-t.test('a bulk change does what its dry run told, to whom the filter finds and to nobody else', async () => {
-  await fc.assert(
+t.test('a bulk change affects the matching users only, as many as its dry run reports', async t => {
+  await assertProperty(
+    t,
     fc.asyncProperty(
-      fc.array(someone, { maxLength: 10 }),
+      fc.array(anyUser, { maxLength: 10 }),
       filters,
       fc.constantFrom('editor', 'admin', undefined),
       async (given, filter, role) => {
-        const people = await fill(given)
-        const change = (dryRun: boolean) => (role === undefined ? close(filter, dryRun) : setRole(filter, role, dryRun))
-        const found = people.filter(one => finds(filter, one))
-        const changed = found.filter(one => role === undefined || one.role !== role)
+        const stored = await fill(given)
+        const change = (dryRun: boolean) =>
+          role === undefined ? deactivate(filter, dryRun) : setRole(filter, role, dryRun)
+        const matched = stored.filter(one => isMatch(filter, one))
+        const changed = matched.filter(one => role === undefined || one.role !== role)
 
         const dry = await change(true)
-        assert.deepEqual(dry, { matched: found.length, changed: changed.length, dryRun: true })
+        assert.deepEqual(dry, { matched: matched.length, changed: changed.length, dryRun: true })
         const untouched = await db.selectFrom('users_all').select(['id', 'role']).where('id', '!=', root.id).execute()
         assert.deepEqual(
           new Map(untouched.map(user => [user.id, user.role])),
-          new Map(people.map(user => [user.id, user.role])),
+          new Map(stored.map(user => [user.id, user.role])),
         )
         assert.deepEqual(await change(false), { ...dry, dryRun: false })
 
         const after = await db.selectFrom('users_all').selectAll().where('id', '!=', root.id).execute()
         for (const user of after) {
-          const before = people.find(({ id }) => id === user.id)
+          const before = stored.find(({ id }) => id === user.id)
           assert.ok(before)
           const isChanged = changed.includes(before)
-          assert.equal(user.deleted_at !== null, before.isClosed || (isChanged && role === undefined))
+          assert.equal(user.deleted_at !== null, before.isDeactivated || (isChanged && role === undefined))
           assert.equal(user.role, isChanged && role !== undefined ? role : before.role)
           if (isChanged && role === undefined) assert.equal(user.deleted_by, root.id)
         }
         const self = await db.selectFrom('users').select('role').where('id', '=', root.id).executeTakeFirst()
-        assert.equal(self?.role, 'admin', 'whoever does it is left out')
+        assert.equal(self?.role, 'admin', 'the caller is not changed')
       },
     ),
     { numRuns: 25 },
   )
 })
 
-t.test('a bulk change tells auth-svc of each account that it changed', async t => {
-  const people = await fill(
+t.test('a bulk change writes one account change per changed user to the outbox', async t => {
+  const stored = await fill(
     Array.from({ length: 3 }, () => ({
       role: 'user',
       department: 'law',
       domain: 'axb.example',
-      isClosed: false,
+      isDeactivated: false,
       day: 0,
     })),
   )
   await sql`truncate account_changes`.execute(db)
   await setRole({ department: 'law' }, 'editor')
-  await close({ ids: people.slice(0, 1).map(({ id }) => id) })
+  await deactivate({ ids: stored.slice(0, 1).map(({ id }) => id) })
   const changes = await db.selectFrom('account_changes').select(['role', 'closed']).orderBy('sequence').execute()
   const changed = { role: 'editor', closed: false }
   t.same(changes, [changed, changed, changed, { role: 'editor', closed: true }])
 })
 
-t.test('a filter that says nothing is refused', async t => {
-  for (const call of [() => setRole({}, 'editor'), () => close({}), () => close({}, true)])
+t.test('a bulk change with an empty filter is rejected', async t => {
+  for (const call of [() => setRole({}, 'editor'), () => deactivate({}), () => deactivate({}, true)])
     await t.rejects(call(), { code: Code.INVALID_ARGUMENT, violations: [{ field: 'filter' }] })
 })
 
-t.test('who is no administrator any more changes nobody, whatever the token says', async t => {
+t.test('a bulk change by a former administrator is rejected, even if the token has the role', async t => {
   const former = await createUser({ role: 'user' })
   await fill([])
   const other = await createUser({ department: 'law' })
@@ -197,12 +201,12 @@ t.test('who is no administrator any more changes nobody, whatever the token says
   t.match(await list({ department: 'law' }), { users: [{ id: other.id, role: 'user' }] })
 })
 
-t.test('a closed account is opened again, with its documents and comments; an open one answers itself', async t => {
+t.test('RestoreUser restores a user with documents and comments, and returns an active user unchanged', async t => {
   await fill([])
   const user = await createUser({ department: 'law' })
   const { id } = await docs.create({ visibility: 'public' }, tokenOf(user))
   await docs.comment(id, {}, tokenOf(user))
-  await closeOne(user.id)
+  await deactivateOne(user.id)
   t.match(await list({ state: 'deleted' }), {
     users: [{ id: user.id, deletedAt: Date, deletedBy: root.id, docCount: 1 }],
   })
@@ -219,26 +223,23 @@ t.test('a closed account is opened again, with its documents and comments; an op
   await t.rejects(restore(randomUUID()), { code: Code.NOT_FOUND })
 })
 
-t.test(
-  'an address is free after its account was closed, and an account whose address is taken stays closed',
-  async t => {
-    const user = await createUser({ email: 'ada@taken.example' })
-    await closeOne(user.id)
-    const second = { id: randomUUID(), email: 'ada@taken.example', name: 'Other', role: 'user' }
-    await callUnary(accounts, accounts.createAccount, second, { token: mint.service() })
-    await t.rejects(restore(user.id), { code: Code.ALREADY_EXISTS, reason: 'email_taken' })
-    await closeOne(second.id)
-    t.match(await restore(user.id), { email: 'ada@taken.example' })
-  },
-)
+t.test('RestoreUser returns email_taken while another active user has the e-mail address', async t => {
+  const user = await createUser({ email: 'ada@taken.example' })
+  await deactivateOne(user.id)
+  const second = { id: randomUUID(), email: 'ada@taken.example', name: 'Other', role: 'user' }
+  await callUnary(accounts, accounts.createAccount, second, { token: mint.service() })
+  await t.rejects(restore(user.id), { code: Code.ALREADY_EXISTS, reason: 'email_taken' })
+  await deactivateOne(second.id)
+  t.match(await restore(user.id), { email: 'ada@taken.example' })
+})
 
-// The last one: to take so many out again takes longer than to change them.
-t.test('ten thousand accounts are changed in one go', async t => {
+// Last in this file: removing the rows for another test would take longer than the test.
+t.test('a bulk change of 10,000 users succeeds within the timeout', async t => {
   await sql`insert into users_all (id, email, department)
     select gen_random_uuid(), n::text, 'crowd' from generate_series(1, 10000) n`.execute(db)
-  const all = { matched: 10_000, changed: 10_000, dryRun: false }
-  t.same(await setRole({ department: 'crowd' }, 'editor'), all)
-  t.same(await close({ department: 'crowd' }), all)
+  const expected = { matched: 10_000, changed: 10_000, dryRun: false }
+  t.same(await setRole({ department: 'crowd' }, 'editor'), expected)
+  t.same(await deactivate({ department: 'crowd' }), expected)
   const { count } = await db
     .selectFrom('users')
     .select(row => row.fn.countAll<bigint>().as('count'))

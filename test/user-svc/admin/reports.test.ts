@@ -11,6 +11,7 @@ import { createAdministrationRepository } from '../../../user-svc/admin/administ
 import { createReportRepository, USER_ORDERS, type UserOrder } from '../../../user-svc/admin/report-repository.ts'
 import { SCHEMA, type Tables } from '../../../user-svc/tables.ts'
 import { plansOf } from '../../support/plans.ts'
+import { assertProperty } from '../../support/property.ts'
 import { openTestDatabase } from '../../support/test-database.ts'
 import { logger, startUserSystem } from '../user-system.ts'
 
@@ -32,13 +33,14 @@ async function signUpAt(...times: Date[]): Promise<void> {
     )
 }
 
-/** The day by the clock on the wall of the zone. */
+/** The local date in a time zone. */
 const dateIn = (timeZone: string, at: Date) => at.toLocaleDateString('sv-SE', { timeZone })
 
-t.test('each of the last days has its sign-ups, in the days of the time zone, and none is left out', async () => {
+t.test('ReportSignups has one row per day in the given time zone, with the number of sign-ups', async t => {
   const zones = ['UTC', 'America/New_York', 'Pacific/Kiritimati', 'Asia/Kathmandu']
   const hoursAgo = fc.integer({ min: 0, max: 24 * 6 })
-  await fc.assert(
+  await assertProperty(
+    t,
     fc.asyncProperty(
       fc.array(hoursAgo, { maxLength: 12, size: 'max' }),
       fc.constantFrom(...zones),
@@ -67,7 +69,7 @@ t.test('each of the last days has its sign-ups, in the days of the time zone, an
 })
 
 t.test(
-  'a year has each of its days once, also where the clocks are changed, and a closed account has signed up',
+  'ReportSignups over 366 days has each day once despite daylight-saving changes, and counts deactivated users',
   async t => {
     await signUpAt(new Date())
     await sql`update users_all set deleted_at = now()`.execute(db)
@@ -80,20 +82,20 @@ t.test(
   },
 )
 
-t.test('a time zone that is none is named', async t => {
+t.test('ReportSignups rejects an unknown time zone', async t => {
   await t.rejects(signups({ timeZone: 'Moon/Base' }), {
     code: Code.INVALID_ARGUMENT,
     violations: [{ field: 'timeZone' }],
   })
 })
 
-interface Person {
-  isClosed: boolean
+interface Given {
+  isDeactivated: boolean
   documents: { isDeleted: boolean; tags: string[]; sentiments: (number | null)[] }[]
 }
 
-const anyPerson: fc.Arbitrary<Person> = fc.record({
-  isClosed: fc.boolean(),
+const anyUser: fc.Arbitrary<Given> = fc.record({
+  isDeactivated: fc.boolean(),
   documents: fc.array(
     fc.record({
       isDeleted: fc.boolean(),
@@ -104,8 +106,8 @@ const anyPerson: fc.Arbitrary<Person> = fc.record({
   ),
 })
 
-/** All comments are of one author, who stays. */
-async function fill(people: readonly Person[]): Promise<string[]> {
+/** Replaces all users. All comments have the same author, who stays active. */
+async function fill(people: readonly Given[]): Promise<string[]> {
   await sql`truncate users_all cascade`.execute(db)
   const author = randomUUID()
   await sql`insert into users_all (id, email) values (${author}, 'author')`.execute(db)
@@ -121,25 +123,27 @@ async function fill(people: readonly Person[]): Promise<string[]> {
           values (${rows[0]?.id}, ${author}, 'x', ${sentiment})`.execute(db)
     }
   }
-  for (const [index, { isClosed }] of people.entries())
-    if (isClosed) await sql`update users_all set deleted_at = now() where id = ${ids[index]}`.execute(db)
+  for (const [index, { isDeactivated }] of people.entries())
+    if (isDeactivated) await sql`update users_all set deleted_at = now() where id = ${ids[index]}`.execute(db)
   return ids
 }
 
-function figuresOf({ documents }: Person) {
-  const living = documents.filter(({ isDeleted }) => !isDeleted)
-  const felt = living.flatMap(({ sentiments }) => sentiments).filter(sentiment => sentiment !== null)
+function figuresOf({ documents }: Given) {
+  const visible = documents.filter(({ isDeleted }) => !isDeleted)
+  const sentiments = visible.flatMap(document => document.sentiments).filter(sentiment => sentiment !== null)
   return {
-    docCount: living.length,
-    averageSentiment: felt.length === 0 ? undefined : felt.reduce((sum, one) => sum + one, 0) / felt.length,
-    tags: [...new Set(living.flatMap(({ tags }) => tags))].sort(),
+    docCount: visible.length,
+    averageSentiment:
+      sentiments.length === 0 ? undefined : sentiments.reduce((sum, one) => sum + one, 0) / sentiments.length,
+    tags: [...new Set(visible.flatMap(({ tags }) => tags))].sort(),
   }
 }
 
-t.test('the report on users is what counting by hand gives', async () => {
-  await fc.assert(
+t.test('ReportUsers returns the figures that a computation in memory returns', async t => {
+  await assertProperty(
+    t,
     fc.asyncProperty(
-      fc.array(anyPerson, { maxLength: 5 }),
+      fc.array(anyUser, { maxLength: 5 }),
       fc.integer({ min: 0, max: 2 }),
       fc.constantFrom(...(Object.keys(USER_ORDERS) as UserOrder[])),
       fc.integer({ min: 1, max: 6 }),
@@ -148,8 +152,12 @@ t.test('the report on users is what counting by hand gives', async () => {
         const sign = orderBy.startsWith('-') ? -1 : 1
         const key = orderBy.endsWith('docCount') ? 'docCount' : 'averageSentiment'
         const expected = people
-          .map((person, index) => ({ userId: ids[index] ?? '', isClosed: person.isClosed, ...figuresOf(person) }))
-          .filter(({ isClosed, docCount }) => !isClosed && docCount > minDocs)
+          .map((person, index) => ({
+            userId: ids[index] ?? '',
+            isDeactivated: person.isDeactivated,
+            ...figuresOf(person),
+          }))
+          .filter(({ isDeactivated, docCount }) => !isDeactivated && docCount > minDocs)
           .sort((a, b) => {
             const [x, y] = [a[key], b[key]]
             if (x === undefined || y === undefined)
@@ -157,7 +165,7 @@ t.test('the report on users is what counting by hand gives', async () => {
             return sign * (x - y) || (a.userId < b.userId ? -1 : 1)
           })
           .slice(0, limit)
-          .map(({ isClosed: _, ...figures }) => figures)
+          .map(({ isDeactivated: _, ...figures }) => figures)
         const { users } = await report({ minDocs, orderBy, limit })
         assert.deepEqual(
           users.map(({ userId, docCount, averageSentiment, tags }) => ({ userId, docCount, averageSentiment, tags })),
@@ -169,7 +177,7 @@ t.test('the report on users is what counting by hand gives', async () => {
   )
 })
 
-t.test('reports and lists of administrators go by their indexes', async t => {
+t.test('reports and user lists use their indexes', async t => {
   const { userUrl: url } = await openTestDatabase(t)
   const { db, close } = openDatabase<Tables>({ url, schema: SCHEMA, logger, statementTimeoutMs: 60_000 })
   t.teardown(close)
@@ -188,7 +196,7 @@ t.test('reports and lists of administrators go by their indexes', async t => {
 
   t.match(await planOf(db => createReportRepository(db).signups(30, 'Europe/Zurich')), /users_by_age/)
   const users = await planOf(db => createReportRepository(db).users(0, '-docCount', 20))
-  t.match(users, /documents_of_owner/, 'the documents of the few that are reported')
+  t.match(users, /documents_of_owner/, 'documents are read for the reported users only')
   t.match(users, /comments_of_document/)
   t.notMatch(users, /Seq Scan on (documents|comments)_all/)
 

@@ -15,15 +15,15 @@ const token = tokenOf(root)
 const tree = (given: Partial<GetUserTreeRequest> = {}) =>
   callUnary(admin, admin.getUserTree, GetUserTreeRequest.create(given), { token })
 
-t.test('a tree has the latest documents of each user and the latest comments on each, as they are', async t => {
+t.test('GetUserTree returns the latest documents of each user and the latest comments on each document', async t => {
   const [ada, grace] = [await createUser(), await createUser()]
   const made = []
   for (const title of ['one', 'two', 'three'])
     made.push(await docs.create({ title, tags: ['x', 'a,b'.slice(0, 1)] }, tokenOf(ada)))
   const [, two, three] = made
-  const said = []
+  const comments = []
   for (const body of ['first', 'ä'.repeat(150), 'third'])
-    said.push(await docs.comment(three?.id ?? '', { body, sentiment: 0.25 }, tokenOf(root)))
+    comments.push(await docs.comment(three?.id ?? '', { body, sentiment: 0.25 }, tokenOf(root)))
   await docs.remove(made[0]?.id ?? '', tokenOf(ada))
 
   const { users } = await tree({ documents: 2, comments: 2 })
@@ -42,12 +42,18 @@ t.test('a tree has the latest documents of each user and the latest comments on 
   })
   t.match(other, { id: two?.id, comments: [] })
   t.same(document?.comments, [
-    { id: said[2]?.id, authorId: root.id, excerpt: 'third', sentiment: 0.25, createdAt: said[2]?.createdAt },
-    { id: said[1]?.id, authorId: root.id, excerpt: 'ä'.repeat(100), sentiment: 0.25, createdAt: said[1]?.createdAt },
+    { id: comments[2]?.id, authorId: root.id, excerpt: 'third', sentiment: 0.25, createdAt: comments[2]?.createdAt },
+    {
+      id: comments[1]?.id,
+      authorId: root.id,
+      excerpt: 'ä'.repeat(100),
+      sentiment: 0.25,
+      createdAt: comments[1]?.createdAt,
+    },
   ])
 })
 
-t.test('a tree is one statement, however much hangs on it', async t => {
+t.test('GetUserTree is one SQL statement, independent of the number of rows', async t => {
   for (const size of [1, 10, 200]) {
     await sql`truncate documents_all cascade`.execute(db)
     await sql`delete from users_all where id <> ${root.id}`.execute(db)
@@ -62,14 +68,14 @@ t.test('a tree is one statement, however much hangs on it', async t => {
   }
 })
 
-t.test('pages of a tree walk all users once', async t => {
-  const met = []
+t.test('pages of GetUserTree return every user once', async t => {
+  const listed = []
   let pageToken = ''
   do {
     const page = await tree({ pageSize: 90, pageToken })
-    met.push(...page.users.map(({ user }) => user?.id))
+    listed.push(...page.users.map(({ user }) => user?.id))
     pageToken = page.nextPageToken
   } while (pageToken !== '')
-  t.equal(met.length, 201)
-  t.equal(new Set(met).size, 201)
+  t.equal(listed.length, 201)
+  t.equal(new Set(listed).size, 201)
 })

@@ -1,7 +1,6 @@
 /**
- * The rules as a table: for every way to stand to a document and every visibility, what is allowed, worked out here from
- * RELATIONS and from what each relation means, in plain code. The list, the search, the single
- * read and each action must agree.
+ * Access rules: for each combination of role, relation and visibility, the list, the search, the single read and each
+ * action must agree with RELATIONS, evaluated here in TypeScript.
  */
 import { randomUUID } from 'node:crypto'
 import t from 'tap'
@@ -20,16 +19,16 @@ const docs = createDocumentClient(system.docs)
 
 type Access = 'none' | 'read' | 'write'
 
-interface Situation {
-  role: Role | 'nobody'
+interface Case {
+  role: Role | 'anonymous'
   isOwner: boolean
   isColleague: boolean
   granted: Access
   visibility: 'private' | 'department' | 'public'
 }
 
-/** When each relation holds, in words of the situation. */
-const HOLDS: Record<string, (situation: Situation) => boolean> = {
+/** Whether each relation holds in a case. */
+const HOLDS: Record<string, (given: Case) => boolean> = {
   administrator: ({ role }) => role === 'admin',
   owner: ({ isOwner }) => isOwner,
   public: ({ visibility }) => visibility === 'public',
@@ -40,15 +39,15 @@ const HOLDS: Record<string, (situation: Situation) => boolean> = {
   grantedWrite: ({ granted }) => granted === 'write',
 }
 
-function isAllowed(action: DocumentAction, situation: Situation): boolean {
+function isAllowed(action: DocumentAction, given: Case): boolean {
   return Object.entries(RELATIONS).some(
-    ([name, relation]) => relation.allows.includes(action) && HOLDS[name]?.(situation) === true,
+    ([name, relation]) => relation.allows.includes(action) && HOLDS[name]?.(given) === true,
   )
 }
 
-function* situations(): Iterable<Situation> {
+function* cases(): Iterable<Case> {
   for (const visibility of ['private', 'department', 'public'] as const) {
-    yield { role: 'nobody', isOwner: false, isColleague: false, granted: 'none', visibility }
+    yield { role: 'anonymous', isOwner: false, isColleague: false, granted: 'none', visibility }
     for (const role of ['user', 'editor', 'moderator', 'admin'] as const)
       for (const isColleague of [false, true]) {
         yield { role, isOwner: true, isColleague, granted: 'none', visibility }
@@ -72,7 +71,7 @@ const CALLS: Record<
 const author = await createUser({ department: 'far away' })
 const made = new Map<string, User>()
 
-/** One user for each role and department, made once. */
+/** The user with this role and department; created once. */
 async function userOf(role: Role, department: string): Promise<User> {
   const key = `${role}/${department}`
   const user = made.get(key) ?? (await createUser({ role, department }))
@@ -80,33 +79,33 @@ async function userOf(role: Role, department: string): Promise<User> {
   return user
 }
 
-t.test('every relation is in the table', async t => {
+t.test('this test evaluates every relation of RELATIONS', async t => {
   t.same(Object.keys(HOLDS).sort(), Object.keys(RELATIONS).sort())
 })
 
-for (const situation of situations()) {
-  const { role, isOwner, isColleague, granted, visibility } = situation
-  const who = `${role}${isOwner ? ', owner' : ''}${isColleague ? ', colleague' : ''}${granted === 'none' ? '' : `, granted ${granted}`}`
+for (const given of cases()) {
+  const { role, isOwner, isColleague, granted, visibility } = given
+  const relation = `${role}${isOwner ? ', owner' : ''}${isColleague ? ', colleague' : ''}${granted === 'none' ? '' : `, granted ${granted}`}`
 
-  t.test(`${visibility}: ${who}`, async t => {
-    const caller = role === 'nobody' ? undefined : await userOf(role, isColleague ? 'sales' : 'law')
+  t.test(`access of ${relation} to a ${visibility} document`, async t => {
+    const caller = role === 'anonymous' ? undefined : await userOf(role, isColleague ? 'sales' : 'law')
     const owner = isOwner && caller !== undefined ? caller : await userOf('user', 'sales, owner')
     const tag = randomUUID()
     const request = { title: 'Plan', tags: [tag], visibility, department: 'sales' }
-    // By an administrator's right to name any department, given to the owner for this one call.
+    // An administrator's token for the owner, because only administrators may assign a document to any department.
     const { id } = await docs.create(request, tokenOf(owner, 'admin'))
     const token = caller && tokenOf(caller)
     if (granted !== 'none' && caller !== undefined) await docs.grant(id, caller.id, granted, tokenOf(owner))
 
-    const isReadable = isAllowed('read', situation)
+    const isReadable = isAllowed('read', given)
     const list = await docs.list({ owner: owner.id, pageSize: 1 }, token)
-    t.equal(list.documents[0]?.id === id, isReadable, 'the list has it if it can be read')
+    t.equal(list.documents[0]?.id === id, isReadable, 'the list contains the document if it is readable')
     for (const q of [`plan tag:${tag}`, `tag:${tag}`]) {
       const found = await callUnary(search, search.search, SearchRequest.create({ q }), token ? { token } : {})
       t.same(
         found.results.map(({ documentId }) => documentId),
         isReadable ? [id] : [],
-        'a search finds it if it can be read',
+        'the search finds the document if it is readable',
       )
     }
     const read = docs.get(id, token)
@@ -116,14 +115,14 @@ for (const situation of situations()) {
 
     for (const [action, call] of Object.entries(CALLS)) {
       const comment = await docs.comment(id, {}, tokenOf(author, 'admin'))
-      const answer = call(id, comment.id, tokenOf(caller))
-      if (isAllowed(action as DocumentAction, situation)) await t.resolves(answer, action)
-      else await t.rejects(answer, { code: isReadable ? Code.PERMISSION_DENIED : Code.NOT_FOUND }, action)
+      const result = call(id, comment.id, tokenOf(caller))
+      if (isAllowed(action as DocumentAction, given)) await t.resolves(result, action)
+      else await t.rejects(result, { code: isReadable ? Code.PERMISSION_DENIED : Code.NOT_FOUND }, action)
     }
   })
 }
 
-t.test('what belongs to a closed owner is read by nobody, in a list or by itself, and comes back', async t => {
+t.test('documents of a deactivated user are hidden in lists and single reads until the user is restored', async t => {
   const owner = await createUser()
   const admin = tokenOf(await userOf('admin', 'law'))
   const { id } = await docs.create({ visibility: 'public' }, tokenOf(owner))

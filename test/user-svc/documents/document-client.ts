@@ -1,4 +1,4 @@
-/** The document service as a test calls it: with as much of a request as it is about, and as whom. */
+/** A client of DocumentService for tests: partial requests, and a token per call. */
 import {
   CreateCommentRequest,
   CreateDocumentRequest,
@@ -12,11 +12,12 @@ import {
 } from '#proto/docs/v1/docs.ts'
 import { callUnary } from '#runtime/grpc/client.ts'
 
-/** An access token; undefined is nobody. */
+/** An access token; undefined for an anonymous call. */
 type Token = string | undefined
 
 const as = (token: Token) => (token === undefined ? {} : { token })
 
+/** Each method fills missing fields of the request with defaults and rejects with StatusError. */
 export function createDocumentClient(docs: DocumentServiceClient) {
   return {
     create: (given: Partial<CreateDocumentRequest>, token: Token) =>

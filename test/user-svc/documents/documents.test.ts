@@ -26,7 +26,7 @@ const update = (
 ) => docs.update(id, changes, as, rest)
 const remove = (id: string, as = token, ifMatch: string[] = []) => docs.remove(id, as, ifMatch)
 
-t.test('a document is private and of the owner’s department unless it says otherwise', async t => {
+t.test('a new document is private and belongs to the department of its owner by default', async t => {
   const document = await create({ title: 'Plan', body: 'first\nsecond', tags: ['b', 'a', 'b'] })
   t.match(document, {
     ownerId: owner.id,
@@ -38,24 +38,24 @@ t.test('a document is private and of the owner’s department unless it says oth
     etag: String,
   })
   t.same(await get(document.id), document)
-  await t.rejects(docs.get(document.id, undefined), NOT_FOUND, 'nobody else finds it')
+  await t.rejects(docs.get(document.id, undefined), NOT_FOUND, 'anonymous callers do not find a private document')
   t.match(
     await docs.get((await create({ visibility: 'public' })).id, undefined),
     { visibility: 'public' },
-    'a public one does anybody',
+    'anonymous callers find a public document',
   )
 })
 
-t.test('only administrators name a department that is not theirs, and one for a department names it', async t => {
+t.test('only administrators assign another department, and visibility "department" requires a department', async t => {
   await t.rejects(create({ department: 'law' }), invalid('department'))
-  const nobodys = tokenOf(await createUser())
-  await t.rejects(docs.create({ title: 'x', visibility: 'department' }, nobodys), invalid('department'))
+  const withoutDepartment = tokenOf(await createUser())
+  await t.rejects(docs.create({ title: 'x', visibility: 'department' }, withoutDepartment), invalid('department'))
   const request = { title: 'x', visibility: 'department', department: 'law' }
   t.match(await docs.create(request, admin), request)
   const { id } = await create()
   await t.rejects(update(id, { department: 'law' }), invalid('document.department'))
   t.match(await update(id, { department: 'law' }, {}, admin), { department: 'law' })
-  t.match(await update(id, { department: 'law', title: 'the rest as it was' }), { department: 'law' })
+  t.match(await update(id, { department: 'law', title: 'New title' }), { department: 'law' })
   await t.rejects(
     update(id, { visibility: 'department', department: '' }, { updateMask: ['visibility', 'department'] }),
     {
@@ -64,13 +64,17 @@ t.test('only administrators name a department that is not theirs, and one for a 
   )
 })
 
-t.test('an update changes what the mask names, and empties what is named and not given', async t => {
+t.test('UpdateDocument changes the fields of the mask and clears those that are not given', async t => {
   const before = await create({ body: 'text', tags: ['a'] })
   const after = await update(before.id, { title: 'Plan B', body: 'ignored' }, { updateMask: ['title', 'tags'] })
   t.match(after, { title: 'Plan B', body: 'text', tags: [] })
   t.not(after.etag, before.etag)
   t.ok((after.updatedAt ?? 0) > (before.updatedAt ?? 0))
-  t.match(await update(before.id, { body: 'new' }), { title: 'Plan B', body: 'new' }, 'without a mask what is set')
+  t.match(
+    await update(before.id, { body: 'new' }),
+    { title: 'Plan B', body: 'new' },
+    'without a mask, the fields that are set change',
+  )
   t.match(await update(before.id, { title: 'C', visibility: 'public' }, { updateMask: ['*'] }), {
     title: 'C',
     body: '',
@@ -80,13 +84,13 @@ t.test('an update changes what the mask names, and empties what is named and not
   })
 })
 
-t.test('an update that changes nothing leaves the etag as it is', async t => {
+t.test('an update without changes keeps the etag', async t => {
   const document = await create({ body: 'text' })
   t.same(await update(document.id, { body: 'text' }), document)
   t.same(await update(document.id, {}, { updateMask: [] }), document)
 })
 
-t.test('a mask with a path that is no field, and an emptied title, are refused by name', async t => {
+t.test('an unknown mask path and an empty title are rejected by name', async t => {
   const { id } = await create()
   await t.rejects(update(id, {}, { updateMask: ['title', 'ownerId', 'etag'] }), {
     code: Code.INVALID_ARGUMENT,
@@ -100,7 +104,7 @@ t.test('a mask with a path that is no field, and an emptied title, are refused b
   await t.rejects(update(id, {}, { updateMask: ['visibility'] }), invalid('document.visibility'))
 })
 
-t.test('with If-Match a change is made to the version that the client has seen, or not at all', async t => {
+t.test('with If-Match, a document changes only if its etag matches', async t => {
   const { id, etag } = await create()
   const changed = await update(id, { title: 'B' }, { ifMatch: ['0', etag] })
   const MISMATCH = { code: Code.ABORTED, reason: 'etag_mismatch' }
@@ -114,19 +118,19 @@ t.test('with If-Match a change is made to the version that the client has seen, 
   await t.rejects(update(id, { title: 'E' }, { ifMatch: ['*'] }), NOT_FOUND)
 })
 
-t.test('of many who change the same version at once, one does', async t => {
+t.test('of concurrent updates with the same If-Match, exactly one succeeds', async t => {
   const { id, etag } = await create()
-  const answers = await Promise.allSettled(
+  const results = await Promise.allSettled(
     Array.from({ length: 12 }, (_, index) => update(id, { title: `by ${index}` }, { ifMatch: [etag] })),
   )
-  const won = answers.filter(answer => answer.status === 'fulfilled')
-  t.equal(won.length, 1)
-  t.same(await get(id), won[0]?.value)
-  for (const answer of answers)
-    if (answer.status === 'rejected') t.match(answer.reason, { code: Code.ABORTED, reason: 'etag_mismatch' })
+  const succeeded = results.filter(result => result.status === 'fulfilled')
+  t.equal(succeeded.length, 1)
+  t.same(await get(id), succeeded[0]?.value)
+  for (const result of results)
+    if (result.status === 'rejected') t.match(result.reason, { code: Code.ABORTED, reason: 'etag_mismatch' })
 })
 
-t.test('a change and a deletion of the same version do not both happen', async t => {
+t.test('of a concurrent update and deletion with the same If-Match, exactly one succeeds', async t => {
   for (let round = 0; round < 10; round++) {
     const { id, etag } = await create()
     const [changed, removed] = await Promise.allSettled([
@@ -137,7 +141,7 @@ t.test('a change and a deletion of the same version do not both happen', async t
   }
 })
 
-t.test('a deleted document is found by nobody, and who deleted it is known', async t => {
+t.test('a deleted document is not found by any caller, and its row records the deletion', async t => {
   const { id } = await create({ visibility: 'public' })
   await remove(id, admin)
   for (const call of [() => get(id), () => get(id, admin), () => update(id, { title: 'x' }), () => remove(id)])
@@ -147,20 +151,20 @@ t.test('a deleted document is found by nobody, and who deleted it is known', asy
   t.not(row.deleted_by, owner.id)
 })
 
-t.test('who may read but not change is told so; who may not read is told that there is none', async t => {
-  const stranger = tokenOf(await createUser())
-  const open = await create({ visibility: 'public' })
-  const closed = await create()
-  await t.rejects(update(open.id, { title: 'x' }, {}, stranger), FORBIDDEN)
-  await t.rejects(remove(open.id, stranger), FORBIDDEN)
-  for (const id of [closed.id, randomUUID()]) {
-    await t.rejects(update(id, { title: 'x' }, {}, stranger), NOT_FOUND)
-    await t.rejects(remove(id, stranger), NOT_FOUND)
-    await t.rejects(get(id, stranger), NOT_FOUND)
+t.test('a forbidden action returns PERMISSION_DENIED on a readable document and NOT_FOUND on any other', async t => {
+  const other = tokenOf(await createUser())
+  const readable = await create({ visibility: 'public' })
+  const unreadable = await create()
+  await t.rejects(update(readable.id, { title: 'x' }, {}, other), FORBIDDEN)
+  await t.rejects(remove(readable.id, other), FORBIDDEN)
+  for (const id of [unreadable.id, randomUUID()]) {
+    await t.rejects(update(id, { title: 'x' }, {}, other), NOT_FOUND)
+    await t.rejects(remove(id, other), NOT_FOUND)
+    await t.rejects(get(id, other), NOT_FOUND)
   }
 })
 
-t.test('who may write may not say who reads', async t => {
+t.test('a write grant does not permit sharing or deletion', async t => {
   const { id } = await create()
   const writer = await createUser()
   await docs.grant(id, writer.id, 'write', token)
@@ -169,7 +173,7 @@ t.test('who may write may not say who reads', async t => {
   await t.rejects(remove(id, tokenOf(writer)), FORBIDDEN)
 })
 
-t.test('a user’s documents are counted with every change', async t => {
+t.test('doc_count of a user follows creations and deletions', async t => {
   const user = await createUser()
   const as = tokenOf(user)
   const count = async () => {

@@ -12,7 +12,7 @@ const owner = await createUser()
 const token = tokenOf(owner)
 const NOT_FOUND = { code: Code.NOT_FOUND, reason: 'not_found' }
 
-t.test('a grant opens a document, is changed in its place, and is taken back', async t => {
+t.test('a grant gives access to a document, can be replaced, and can be deleted', async t => {
   const { id } = await docs.create({}, token)
   const user = await createUser()
   await t.rejects(docs.get(id, tokenOf(user)), NOT_FOUND)
@@ -32,7 +32,7 @@ t.test('a grant opens a document, is changed in its place, and is taken back', a
   await t.rejects(docs.removeGrant(id, user.id, token), NOT_FOUND)
 })
 
-t.test('who was granted something may give it up, and give nothing on', async t => {
+t.test('a user with a grant may delete the own grant, but not share the document', async t => {
   const { id } = await docs.create({}, token)
   const [user, friend] = [await createUser(), await createUser()]
   await docs.grant(id, user.id, 'write', token)
@@ -44,21 +44,21 @@ t.test('who was granted something may give it up, and give nothing on', async t 
   await t.rejects(docs.get(id, tokenOf(user)), NOT_FOUND)
 })
 
-t.test('a grant is for somebody who is there and is not the owner', async t => {
+t.test('a grant requires an active user other than the owner', async t => {
   const { id } = await docs.create({}, token)
   await t.rejects(docs.grant(id, owner.id, 'read', token), {
     code: Code.INVALID_ARGUMENT,
     violations: [{ field: 'userId' }],
   })
   await t.rejects(docs.grant(id, randomUUID(), 'read', token), NOT_FOUND)
-  const closed = await createUser()
-  await docs.grant(id, closed.id, 'read', token)
-  await callUnary(users, users.deleteMe, {}, { token: tokenOf(closed) })
-  await t.rejects(docs.grant(id, closed.id, 'write', token), NOT_FOUND)
+  const deactivated = await createUser()
+  await docs.grant(id, deactivated.id, 'read', token)
+  await callUnary(users, users.deleteMe, {}, { token: tokenOf(deactivated) })
+  await t.rejects(docs.grant(id, deactivated.id, 'write', token), NOT_FOUND)
   t.same((await docs.grants(id, {}, token)).grants, [])
 })
 
-t.test('pages of grants walk them all, in the order of the users’ ids', async t => {
+t.test('pages of grants return all grants, ordered by user id', async t => {
   const { id } = await docs.create({}, token)
   const granted = await Promise.all(
     Array.from({ length: 5 }, async () => {
@@ -67,12 +67,12 @@ t.test('pages of grants walk them all, in the order of the users’ ids', async 
       return user.id
     }),
   )
-  const met: string[] = []
+  const listed: string[] = []
   let pageToken = ''
   do {
     const page = await docs.grants(id, { pageSize: 2, pageToken }, token)
-    met.push(...page.grants.map(({ userId }) => userId))
+    listed.push(...page.grants.map(({ userId }) => userId))
     pageToken = page.nextPageToken
   } while (pageToken !== '')
-  t.same(met, granted.sort())
+  t.same(listed, granted.sort())
 })

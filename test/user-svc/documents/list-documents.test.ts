@@ -11,6 +11,7 @@ import {
 } from '../../../user-svc/documents/document-list-repository.ts'
 import { SCHEMA, type Tables } from '../../../user-svc/tables.ts'
 import { plansOf } from '../../support/plans.ts'
+import { assertProperty } from '../../support/property.ts'
 import { openTestDatabase } from '../../support/test-database.ts'
 import { logger, startUserSystem } from '../user-system.ts'
 import { createDocumentClient } from './document-client.ts'
@@ -36,7 +37,7 @@ const anyDocument: fc.Arbitrary<Given> = fc.record({
   owner: fc.constantFrom('ada', 'bob'),
   visibility: fc.constantFrom('private', 'department', 'public'),
   tags: fc.subarray(['red', 'green']),
-  // Few distinct times, less than a millisecond apart, so that many are equal.
+  // Few distinct times, less than a millisecond apart: many are equal.
   micros: fc.integer({ min: 0, max: 4 }),
   isGranted: fc.boolean(),
 })
@@ -62,7 +63,7 @@ async function fill(given: readonly Given[]): Promise<Stored[]> {
   return stored
 }
 
-/** What Ada may read of it, in plain code. */
+/** The documents that Ada, or an anonymous caller, may read. */
 function readable(stored: readonly Stored[], isAda: boolean): Stored[] {
   return stored.filter(({ visibility, owner, isGranted }) =>
     isAda ? owner === 'ada' || visibility !== 'private' || isGranted : visibility === 'public',
@@ -74,15 +75,19 @@ async function walk(given: Parameters<typeof docs.list>[0], as: string | undefin
   let pageToken = ''
   do {
     const page = await docs.list({ ...given, pageToken }, as)
-    assert.ok(page.documents.length === given.pageSize || page.nextPageToken === '', 'only the last page may be short')
+    assert.ok(
+      page.documents.length === given.pageSize || page.nextPageToken === '',
+      'only the last page may have fewer rows',
+    )
     ids.push(...page.documents.map(({ id }) => id))
     pageToken = page.nextPageToken
   } while (pageToken !== '')
   return ids
 }
 
-t.test('pages of any size walk what the caller may read, once, in the order and by the filter asked for', async () => {
-  await fc.assert(
+t.test('pages of any size return every readable document that matches once, in the requested order', async t => {
+  await assertProperty(
+    t,
     fc.asyncProperty(
       fc.array(anyDocument, { maxLength: 15, size: 'max' }),
       fc.integer({ min: 1, max: 16 }),
@@ -105,7 +110,7 @@ t.test('pages of any size walk what the caller may read, once, in the order and 
   )
 })
 
-t.test('only what was changed since then is found', async t => {
+t.test('updatedSince includes documents updated at or after the given time', async t => {
   const [old, recent] = await fill([
     { owner: 'ada', visibility: 'private', tags: [], micros: 0, isGranted: false },
     { owner: 'ada', visibility: 'private', tags: [], micros: 2000, isGranted: false },
@@ -116,12 +121,12 @@ t.test('only what was changed since then is found', async t => {
   t.same(await since(new Date('2026-01-01T00:00:00.001Z')), [recent?.id])
 })
 
-t.test('a page token is good for its filter, its order and its caller only', async t => {
+t.test('a page token is rejected with another filter, order or caller', async t => {
   await fill(
     Array.from({ length: 3 }, () => ({ owner: 'ada', visibility: 'public', tags: [], micros: 0, isGranted: false })),
   )
   const { nextPageToken: pageToken } = await docs.list({ pageSize: 1 }, token)
-  await t.resolves(docs.list({ pageSize: 2, pageToken }, token), 'the size may change')
+  await t.resolves(docs.list({ pageSize: 2, pageToken }, token), 'the page size may change between pages')
   for (const [given, as] of [
     [{ tag: 'red' }, token],
     [{ sort: 'updatedAt' }, token],
@@ -135,14 +140,14 @@ t.test('a page token is good for its filter, its order and its caller only', asy
     })
 })
 
-t.test('a summary has no body, and tells the owner’s name', async t => {
+t.test('a document summary has the name of the owner and no body', async t => {
   const { id } = await docs.create({ body: 'long', visibility: 'public' }, token)
   const [summary] = (await docs.list({ owner: ada.id, sort: '-createdAt', pageSize: 1 }, undefined)).documents
   t.match(summary, { id, ownerName: 'Ada', etag: String })
   t.notOk('body' in (summary ?? {}))
 })
 
-t.test('no way to a page looks at every document', async t => {
+t.test('no access condition of a list scans all documents', async t => {
   const { userUrl: url } = await openTestDatabase(t)
   const { db, close } = openDatabase<Tables>({ url, schema: SCHEMA, logger, statementTimeoutMs: 60_000 })
   t.teardown(close)
@@ -158,26 +163,21 @@ t.test('no way to a page looks at every document', async t => {
   await sql`analyze`.execute(db)
   const { rows } = await sql<{ id: string }>`select id from users_all order by email limit 1`.execute(db)
   const user = { userId: rows[0]?.id ?? '', role: 'editor' } as const
-  const nothing = { owner: undefined, tag: undefined, updatedSince: undefined }
+  const noFilter = { owner: undefined, tag: undefined, updatedSince: undefined }
 
-  for (const [what, filter, caller, indexes] of [
-    [
-      'everything, as a user',
-      nothing,
-      user,
-      ['documents_public', 'documents_of_department', 'document_grants_of_user'],
-    ],
-    ['everything, as nobody', nothing, undefined, ['documents_public']],
-    ['everything, as an administrator', nothing, { ...user, role: 'admin' }, ['documents_newest']],
-    ['an owner’s', { ...nothing, owner: user.userId }, user, ['documents_of_owner']],
-    ['those with a tag', { ...nothing, tag: 'tag-7' }, user, ['documents_tags']],
+  for (const [list, filter, caller, indexes] of [
+    ['no filter, user', noFilter, user, ['documents_public', 'documents_of_department', 'document_grants_of_user']],
+    ['no filter, anonymous', noFilter, undefined, ['documents_public']],
+    ['no filter, administrator', noFilter, { ...user, role: 'admin' }, ['documents_newest']],
+    ['filter by owner', { ...noFilter, owner: user.userId }, user, ['documents_of_owner']],
+    ['filter by tag', { ...noFilter, tag: 'tag-7' }, user, ['documents_tags']],
   ] as const)
     for (const sort of ['-updatedAt', 'createdAt'] as const) {
       const after = [sort === 'createdAt' ? '2020-01-01' : '2050-01-01', user.userId]
       const [plan = ''] = await plansOf<Tables>({ url, schema: SCHEMA }, db =>
         createDocumentListRepository(db).page(filter, sort, caller, 50, after),
       )
-      t.notMatch(plan, /Seq Scan on documents_all/, `${what}, ${sort}`)
-      for (const index of indexes) t.match(plan, new RegExp(`${index}`), `${what}, ${sort}: ${index}`)
+      t.notMatch(plan, /Seq Scan on documents_all/, `${list}, ${sort}: no sequential scan`)
+      for (const index of indexes) t.match(plan, new RegExp(`${index}`), `${list}, ${sort}: uses ${index}`)
     }
 })

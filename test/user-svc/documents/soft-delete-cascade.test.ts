@@ -1,4 +1,4 @@
-/** What is deleted from documents and comments, and what vanishes and returns with an account: by SQL, as psql would. */
+/** Soft deletion of documents and comments, and their visibility while a user is deactivated, tested in SQL. */
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import t from 'tap'
@@ -24,10 +24,10 @@ const createComment = async (documentId: string, author: string) =>
       db,
     )
   ).rows[0]?.id ?? ''
-const close = (id: string) => sql`delete from users where id = ${id}`.execute(db)
+const deactivate = (id: string) => sql`delete from users where id = ${id}`.execute(db)
 const restore = (id: string) => sql`update users_all set deleted_at = null where id = ${id}`.execute(db)
 
-/** Which of them the views show. */
+/** Those of the ids that the views contain. */
 async function visible(...ids: string[]): Promise<string[]> {
   const { rows } = await sql<{ id: string }>`
     select id from documents where id = any(${ids}::uuid[]) union all
@@ -35,7 +35,7 @@ async function visible(...ids: string[]): Promise<string[]> {
   return ids.filter(id => rows.some(row => row.id === id))
 }
 
-t.test('insert, upsert, update, for update and returning pass through the view of documents', async t => {
+t.test('the view `documents` supports INSERT, ON CONFLICT, UPDATE, FOR UPDATE and RETURNING', async t => {
   const owner = await createUser()
   const id = await createDocument(owner)
   const upserted = await sql<{ title: string; version: number }>`
@@ -46,14 +46,14 @@ t.test('insert, upsert, update, for update and returning pass through the view o
     const locked = await sql`select from documents where id = ${id} for update`.execute(transaction)
     t.equal(locked.rows.length, 1)
     const waiting = sql`select from documents_all where id = ${id} for update nowait`.execute(db)
-    await t.rejects(waiting, { code: '55P03' }, 'the row itself is locked')
+    await t.rejects(waiting, { code: '55P03' }, 'the row of the base table is locked')
     const updated = await sql<{ title: string }>`
       update documents set title = 'Third' where id = ${id} returning title`.execute(transaction)
     t.same(updated.rows, [{ title: 'Third' }])
   })
 })
 
-t.test('a deleted document or comment stays as a row, which no view, update, lock or second delete finds', async t => {
+t.test('DELETE on a view keeps the row, which SELECT, UPDATE, FOR UPDATE and a second DELETE do not find', async t => {
   const owner = await createUser()
   const id = await createDocument(owner)
   const comment = await createComment(id, owner)
@@ -72,7 +72,7 @@ t.test('a deleted document or comment stays as a row, which no view, update, loc
   }
 })
 
-t.test('what belongs to a closed account vanishes, and comes back with it', async t => {
+t.test('documents and comments of a deactivated user are hidden, and visible again after a restoration', async t => {
   const [ada, grace] = [await createUser(), await createUser()]
   const [own, theirs] = [await createDocument(ada), await createDocument(grace)]
   const all = [
@@ -84,39 +84,39 @@ t.test('what belongs to a closed account vanishes, and comes back with it', asyn
     await createComment(theirs, grace),
   ]
   t.same(await visible(...all), all)
-  await close(ada)
-  t.same(await visible(...all), [theirs, all[5]], 'her documents, all that was said on them, and her comments')
+  await deactivate(ada)
+  t.same(await visible(...all), [theirs, all[5]], 'her documents, all comments on them, and her comments are hidden')
   await restore(ada)
   t.same(await visible(...all), all)
 })
 
-t.test('what was deleted before its account was closed does not come back with it', async t => {
+t.test('documents and comments deleted before a deactivation stay deleted after a restoration', async t => {
   const ada = await createUser()
-  const [kept, gone] = [await createDocument(ada), await createDocument(ada)]
-  const [said, unsaid] = [await createComment(kept, ada), await createComment(kept, ada)]
-  await sql`delete from documents where id = ${gone}`.execute(db)
-  await sql`delete from comments where id = ${unsaid}`.execute(db)
-  await close(ada)
+  const [kept, deleted] = [await createDocument(ada), await createDocument(ada)]
+  const [keptComment, deletedComment] = [await createComment(kept, ada), await createComment(kept, ada)]
+  await sql`delete from documents where id = ${deleted}`.execute(db)
+  await sql`delete from comments where id = ${deletedComment}`.execute(db)
+  await deactivate(ada)
   await restore(ada)
-  t.same(await visible(kept, gone, said, unsaid), [kept, said])
+  t.same(await visible(kept, deleted, keptComment, deletedComment), [kept, keptComment])
 })
 
-t.test('a comment is gone while its author or its document’s owner is, whoever comes back first', async t => {
+t.test('a comment is hidden while its author or the owner of its document is deactivated', async t => {
   const [ada, grace] = [await createUser(), await createUser()]
   const comment = await createComment(await createDocument(ada), grace)
-  await close(ada)
-  await close(grace)
+  await deactivate(ada)
+  await deactivate(grace)
   await restore(ada)
   t.same(await visible(comment), [])
   await restore(grace)
   t.same(await visible(comment), [comment])
 })
 
-t.test('nothing of a closed account is changed or deleted through the views', async t => {
+t.test('UPDATE and DELETE on the views do not affect rows of a deactivated user', async t => {
   const ada = await createUser()
   const id = await createDocument(ada)
   const comment = await createComment(id, ada)
-  await close(ada)
+  await deactivate(ada)
   t.same((await sql`update documents set title = 'x' where id = ${id} returning id`.execute(db)).rows, [])
   t.same((await sql`delete from documents where id = ${id} returning id`.execute(db)).rows, [])
   t.same((await sql`delete from comments where id = ${comment} returning id`.execute(db)).rows, [])
@@ -124,16 +124,16 @@ t.test('nothing of a closed account is changed or deleted through the views', as
   t.same(await visible(id, comment), [id, comment])
 })
 
-t.test('a closed account is not opened while another has its address, and is when that is closed', async t => {
+t.test('a user cannot be restored while another active user has the e-mail address', async t => {
   const ada = await createUser()
-  await close(ada)
+  await deactivate(ada)
   const successor = randomUUID()
   await db
     .insertInto('users')
     .values({ id: successor, email: `${ada}@example.com` })
     .execute()
   await t.rejects(restore(ada), { code: '23505', constraint: 'users_email' })
-  await close(successor)
+  await deactivate(successor)
   await restore(ada)
   await t.rejects(restore(successor), { code: '23505', constraint: 'users_email' })
 })

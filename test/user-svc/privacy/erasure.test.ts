@@ -20,7 +20,7 @@ const confirm = (userId: string) =>
   callUnary(accounts, accounts.confirmErasure, { userId }, { token: mint.service(), timeoutMs: 10_000 })
 const rowOf = (id: string) => db.selectFrom('users_all').selectAll().where('id', '=', id).executeTakeFirstOrThrow()
 
-/** Somebody with two documents, one of them deleted, comments, and grants in both directions. */
+/** A user with two documents (one deleted), a comment, a grant to the user and a grant on a document of the user. */
 async function createWriter() {
   const [writer, friend] = [await createUser({ name: 'Ada', department: 'sales' }), await createUser()]
   const [ada, grace] = [tokenOf(writer), tokenOf(friend)]
@@ -35,7 +35,7 @@ async function createWriter() {
   return { writer, friend, own, others }
 }
 
-t.test('an erasure leaves nothing personal in any row, and a receipt that says how much it took', async t => {
+t.test('an erasure removes personal data from all rows and returns a receipt with the numbers of rows', async t => {
   const { writer, own, others } = await createWriter()
   const receipt = await erase(writer.id)
   t.match(receipt, { userId: writer.id, requestedBy: root.id, documents: 2, comments: 1, grants: 2, erasedAt: Date })
@@ -59,7 +59,7 @@ t.test('an erasure leaves nothing personal in any row, and a receipt that says h
   t.same((await docs.comments(others.id, {}, token)).comments, [])
 })
 
-t.test('again, also many at once, it answers the same receipt and tells auth-svc once', async t => {
+t.test('repeated and concurrent erasures return the same receipt and write one account change', async t => {
   const { writer } = await createWriter()
   const receipts = await Promise.all(Array.from({ length: 8 }, () => erase(writer.id)))
   for (const receipt of [...receipts, await erase(writer.id), await receiptOf(writer.id)]) t.same(receipt, receipts[0])
@@ -74,7 +74,7 @@ t.test('again, also many at once, it answers the same receipt and tells auth-svc
   )
 })
 
-t.test('auth-svc is told, and its confirmation completes the receipt; a second one changes nothing', async t => {
+t.test('the outbox has the erasure, and the first confirmation of auth-svc completes the receipt', async t => {
   const { writer } = await createWriter()
   await erase(writer.id)
   for await (const change of callServerStream(
@@ -96,7 +96,7 @@ t.test('auth-svc is told, and its confirmation completes the receipt; a second o
   })
 })
 
-t.test('what a request under way writes for an erased user, the confirmation takes', async t => {
+t.test('the confirmation clears content that an in-flight request wrote after the erasure', async t => {
   const { writer } = await createWriter()
   await erase(writer.id)
   await db.insertInto('documents').values({ owner_id: writer.id, title: 'Late' }).execute()
@@ -105,7 +105,7 @@ t.test('what a request under way writes for an erased user, the confirmation tak
   t.same(await late.execute(), [])
 })
 
-t.test('a closed account is erased like an open one, and keeps who closed it and when', async t => {
+t.test('the erasure of a deactivated user keeps time and actor of the deactivation', async t => {
   const writer = await createUser()
   await callUnary(system.users, system.users.deleteMe, {}, { token: tokenOf(writer) })
   const { deleted_at, deleted_by } = await rowOf(writer.id)
@@ -113,7 +113,7 @@ t.test('a closed account is erased like an open one, and keeps who closed it and
   t.match(await rowOf(writer.id), { deleted_at, deleted_by, name: '' })
 })
 
-t.test('the address of an erased user is free, and the account is never opened again, by whatever way', async t => {
+t.test('the e-mail address of an erased user is available, and no path restores the account', async t => {
   const writer = await createUser()
   await erase(writer.id)
   t.equal((await createUser({ email: writer.email })).email, writer.email)
@@ -128,16 +128,16 @@ t.test('the address of an erased user is free, and the account is never opened a
   })
 })
 
-t.test('the last administrator is not erased, also when two administrators erase each other', async t => {
+t.test('the last administrator cannot be erased, even if two administrators erase each other concurrently', async t => {
   await t.rejects(erase(root.id), { code: Code.FAILED_PRECONDITION, reason: 'last_administrator' })
-  await t.rejects(receiptOf(root.id), { code: Code.NOT_FOUND }, 'nor is there a receipt')
+  await t.rejects(receiptOf(root.id), { code: Code.NOT_FOUND }, 'no receipt is written')
   const other = await createUser({ role: 'admin' })
-  const answers = await Promise.allSettled([erase(root.id, tokenOf(other)), erase(other.id)])
-  t.match(answers.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
+  const results = await Promise.allSettled([erase(root.id, tokenOf(other)), erase(other.id)])
+  t.match(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
   t.equal((await db.selectFrom('users').select('id').where('role', '=', 'admin').execute()).length, 1)
 })
 
-t.test('who is unknown is not found, and nobody but an administrator erases', async t => {
+t.test('EraseUser returns NOT_FOUND for an unknown user, and PERMISSION_DENIED to non-administrators', async t => {
   const survivor = await db.selectFrom('users').selectAll().where('role', '=', 'admin').executeTakeFirstOrThrow()
   await t.rejects(erase(randomUUID(), tokenOf(survivor)), { code: Code.NOT_FOUND })
   const user = await createUser()

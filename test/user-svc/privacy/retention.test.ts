@@ -22,7 +22,7 @@ const DAYS = 30
 const NEVER = new AbortController().signal
 const NOTHING: RetentionCounts = { comments: 0, documents: 0, erased: 0, purged: 0 }
 
-/** As it would be so many days from now. */
+/** Runs retention with a clock that is `days` days ahead. */
 const runIn = (days: number, signal = NEVER) =>
   createRetention({
     db,
@@ -31,7 +31,8 @@ const runIn = (days: number, signal = NEVER) =>
     now: () => new Date(Date.now() + days * 24 * 3600 * 1000),
   }).run(signal)
 
-const close = (user: { id: string; role: string }) => callUnary(users, users.deleteMe, {}, { token: tokenOf(user) })
+const deactivate = (user: { id: string; role: string }) =>
+  callUnary(users, users.deleteMe, {}, { token: tokenOf(user) })
 const erase = (id: string) => callUnary(admin, admin.eraseUser, { id }, { token: tokenOf(root) })
 const receiptOf = (id: string) => callUnary(admin, admin.getErasure, { id }, { token: tokenOf(root) })
 const countOf = async (table: 'users_all' | 'documents_all' | 'comments_all', column: string, id: string) => {
@@ -40,73 +41,67 @@ const countOf = async (table: 'users_all' | 'documents_all' | 'comments_all', co
   return rows[0]?.count
 }
 
-// Nothing of one test is due in another.
+// Isolates the tests: rows of one test would be past retention in the next.
 t.beforeEach(async () => {
   await sql`delete from documents_all`.execute(db)
   await sql`delete from users_all where id <> ${root.id}`.execute(db)
   await sql`delete from erasures`.execute(db)
 })
 
-t.test(
-  'a deleted document is gone for good after the retention, with its comments and grants, and not before',
-  async t => {
-    const [ada, grace] = [await createUser(), await createUser()]
-    const token = tokenOf(ada)
-    const [gone, stays] = [
-      await docs.create({ visibility: 'public' }, token),
-      await docs.create({ visibility: 'public' }, token),
-    ]
-    for (const { id } of [gone, stays]) await docs.comment(id, {}, tokenOf(grace))
-    await docs.grant(gone.id, grace.id, 'read', token)
-    await docs.remove(gone.id, token)
+t.test('a deleted document is purged with its comments and grants after the retention period, not before', async t => {
+  const [ada, grace] = [await createUser(), await createUser()]
+  const token = tokenOf(ada)
+  const [deleted, kept] = [
+    await docs.create({ visibility: 'public' }, token),
+    await docs.create({ visibility: 'public' }, token),
+  ]
+  for (const { id } of [deleted, kept]) await docs.comment(id, {}, tokenOf(grace))
+  await docs.grant(deleted.id, grace.id, 'read', token)
+  await docs.remove(deleted.id, token)
 
-    t.same(await runIn(DAYS - 1), NOTHING)
-    t.same(await runIn(DAYS + 1), { ...NOTHING, comments: 1, documents: 1 })
-    t.same(await runIn(DAYS + 1), NOTHING)
-    const rows = await db.selectFrom('documents_all').select('id').execute()
-    t.same(rows, [{ id: stays.id }])
-    t.same(await db.selectFrom('document_grants').selectAll().execute(), [])
-    const owner = await db.selectFrom('users').select('doc_count').where('id', '=', ada.id).executeTakeFirst()
-    t.same(owner, { doc_count: 1 }, 'the count is as before')
-  },
-)
-
-t.test('a deleted comment is gone for good after the retention', async t => {
-  const ada = await createUser()
-  const { id } = await docs.create({}, tokenOf(ada))
-  const [gone, stays] = [await docs.comment(id, {}, tokenOf(ada)), await docs.comment(id, {}, tokenOf(ada))]
-  await docs.removeComment(id, gone.id, tokenOf(ada))
   t.same(await runIn(DAYS - 1), NOTHING)
-  t.same(await runIn(DAYS + 1), { ...NOTHING, comments: 1 })
-  t.same(await db.selectFrom('comments_all').select('id').execute(), [{ id: stays.id }])
+  t.same(await runIn(DAYS + 1), { ...NOTHING, comments: 1, documents: 1 })
+  t.same(await runIn(DAYS + 1), NOTHING)
+  const rows = await db.selectFrom('documents_all').select('id').execute()
+  t.same(rows, [{ id: kept.id }])
+  t.same(await db.selectFrom('document_grants').selectAll().execute(), [])
+  const owner = await db.selectFrom('users').select('doc_count').where('id', '=', ada.id).executeTakeFirst()
+  t.same(owner, { doc_count: 1 }, 'doc_count is unchanged')
 })
 
-t.test(
-  'an account that was closed for as long as the retention is erased and purged, one that was restored is not',
-  async t => {
-    const [closed, restored] = [await createUser(), await createUser()]
-    await docs.create({}, tokenOf(closed))
-    await docs.create({}, tokenOf(restored))
-    for (const user of [closed, restored]) await close(user)
-    await callUnary(admin, admin.restoreUser, { id: restored.id }, { token: tokenOf(root) })
+t.test('a deleted comment is purged after the retention period', async t => {
+  const ada = await createUser()
+  const { id } = await docs.create({}, tokenOf(ada))
+  const [deleted, kept] = [await docs.comment(id, {}, tokenOf(ada)), await docs.comment(id, {}, tokenOf(ada))]
+  await docs.removeComment(id, deleted.id, tokenOf(ada))
+  t.same(await runIn(DAYS - 1), NOTHING)
+  t.same(await runIn(DAYS + 1), { ...NOTHING, comments: 1 })
+  t.same(await db.selectFrom('comments_all').select('id').execute(), [{ id: kept.id }])
+})
 
-    t.same(await runIn(DAYS - 1), NOTHING)
-    t.same(await runIn(DAYS + 1), { ...NOTHING, documents: 1, erased: 1, purged: 1 })
-    t.equal(await countOf('users_all', 'id', closed.id), 0)
-    t.match(await receiptOf(closed.id), { requestedBy: '', documents: 1, purgedAt: Date })
-    t.equal(await countOf('users_all', 'id', restored.id), 1)
-    const told = await db.selectFrom('account_changes').selectAll().where('user_id', '=', closed.id).execute()
-    t.match(told, [
-      { closed: true, erased: false },
-      { closed: true, erased: true },
-    ])
-  },
-)
+t.test('a deactivated user is erased and purged after the retention period, a restored user is not', async t => {
+  const [deactivated, restored] = [await createUser(), await createUser()]
+  await docs.create({}, tokenOf(deactivated))
+  await docs.create({}, tokenOf(restored))
+  for (const user of [deactivated, restored]) await deactivate(user)
+  await callUnary(admin, admin.restoreUser, { id: restored.id }, { token: tokenOf(root) })
 
-t.test('an account that is opened again while its erasure comes stays as it was', async t => {
+  t.same(await runIn(DAYS - 1), NOTHING)
+  t.same(await runIn(DAYS + 1), { ...NOTHING, documents: 1, erased: 1, purged: 1 })
+  t.equal(await countOf('users_all', 'id', deactivated.id), 0)
+  t.match(await receiptOf(deactivated.id), { requestedBy: '', documents: 1, purgedAt: Date })
+  t.equal(await countOf('users_all', 'id', restored.id), 1)
+  const changes = await db.selectFrom('account_changes').selectAll().where('user_id', '=', deactivated.id).execute()
+  t.match(changes, [
+    { closed: true, erased: false },
+    { closed: true, erased: true },
+  ])
+})
+
+t.test('a user restored before the erasure starts is not erased', async t => {
   const user = await createUser({ name: 'Ada' })
   const { id } = await docs.create({ title: 'Plan' }, tokenOf(user))
-  await close(user)
+  await deactivate(user)
   await callUnary(admin, admin.restoreUser, { id: user.id }, { token: tokenOf(root) })
   t.equal(await createErasure(db).eraseDeactivated(user.id, new Date(Date.now() + 1000)), false)
   t.match(await docs.get(id, tokenOf(user)), { title: 'Plan' })
@@ -114,7 +109,7 @@ t.test('an account that is opened again while its erasure comes stays as it was'
 })
 
 t.test(
-  'the rows of an erased user are gone after the retention, others’ comments on them too; the receipt stays',
+  'the rows of an erased user and the comments on them are purged after the retention period; the receipt remains',
   async t => {
     const [ada, grace] = [await createUser(), await createUser()]
     const own = await docs.create({ visibility: 'public' }, tokenOf(ada))
@@ -129,25 +124,25 @@ t.test(
     t.equal(await countOf('comments_all', 'author_id', ada.id), 0)
     t.same((await docs.comments(theirs.id, {}, tokenOf(grace))).comments.length, 1)
     t.match(await receiptOf(ada.id), { requestedBy: root.id, documents: 1, comments: 2, purgedAt: Date })
-    t.match(await erase(ada.id), { purgedAt: Date }, 'to erase again answers the receipt')
+    t.match(await erase(ada.id), { purgedAt: Date }, 'a repeated erasure returns the receipt')
   },
 )
 
-t.test('a run that is stopped leaves the rest to the next', async t => {
+t.test('the next run continues where an aborted run stopped', async t => {
   const ada = await createUser()
   await sql`
     insert into documents_all (owner_id, title, deleted_at)
     select ${ada.id}::uuid, 'Plan', now() from generate_series(1, 1234)`.execute(db)
   const stopping = new AbortController()
-  // As soon as the first batch is on its way.
+  // Abort while the first batch is in flight.
   const running = runIn(DAYS + 1, stopping.signal)
   stopping.abort()
   const first = (await running).documents
-  t.ok(first < 1234, `${first} in the first run`)
+  t.ok(first < 1234, `the aborted run deleted ${first} documents`)
   t.equal(first + (await runIn(DAYS + 1)).documents, 1234)
 })
 
-t.test('more than a batch of anything goes in one run', async t => {
+t.test('one run processes several batches of each kind', async t => {
   const ada = await createUser()
   await sql`
     insert into documents_all (owner_id, title, deleted_at)
@@ -162,7 +157,7 @@ t.test('more than a batch of anything goes in one run', async t => {
   t.same(await runIn(DAYS + 1), NOTHING)
 })
 
-t.test('what somebody else holds is left for the next run', async t => {
+t.test('a run skips rows locked by another transaction, and the next run deletes them', async t => {
   const ada = await createUser()
   await sql`insert into documents_all (owner_id, title, deleted_at) values (${ada.id}, 'Plan', now())`.execute(db)
   const transaction = await db.startTransaction().execute()
@@ -172,17 +167,17 @@ t.test('what somebody else holds is left for the next run', async t => {
   t.same(await runIn(DAYS + 1), { ...NOTHING, documents: 1 })
 })
 
-t.test('it comes by the clock, and of several jobs at several processes one runs at a time', async t => {
+t.test('the cron job is registered, and jobs run one at a time across processes', async t => {
   const { userUrl } = await openTestDatabase(t)
   const jobs = openDatabase<Tables>({ url: userUrl, schema: SCHEMA, logger })
   t.teardown(() => jobs.close())
   let running = 0
-  let most = 0
+  let maxRunning = 0
   let runs = 0
   const retention = {
     async run() {
       running += 1
-      most = Math.max(most, running)
+      maxRunning = Math.max(maxRunning, running)
       await sql`select pg_sleep(0.05)`.execute(jobs.db)
       running -= 1
       runs += 1
@@ -207,5 +202,5 @@ t.test('it comes by the clock, and of several jobs at several processes one runs
     async () => runs,
     count => count === 6,
   )
-  t.equal(most, 1)
+  t.equal(maxRunning, 1, 'maximum number of concurrent runs')
 })

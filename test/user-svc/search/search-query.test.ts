@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import t from 'tap'
 import { parseSearchQuery, type SearchQuery } from '../../../user-svc/search/search-query.ts'
+import { assertProperty } from '../../support/property.ts'
 
 t.test('words, phrases, prefixes, exclusions and tags are told apart', async t => {
   const term = (kind: string, text: string, isExcluded = false) => ({ kind, text, isExcluded })
@@ -19,10 +20,10 @@ t.test('words, phrases, prefixes, exclusions and tags are told apart', async t =
   })
 })
 
-t.test('what is not closed ends at the end, and what says nothing is left out', async t => {
+t.test('an unclosed quotation mark extends to the end, and empty terms are ignored', async t => {
   t.match(parseSearchQuery('"red green'), { terms: [{ kind: 'phrase', text: 'red green' }] })
-  for (const nothing of ['', '  ', '-', '""', '" "', '*', '-**', 'tag:""', '- "" *'])
-    t.strictSame(parseSearchQuery(nothing).tags, [], nothing)
+  for (const text of ['', '  ', '-', '""', '" "', '*', '-**', 'tag:""', '- "" *'])
+    t.strictSame(parseSearchQuery(text).tags, [], text)
   t.strictSame(parseSearchQuery('"" * -""'), { terms: [], tags: [], excludedTags: [] })
 })
 
@@ -52,20 +53,24 @@ const anyQuery: fc.Arbitrary<SearchQuery> = fc.record(
   PLAIN,
 )
 
-function write({ terms, tags, excludedTags }: SearchQuery): string {
-  const written = terms.map(({ kind, text, isExcluded }) => {
+function format({ terms, tags, excludedTags }: SearchQuery): string {
+  const formatted = terms.map(({ kind, text, isExcluded }) => {
     const plain = kind === 'phrase' ? `"${text}"` : kind === 'prefix' ? `${text}*` : text
     return isExcluded ? `-${plain}` : plain
   })
-  return [...written, ...tags.map(tag => `tag:"${tag}"`), ...excludedTags.map(tag => `-tag:${tag}`)].join(' ')
+  return [...formatted, ...tags.map(tag => `tag:"${tag}"`), ...excludedTags.map(tag => `-tag:${tag}`)].join(' ')
 }
 
-t.test('what is written is read as it was meant', async () => {
-  fc.assert(fc.property(anyQuery, query => assert.deepEqual(parseSearchQuery(write(query)), query)))
+t.test('parsing the text form of a query returns the query', async t => {
+  await assertProperty(
+    t,
+    fc.property(anyQuery, query => assert.deepEqual(parseSearchQuery(format(query)), query)),
+  )
 })
 
-t.test('any text is a query, without an empty term', async () => {
-  fc.assert(
+t.test('any text parses to a query without empty terms', async t => {
+  await assertProperty(
+    t,
     fc.property(fc.string({ unit: 'binary' }), text => {
       const { terms, tags, excludedTags } = parseSearchQuery(text)
       for (const part of [...terms.map(term => term.text), ...tags, ...excludedTags]) assert.notEqual(part.trim(), '')

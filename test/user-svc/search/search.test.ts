@@ -10,6 +10,7 @@ import { parseSearchQuery } from '../../../user-svc/search/search-query.ts'
 import { createSearchRepository } from '../../../user-svc/search/search-repository.ts'
 import { SCHEMA, type Tables } from '../../../user-svc/tables.ts'
 import { plansOf } from '../../support/plans.ts'
+import { assertProperty } from '../../support/property.ts'
 import { countStatements } from '../../support/statement-counter.ts'
 import { openTestDatabase } from '../../support/test-database.ts'
 import { createDocumentClient } from '../documents/document-client.ts'
@@ -24,12 +25,12 @@ const token = tokenOf(ada)
 
 const search = (given: Partial<SearchRequest>, as?: string) =>
   callUnary(system.search, system.search.search, SearchRequest.create(given), as === undefined ? {} : { token: as })
-const textOf = (pieces: readonly Piece[]) => pieces.map(({ text }) => text).join('')
+const textOf = (parts: readonly Piece[]) => parts.map(({ text }) => text).join('')
 const titles = async (q: string, as?: string) =>
   (await search({ q }, as)).results.map(({ title }) => textOf(title)).sort()
 const empty = () => sql`truncate documents_all cascade`.execute(db)
 
-t.test('all words must be there, in any order and form, in title or body', async t => {
+t.test('a search finds documents with all words, in any order and inflection, in title or body', async t => {
   await empty()
   await docs.create({ title: 'Running a mill', body: 'The miller grinds wheat', visibility: 'public' }, token)
   await docs.create({ title: 'Wheat', body: 'A run of mills', visibility: 'public' }, token)
@@ -41,15 +42,15 @@ t.test('all words must be there, in any order and form, in title or body', async
   t.same(await titles('"wheat grinds"'), [])
   t.same(await titles('wheat -run'), ['Windmills'])
   t.same(await titles('wheat -wind*'), ['Running a mill', 'Wheat'])
-  t.same(await titles('the of'), [], 'stop words look for nothing')
+  t.same(await titles('the of'), [], 'stop words alone find nothing')
   t.same(
     await titles('the wheat -of'),
     ['Running a mill', 'Wheat', 'Windmills'],
-    'and beside others they are passed over',
+    'stop words beside other words are ignored',
   )
 })
 
-t.test('a prefix is of the word as it is written as well as of its stem', async t => {
+t.test('a prefix matches the written word and its stem', async t => {
   await empty()
   await docs.create({ title: 'Theories of running', visibility: 'public' }, token)
   for (const q of ['the*', 'theories*', 'theo*', 'running*', 'run*'])
@@ -57,7 +58,7 @@ t.test('a prefix is of the word as it is written as well as of its stem', async 
   t.same(await titles('runs* -theory*'), [])
 })
 
-t.test('a match in the title is before one in the body, and before nothing else is it cut off', async t => {
+t.test('a match in the title ranks before a match in the body', async t => {
   await empty()
   await docs.create({ title: 'Bread', body: 'made of wheat', visibility: 'public' }, token)
   await docs.create({ title: 'Wheat', body: 'for bread', visibility: 'public' }, token)
@@ -69,7 +70,7 @@ t.test('a match in the title is before one in the body, and before nothing else 
   t.ok((results[0]?.rank ?? 0) > (results[1]?.rank ?? 0))
 })
 
-t.test('tags narrow a search, and are one by themselves', async t => {
+t.test('tags restrict a search, and can be searched alone', async t => {
   await empty()
   await docs.create({ title: 'One wheat', tags: ['red', 'dark blue'], visibility: 'public' }, token)
   await docs.create({ title: 'Two wheat', tags: ['red'], visibility: 'public' }, token)
@@ -81,12 +82,13 @@ t.test('tags narrow a search, and are one by themselves', async t => {
   t.same(await titles('tag:red -the'), ['One wheat', 'Two wheat'])
 })
 
-t.test('a search that only leaves out is refused, and any other text is answered', async t => {
+t.test('a search of exclusions only is rejected, any other text is accepted', async t => {
   for (const q of ['-wheat', '-tag:red', '""', '*'])
     await t.rejects(search({ q }), { code: Code.INVALID_ARGUMENT, violations: [{ field: 'q' }] }, q)
   for (const q of ["'", '\\', "a' | b:*", '!!x & (y', "it's*", '\\*', "x'':*", '<->', '<b>*', 'a\\*'])
     await t.resolves(search({ q }), q)
-  await fc.assert(
+  await assertProperty(
+    t,
     fc.asyncProperty(fc.string({ unit: 'grapheme', maxLength: 30, size: 'max' }), async text => {
       const q = `wheat ${text.replace(/\p{Cc}/gv, '')}`
       await search({ q })
@@ -95,33 +97,36 @@ t.test('a search that only leaves out is refused, and any other text is answered
   )
 })
 
-t.test('what matched is marked, and the rest is as it was written, whatever that is', async t => {
-  await empty()
-  await docs.create(
-    {
-      title: 'Of <b>wheat</b> & "wheat"',
-      body: `${'other words '.repeat(100)}about <i>wheat</i>\u0001 & bread`,
-      visibility: 'public',
-    },
-    token,
-  )
-  const { results } = await search({ q: 'wheat' })
-  t.same(results[0]?.title, [
-    { text: 'Of <b>', isMatch: false },
-    { text: 'wheat', isMatch: true },
-    { text: '</b> & "', isMatch: false },
-    { text: 'wheat', isMatch: true },
-    { text: '"', isMatch: false },
-  ])
-  const excerpt = results[0]?.excerpt ?? []
-  t.match(textOf(excerpt), /words about <i>wheat<\/i> & bread$/)
-  t.same(
-    excerpt.filter(({ isMatch }) => isMatch),
-    [{ text: 'wheat', isMatch: true }],
-  )
-})
+t.test(
+  'matches are highlighted, and the rest of the text is unchanged, including markup and control characters',
+  async t => {
+    await empty()
+    await docs.create(
+      {
+        title: 'Of <b>wheat</b> & "wheat"',
+        body: `${'other words '.repeat(100)}about <i>wheat</i>\u0001 & bread`,
+        visibility: 'public',
+      },
+      token,
+    )
+    const { results } = await search({ q: 'wheat' })
+    t.same(results[0]?.title, [
+      { text: 'Of <b>', isMatch: false },
+      { text: 'wheat', isMatch: true },
+      { text: '</b> & "', isMatch: false },
+      { text: 'wheat', isMatch: true },
+      { text: '"', isMatch: false },
+    ])
+    const excerpt = results[0]?.excerpt ?? []
+    t.match(textOf(excerpt), /words about <i>wheat<\/i> & bread$/)
+    t.same(
+      excerpt.filter(({ isMatch }) => isMatch),
+      [{ text: 'wheat', isMatch: true }],
+    )
+  },
+)
 
-t.test('a body that is long is looked through for an excerpt up to a bound, and for a match to its end', async t => {
+t.test('snippets come from the first 20,000 characters of a body, matches from the whole body', async t => {
   await empty()
   const body = `Once upon a time. ${'other words '.repeat(2000)}`
   await docs.create({ title: 'Deep', body: `${body} wheat`, visibility: 'public' }, token)
@@ -130,8 +135,9 @@ t.test('a body that is long is looked through for an excerpt up to a bound, and 
   t.equal(results[0]?.excerpt.length, 1)
 })
 
-t.test('the pieces of a title are the title', async () => {
-  await fc.assert(
+t.test('the highlighted parts of a title, joined, are the title', async t => {
+  await assertProperty(
+    t,
     fc.asyncProperty(fc.string({ unit: 'grapheme', maxLength: 60, size: 'max' }), async text => {
       await empty()
       const title = `wheat ${text.replace(/\p{Cc}/gv, '')}`
@@ -143,7 +149,7 @@ t.test('the pieces of a title are the title', async () => {
   )
 })
 
-t.test('everybody finds what they may read, and nothing else', async t => {
+t.test('a search finds the documents that the caller may read, and no others', async t => {
   await empty()
   const [bob, grace] = [await createUser(), await createUser({ department: 'sales' })]
   const admin = await createUser({ role: 'admin' })
@@ -168,33 +174,30 @@ t.test('everybody finds what they may read, and nothing else', async t => {
   }
 })
 
-t.test(
-  'pages walk all hits once, the best first, also those of the same rank, whatever is added meanwhile',
-  async t => {
-    await empty()
-    for (let n = 0; n < 12; n++)
-      await docs.create({ title: `wheat ${n}`, body: 'wheat '.repeat(n % 3), visibility: 'public' }, token)
-    const whole = (await search({ q: 'wheat', pageSize: 50 })).results.map(({ documentId }) => documentId)
-    t.equal(whole.length, 12)
-    const met: string[] = []
-    let pageToken = ''
-    do {
-      const page = await search({ q: 'wheat', pageSize: 5, pageToken })
-      met.push(...page.results.map(({ documentId }) => documentId))
-      pageToken = page.nextPageToken
-      await docs.create({ title: 'wheat wheat', visibility: 'public' }, token)
-    } while (pageToken !== '')
-    t.same(met, whole)
-    const { nextPageToken } = await search({ q: 'wheat', pageSize: 5 })
-    for (const [q, as] of [
-      ['wheat*', undefined],
-      ['wheat', token],
-    ] as const)
-      await t.rejects(search({ q, pageToken: nextPageToken }, as), { code: Code.INVALID_ARGUMENT })
-  },
-)
+t.test('pages of a search return every hit once, best first, despite equal ranks and concurrent inserts', async t => {
+  await empty()
+  for (let n = 0; n < 12; n++)
+    await docs.create({ title: `wheat ${n}`, body: 'wheat '.repeat(n % 3), visibility: 'public' }, token)
+  const all = (await search({ q: 'wheat', pageSize: 50 })).results.map(({ documentId }) => documentId)
+  t.equal(all.length, 12)
+  const listed: string[] = []
+  let pageToken = ''
+  do {
+    const page = await search({ q: 'wheat', pageSize: 5, pageToken })
+    listed.push(...page.results.map(({ documentId }) => documentId))
+    pageToken = page.nextPageToken
+    await docs.create({ title: 'wheat wheat', visibility: 'public' }, token)
+  } while (pageToken !== '')
+  t.same(listed, all)
+  const { nextPageToken } = await search({ q: 'wheat', pageSize: 5 })
+  for (const [q, as] of [
+    ['wheat*', undefined],
+    ['wheat', token],
+  ] as const)
+    await t.rejects(search({ q, pageToken: nextPageToken }, as), { code: Code.INVALID_ARGUMENT })
+})
 
-t.test('a search is one statement, however many hits it has', async t => {
+t.test('a search is one SQL statement, independent of the number of hits', async t => {
   await empty()
   for (const size of [1, 9, 40]) {
     await sql`insert into documents_all (owner_id, title, visibility)
@@ -203,7 +206,7 @@ t.test('a search is one statement, however many hits it has', async t => {
   }
 })
 
-t.test('a rare word is found by the index of words, a frequent one from the newest document backwards', async t => {
+t.test('a search for a rare word uses the word index, for a frequent word the index by age', async t => {
   const { userUrl: url } = await openTestDatabase(t)
   const { db, close } = openDatabase<Tables>({ url, schema: SCHEMA, logger, statementTimeoutMs: 60_000 })
   t.teardown(close)
@@ -213,20 +216,20 @@ t.test('a rare word is found by the index of words, a frequent one from the newe
   await sql`insert into documents_all (owner_id, title, body, visibility)
     select (array(select id from users_all))[1 + n % 100], 'Plan ' || n, 'common words and rare' || n % 1000, 'public'
     from generate_series(1, 20000) n`.execute(db)
-  // What was just written waits in a list beside the index, for a vacuum.
+  // VACUUM moves new entries from the pending list of the GIN index into the index.
   await sql`vacuum analyze`.execute(db)
   for (const q of ['rare77', '"rare77"', 'rare77*', 'common rare77 -plan'])
     for (const caller of [undefined, { userId: ada.id, role: 'user' } as const]) {
       const [plan] = await plansOf<Tables>({ url, schema: SCHEMA }, db =>
         createSearchRepository(db).search(parseSearchQuery(q), caller, 20, undefined),
       )
-      t.match(plan, /Bitmap Index Scan on documents_search/, `${q}, ${caller?.role ?? 'nobody'}`)
+      t.match(plan, /Bitmap Index Scan on documents_search/, `${q}, ${caller?.role ?? 'anonymous'}`)
     }
   for (const q of ['common', 'common words'])
     for (const caller of [undefined, { userId: ada.id, role: 'user' } as const]) {
       const [plan] = await plansOf<Tables>({ url, schema: SCHEMA }, db =>
         createSearchRepository(db).search(parseSearchQuery(q), caller, 20, undefined),
       )
-      t.match(plan, /Index Scan Backward using documents_public_by_age/, `${q}, ${caller?.role ?? 'nobody'}`)
+      t.match(plan, /Index Scan Backward using documents_public_by_age/, `${q}, ${caller?.role ?? 'anonymous'}`)
     }
 })

@@ -15,7 +15,7 @@ const watch = (afterSequence: bigint, signal?: AbortSignal) =>
   callServerStream(accounts, accounts.watchAccountChanges, { afterSequence }, { token: mint.service(), signal })
 const setRole = (id: string, role: string) =>
   callUnary(users, users.updateUserAccess, { id, role }, { token: tokenOf(admin) })
-const close = (id: string) => callUnary(users, users.deleteUser, { id }, { token: tokenOf(admin) })
+const deactivate = (id: string) => callUnary(users, users.deleteUser, { id }, { token: tokenOf(admin) })
 
 async function lastSequence(): Promise<bigint> {
   const { last } = await db
@@ -34,7 +34,7 @@ async function take(count: number, from: bigint): Promise<AccountChange[]> {
   return taken
 }
 
-t.test('role changes and closures are told, those before the watch and those after', async t => {
+t.test('the stream of account changes has role changes and deactivations from before and after its start', async t => {
   const from = await lastSequence()
   const [one, two] = [await createUser(), await createUser()]
   await setRole(one.id, 'editor')
@@ -43,7 +43,7 @@ t.test('role changes and closures are told, those before the watch and those aft
   await callUnary(users, users.updateUserAccess, { id: one.id, department: 'x' }, { token: tokenOf(admin) })
   await callUnary(users, users.updateMe, { name: 'x' }, { token: tokenOf(two) })
   await callUnary(users, users.deleteMe, {}, { token: tokenOf(two) })
-  await close(one.id)
+  await deactivate(one.id)
   t.match(await changes, [
     { userId: one.id, role: 'editor', closed: false, changedAt: Date },
     { userId: two.id, role: 'user', closed: true },
@@ -51,7 +51,7 @@ t.test('role changes and closures are told, those before the watch and those aft
   ])
 })
 
-t.test('a watch goes on after the sequence that it is given', async t => {
+t.test('a stream of account changes resumes after the given sequence', async t => {
   const from = await lastSequence()
   const user = await createUser()
   await setRole(user.id, 'editor')
@@ -60,13 +60,13 @@ t.test('a watch goes on after the sequence that it is given', async t => {
   t.same(await take(1, first?.sequence ?? 0n), [second])
 })
 
-t.test('a change is told with its transaction, not before it, and none is told out of order', async t => {
+t.test('a change appears in the stream when its transaction commits, in commit order', async t => {
   const from = await lastSequence()
   const [slow, fast] = [await createUser(), await createUser()]
   const transaction = await db.startTransaction().execute()
   await transaction.updateTable('users').set({ role: 'editor' }).where('id', '=', slow.id).execute()
   const overtaking = setRole(fast.id, 'moderator')
-  await waitingForLock()
+  await lockWaiter()
 
   t.equal(await lastSequence(), from, 'the second writer waits for the first')
   await transaction.commit().execute()
@@ -74,7 +74,7 @@ t.test('a change is told with its transaction, not before it, and none is told o
   t.match(await take(2, from), [{ userId: slow.id }, { userId: fast.id }])
 })
 
-t.test('a change that is rolled back is not told', async t => {
+t.test('a rolled-back change does not appear in the stream', async t => {
   const from = await lastSequence()
   const [undone, done] = [await createUser(), await createUser()]
   const transaction = await db.startTransaction().execute()
@@ -84,14 +84,14 @@ t.test('a change that is rolled back is not told', async t => {
   t.match(await take(1, from), [{ userId: done.id }])
 })
 
-t.test('a watch misses nothing and repeats nothing while many write', async t => {
+t.test('a stream during concurrent writes has every change once', async t => {
   const from = await lastSequence()
   const crowd = await Promise.all(Array.from({ length: 40 }, () => createUser()))
   const watched = take(crowd.length * 2, from)
   await Promise.all(
     crowd.map(async ({ id }, index) => {
       await setRole(id, 'editor')
-      await (index % 2 === 0 ? close(id) : setRole(id, 'moderator'))
+      await (index % 2 === 0 ? deactivate(id) : setRole(id, 'moderator'))
     }),
   )
   const changes = await watched
@@ -111,25 +111,25 @@ t.test('a watch misses nothing and repeats nothing while many write', async t =>
             { role: 'editor', closed: false },
             { role: 'moderator', closed: false },
           ]
-    const told = changes.filter(change => change.userId === id).map(({ role, closed }) => ({ role, closed }))
-    t.same(told, expected)
+    const received = changes.filter(change => change.userId === id).map(({ role, closed }) => ({ role, closed }))
+    t.same(received, expected)
   }
 })
 
-t.test('a writer that waits for its turn has locked no row yet, so two of them cannot deadlock', async t => {
+t.test('a writer that waits for the outbox lock holds no row lock, so that two writers cannot deadlock', async t => {
   const [first, second] = [await createUser(), await createUser()]
   const transaction = await db.startTransaction().execute()
   await transaction.updateTable('users').set({ role: 'editor' }).where('id', '=', first.id).execute()
   const ids = [first.id, second.id]
   const waiting = db.updateTable('users').set({ role: 'moderator' }).where('id', 'in', ids).execute()
-  await waitingForLock()
+  await lockWaiter()
 
   await transaction.updateTable('users').set({ role: 'editor' }).where('id', '=', second.id).execute()
   await transaction.commit().execute()
   t.match(await waiting, [{ numUpdatedRows: 2n }])
 })
 
-t.test('more changes than one look takes arrive complete', async t => {
+t.test('changes in excess of one batch arrive completely', async t => {
   const from = await lastSequence()
   const count = 1234
   await sql`
@@ -138,26 +138,29 @@ t.test('more changes than one look takes arrive complete', async t => {
   t.equal((await take(count, from)).length, count)
 })
 
-t.test('a watch ends without an error when the server stops, and a client that left holds nothing up', async t => {
-  const from = await lastSequence()
-  const user = await createUser()
-  await setRole(user.id, 'editor')
+t.test(
+  'a stream ends without an error when the server stops, and a cancelled stream does not delay the stop',
+  async t => {
+    const from = await lastSequence()
+    const user = await createUser()
+    await setRole(user.id, 'editor')
 
-  const leave = new AbortController()
-  const leaving = watch(from, leave.signal)
-  t.match(await leaving.next(), { value: { userId: user.id } })
-  const staying = watch(from)
-  t.match(await staying.next(), { value: { userId: user.id } })
+    const cancellation = new AbortController()
+    const cancelled = watch(from, cancellation.signal)
+    t.match(await cancelled.next(), { value: { userId: user.id } })
+    const remaining = watch(from)
+    t.match(await remaining.next(), { value: { userId: user.id } })
 
-  leave.abort()
-  await t.rejects(leaving.next(), { code: Code.CANCELLED }, 'as the client itself wished')
-  const end = staying.next()
-  await system.stop()
-  t.match(await end, { done: true })
-})
+    cancellation.abort()
+    await t.rejects(cancelled.next(), { code: Code.CANCELLED }, 'cancelled by the client')
+    const end = remaining.next()
+    await system.stop()
+    t.match(await end, { done: true })
+  },
+)
 
-/** Until somebody waits for the lock of the outbox. */
-async function waitingForLock(): Promise<void> {
+/** Resolves when a session waits for the lock of the outbox. */
+async function lockWaiter(): Promise<void> {
   for (;;) {
     const { rows } = await sql`
       select 1 from pg_locks join pg_database on pg_database.oid = database

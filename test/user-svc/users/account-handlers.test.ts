@@ -12,7 +12,7 @@ const create = (account: { id: string; email: string; name?: string; role?: stri
 const get = (id: string) => callUnary(accounts, accounts.getAccount, { id }, { token })
 const newAccount = () => ({ id: randomUUID(), email: `${randomUUID()}@example.com` })
 
-t.test('a sign-up makes a user, the first administrator an administrator', async t => {
+t.test('CreateAccount creates a user with the given role, by default "user"', async t => {
   const account = newAccount()
   const user = await create({ ...account, name: 'Ada' })
   t.match(user, { ...account, name: 'Ada', role: 'user', department: '', createdAt: Date, updatedAt: Date })
@@ -20,40 +20,40 @@ t.test('a sign-up makes a user, the first administrator an administrator', async
   t.match(await create({ ...newAccount(), role: 'admin' }), { role: 'admin' })
 })
 
-t.test('the same id again answers the user that is there, as it is by now', async t => {
+t.test('CreateAccount with an existing id returns the current state of the user', async t => {
   const account = newAccount()
   await create({ ...account, name: 'Ada' })
   await database.db.updateTable('users').set({ name: 'Grace', role: 'editor' }).where('id', '=', account.id).execute()
   t.match(await create({ ...account, name: 'Ada' }), { ...account, name: 'Grace', role: 'editor' })
 })
 
-t.test('the same sign-up many times at once makes one user, and answers it to all', async t => {
+t.test('concurrent CreateAccount calls with one id create one user and all return it', async t => {
   const account = newAccount()
-  const answers = await Promise.all(Array.from({ length: 20 }, () => create(account)))
-  for (const answer of answers) t.same(answer, answers[0])
+  const results = await Promise.all(Array.from({ length: 20 }, () => create(account)))
+  for (const result of results) t.same(result, results[0])
 })
 
-t.test('an e-mail address under another id is taken, also when both come at once', async t => {
+t.test('concurrent CreateAccount calls with one e-mail address and different ids create one user', async t => {
   const { email } = newAccount()
-  const answers = await Promise.allSettled(Array.from({ length: 10 }, () => create({ id: randomUUID(), email })))
-  t.equal(answers.filter(answer => answer.status === 'fulfilled').length, 1)
-  for (const answer of answers) {
-    if (answer.status === 'rejected') t.match(answer.reason, { code: Code.ALREADY_EXISTS, reason: 'email_taken' })
+  const results = await Promise.allSettled(Array.from({ length: 10 }, () => create({ id: randomUUID(), email })))
+  t.equal(results.filter(result => result.status === 'fulfilled').length, 1)
+  for (const result of results) {
+    if (result.status === 'rejected') t.match(result.reason, { code: Code.ALREADY_EXISTS, reason: 'email_taken' })
   }
 })
 
-t.test('the address of a closed account can sign up again, its id cannot', async t => {
-  const closed = await createUser()
-  await callUnary(users, users.deleteMe, {}, { token: tokenOf(closed) })
-  await t.rejects(get(closed.id), { code: Code.NOT_FOUND })
-  await t.rejects(create(closed), { code: Code.FAILED_PRECONDITION, reason: 'account_closed' })
+t.test('the e-mail address of a deactivated user is available, the id is not', async t => {
+  const deactivated = await createUser()
+  await callUnary(users, users.deleteMe, {}, { token: tokenOf(deactivated) })
+  await t.rejects(get(deactivated.id), { code: Code.NOT_FOUND })
+  await t.rejects(create(deactivated), { code: Code.FAILED_PRECONDITION, reason: 'account_closed' })
 
-  const successor = await create({ id: randomUUID(), email: closed.email })
-  t.equal(successor.email, closed.email)
-  await t.rejects(create(closed), { code: Code.FAILED_PRECONDITION, reason: 'account_closed' })
+  const successor = await create({ id: randomUUID(), email: deactivated.email })
+  t.equal(successor.email, deactivated.email)
+  await t.rejects(create(deactivated), { code: Code.FAILED_PRECONDITION, reason: 'account_closed' })
 })
 
-t.test('what breaks a rule is refused by the name of its field', async t => {
+t.test('CreateAccount rejects invalid fields by name', async t => {
   await t.rejects(create({ id: 'x', email: '', name: 'x'.repeat(201), role: 'moderator' }), {
     code: Code.INVALID_ARGUMENT,
     violations: ['id', 'email', 'name', 'role'].map(field => ({ field })),

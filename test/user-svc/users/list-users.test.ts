@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { sql } from 'kysely'
 import t from 'tap'
 import { callUnary } from '#runtime/grpc/client.ts'
+import { assertProperty } from '../../support/property.ts'
 import { startUserSystem } from '../user-system.ts'
 
 const { users, database, mint } = await startUserSystem(t)
@@ -13,14 +14,14 @@ const token = mint.access({ role: 'moderator' })
 const page = (pageSize: number, pageToken: string) =>
   callUnary(users, users.listUsers, { pageSize, pageToken }, { token })
 
-/** Ids in the order of the pages, with something done between each two. */
+/** Reads all pages and returns the ids in order. Runs `between` before each further page. */
 async function walk(pageSize: number, between: () => Promise<unknown> = async () => {}): Promise<string[]> {
   const ids: string[] = []
   let pageToken = ''
   do {
     const { users: found, nextPageToken } = await page(pageSize, pageToken)
     assert.ok(found.length <= pageSize)
-    assert.ok(found.length === pageSize || nextPageToken === '', 'only the last page may be short')
+    assert.ok(found.length === pageSize || nextPageToken === '', 'only the last page may have fewer rows')
     ids.push(...found.map(user => user.id))
     pageToken = nextPageToken
     if (pageToken !== '') await between()
@@ -28,7 +29,7 @@ async function walk(pageSize: number, between: () => Promise<unknown> = async ()
   return ids
 }
 
-/** Users created at the microseconds given. */
+/** Replaces all users by one for each creation time, in microseconds. */
 async function fill(micros: readonly number[]): Promise<void> {
   await sql`truncate users_all cascade`.execute(db)
   for (const offset of micros) await add(offset)
@@ -42,52 +43,57 @@ async function add(micros: number): Promise<string> {
   return id
 }
 
-async function everybody(): Promise<string[]> {
+async function allIds(): Promise<string[]> {
   const rows = await sql<{ id: string }>`select id from users order by created_at desc, id desc`.execute(db)
   return rows.rows.map(row => row.id)
 }
 
-t.test('pages of any size walk all users once, the newest first, also those of the same microsecond', async () => {
-  // Few distinct times, so that many are equal, and less than a millisecond apart, which a Date cannot tell.
+t.test('pages of any size return every user once, newest first, also users of the same microsecond', async t => {
+  // Few distinct times, less than a millisecond apart: many are equal, and a JavaScript Date cannot distinguish the rest.
   const times = fc.array(fc.integer({ min: 0, max: 5 }), { maxLength: 25, size: 'max' })
-  await fc.assert(
+  await assertProperty(
+    t,
     fc.asyncProperty(times, fc.integer({ min: 1, max: 27 }), async (micros, pageSize) => {
       await fill(micros)
-      assert.deepEqual(await walk(pageSize), await everybody())
+      assert.deepEqual(await walk(pageSize), await allIds())
     }),
     { numRuns: 40 },
   )
 })
 
-t.test('who stays is met once, in order, however others come and go meanwhile', async () => {
-  await fc.assert(
-    fc.asyncProperty(
-      fc.integer({ min: 1, max: 5 }),
-      fc.array(fc.nat(30), { maxLength: 20, size: 'max' }),
-      async (size, moves) => {
-        await fill(Array.from({ length: 20 }, (_, index) => index % 7))
-        const staying = new Set(await everybody())
-        const queue = [...moves]
-        const met = await walk(size, async () => {
-          const move = queue.pop()
-          if (move === undefined) return
-          await add(move)
-          const leaving = [...staying][move % staying.size] ?? ''
-          staying.delete(leaving)
-          await db.deleteFrom('users').where('id', '=', leaving).execute()
-        })
-        assert.deepEqual(
-          met.filter(id => staying.has(id)),
-          (await everybody()).filter(id => staying.has(id)),
-        )
-        assert.equal(new Set(met).size, met.length)
-      },
-    ),
-    { numRuns: 15 },
-  )
-})
+t.test(
+  'a user that exists during a whole listing is returned once and in order despite concurrent inserts and deletes',
+  async t => {
+    await assertProperty(
+      t,
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 5 }),
+        fc.array(fc.nat(30), { maxLength: 20, size: 'max' }),
+        async (size, moves) => {
+          await fill(Array.from({ length: 20 }, (_, index) => index % 7))
+          const remaining = new Set(await allIds())
+          const queue = [...moves]
+          const listed = await walk(size, async () => {
+            const move = queue.pop()
+            if (move === undefined) return
+            await add(move)
+            const removed = [...remaining][move % remaining.size] ?? ''
+            remaining.delete(removed)
+            await db.deleteFrom('users').where('id', '=', removed).execute()
+          })
+          assert.deepEqual(
+            listed.filter(id => remaining.has(id)),
+            (await allIds()).filter(id => remaining.has(id)),
+          )
+          assert.equal(new Set(listed).size, listed.length)
+        },
+      ),
+      { numRuns: 15 },
+    )
+  },
+)
 
-t.test('a page has fifty users unless another size is asked for', async t => {
+t.test('the default page size is 50', async t => {
   await fill(Array.from({ length: 51 }, (_, index) => index))
   const first = await page(0, '')
   t.equal(first.users.length, 50)
@@ -96,7 +102,7 @@ t.test('a page has fifty users unless another size is asked for', async t => {
   t.equal(second.nextPageToken, '')
 })
 
-t.test('nobody there is one empty page', async t => {
+t.test('without users, the list is one empty page', async t => {
   await fill([])
   t.same(await page(10, ''), { users: [], nextPageToken: '' })
 })

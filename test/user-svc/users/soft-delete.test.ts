@@ -10,7 +10,7 @@ const newUser = (email = `${randomUUID()}@example.com`) => ({ id: randomUUID(), 
 const insert = (user = newUser()) => db.insertInto('users').values(user).returningAll().executeTakeFirstOrThrow()
 const rowOf = (id: string) => db.selectFrom('users_all').selectAll().where('id', '=', id).executeTakeFirst()
 
-t.test('insert, upsert, update, for update and returning pass through the view', async t => {
+t.test('the view `users` supports INSERT, ON CONFLICT, UPDATE, FOR UPDATE and RETURNING', async t => {
   const user = await insert()
   t.match(user, { name: 'Ada', role: 'user', department: '', created_at: Date, updated_at: Date })
 
@@ -34,7 +34,7 @@ t.test('insert, upsert, update, for update and returning pass through the view',
   })
 })
 
-t.test('a deleted user stays as a row, and no view, update or second delete finds it', async t => {
+t.test('DELETE on the view keeps the row, which the view, UPDATE and a second DELETE do not find', async t => {
   const user = await insert()
   const deleted = await sql<{ id: string }>`delete from users where id = ${user.id} returning id`.execute(db)
   t.same(deleted.rows, [{ id: user.id }])
@@ -51,16 +51,16 @@ t.test('a deleted user stays as a row, and no view, update or second delete find
   t.equal(again.numDeletedRows, 0n)
 })
 
-t.test('who closed an account is kept', async t => {
+t.test('a deactivation records who deactivated the user', async t => {
   const user = await insert()
-  const closedBy = randomUUID()
-  await db.transaction().execute(transaction => createUserRepository(transaction).deactivate(user.id, closedBy))
-  t.match(await rowOf(user.id), { deleted_by: closedBy })
+  const deactivatedBy = randomUUID()
+  await db.transaction().execute(transaction => createUserRepository(transaction).deactivate(user.id, deactivatedBy))
+  t.match(await rowOf(user.id), { deleted_by: deactivatedBy })
   const { rows } = await sql<{ actor: string }>`select current_setting('gatehouse.actor', true) as actor`.execute(db)
-  t.notOk(rows[0]?.actor, 'the actor does not stay with the pooled connection')
+  t.notOk(rows[0]?.actor, 'the actor setting ends with the transaction')
 })
 
-t.test('of two deletes at the same time one deletes', async t => {
+t.test('of concurrent DELETEs of one user, exactly one affects the row', async t => {
   const user = await insert()
   const results = await Promise.all(
     Array.from({ length: 8 }, () => db.deleteFrom('users').where('id', '=', user.id).executeTakeFirstOrThrow()),
@@ -71,7 +71,7 @@ t.test('of two deletes at the same time one deletes', async t => {
   )
 })
 
-t.test('an e-mail address is unique among the living and free again after a deletion', async t => {
+t.test('an e-mail address is unique among active users and available after a deactivation', async t => {
   const first = await insert()
   await t.rejects(insert(newUser(first.email)), { code: '23505', constraint: 'users_email' })
   await db.deleteFrom('users').where('id', '=', first.id).execute()
@@ -79,7 +79,7 @@ t.test('an e-mail address is unique among the living and free again after a dele
   t.equal(second.email, first.email)
 })
 
-t.test('updated_at moves with a change and only with one', async t => {
+t.test('updated_at changes with an update that changes a value, and with no other', async t => {
   const { id, updated_at: before } = await insert()
   const set = (name: string) =>
     db
@@ -91,11 +91,11 @@ t.test('updated_at moves with a change and only with one', async t => {
 
   const changed = await set('Grace')
   t.ok(new Date(changed.at) >= before)
-  t.equal((await set('Grace')).at, changed.at, 'writing the same again is no change')
+  t.equal((await set('Grace')).at, changed.at, 'an update to the same value is not a change')
   t.not((await set('Ada')).at, changed.at)
 })
 
-t.test('the triggers work for a session with another search path', async t => {
+t.test('the triggers work in a session with another search_path', async t => {
   const { id } = await insert()
   await db.connection().execute(async connection => {
     await sql`set search_path = pg_catalog`.execute(connection)

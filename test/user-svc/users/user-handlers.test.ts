@@ -13,7 +13,7 @@ const getMe = (token: string) => callUnary(users, users.getMe, {}, { token })
 const getUser = (id: string, token: string) => callUnary(users, users.getUser, { id }, { token })
 const deleteUser = (id: string) => callUnary(users, users.deleteUser, { id }, { token: adminToken })
 
-t.test('a user sees, renames and closes the own account', async t => {
+t.test('a user can read, rename and deactivate the own account', async t => {
   const user = await createUser({ name: 'Ada' })
   const token = tokenOf(user)
   t.same(await getMe(token), user)
@@ -34,39 +34,42 @@ t.test('a user sees, renames and closes the own account', async t => {
   }
 })
 
-t.test('an update changes only what is given, and a name can be emptied', async t => {
+t.test('UpdateMe changes only the given fields, and can clear the name', async t => {
   const token = tokenOf(await createUser({ name: 'Ada' }))
   const before = await getMe(token)
   t.same(await callUnary(users, users.updateMe, {}, { token }), before)
   t.match(await callUnary(users, users.updateMe, { name: '' }, { token }), { name: '' })
 })
 
-t.test('a token of somebody who is no user finds nobody', async t => {
+t.test('GetMe with a token of an unknown user returns NOT_FOUND', async t => {
   const token = system.mint.access({ sub: randomUUID(), role: 'admin' })
   await t.rejects(getMe(token), { code: Code.NOT_FOUND })
 })
 
-t.test('strangers see the public part of a user; the user, moderators and administrators see all', async t => {
-  const user = await createUser({ name: 'Ada' })
-  const stranger = await createUser()
-  for (const role of ['user', 'editor'] as const) {
-    t.same(await getUser(user.id, tokenOf(stranger, role)), {
-      id: user.id,
-      name: 'Ada',
-      email: '',
-      role: '',
-      department: '',
-      createdAt: user.createdAt,
-      updatedAt: undefined,
-    })
-  }
-  for (const token of [tokenOf(user), tokenOf(stranger, 'moderator'), tokenOf(stranger, 'admin')]) {
-    t.same(await getUser(user.id, token), user)
-  }
-  t.same(await getUser(user.id.toUpperCase(), tokenOf(user)), user, 'however the id is spelled')
-})
+t.test(
+  'GetUser returns public fields to other users, and all fields to the user, moderators and administrators',
+  async t => {
+    const user = await createUser({ name: 'Ada' })
+    const other = await createUser()
+    for (const role of ['user', 'editor'] as const) {
+      t.same(await getUser(user.id, tokenOf(other, role)), {
+        id: user.id,
+        name: 'Ada',
+        email: '',
+        role: '',
+        department: '',
+        createdAt: user.createdAt,
+        updatedAt: undefined,
+      })
+    }
+    for (const token of [tokenOf(user), tokenOf(other, 'moderator'), tokenOf(other, 'admin')]) {
+      t.same(await getUser(user.id, token), user)
+    }
+    t.same(await getUser(user.id.toUpperCase(), tokenOf(user)), user, 'ids are case-insensitive')
+  },
+)
 
-t.test('a user who never was cannot be seen, closed or changed', async t => {
+t.test('reading, deactivating or changing an unknown user returns NOT_FOUND', async t => {
   const id = randomUUID()
   const request = { id, role: 'editor' }
   await t.rejects(getUser(id, adminToken), { code: Code.NOT_FOUND })
@@ -74,7 +77,7 @@ t.test('a user who never was cannot be seen, closed or changed', async t => {
   await t.rejects(callUnary(users, users.updateUserAccess, request, { token: adminToken }), { code: Code.NOT_FOUND })
 })
 
-t.test('an administrator closes an account, once', async t => {
+t.test('an administrator deactivates a user; a second attempt returns NOT_FOUND', async t => {
   const user = await createUser()
   await deleteUser(user.id)
   const row = await database.db.selectFrom('users_all').selectAll().where('id', '=', user.id).executeTakeFirst()
@@ -82,48 +85,51 @@ t.test('an administrator closes an account, once', async t => {
   await t.rejects(deleteUser(user.id), { code: Code.NOT_FOUND })
 })
 
-t.test('access: role and department change each alone or together, and nothing given changes nothing', async t => {
-  const user = await createUser()
-  const change = (changes: { role?: string; department?: string }) =>
-    callUnary(users, users.updateUserAccess, { id: user.id, ...changes }, { token: adminToken })
+t.test(
+  'UpdateUserAccess changes role and department separately or together, and nothing if neither is given',
+  async t => {
+    const user = await createUser()
+    const change = (changes: { role?: string; department?: string }) =>
+      callUnary(users, users.updateUserAccess, { id: user.id, ...changes }, { token: adminToken })
 
-  t.same(await change({}), user)
-  t.match(await change({ department: 'engines' }), { role: 'user', department: 'engines' })
-  t.match(await change({ role: 'editor' }), { role: 'editor', department: 'engines' })
-  t.match(await change({ role: 'moderator', department: '' }), { role: 'moderator', department: '' })
-})
+    t.same(await change({}), user)
+    t.match(await change({ department: 'engines' }), { role: 'user', department: 'engines' })
+    t.match(await change({ role: 'editor' }), { role: 'editor', department: 'engines' })
+    t.match(await change({ role: 'moderator', department: '' }), { role: 'moderator', department: '' })
+  },
+)
 
-t.test('what breaks a rule is refused by the name of its field', async t => {
+t.test('invalid fields are rejected by name', async t => {
   const token = adminToken
   const id = randomUUID()
   const cases: [string, () => Promise<unknown>, string[]][] = [
     ['a long name', () => callUnary(users, users.updateMe, { name: 'x'.repeat(201) }, { token }), ['name']],
     ['a NUL', () => callUnary(users, users.updateMe, { name: 'a\u0000b' }, { token }), ['name']],
-    ['no UUID', () => getUser('me', token), ['id']],
-    ['no id', () => callUnary(users, users.deleteUser, { id: '' }, { token }), ['id']],
+    ['an id that is not a UUID', () => getUser('me', token), ['id']],
+    ['an empty id', () => callUnary(users, users.deleteUser, { id: '' }, { token }), ['id']],
     [
       'an unknown role and a long department',
       () => callUnary(users, users.updateUserAccess, { id, role: 'root', department: 'x'.repeat(101) }, { token }),
       ['role', 'department'],
     ],
     [
-      'a large page',
+      'a page size above the maximum',
       () => callUnary(users, users.listUsers, { pageSize: 201, pageToken: '' }, { token }),
       ['pageSize'],
     ],
     [
-      'a forged page',
+      'a forged page token',
       () => callUnary(users, users.listUsers, { pageSize: 0, pageToken: 'x' }, { token }),
       ['pageToken'],
     ],
   ]
-  for (const [what, call, fields] of cases) {
+  for (const [name, call, fields] of cases) {
     const violations = fields.map(field => ({ field, description: String }))
-    await t.rejects(call(), { code: Code.INVALID_ARGUMENT, reason: 'invalid_argument', violations }, what)
+    await t.rejects(call(), { code: Code.INVALID_ARGUMENT, reason: 'invalid_argument', violations }, name)
   }
 })
 
-t.test('names may be long in bytes and of any script', async t => {
+t.test('a name may have 200 characters of four bytes each', async t => {
   const token = tokenOf(await createUser())
   const name = '🜁'.repeat(200)
   t.match(await callUnary(users, users.updateMe, { name }, { token }), { name })
