@@ -57,10 +57,10 @@ export interface AccountRepository {
   /** Deletes a pending account. Does nothing in any other state. */
   deletePending(userId: string): Promise<void>
   /**
-   * Replaces a password hash. Does nothing if the stored hash is no longer `known`, because another request has replaced
+   * Replaces a password hash. Does nothing if the stored hash is not `expected`, because another request has replaced
    * it.
    */
-  replacePassword(userId: string, known: StoredPassword, replacement: StoredPassword): Promise<void>
+  replacePassword(userId: string, expected: StoredPassword, replacement: StoredPassword): Promise<void>
   /**
    * Locks the account row until the end of the transaction: no session starts and no token is issued meanwhile. Take this
    * lock before `SessionRepository.endAll` and `RevocationRepository.insertUser`.
@@ -137,12 +137,12 @@ export function createAccountRepository(db: Kysely<Tables>): AccountRepository {
         .execute()
       return rows.map(row => row.user_id)
     },
-    async replacePassword(userId, known, { scheme, hash }) {
+    async replacePassword(userId, expected, { scheme, hash }) {
       await db
         .updateTable('accounts')
         .set({ password_scheme: scheme, password_hash: hash })
         .where('user_id', '=', userId)
-        .where('password_hash', '=', known.hash)
+        .where('password_hash', '=', expected.hash)
         .execute()
     },
     async lock(userId) {

@@ -66,11 +66,11 @@ export async function openSigningKeys(options: SigningKeysOptions): Promise<Sign
   let loaded: readonly LoadedKey[] = []
 
   async function load(): Promise<void> {
-    const known = new Map(loaded.map(key => [key.kid, key]))
+    const loadedByKid = new Map(loaded.map(key => [key.kid, key]))
     const rows = await createSigningKeyRepository(db).list()
     loaded = rows.map(({ kid, public_key: x, private_key: sealed, activates_at: activatesAt }) => {
       const jwk: PublishedKey = { kty: 'OKP', crv: 'Ed25519', x, kid }
-      const { privateKey, verificationKey } = known.get(kid) ?? {
+      const { privateKey, verificationKey } = loadedByKid.get(kid) ?? {
         privateKey: seal.open(kid, sealed),
         verificationKey: toVerificationKey(jwk),
       }

@@ -60,7 +60,7 @@ t.test('a deactivated account is signed out, its tokens are revoked, and its e-m
   const tokens = await signUp()
   const userId = tokens.user?.id ?? ''
   const email = tokens.user?.email ?? ''
-  await untilApplied(userSvc.change({ userId, closed: true }))
+  await untilApplied(userSvc.change({ userId, deactivated: true }))
   t.equal((await revocationsOf(userId)).length, 1)
   await t.rejects(refresh(tokens.refreshToken), { code: Code.UNAUTHENTICATED, reason: 'session_ended' })
   await t.rejects(login({ email }), { code: Code.UNAUTHENTICATED, reason: 'invalid_credentials' })
@@ -76,7 +76,7 @@ t.test(
     const tokens = await signUp()
     const userId = tokens.user?.id ?? ''
     const email = tokens.user?.email ?? ''
-    await untilApplied(userSvc.change({ userId, closed: true }))
+    await untilApplied(userSvc.change({ userId, deactivated: true }))
     await untilApplied(userSvc.change({ userId, role: 'editor' }))
     t.match(await principalOf(await login({ email })), { userId, role: 'editor' })
     await t.rejects(refresh(tokens.refreshToken), { code: Code.UNAUTHENTICATED, reason: 'session_ended' })
@@ -86,7 +86,7 @@ t.test(
 t.test('a deactivated account without credentials is not restored, and later changes are applied', async t => {
   const { user } = await signUp()
   const userId = user?.id ?? ''
-  await untilApplied(userSvc.change({ userId, closed: true }))
+  await untilApplied(userSvc.change({ userId, deactivated: true }))
   const withoutCredentials = { email: null, password_hash: null, password_scheme: null }
   await db.updateTable('accounts').set(withoutCredentials).where('user_id', '=', userId).execute()
   await untilApplied(userSvc.change({ userId }))
@@ -97,7 +97,7 @@ t.test('a pending account loses its e-mail address to a restored account', async
   const { user } = await signUp()
   const userId = user?.id ?? ''
   const email = user?.email ?? ''
-  await untilApplied(userSvc.change({ userId, closed: true }))
+  await untilApplied(userSvc.change({ userId, deactivated: true }))
   const other = await insertPending(email)
   await untilApplied(userSvc.change({ userId }))
   t.equal(await statusOf(other), undefined)
@@ -108,7 +108,7 @@ t.test('a pending account whose user was deactivated loses its e-mail address to
   const { user } = await signUp()
   const userId = user?.id ?? ''
   const email = user?.email ?? ''
-  await untilApplied(userSvc.change({ userId, closed: true }))
+  await untilApplied(userSvc.change({ userId, deactivated: true }))
   const other = await insertPending(email)
   userSvc.deactivated.add(other)
   await untilApplied(userSvc.change({ userId }))
@@ -122,11 +122,11 @@ t.test(
     const { user } = await signUp()
     const userId = user?.id ?? ''
     const email = user?.email ?? ''
-    await untilApplied(userSvc.change({ userId, closed: true }))
+    await untilApplied(userSvc.change({ userId, deactivated: true }))
     const other = await insertPending(email)
     // Restored and deactivated again. auth-svc receives the first change when user-svc already has the other user.
     userSvc.change({ userId })
-    await untilApplied(userSvc.change({ userId, closed: true }))
+    await untilApplied(userSvc.change({ userId, deactivated: true }))
     t.equal(await statusOf(userId), 'closed')
     t.equal(await statusOf(other), 'active')
   },
@@ -138,7 +138,7 @@ t.test(
     const tokens = await signUp()
     const userId = tokens.user?.id ?? ''
     const email = tokens.user?.email ?? ''
-    await untilApplied(userSvc.change({ userId, closed: true, erased: true }))
+    await untilApplied(userSvc.change({ userId, deactivated: true, erased: true }))
     const row = await db.selectFrom('accounts').selectAll().where('user_id', '=', userId).executeTakeFirstOrThrow()
     t.match(row, { status: 'closed', email: null, password_hash: null, password_scheme: null, erased_at: Date })
     const sessions = await db.selectFrom('sessions').selectAll().where('user_id', '=', userId).execute()
@@ -156,7 +156,7 @@ t.test('an erasure whose confirmation failed is confirmed again before the curso
   const { user } = await signUp()
   const userId = user?.id ?? ''
   userSvc.failing.confirmations = 1
-  await untilApplied(userSvc.change({ userId, closed: true, erased: true }))
+  await untilApplied(userSvc.change({ userId, deactivated: true, erased: true }))
   t.equal(userSvc.failing.confirmations, 0)
   t.ok(userSvc.confirmed.includes(userId))
 })

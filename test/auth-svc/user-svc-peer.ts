@@ -25,7 +25,7 @@ export interface UserSvcPeer {
   /** Sets the auth-svc from which the key set is fetched. Until then every call is rejected. */
   trust(authAddress: string): void
   /** Appends an account change to the stream, and applies it to `users` and `deactivated`. */
-  change(change: { userId: string; role?: string; closed?: boolean; erased?: boolean }): AccountChange
+  change(change: { userId: string; role?: string; deactivated?: boolean; erased?: boolean }): AccountChange
   /** User ids of `ConfirmErasure` calls, in order. */
   readonly confirmed: string[]
   /** `confirmations`: number of further `ConfirmErasure` calls that fail. */
@@ -121,7 +121,7 @@ export async function startUserSvcPeer(t: Test, { issuer }: { issuer: string }):
     trust(authAddress) {
       auth = createClient(AuthServiceClient, authAddress)
     },
-    change({ userId, role = 'user', closed = false, erased = false }) {
+    change({ userId, role = 'user', deactivated: closed = false, erased = false }) {
       const user = users.get(userId) ?? deactivatedUsers.get(userId)
       if (user !== undefined) (closed ? deactivatedUsers : users).set(userId, { ...user, role })
       if (closed) {
