@@ -36,7 +36,7 @@ import { type RoutesOptions, registerRoutes } from './transcoding/routes.ts'
 
 /** Maximum time in milliseconds to receive a complete request. The detail of `request_timeout` (408) names it. */
 const REQUEST_TIMEOUT_MS = 30_000
-/** Maximum length of a path parameter. The router returns 404 for a longer one. */
+/** Maximum length of a path parameter in characters. A longer one is rejected with 400 `bad_request`. */
 const MAX_PARAMETER_LENGTH = 1024
 
 /** The dependencies and the settings of the app. */

@@ -58,18 +58,27 @@ export class HttpError extends Error {
   }
 }
 
-const BY_FASTIFY_CODE: Record<string, HttpErrorCode> = {
-  FST_ERR_BAD_URL: 'bad_url',
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported_media_type',
-  FST_ERR_CTP_BODY_TOO_LARGE: 'body_too_large',
-  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'bad_request',
-  FST_ERR_ASYNC_CONSTRAINT: 'bad_request',
+interface Mapping {
+  readonly code: HttpErrorCode
+  readonly detail?: string
+}
+
+const BY_FASTIFY_CODE: Record<string, Mapping> = {
+  FST_ERR_BAD_URL: { code: 'bad_url' },
+  FST_ERR_MAX_PARAM_LENGTH: { code: 'bad_request', detail: 'A segment of the path is too long.' },
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: { code: 'unsupported_media_type' },
+  FST_ERR_CTP_BODY_TOO_LARGE: { code: 'body_too_large' },
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: {
+    code: 'bad_request',
+    detail: 'The length of the body differs from Content-Length.',
+  },
+  FST_ERR_ASYNC_CONSTRAINT: { code: 'bad_request' },
 }
 
 /** Converts an error of Fastify with a 4xx status. Returns undefined for any other value: it is an internal error. */
 export function fromFastifyError(error: unknown): HttpError | undefined {
   const { code, statusCode } = (error ?? {}) as Partial<FastifyError>
-  const known = code === undefined ? undefined : BY_FASTIFY_CODE[code]
-  if (known !== undefined) return new HttpError(known)
+  const mapping = code === undefined ? undefined : BY_FASTIFY_CODE[code]
+  if (mapping !== undefined) return new HttpError(mapping.code, mapping)
   return statusCode !== undefined && statusCode >= 400 && statusCode < 500 ? new HttpError('bad_request') : undefined
 }

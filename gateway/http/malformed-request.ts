@@ -6,6 +6,11 @@ import { acceptTrace } from '#runtime/observability/request-trace.ts'
 import { HttpError, type HttpErrorCode } from './http-errors.ts'
 import { toProblem } from './problem.ts'
 
+/** An error of node:http. `reason` is set by its parser, for example to `Duplicate Content-Length`. */
+interface ParserError extends NodeJS.ErrnoException {
+  readonly reason?: string
+}
+
 /** Codes of Node's parser and server. Any other code is reported as `bad_request`. */
 const BY_PARSER_CODE: Record<string, HttpErrorCode> = {
   HPE_HEADER_OVERFLOW: 'headers_too_large',
@@ -21,7 +26,7 @@ const BY_PARSER_CODE: Record<string, HttpErrorCode> = {
 export function createMalformedRequestHandler(
   logger: Logger,
   onRejected: (status: number) => void,
-): (error: NodeJS.ErrnoException, socket: Socket) => void {
+): (error: ParserError, socket: Socket) => void {
   return (error, socket) => {
     if (error.code === 'ECONNRESET' || !socket.writable) {
       socket.destroy()
@@ -29,7 +34,7 @@ export function createMalformedRequestHandler(
     }
     const { context: traceContext, spanContext } = acceptTrace(undefined, undefined, 0)
     const { traceId } = spanContext
-    const httpError = new HttpError(BY_PARSER_CODE[error.code ?? ''] ?? 'bad_request')
+    const httpError = toHttpError(error)
     const { problem } = toProblem(httpError, { path: '', traceId })
     onRejected(problem.status)
     context.with(traceContext, () =>
@@ -50,4 +55,10 @@ export function createMalformedRequestHandler(
     // Also closes the connection if the client does not close its side.
     socket.destroySoon()
   }
+}
+
+function toHttpError({ code = '', reason }: ParserError): HttpError {
+  const known = BY_PARSER_CODE[code]
+  if (known !== undefined) return new HttpError(known)
+  return new HttpError('bad_request', reason === undefined ? {} : { detail: `Malformed HTTP request: ${reason}.` })
 }

@@ -1,0 +1,45 @@
+import { type AddressInfo, connect } from 'node:net'
+import { text } from 'node:stream/consumers'
+import Fastify from 'fastify'
+import { pino } from 'pino'
+import t, { type Test } from 'tap'
+import { createMalformedRequestHandler } from '../../../gateway/http/malformed-request.ts'
+
+/** Starts a server. `send` writes `request` to a new connection and returns the whole response. */
+async function start(t: Test) {
+  const rejected: number[] = []
+  const app = Fastify({
+    clientErrorHandler: createMalformedRequestHandler(pino({ level: 'silent' }), status => rejected.push(status)),
+  })
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  t.teardown(() => app.close())
+  const { port } = app.server.address() as AddressInfo
+  const send = (request: string) => {
+    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+    socket.write(request)
+    return text(socket).finally(() => socket.destroy())
+  }
+  return { send, rejected }
+}
+
+const HOST = 'host: localhost\r\n'
+
+t.test('a request that the parser rejects gets a problem document, and its connection is closed', async t => {
+  const { send, rejected } = await start(t)
+  const cases: [request: string, status: number, code: string, detail: RegExp][] = [
+    ['not HTTP\r\n\r\n', 400, 'bad_request', /^Malformed HTTP request: .+\.$/],
+    [`GET / HTTP/1.1\r\n${HOST}content-length: 1\r\ncontent-length: 2\r\n\r\n`, 400, 'bad_request', /Content-Length/],
+    [`GET / HTTP/1.1\r\n${HOST}x: ${'x'.repeat(20_000)}\r\n\r\n`, 431, 'headers_too_large', /16 KiB/],
+  ]
+  for (const [request, status, code, detail] of cases) {
+    const response = await send(request)
+    const [head = '', body = ''] = response.split('\r\n\r\n')
+    const problem = JSON.parse(body)
+    t.match(head, new RegExp(`^HTTP/1.1 ${status} `))
+    t.match(head, /^content-type: application\/problem\+json; charset=utf-8$/im)
+    t.match(head, /^connection: close$/im)
+    t.match(head, new RegExp(`^x-request-id: ${problem.trace_id}$`, 'im'))
+    t.match(problem, { status, code, detail })
+  }
+  t.same(rejected, [400, 400, 431], 'each rejected request is counted once')
+})
