@@ -33,8 +33,8 @@ export interface AccountChangesDependencies {
 const RECONNECT_MS = 500
 
 /**
- * Starts to follow the account changes of user-svc, from the cursor on, until it is stopped. After an error it reconnects
- * every 500 ms.
+ * Starts to follow the account changes of user-svc, from the cursor on, until it is stopped. After an error it
+ * reconnects every 500 ms.
  */
 export function followAccountChanges(dependencies: AccountChangesDependencies): PeriodicTask {
   const { db, users, signUp, revocations, logger } = dependencies
@@ -99,8 +99,9 @@ export function followAccountChanges(dependencies: AccountChangesDependencies): 
   }
 
   /**
-   * Resolves a conflict: another account has the e-mail address of the account to restore. user-svc is authoritative for
-   * addresses, so a pending account is completed. If user-svc rejects it, it is removed, and the address is free again.
+   * Resolves a conflict: another account has the e-mail address of the account to restore. user-svc is authoritative
+   * for addresses, so a pending account is completed. If user-svc rejects it, it is removed, and the address is free
+   * again.
    *
    * @returns true if another user has the address. user-svc has then deactivated the account again, by a later change.
    */

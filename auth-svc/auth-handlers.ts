@@ -21,7 +21,9 @@ export interface AuthHandlersDependencies {
   keys: Pick<SigningKeys, 'jwks'>
 }
 
-/** Implements `auth.v1.AuthService`: converts between messages and the operations of sessions/, accounts/ and tokens/. */
+/**
+ * Implements `auth.v1.AuthService`: converts between messages and the operations of sessions/, accounts/ and tokens/.
+ */
 export function createAuthHandlers(dependencies: AuthHandlersDependencies): Handlers<AuthServiceServer> {
   const { signUp, login, refresh, logout, sessions, keys } = dependencies
 

@@ -1,7 +1,9 @@
 /** The errors of auth-svc. docs/errors.md describes every reason. Messages are shown to clients. */
 import { Code, invalidArgument, notFound, StatusError, unauthenticated, unavailable } from '#runtime/status.ts'
 
-/** Unknown e-mail address or wrong password. The same error for both, so that it does not reveal which addresses exist. */
+/**
+ * Unknown e-mail address or wrong password. The same error for both, so that it does not reveal which addresses exist.
+ */
 export const invalidCredentials = () => unauthenticated('invalid_credentials', 'Wrong e-mail address or password')
 
 /** ALREADY_EXISTS: another account or user has the e-mail address. */

@@ -70,8 +70,8 @@ export interface AuthServer {
 }
 
 /**
- * Creates auth-svc; the caller starts listening and background tasks. While user-svc is unavailable, sign-up and sign-in
- * fail with UNAVAILABLE, and everything else works.
+ * Creates auth-svc; the caller starts listening and background tasks. While user-svc is unavailable, sign-up and
+ * sign-in fail with UNAVAILABLE, and everything else works.
  *
  * @throws Error if the stored signing keys cannot be decrypted with `SIGNING_KEY_SECRET`.
  */

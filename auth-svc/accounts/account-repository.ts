@@ -30,8 +30,8 @@ export interface NewAccount {
 
 /**
  * Accounts in PostgreSQL. An account is pending until user-svc has its user, then active, and deactivated (status
- * `closed`) when user-svc reports it. A deactivated account keeps its credentials, but other accounts may take its e-mail
- * address.
+ * `closed`) when user-svc reports it. A deactivated account keeps its credentials, but other accounts may take its
+ * e-mail address.
  *
  * Every method rejects with the error of PostgreSQL if a statement fails.
  */
@@ -62,8 +62,8 @@ export interface AccountRepository {
    */
   replacePassword(userId: string, expected: StoredPassword, replacement: StoredPassword): Promise<void>
   /**
-   * Locks the account row until the end of the transaction: no session starts and no token is issued meanwhile. Take this
-   * lock before `SessionRepository.endAll` and `RevocationRepository.insertUser`.
+   * Locks the account row until the end of the transaction: no session starts and no token is issued meanwhile. Take
+   * this lock before `SessionRepository.endAll` and `RevocationRepository.insertUser`.
    */
   lock(userId: string): Promise<void>
   /**
@@ -72,8 +72,8 @@ export interface AccountRepository {
    */
   changeRole(userId: string, role: Role): Promise<boolean>
   /**
-   * Deactivates an account, and locks its row until the end of the transaction. End its sessions and revoke its tokens in
-   * the same transaction.
+   * Deactivates an account, and locks its row until the end of the transaction. End its sessions and revoke its tokens
+   * in the same transaction.
    *
    * @returns false if the account is deactivated already, or does not exist.
    */

@@ -33,8 +33,8 @@ export interface SignUpRequest {
 /** The steps of a sign-up. */
 export interface SignUp {
   /**
-   * Step 1: inserts a pending account. A repeated request with the same e-mail address and password returns the existing
-   * account, for ten minutes after its sign-up.
+   * Step 1: inserts a pending account. A repeated request with the same e-mail address and password returns the
+   * existing account, for ten minutes after its sign-up.
    *
    * @param signal cancels the request while its password waits for a bcrypt thread.
    * @throws StatusError INVALID_ARGUMENT for an invalid e-mail address or a weak password.

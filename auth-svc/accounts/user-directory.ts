@@ -29,8 +29,8 @@ export interface UserDirectory {
    */
   watchChanges(sequence: bigint, signal: AbortSignal): AsyncIterable<AccountChange>
   /**
-   * Confirms that an account has been erased here. Idempotent. Does nothing if user-svc has no such erasure, for example
-   * after a backup was restored.
+   * Confirms that an account has been erased here. Idempotent. Does nothing if user-svc has no such erasure, for
+   * example after a backup was restored.
    *
    * @throws StatusError UNAVAILABLE for any other error of user-svc.
    */

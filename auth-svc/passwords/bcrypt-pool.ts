@@ -1,9 +1,9 @@
 /**
- * A pool of bcrypt worker threads with lower priority than the event loop. One hash occupies a core for 160 ms (cost 12).
- * In libuv's thread pool, file access, DNS lookups and signatures would also wait for it.
+ * A pool of bcrypt worker threads with lower priority than the event loop. One hash occupies a core for 160 ms (cost
+ * 12). In libuv's thread pool, file access, DNS lookups and signatures would also wait for it.
  *
- * Delay of a timer in the event loop (median, p99) and hashes per second, on two cores with seven competing processes per
- * core:
+ * Delay of a timer in the event loop (median, p99) and hashes per second, on two cores with seven competing processes
+ * per core:
  *
  *   libuv's pool     5.2 ms, 52.7 ms    1.12
  *   priority 10      3.5 ms, 44.8 ms    0.87
@@ -30,7 +30,11 @@ export interface BcryptPool {
    * @throws StatusError UNAVAILABLE if the thread crashes.
    */
   hash(input: string, cost: number): Promise<string>
-  /** Verifies `input`. @returns false also for a malformed hash. @throws StatusError UNAVAILABLE if the thread crashes. */
+  /**
+   * Verifies `input`.
+   * @returns false also for a malformed hash.
+   * @throws StatusError UNAVAILABLE if the thread crashes.
+   */
   verify(input: string, hash: string): Promise<boolean>
 }
 

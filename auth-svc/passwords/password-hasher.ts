@@ -36,8 +36,8 @@ export interface PasswordHasher {
    *
    * @param stored undefined if the account does not exist: the result is then false, after the same time, so that the
    *   response time does not reveal which accounts exist.
-   * @returns `matches`: whether the password is correct. `outdated`: whether `hash` would use another scheme or a higher
-   *   cost.
+   * @returns `matches`: whether the password is correct. `outdated`: whether `hash` would use another scheme or a
+   *   higher cost.
    * @throws StatusError as `hash` does.
    * @throws Error if the scheme is unknown.
    */

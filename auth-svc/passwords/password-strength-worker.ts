@@ -23,8 +23,8 @@ export interface StrengthResult {
 // Score of zxcvbn, 0 to 4: 3 withstands 10^8 guesses, which with this hash take a lifetime.
 const MIN_SCORE = 3
 
-// The time grows steeply with the length: 1,800 ms for 256 random characters, at most 71 ms for 32 with 20 substitutions.
-// A password is at least as hard to guess as each of its parts, so one strong part is enough.
+// The time grows steeply with the length: 1,800 ms for 256 random characters, at most 71 ms for 32 with 20
+// substitutions. A password is at least as hard to guess as each of its parts, so one strong part is enough.
 const PART_LENGTH = 32
 const MAX_SUBSTITUTIONS = 20
 

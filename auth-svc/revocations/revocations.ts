@@ -19,7 +19,9 @@ export interface Revocations {
    * (`AccountRepository.lock`, or an update of its row).
    */
   revokeUser(transaction: Kysely<Tables>, userId: string): Promise<Revocation>
-  /** Publishes revocations. Call it after the commit. Never rejects: `publishPending` publishes them after a failure. */
+  /**
+   * Publishes revocations. Call it after the commit. Never rejects: `publishPending` publishes them after a failure.
+   */
   publish(revocations: readonly Revocation[]): Promise<void>
   /**
    * Lists the revocations that have not expired, ordered by id.

@@ -1,6 +1,7 @@
 /**
- * Refresh token families in Redis: for each session, its current generation and the time of the last rotation. A rotation
- * is one Lua script that uses the clock of Redis, so that of any number of concurrent refreshes exactly one rotates.
+ * Refresh token families in Redis: for each session, its current generation and the time of the last rotation. A
+ * rotation is one Lua script that uses the clock of Redis, so that of any number of concurrent refreshes exactly one
+ * rotates.
  *
  * - The current generation rotates.
  * - The previous generation, within the grace period, is a retry. It returns the current generation, until that one

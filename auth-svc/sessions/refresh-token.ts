@@ -3,7 +3,8 @@
  *
  *   session     the 16 bytes of the session id, base64url
  *   generation  decimal, starts at 1, incremented by each rotation
- *   mac         HMAC-SHA-256 with REFRESH_TOKEN_SECRET over a label, the session, the generation and the session's nonce
+ *   mac         HMAC-SHA-256 with REFRESH_TOKEN_SECRET over a label, the session, the generation and the nonce of
+ *               the session
  *
  * Tokens are derived, not stored: a repeated refresh returns the identical successor, a copy of the database holds no
  * credential, and a forged token is rejected before Redis is queried.

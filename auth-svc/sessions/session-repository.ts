@@ -67,7 +67,8 @@ const MAX_LISTED = 200
 /**
  * Both queries first lock the account row against a change of its role, and read the clock while they hold the lock. A
  * token with the old role is thus issued before the change and covered by the `not_after` of its revocation; a token
- * with the new role is issued after it. After waiting for the lock, PostgreSQL reads the changed row and the clock again.
+ * with the new role is issued after it. After waiting for the lock, PostgreSQL reads the changed row and the clock
+ * again.
  */
 const INSERT = `
 with account as (

@@ -48,7 +48,10 @@ export interface Sessions {
   issueTokens(session: SessionRecord, generation: number): IssuedTokens
   /** Returns the lifetime of the session's next refresh token, in whole milliseconds, at least 1. */
   refreshTtlMs(session: SessionRecord): number
-  /** Lists the active sessions of a user, the last used first. @throws StatusError UNAVAILABLE if Redis is unavailable. */
+  /**
+   * Lists the active sessions of a user, the last used first.
+   * @throws StatusError UNAVAILABLE if Redis is unavailable.
+   */
   list(userId: string): Promise<ListedSession[]>
   /** Ends a session of this user. @throws StatusError NOT_FOUND if the user has no such active session. */
   endOwn(userId: string, sessionId: string): Promise<Revocation[]>

@@ -1,6 +1,7 @@
 /**
- * Encryption of stored private keys: AES-256-GCM with SIGNING_KEY_SECRET. The `kid` is additional authenticated data, so
- * that a stored key cannot be moved to another row. Format: 12 bytes nonce, ciphertext of the PKCS #8 DER, 16 bytes tag.
+ * Encryption of stored private keys: AES-256-GCM with SIGNING_KEY_SECRET. The `kid` is additional authenticated data,
+ * so that a stored key cannot be moved to another row. Format: 12 bytes nonce, ciphertext of the PKCS #8 DER, 16 bytes
+ * tag.
  */
 import { createCipheriv, createDecipheriv, createPrivateKey, type KeyObject, randomBytes } from 'node:crypto'
 

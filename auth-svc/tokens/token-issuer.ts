@@ -2,8 +2,8 @@
  * Issues tokens: JWS compact serialization (RFC 7515), signed with EdDSA. Access tokens and service tokens differ in
  * `typ` and audience, so that one is never accepted as the other.
  *
- * fast-jwt verifies these tokens but does not sign them: its signer truncates `iat` to whole seconds (6.3.6), and a token
- * issued just after a change of role would be covered by the revocation of the tokens issued before it.
+ * fast-jwt verifies these tokens but does not sign them: its signer truncates `iat` to whole seconds (6.3.6), and a
+ * token issued just after a change of role would be covered by the revocation of the tokens issued before it.
  */
 import { randomUUID, sign } from 'node:crypto'
 import type { Role } from '#runtime/auth/principal.ts'

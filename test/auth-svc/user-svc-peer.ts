@@ -1,4 +1,6 @@
-/** A fake user-svc: AccountService over gRPC, which accepts only service tokens of auth-svc. Keeps its users in memory. */
+/**
+ * A fake user-svc: AccountService over gRPC, which accepts only service tokens of auth-svc. Keeps its users in memory.
+ */
 import { once } from 'node:events'
 import { pino } from 'pino'
 import type { Test } from 'tap'

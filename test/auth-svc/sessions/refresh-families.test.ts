@@ -47,7 +47,10 @@ function expectedOutcome(model: Model, presented: number): object {
   return { kind: 'reused', reuse: presented === generation - 1 ? 'recent' : 'unknown' }
 }
 
-/** Refreshes with the generation that is `offset` from the current one: 0 the current, negative an older, positive a future one. */
+/**
+ * Refreshes with the generation that is `offset` from the current one: 0 the current, negative an older, positive a
+ * future one.
+ */
 class Refresh implements fc.AsyncCommand<Model, Real> {
   readonly offset: number
   constructor(offset: number) {
