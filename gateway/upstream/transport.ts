@@ -64,12 +64,8 @@ export interface StreamTransport {
   /** The gRPC target, such as `dns:///auth-svc:50051`. */
   readonly address: string
   /**
-   * Opens one stream. The next message is read only after the consumer has taken the previous one. Returning the generator
-   * cancels the call.
-   * @param method path on the wire, such as `/auth.v1.AuthService/Login`.
-   * @param message the encoded request message.
-   * @param deadline in milliseconds of `performance.now()`.
-   * @throws StatusError with the status of the upstream or of the transport.
+   * Opens one stream. Parameters and errors are those of `Transport.unary`. The next message is read only after the
+   * consumer has taken the previous one. Returning the generator cancels the call.
    */
   open(
     method: string,

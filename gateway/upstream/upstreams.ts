@@ -28,12 +28,7 @@ const keepaliveSchema = z
 export const upstreamSchema = z
   .strictObject({
     /** Name in routes, metrics and logs. */
-    name: z
-      .string()
-      .regex(
-        /^[a-z][a-z0-9-]*$/,
-        'must start with a lower-case letter and consist of lower-case letters, digits and dashes',
-      ),
+    name: z.string().regex(/^[a-z][a-z0-9-]*$/, 'must be lower-case letters, digits and dashes'),
     /** gRPC target, such as `dns:///auth-svc:50051`. */
     address: z.string().min(1),
     /** Path of the contract image, relative to the folder of `gateway.yaml`. */

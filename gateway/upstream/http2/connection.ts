@@ -1,7 +1,7 @@
 /**
  * One HTTP/2 connection to a gRPC server, client side (RFC 9113).
  *
- * Reading: socket -> FrameReader (splits bytes into frames) -> FrameParser (checks each frame by itself) -> Connection
+ * Reading: socket -> FrameReader (splits bytes into frames) -> FrameParser (checks each frame on its own) -> Connection
  * (settings, flow control, stream states) -> Stream (checks and collects one response).
  * Writing: Connection and SendFlow -> FrameWriter (one write to the socket per turn of the event loop).
  *
@@ -96,7 +96,7 @@ export class Connection {
   readonly #settings = defaultPeerSettings()
   readonly #budget: BufferBudget
   #state: State = 'connecting'
-  /** The last stream id when bytes were written to the socket. The peer cannot know of streams above it. */
+  /** The last stream id when bytes were written to the socket. The peer has received nothing of streams above it. */
   #lastWrittenStreamId = 0
   #lastGoawayStreamId = MAX_STREAM_ID
   // RFC 9113 section 4.3.1: the first block after the peer reduced the table begins with a size update. The encoder uses
@@ -376,7 +376,7 @@ export class Connection {
   }
 
   #end(stream: Stream, status: StatusError | undefined): void {
-    // The response may end before the request is sent completely; CANCEL tells the server that no more follows.
+    // The response may end before the request is sent completely. CANCEL stops the rest.
     this.#remove(stream, stream.isSent ? undefined : ErrorCode.CANCEL)
     stream.sink.onEnd(status)
     this.#afterStreamEnd()

@@ -18,7 +18,7 @@ export class HeaderBlocks {
   readonly #reader: ResponseHeaderReader
   readonly #maxLength: number
   readonly #handler: HeaderBlockHandler
-  /** A block that has begun and lacks END_HEADERS. */
+  /** The block whose last fragment has not arrived. */
   #pending: PendingBlock | undefined
   // RFC 9113 section 4.3.1: the first block after a reduction of the table begins with a size update.
   #awaitsSizeUpdate = true
@@ -44,10 +44,7 @@ export class HeaderBlocks {
     }
   }
 
-  /**
-   * The fragment of a HEADERS frame.
-   * @throws ConnectionError COMPRESSION_ERROR, or ENHANCE_YOUR_CALM if the block is too large.
-   */
+  /** Adds the fragment of HEADERS. @throws ConnectionError COMPRESSION_ERROR, or ENHANCE_YOUR_CALM if it is too large. */
   start(streamId: number, payload: Buffer, start: number, end: number, endStream: boolean, endHeaders: boolean): void {
     if (endHeaders) this.#read(streamId, endStream, payload, start, end)
     else {
@@ -56,10 +53,7 @@ export class HeaderBlocks {
     }
   }
 
-  /**
-   * The fragment of a CONTINUATION frame.
-   * @throws ConnectionError as `start`, and PROTOCOL_ERROR if no block has begun.
-   */
+  /** Adds the fragment of CONTINUATION. @throws ConnectionError as `start`, or PROTOCOL_ERROR without a pending block. */
   append(payload: Buffer, start: number, end: number, endHeaders: boolean): void {
     if (this.#pending === undefined) throw protocolError('CONTINUATION without HEADERS')
     this.#add(this.#pending, payload, start, end)

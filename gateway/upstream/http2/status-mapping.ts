@@ -25,11 +25,7 @@ const FROM_HTTP2 = new Map<number, Code>([
   [ErrorCode.INADEQUATE_SECURITY, Code.PERMISSION_DENIED],
 ])
 
-/**
- * The status of a gRPC response.
- * @param trailers the header block that ended the response.
- * @returns undefined for OK.
- */
+/** The status of a response. @param trailers the header block that ended it. @returns undefined for OK. */
 export function statusOf(trailers: ResponseHeaders, httpStatus: number): StatusError | undefined {
   const { grpcStatus } = trailers
   if (grpcStatus === '0') return undefined

@@ -24,13 +24,11 @@ export interface UnaryCallDependencies {
   onSettled(): void
 }
 
-/** One call, as `Transport.unary` takes it, and the callbacks of its promise. */
+/** The arguments of `Transport.unary` and the callbacks of its promise. */
 export interface UnaryRequest {
-  /** Path on the wire, `/auth.v1.AuthService/Login`. */
   readonly method: string
   readonly message: Uint8Array
   readonly metadata: CallMetadata
-  /** In milliseconds of `performance.now()`. */
   readonly deadline: number
   readonly cancellation: Cancellation | undefined
   readonly observer: CallObserver | undefined

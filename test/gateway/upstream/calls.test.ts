@@ -21,7 +21,7 @@ function requestOf(sampleRatio: number) {
   return { trace, ip: '192.0.2.7', headers: {} } as FastifyRequest
 }
 
-/** Calls by a transport that does as the test says. @returns the metadata that it was given. */
+/** Makes a call over a transport with the given `unary`. @returns the metadata that the transport received. */
 async function call(request: FastifyRequest, unary: Transport['unary']) {
   let sent: Record<string, string> = {}
   const transport: Pick<Transport, 'unary' | 'address'> = {
@@ -40,7 +40,7 @@ async function call(request: FastifyRequest, unary: Transport['unary']) {
   return sent
 }
 
-t.test('a sampled call names its own span as the parent of what is called', async t => {
+t.test('a sampled call records a client span and sends it as traceparent', async t => {
   const request = requestOf(1)
   const sent = await call(request, async () => new Uint8Array())
   const { traceId, spanId } = request.trace.spanContext
@@ -57,7 +57,7 @@ t.test('a sampled call names its own span as the parent of what is called', asyn
   t.equal(sent['tracestate'], 'a=1')
 })
 
-t.test('a call that is not sampled names the span of the request, has no span and is not observed', async t => {
+t.test('an unsampled call sends the span of the request as traceparent and has no observer', async t => {
   const request = requestOf(0)
   const { traceId, spanId } = request.trace.spanContext
   const sent = await call(request, async (...[, , , , , observer]) => {
@@ -68,11 +68,11 @@ t.test('a call that is not sampled names the span of the request, has no span an
   t.equal(sent['tracestate'], 'a=1')
 })
 
-t.test('a call that was made again tells of each attempt that failed, and where the last went', async t => {
+t.test('the span of a retried call has an event per failed attempt and the address of the last server', async t => {
   const request = requestOf(1)
   await call(request, async (...[, , , , , observer]) => {
     observer?.onAttempt(1, '10.0.0.1:50051')
-    observer?.onAttemptEnd(unavailable('gone'))
+    observer?.onAttemptEnd(unavailable('unreachable'))
     observer?.onAttempt(2, '10.0.0.2:50051')
     observer?.onAttemptEnd(undefined)
     return new Uint8Array()
@@ -92,10 +92,10 @@ t.test('a call that was made again tells of each attempt that failed, and where 
   ])
 })
 
-t.test('a call that fails is an error with its code', async t => {
+t.test('the span of a failed call is an error with the status code, or UNKNOWN for other errors', async t => {
   for (const [error, code] of [
     [new StatusError(Code.NOT_FOUND, 'no'), 'NOT_FOUND'],
-    [new Error('of ours'), 'UNKNOWN'],
+    [new Error('defect'), 'UNKNOWN'],
   ] as const) {
     const request = requestOf(1)
     await call(request, () => Promise.reject(error))

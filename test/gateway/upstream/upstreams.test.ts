@@ -10,7 +10,7 @@ import { issueCertificates } from '../../support/grpc-peers/certificates.ts'
 
 const ENTRY = { name: 'user', address: 'dns:///user-svc:50052', contract: 'c.binpb', services: ['user.v1.UserService'] }
 
-t.test('an entry takes the lean transport in plain text, unless it says otherwise', async t => {
+t.test('the defaults of an upstream are transport http2, plain text and no health checking', async t => {
   t.match(upstreamSchema.parse(ENTRY), {
     transport: 'http2',
     tls: undefined,
@@ -19,15 +19,15 @@ t.test('an entry takes the lean transport in plain text, unless it says otherwis
   })
 })
 
-t.test('paths are from the folder of the file', async t => {
+t.test('paths are relative to the folder of gateway.yaml', async t => {
   const tls = { ca: 'tls/ca.pem', cert: '/etc/tls/client.pem', key: '/etc/tls/client.key' }
   const resolved = resolvePaths(upstreamSchema.parse({ ...ENTRY, tls }), '/srv/gateway')
   t.equal(resolved.contract, '/srv/gateway/c.binpb')
   t.same(resolved.tls, { ...tls, ca: '/srv/gateway/tls/ca.pem', serverName: undefined })
 })
 
-t.test('a setting that is not good is named', async t => {
-  const bad: [entry: object, name: RegExp][] = [
+t.test('the error for an invalid setting names the setting', async t => {
+  const invalid: [entry: object, name: RegExp][] = [
     [{ transport: 'http3' }, /transport/],
     [{ tls: { ca: 'ca.pem', cert: 'client.pem' } }, /cert and key together.*tls/s],
     [{ tls: { servername: 'x' } }, /servername.*tls/s],
@@ -37,13 +37,13 @@ t.test('a setting that is not good is named', async t => {
     [{ keepalive: { intervalMs: 10 } }, /keepalive\.intervalMs/],
     [{ keepalive: { intervalMs: 86_400_001 } }, /keepalive\.intervalMs/],
   ]
-  for (const [entry, name] of bad) {
+  for (const [entry, name] of invalid) {
     const { error } = upstreamSchema.safeParse({ ...ENTRY, ...entry })
     t.match(error && z.prettifyError(error), name, JSON.stringify(entry))
   }
 })
 
-t.test('a file of TLS that is not good is named with its setting', async t => {
+t.test('the error for an invalid TLS file names the file and its setting', async t => {
   const folder = await mkdtemp(path.join(tmpdir(), 'gatehouse-tls-'))
   t.teardown(() => rm(folder, { recursive: true }))
   const { client, server } = await issueCertificates()
@@ -55,23 +55,23 @@ t.test('a file of TLS that is not good is named with its setting', async t => {
   const cert = await file('client.pem', client.cert)
   const key = await file('client.key', client.key)
   const otherKey = await file('server.key', server.key)
-  const text = await file('text.pem', 'no certificate')
+  const text = await file('text.pem', 'not a certificate')
 
-  const good = readTlsCredentials({ ca, cert, key, serverName: 'localhost' }, 'tls')
-  t.same(good, {
+  const credentials = readTlsCredentials({ ca, cert, key, serverName: 'localhost' }, 'tls')
+  t.same(credentials, {
     ca: Buffer.from(client.ca),
     cert: Buffer.from(client.cert),
     key: Buffer.from(client.key),
     serverName: 'localhost',
   })
-  const bad: [object, RegExp][] = [
+  const invalid: [object, RegExp][] = [
     [{ ca: '/nowhere/ca.pem' }, /^upstream user: tls\.ca: .*ENOENT/],
     [{ ca: text }, /^upstream user: tls\.ca: .*text\.pem/],
     [{ cert: text, key }, /^upstream user: tls\.cert: /],
     [{ cert, key: cert }, /^upstream user: tls\.key: /],
     [{ cert, key: otherKey }, /^upstream user: tls\.key: .*server\.key is not the private key of .*client\.pem/],
   ]
-  for (const [files, message] of bad) {
+  for (const [files, message] of invalid) {
     const error = t.throws(() => readTlsCredentials(files, 'upstream user: tls')) as Error
     t.ok(error instanceof SettingsError)
     t.match(error.message, message)

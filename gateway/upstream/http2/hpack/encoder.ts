@@ -7,11 +7,7 @@
 /** Dynamic table size update to 0 (section 6.3), the first octet of the first block of a connection. */
 export const SIZE_UPDATE_TO_ZERO = 0x20
 
-/**
- * Writes an integer, RFC 7541 section 5.1.
- * @param pattern the bits above the prefix.
- * @returns the offset of the next octet.
- */
+/** Writes an integer, section 5.1. @param pattern the bits above the prefix. @returns the offset of the next octet. */
 export function writeInteger(into: Buffer, at: number, prefixBits: number, pattern: number, value: number): number {
   const mask = (1 << prefixBits) - 1
   if (value < mask) {
@@ -28,7 +24,7 @@ export function writeInteger(into: Buffer, at: number, prefixBits: number, patte
   return at + 1
 }
 
-/** Writes a string literal, RFC 7541 section 5.2. @param text latin1. @returns the offset of the next octet. */
+/** Writes a string literal, section 5.2. @param text latin1. @returns the offset of the next octet. */
 export function writeString(into: Buffer, at: number, text: string): number {
   const start = writeInteger(into, at, 7, 0, text.length)
   return start + into.write(text, start, 'latin1')
