@@ -15,6 +15,7 @@ import { AccessLevel, type Policy } from '#runtime/grpc/contract.ts'
 import { Code, StatusError, unauthenticated, unavailable } from '#runtime/status.ts'
 import type { RevocationSet } from './revocations/revocation-set.ts'
 
+/** Dependencies and settings of authentication. */
 export interface AuthenticationOptions {
   /** Key set of auth-svc. */
   readonly keys: KeySource
@@ -89,8 +90,8 @@ async function tolerateInvalid(
 }
 
 /**
- * Registers @fastify/jwt on an instance of its own for each key; there are two or three. With a static key the plugin
- * parses it once, allows only the key's algorithm and verifies synchronously. `request.jwtVerify` with a key callback
+ * Registers @fastify/jwt on a separate instance for each key; there are two or three. With a static key the plugin parses
+ * it once, allows only the key's algorithm and verifies synchronously. `request.jwtVerify` with a key callback
  * decodes each token twice and takes 3 us more.
  */
 async function compileFastifyJwt(key: VerificationKey, expected: ExpectedToken): Promise<ClaimsVerifier> {

@@ -45,7 +45,7 @@ export interface RequestPolicy {
    * @throws StatusError UNAUTHENTICATED, PERMISSION_DENIED or UNAVAILABLE (see `Authenticate`).
    */
   onRequest(request: FastifyRequest, reply: FastifyReply): Promise<void>
-  /** Refunds the cost of a successful request. Undefined if the policy does not ask for it. */
+  /** Refunds the cost of a successful request. Undefined without `refund_on_success` in the policy. */
   readonly onResponse: onResponseHookHandler | undefined
 }
 

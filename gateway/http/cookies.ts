@@ -14,6 +14,7 @@ export function readCookies({ server, headers }: FastifyRequest): Cookies {
   return headers.cookie === undefined ? NO_COOKIES : server.parseCookie(headers.cookie)
 }
 
+/** A cookie that a response sets or deletes. */
 export interface CookieChange {
   /** Name, path and `SameSite` of the cookie. */
   readonly cookie: Cookie

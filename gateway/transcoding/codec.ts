@@ -30,6 +30,7 @@ export interface DecodedResponse {
   readonly etag: string | undefined
 }
 
+/** Converts between HTTP and the messages of one RPC. */
 export interface Codec {
   /**
    * Encodes the request message.

@@ -16,6 +16,7 @@ import type { OpenStreams } from './open-streams.ts'
 /** A Fastify handler of one route. */
 export type RouteHandler = (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>
 
+/** Dependencies of the handlers. */
 export interface HandlerOptions {
   /** Builds the codec of a route. Called once per route, at registration. */
   readonly codecFor: (route: Route) => Codec

@@ -1,7 +1,7 @@
 import { unavailable } from '#runtime/status.ts'
 import type { Cancellation } from '../upstream/cancellation.ts'
 
-/** The server streams in progress. A shutdown ends them, since a stream may have no end of its own. */
+/** The server streams in progress. A shutdown must end them, since a stream can be endless. */
 export interface OpenStreams {
   /**
    * Adds a stream. If `end` has cancelled the others, the stream is cancelled at once.

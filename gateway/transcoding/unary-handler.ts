@@ -14,7 +14,7 @@ import {
   readRequestInput,
 } from './handler.ts'
 
-// Ignoring the condition could execute a request that the client wants executed only if the condition holds.
+// Ignoring If-Match would execute a request whose condition may be false.
 const IF_MATCH_NOT_SUPPORTED = invalidArgument([{ field: 'If-Match', description: 'is not supported by this method' }])
 
 /**

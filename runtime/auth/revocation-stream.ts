@@ -8,7 +8,7 @@
 /** Stream with one entry for each revocation. Its fields are `REVOCATION_FIELDS`. */
 export const REVOCATION_STREAM = 'gatehouse:revocations'
 
-/** Random string that identifies one life of the Redis data. It is lost with the stream, and auth-svc then sets a new one. */
+/** Random string that identifies the stream. It is lost together with the stream; auth-svc then sets a new one. */
 export const REVOCATION_EPOCH = 'gatehouse:revocations:epoch'
 
 /** Time up to which the stream is complete, in milliseconds since the epoch by Redis' clock. auth-svc sets it each second. */
@@ -16,7 +16,7 @@ export const REVOCATION_HEARTBEAT = 'gatehouse:revocations:heartbeat'
 
 /** Field names of a stream entry. Values are text; times are milliseconds since the Unix epoch. */
 export const REVOCATION_FIELDS = {
-  /** What is revoked: `sid` (a session), `jti` (one access token) or `user`. */
+  /** Kind of the revoked object: `sid` (a session), `jti` (one access token) or `user`. */
   kind: 'kind',
   /** The session, token or user id. */
   id: 'id',

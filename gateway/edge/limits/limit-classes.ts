@@ -65,4 +65,5 @@ export const limitsSchema = z.strictObject({
     .default({}),
 })
 
+/** The parsed section `limits` of gateway.yaml. */
 export type LimitSettings = z.output<typeof limitsSchema>

@@ -26,6 +26,7 @@ declare module 'fastify' {
 /** Label values of the metric of decisions. */
 export type LimitDecision = 'admitted' | 'refused'
 
+/** Settings of the limits, and the buckets that hold their state. */
 export interface RateLimitOptions {
   /** Section `limits` of gateway.yaml. */
   readonly settings: LimitSettings
@@ -45,7 +46,7 @@ export interface RouteLimits {
   onAuthenticationError(error: unknown, request: FastifyRequest, reply: FastifyReply): Promise<void> | undefined
   /** After authentication: charges the principal, or the client address if the token was tolerated as invalid. */
   onAuthenticated(request: FastifyRequest, reply: FastifyReply): Promise<void> | undefined
-  /** After the response: refunds the cost of a 2xx response. Undefined if the policy does not ask for it. */
+  /** After the response: refunds the cost of a 2xx response. Undefined without `refund_on_success` in the policy. */
   readonly onResponse: onResponseHookHandler | undefined
 }
 

@@ -30,6 +30,7 @@ export interface SharedBucketsOptions {
   readonly onFallback?: (isLocal: boolean) => void
 }
 
+/** Buckets in Redis with a fallback to local buckets. */
 export interface SharedBuckets extends Buckets {
   /** Whether the local buckets are in use. True until the first reply of Redis. */
   readonly isLocal: boolean

@@ -52,6 +52,7 @@ export interface RevocationFollowerOptions {
   monotonic?: () => number
 }
 
+/** A running follower and the age of its state. */
 export interface RevocationFollower {
   /** Reports whether a bound is exceeded, so that access tokens must be rejected. True until the first snapshot. */
   isStale(): boolean

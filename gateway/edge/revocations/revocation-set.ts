@@ -14,6 +14,7 @@ import { CLOCKS, type Clocks, createExpiringSet } from './expiring-set.ts'
  */
 const MIN_LIFETIME_MS = 15 * 60_000
 
+/** The revocations in force. */
 export interface RevocationSet {
   /** Adds a revocation. Duplicates and late or reordered entries never shorten or undo an earlier one. */
   add(revocation: Revocation): void

@@ -39,19 +39,19 @@ const counted: Responder = async function* ({ message }) {
   for (let number = 0; number < countOf(message); number++) yield entry(number, 'line\nbreak')
 }
 
-/** One that never ends by itself. */
+/** Sends one message, and ends only when it is cancelled. */
 const endless: Responder = async function* ({ signal }) {
   yield entry(0)
   await once(signal, 'abort')
 }
 
-const gone = (gateway: Awaited<ReturnType<typeof start>>) =>
+const untilNoneOpen = (gateway: Awaited<ReturnType<typeof start>>) =>
   until(
     async () => gateway.streams.size,
     size => size === 0,
   )
 
-t.test('a stream is a line of JSON for each message, whole and in order', async t => {
+t.test('a stream is sent as NDJSON, one line per message, complete and in order', async t => {
   const gateway = await start(t, counted)
   const response = await gateway.call('/v1/feeds/a?count=5000')
   t.equal(response.status, 200)
@@ -61,12 +61,12 @@ t.test('a stream is a line of JSON for each message, whole and in order', async 
   t.equal(lines.length, 5000)
   t.ok(lines.every((line, number) => JSON.parse(line).number === number))
   t.same(JSON.parse(lines[7] ?? ''), { number: 7, text: 'line\nbreak' })
-  await gone(gateway)
+  await untilNoneOpen(gateway)
   t.match(gateway.upstream.received[0]?.message, { name: 'a' })
   t.match(gateway.state.lines.at(-1), { route: '/v1/feeds/{name}', status: 200 })
 })
 
-t.test('a browser gets events', async t => {
+t.test('a client that accepts text/event-stream receives server-sent events', async t => {
   const { call } = await start(t, counted)
   const response = await call('/v1/feeds/a?count=2', { headers: { accept: 'text/event-stream' } })
   t.equal(response.headers.get('content-type'), 'text/event-stream; charset=utf-8')
@@ -74,17 +74,17 @@ t.test('a browser gets events', async t => {
   t.equal(await response.text(), `data: {"number":0,"text":"${text}"}\n\ndata: {"number":1,"text":"${text}"}\n\n`)
 })
 
-t.test('a stream without a message is an empty body', async t => {
+t.test('a stream without messages has an empty body', async t => {
   const { call } = await start(t, counted)
   const response = await call('/v1/feeds/a')
   t.equal(response.status, 200)
   t.equal(await response.text(), '')
 })
 
-t.test('what fails before the first message is answered as any call is', async t => {
+t.test('a stream that fails before its first message gets an ordinary error response', async t => {
   const gateway = await start(t, async function* () {
     yield* []
-    throw new StatusError(Code.NOT_FOUND, 'There is no such feed', { reason: 'not_found' })
+    throw new StatusError(Code.NOT_FOUND, 'The feed does not exist', { reason: 'not_found' })
   })
   const response = await gateway.call('/v1/feeds/a')
   t.equal(response.status, 404)
@@ -94,9 +94,9 @@ t.test('what fails before the first message is answered as any call is', async t
   t.equal((await gateway.call('/v1/brief/a')).status, 401)
 })
 
-t.test('what fails later is the last thing of the body, and says nothing of our own', async t => {
+t.test('an error after the first message is the last item of the body and reveals no internal text', async t => {
   for (const [error, problem] of [
-    [unavailable('Away'), { status: 503, code: 'unavailable' }],
+    [unavailable('Busy'), { status: 503, code: 'unavailable' }],
     [new Error('secret'), { status: 500, code: 'internal' }],
   ] as const) {
     const { call, state } = await start(t, async function* () {
@@ -121,7 +121,7 @@ t.test('what fails later is the last thing of the body, and says nothing of our 
   }
 })
 
-t.test('a client that leaves cancels the call', async t => {
+t.test('a client that disconnects cancels the upstream stream', async t => {
   const cancelled = Promise.withResolvers<void>()
   const gateway = await start(t, async function* ({ signal }) {
     yield entry(0)
@@ -134,7 +134,7 @@ t.test('a client that leaves cancels the call', async t => {
   t.equal(gateway.streams.size, 1)
   controller.abort()
   await cancelled.promise
-  await gone(gateway)
+  await untilNoneOpen(gateway)
   await until(
     async () => gateway.state.lines.at(-1),
     line => line?.['msg'] === 'request',
@@ -142,34 +142,34 @@ t.test('a client that leaves cancels the call', async t => {
   t.match(gateway.state.lines.at(-1), { rpc_code: 'CANCELLED', aborted: true })
 })
 
-t.test('a client that does not read stops the upstream, and gets all when it reads on', async t => {
-  let made = 0
+t.test('a client that stops reading pauses the upstream, and receives every message when it resumes', async t => {
+  let sent = 0
   const total = 6000
   const gateway = await start(t, async function* () {
-    for (; made < total; made++) yield entry(made, 'x'.repeat(3000))
+    for (; sent < total; sent++) yield entry(sent, 'x'.repeat(3000))
   })
   const request = http.get({ port: gateway.port, path: '/v1/feeds/a', agent: false })
   const [response] = (await once(request, 'response')) as [http.IncomingMessage]
   response.pause()
-  let before = -1
+  let previous = -1
   await until(
     async () => {
-      const isStill = made === before
-      before = made
-      return isStill && made > 0
+      const isPaused = sent === previous && sent > 0
+      previous = sent
+      return isPaused
     },
-    isStill => isStill,
+    isPaused => isPaused,
     { everyMs: 300 },
   )
-  t.ok(made < total, `${made} of ${total} were made`)
+  t.ok(sent < total, `${sent} of ${total} messages were sent`)
   let bytes = 0
   for await (const chunk of response) bytes += chunk.length
   t.ok(bytes > total * 3000)
-  t.equal(made, total)
-  await gone(gateway)
+  t.equal(sent, total)
+  await untilNoneOpen(gateway)
 })
 
-t.test('a stream that has nothing to say yet has its head after a second', async t => {
+t.test('the headers of an idle stream are sent after one second', async t => {
   const gateway = await start(t, async function* ({ signal }) {
     await once(signal, 'abort')
     yield entry(0)
@@ -178,37 +178,37 @@ t.test('a stream that has nothing to say yet has its head after a second', async
   const response = await gateway.call('/v1/feeds/a', { signal: controller.signal })
   t.equal(response.status, 200)
   controller.abort()
-  await gone(gateway)
+  await untilNoneOpen(gateway)
 })
 
-t.test('a stream ends with its method’s timeout', async t => {
+t.test('a stream ends at the timeout of its method', async t => {
   const gateway = await start(t, endless)
   const headers = { authorization: `Bearer ${gateway.mint.access({})}` }
   const text = await (await gateway.call('/v1/brief/a', { headers })).text()
   t.match(JSON.parse(text.trimEnd().split('\n').at(-1) ?? ''), { error: { status: 504, code: 'deadline_exceeded' } })
-  await gone(gateway)
+  await untilNoneOpen(gateway)
 })
 
-t.test('a gateway that stops lets streams come to their end, and ends the others with a word', async t => {
+t.test('a shutdown waits for streams to end, then ends the remaining ones with an error item', async t => {
   const gateway = await start(t, ({ message, ...call }) =>
     countOf(message) > 0 ? counted({ message, ...call }) : endless({ message, ...call }),
   )
-  const endlessly = await gateway.call('/v1/feeds/a')
-  const ending = await gateway.call('/v1/feeds/a?count=3')
-  const stopped = gateway.openStreams.end(200)
-  t.equal((await ending.text()).trimEnd().split('\n').length, 3)
-  const lines = (await endlessly.text()).trimEnd().split('\n')
+  const endlessResponse = await gateway.call('/v1/feeds/a')
+  const finiteResponse = await gateway.call('/v1/feeds/a?count=3')
+  const ended = gateway.openStreams.end(200)
+  t.equal((await finiteResponse.text()).trimEnd().split('\n').length, 3)
+  const lines = (await endlessResponse.text()).trimEnd().split('\n')
   t.match(JSON.parse(lines.at(-1) ?? ''), {
     error: { status: 503, code: 'unavailable', detail: /Open the stream again/ },
   })
-  await stopped
+  await ended
   const late = await gateway.call('/v1/feeds/a')
-  t.equal(late.status, 503, 'one that comes later is not begun')
+  t.equal(late.status, 503, 'a stream opened after the shutdown is rejected')
   await late.text()
-  await gone(gateway)
+  await untilNoneOpen(gateway)
 })
 
-t.test('HEAD opens no stream', async t => {
+t.test('HEAD returns the headers and opens no stream', async t => {
   const gateway = await start(t, endless)
   const response = await gateway.call('/v1/feeds/a', { method: 'HEAD' })
   t.equal(response.status, 200)
@@ -216,7 +216,7 @@ t.test('HEAD opens no stream', async t => {
   t.equal(gateway.upstream.received.length, 0)
 })
 
-t.test('how many are open is a metric', async t => {
+t.test('upstream_streams_open is the number of open streams', async t => {
   const gateway = await start(t, endless)
   const value = async () => {
     const metric = (await gateway.metrics.snapshot()).find(({ name }) => name === 'upstream_streams_open')

@@ -19,7 +19,7 @@ function principal(sessionId: string, { userId = 'u', issuedAt = 1000 } = {}): U
   return { ...rest, userId, sessionId, issuedAt }
 }
 
-/** Starts a follower against a Redis of its own and an auth-svc in memory: `committed` is its database. */
+/** Starts a Redis server and a follower. `committed` stands for the revocations in the database of auth-svc. */
 async function startFollowing(t: Test) {
   const server = await startTestRedis(t)
   const writer = createRedis(server.url, logger)
