@@ -1,6 +1,7 @@
 /** The errors of user-svc. docs/errors.md documents each reason. */
 import { Code, invalidArgument, notFound, permissionDenied, StatusError } from '#runtime/status.ts'
 
+/** No active user has the id. */
 export const userNotFound = () => notFound('user')
 
 /** Another active user has the e-mail address. */
@@ -19,6 +20,7 @@ export const accountErased = () =>
 /** No receipt exists for the user. */
 export const erasureNotFound = () => notFound('erasure')
 
+/** The change would leave no active administrator. */
 export const lastAdministrator = () =>
   new StatusError(Code.FAILED_PRECONDITION, 'The last administrator cannot be demoted, deactivated or erased', {
     reason: 'last_administrator',
@@ -30,8 +32,10 @@ export const notAdministrator = () => permissionDenied('You are no longer an adm
 /** The document does not exist, or the caller may not read it. */
 export const documentNotFound = () => notFound('document')
 
+/** The comment does not exist on the document. */
 export const commentNotFound = () => notFound('comment')
 
+/** The user has no grant on the document. */
 export const grantNotFound = () => notFound('grant')
 
 /** The caller may read the document. */
@@ -50,5 +54,6 @@ export const etagMismatch = () =>
 export const concurrentChange = () =>
   new StatusError(Code.ABORTED, 'A concurrent change prevented this one. Retry the request.', { reason: 'aborted' })
 
+/** The page token is malformed, forged, or belongs to another list, filter, order or caller. */
 export const invalidPageToken = () =>
   invalidArgument([{ field: 'pageToken', description: 'must be a nextPageToken of the same list' }])

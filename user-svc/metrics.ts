@@ -7,6 +7,7 @@ import { createMetrics } from '#runtime/observability/metrics.ts'
 import { registerDroppedSpansMetric } from '#runtime/observability/telemetry.ts'
 import { type PoolState, registerPoolMetrics } from '#runtime/postgres/pool-metrics.ts'
 
+/** The metrics registry of one process. */
 export interface UserMetrics {
   /** Served RPCs, by method and status. */
   readonly rpc: CallMetrics

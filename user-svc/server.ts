@@ -41,6 +41,7 @@ import { createAccountHandlers } from './users/account-handlers.ts'
 import { createUserHandlers } from './users/user-handlers.ts'
 import { createUserRepository, type UserRepository } from './users/user-repository.ts'
 
+/** Options of `createUserServer`. The caller opens and closes both databases. */
 export interface UserServerOptions {
   /** Descriptors with the policies and rules of all methods. */
   contract: FileRegistry

@@ -27,6 +27,7 @@ export interface Tables {
 /** The group that may read a document: owner and grants only, the department, or everyone. */
 export type Visibility = 'private' | 'department' | 'public'
 
+/** Active users. */
 export interface UsersView {
   id: string
   /** Normalised by auth-svc; unique among active users. */
@@ -77,6 +78,7 @@ export interface ErasuresTable {
   purged_at: Date | null
 }
 
+/** Visible documents. */
 export interface DocumentsView {
   id: Generated<string>
   owner_id: string
@@ -93,11 +95,13 @@ export interface DocumentsView {
   search: GeneratedAlways<string>
 }
 
+/** Documents, including deleted ones. */
 export interface DocumentsTable extends DocumentsView {
   deleted_at: Date | null
   deleted_by: string | null
 }
 
+/** Visible comments. */
 export interface CommentsView {
   id: Generated<string>
   document_id: string
@@ -108,6 +112,7 @@ export interface CommentsView {
   created_at: GeneratedAlways<Date>
 }
 
+/** Comments, including deleted ones. */
 export interface CommentsTable extends CommentsView {
   deleted_at: Date | null
   deleted_by: string | null

@@ -74,6 +74,6 @@ t.test('BatchGetUsers returns each user once, in the order of the request, and o
     [ids[2], ids[0]],
   )
   t.match(found[0], { email: 'user-3' }, 'an administrator sees all fields')
-  const stranger = await callUnary(users, users.batchGetUsers, { ids: requested }, { token: tokenOf(admin, 'user') })
-  t.match(stranger.users[0], { email: '', name: 'User 3' }, 'another user sees public fields only')
+  const asOtherUser = await callUnary(users, users.batchGetUsers, { ids: requested }, { token: tokenOf(admin, 'user') })
+  t.match(asOtherUser.users[0], { email: '', name: 'User 3' }, 'another user sees public fields only')
 })

@@ -23,7 +23,6 @@ export function toAdminUser(row: StoredUserRow): AdminUser {
   }
 }
 
-/** Converts a receipt to the message of the API. */
 export function toErasure(row: ErasureRow): Erasure {
   const { documents, comments, grants } = row
   return {

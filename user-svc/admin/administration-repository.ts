@@ -6,7 +6,7 @@ import type { Tables } from '../tables.ts'
 import { findStoredUser, STORED_USER_COLUMNS, type StoredUserRow } from '../users/user-repository.ts'
 import { matchesFilter, type UserFilter } from './user-filter.ts'
 
-/** The states that a list includes. `living` is the wire value for active users. */
+/** Users that a list includes, as named in the API: active, deactivated or erased, or all. */
 export type UserState = 'living' | 'deleted' | 'all'
 
 /** Result of a bulk change or of its dry run. */
@@ -17,6 +17,7 @@ export interface BulkCounts {
   changed: number
 }
 
+/** Users in any state. The bulk methods match active users only. */
 export interface AdministrationRepository {
   /** Newest first. */
   page(state: UserState, filter: UserFilter, size: number, after: Position | undefined): Promise<Page<StoredUserRow>>

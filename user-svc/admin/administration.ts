@@ -16,6 +16,7 @@ import {
 } from './administration-repository.ts'
 import { isEmptyFilter, type UserFilter } from './user-filter.ts'
 
+/** Changes by administrators. All methods reject with StatusError. */
 export interface Administration {
   /**
    * Restores a deactivated user. Returns an active user unchanged.

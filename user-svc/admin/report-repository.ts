@@ -2,12 +2,14 @@
 import { type Kysely, sql } from 'kysely'
 import type { Tables } from '../tables.ts'
 
+/** One day of the sign-up report. */
 export interface SignupsDayRow {
   /** ISO 8601 date, such as `2026-11-24`, in the time zone of the report. */
   date: string
   signups: number
 }
 
+/** One user of the user report. */
 export interface UserFiguresRow {
   id: string
   email: string
@@ -27,8 +29,10 @@ export const USER_ORDERS = {
   averageSentiment: { column: 'average_sentiment', direction: 'asc' },
 } as const
 
+/** Values of `order_by`; a minus sign means descending. */
 export type UserOrder = keyof typeof USER_ORDERS
 
+/** Read-only; each method is one statement and needs no transaction. */
 export interface ReportRepository {
   /**
    * Counts sign-ups per day, oldest first: one row for each of the last `days` days including today. Counts deactivated

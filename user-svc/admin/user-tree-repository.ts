@@ -38,6 +38,7 @@ export interface TreeSize {
   comments: number
 }
 
+/** Read-only; one statement per page. */
 export interface UserTreeRepository {
   /** Active users, newest first; documents by last update and comments by creation, latest first. */
   page(size: TreeSize, after: Position | undefined): Promise<Page<TreeUser>>
@@ -45,6 +46,7 @@ export interface UserTreeRepository {
 
 const EXCERPT_LENGTH = 100
 
+/** @param db its statement timeout must allow a page of maximum size. */
 export function createUserTreeRepository(db: Kysely<Tables>): UserTreeRepository {
   return {
     page(size, after) {

@@ -19,6 +19,7 @@ export function callerOf(call: Call): Caller | undefined {
   return call.principal === undefined ? undefined : userOf(call)
 }
 
+/** `share` covers grants, visibility and department; `moderate` covers deleting comments of other users. */
 export type DocumentAction = 'read' | 'comment' | 'update' | 'delete' | 'share' | 'moderate'
 
 type Document = ExpressionBuilder<Tables, 'documents'>

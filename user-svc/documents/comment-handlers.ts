@@ -10,6 +10,7 @@ import { type CommentRepository, createCommentRepository } from './comment-repos
 import { toComment } from './document-message.ts'
 import type { Documents } from './documents.ts'
 
+/** The methods CreateComment, ListComments and DeleteComment. */
 export type CommentHandlers = Pick<Handlers<DocumentServiceServer>, 'createComment' | 'listComments' | 'deleteComment'>
 
 export interface CommentHandlersDependencies {

@@ -6,6 +6,7 @@ import { type Caller, isAllowed } from './access-rules.ts'
 /** A comment that is not deleted. */
 export type CommentRow = Selectable<CommentsView>
 
+/** A comment to insert; the author is the caller. */
 export interface NewComment {
   documentId: string
   body: string

@@ -44,7 +44,7 @@ export function distinct(tags: readonly string[]): string[] {
   return [...new Set(tags)]
 }
 
-/** Whether the change affects who may read the document; such a change requires the `share` action. */
+/** Whether the change affects read access to the document; such a change requires the `share` action. */
 export function changesReaders({ visibility, department }: DocumentChanges): boolean {
   return visibility !== undefined || department !== undefined
 }

@@ -1,7 +1,7 @@
 /**
  * Lists the documents that a caller may read. The statement selects one page for each access condition, each from its own
  * index, and merges the pages. With a single condition joined by `or`, PostgreSQL would scan documents until a page is
- * full: all of a million documents for a caller who may read few.
+ * full, for a caller with access to few documents all of a million.
  */
 import { type Expression, type ExpressionBuilder, type Kysely, type SqlBool, sql } from 'kysely'
 import {
@@ -35,6 +35,7 @@ const LAST_UPDATE = [
   ['id', 'uuid'],
 ] as const
 
+/** Values of `sort`; a minus sign means descending. */
 export type DocumentSort = '-updatedAt' | 'updatedAt' | '-createdAt' | 'createdAt'
 
 /** The order of each value of `sort`. */
@@ -45,6 +46,7 @@ export const DOCUMENT_SORTS: Readonly<Record<DocumentSort, Keyset<'created_at' |
   createdAt: OLDEST_FIRST,
 }
 
+/** Read-only; one statement per page. */
 export interface DocumentListRepository {
   /** One page of the documents that `caller` (undefined: anonymous) may read. */
   page(
@@ -60,6 +62,7 @@ const SUMMARY_COLUMNS = DOCUMENT_COLUMNS.filter(column => column !== 'body')
 
 type Condition = (row: ExpressionBuilder<Tables, 'documents'>) => Expression<SqlBool>
 
+/** @param db database; a transaction is not required. */
 export function createDocumentListRepository(db: Kysely<Tables>): DocumentListRepository {
   return {
     async page(filter, sort, caller, size, after) {

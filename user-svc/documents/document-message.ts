@@ -4,7 +4,6 @@ import type { DocumentSummaryRow } from './document-list-repository.ts'
 import type { DocumentRow } from './document-repository.ts'
 import type { GrantRow } from './grant-repository.ts'
 
-/** Converts a row to the message of the API. */
 export function toDocument(row: DocumentRow): Document {
   const { id, title, body, tags, visibility, department } = row
   return {
@@ -52,7 +51,6 @@ export function toComment(row: CommentRow, authorName: string): Comment {
   }
 }
 
-/** Converts a row to the message of the API. */
 export function toGrant(row: GrantRow): Grant {
   const { access } = row
   return {

@@ -5,6 +5,7 @@ import { type Caller, type DocumentAction, isAllowed } from './access-rules.ts'
 /** A visible document, without its search vector. */
 export type DocumentRow = Omit<Selectable<DocumentsView>, 'search'>
 
+/** A document to insert. The database adds id, version and times. */
 export interface NewDocument {
   owner_id: string
   title: string

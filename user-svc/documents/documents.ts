@@ -20,6 +20,7 @@ import {
 /** The versions that If-Match accepts; undefined accepts every version. */
 type Versions = readonly number[] | undefined
 
+/** Operations on documents as one caller; `caller` is undefined for anonymous calls. */
 export interface Documents {
   /** @throws StatusError NOT_FOUND. */
   find(id: string, caller: Caller | undefined): Promise<DocumentRow>
@@ -49,6 +50,7 @@ export interface DocumentsDependencies {
   users: Pick<UserRepository, 'find'>
 }
 
+/** Access is checked by the statements of the repository and by `assertAllowed`. */
 export function createDocuments({ db, documents, users }: DocumentsDependencies): Documents {
   async function departmentOf(caller: Caller): Promise<string> {
     const user = await users.find(caller.userId)

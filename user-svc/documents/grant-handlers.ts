@@ -9,6 +9,7 @@ import { toGrant } from './document-message.ts'
 import type { Documents } from './documents.ts'
 import type { GrantRepository, GrantRow } from './grant-repository.ts'
 
+/** The methods PutGrant, DeleteGrant and ListGrants. */
 export type GrantHandlers = Pick<Handlers<DocumentServiceServer>, 'putGrant' | 'deleteGrant' | 'listGrants'>
 
 export interface GrantHandlersDependencies {

@@ -3,6 +3,7 @@ import { type Keyset, type Page, type Position, readPage } from '../paging/keyse
 import type { DocumentGrantsTable, Tables } from '../tables.ts'
 import { type Caller, isAllowed } from './access-rules.ts'
 
+/** The access of one user to one document. */
 export type GrantRow = Selectable<DocumentGrantsTable>
 
 /** Grants to active users. A user has at most one grant per document. */
@@ -21,6 +22,7 @@ export interface GrantRepository {
 
 const BY_USER = { direction: 'asc', columns: [['user_id', 'uuid']] } as const satisfies Keyset
 
+/** @param db database or transaction. */
 export function createGrantRepository(db: Kysely<Tables>): GrantRepository {
   return {
     put: (documentId, userId, access, caller) =>

@@ -10,6 +10,7 @@ import { type RawBuilder, type SelectQueryBuilder, type StringReference, sql } f
  */
 export type Position = readonly string[]
 
+/** One page of a list. */
 export interface Page<Row> {
   readonly rows: readonly Row[]
   /** Position of the last row; undefined on the last page. */
@@ -23,6 +24,7 @@ export interface Keyset<Column extends string = string> {
   readonly columns: readonly (readonly [name: Column, type: 'timestamptz' | 'uuid' | 'float4'])[]
 }
 
+/** By creation time and id, descending. */
 export const NEWEST_FIRST = {
   direction: 'desc',
   columns: [
@@ -31,6 +33,7 @@ export const NEWEST_FIRST = {
   ],
 } as const satisfies Keyset
 
+/** By creation time and id, ascending. */
 export const OLDEST_FIRST = { ...NEWEST_FIRST, direction: 'asc' } as const satisfies Keyset
 
 /** A row with its position, the way `selectPage` selects it. */

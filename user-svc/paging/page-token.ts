@@ -9,6 +9,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
 import { invalidPageToken } from '../errors.ts'
 import type { Page, Position } from './keyset.ts'
 
+/** Codec of page tokens. */
 export interface PageTokens {
   /** @param list name of the list, including everything that selects or orders its rows. */
   encode(list: string, position: Position): string

@@ -8,6 +8,7 @@ export type ErasureRow = Selectable<ErasuresTable>
 /** Numbers of cleared documents, cleared comments and deleted grants. */
 export type ErasedCounts = Pick<ErasureRow, 'documents' | 'comments' | 'grants'>
 
+/** An erasure calls the methods in this order, in one transaction: `insertReceipt`, `clearContent`, `anonymise`, `setCounts`. */
 export interface ErasureRepository {
   /** Finds the receipt of a user. */
   find(userId: string): Promise<ErasureRow | undefined>

@@ -17,6 +17,7 @@ import { lockAccountChanges } from '../users/account-changes.ts'
 import { createUserRepository } from '../users/user-repository.ts'
 import { createErasureRepository, type ErasureRow } from './erasure-repository.ts'
 
+/** Each method runs its own transaction. */
 export interface Erasure {
   /**
    * Runs stage 1. Returns the existing receipt if the user is already erased.

@@ -16,6 +16,7 @@ import { findStoredUser, type StoredUserRow } from '../users/user-repository.ts'
 
 type Deleted = Pick<Selectable<DocumentsTable>, 'deleted_at'>
 
+/** Read-only. The iterables reject with the error of a failed statement. */
 export interface ExportRepository {
   /** Finds a user in any state. */
   findUser(id: string): Promise<StoredUserRow | undefined>

@@ -39,6 +39,7 @@ export interface RetentionDependencies {
 
 const DAY_MS = 24 * 3600 * 1000
 
+/** Creates the retention pass; it runs only when `run` is called. */
 export function createRetention(dependencies: RetentionDependencies): Retention {
   const { db, erasure, days, now = () => new Date() } = dependencies
   const rows = createRetentionRepository(db)

@@ -61,6 +61,7 @@ export interface SearchHit {
   excerpt: string
 }
 
+/** Read-only; one statement per page. */
 export interface SearchRepository {
   /** One page of hits, by descending rank and id. `caller` is undefined for anonymous callers. */
   search(
@@ -79,6 +80,7 @@ const BEST_FIRST = {
   ],
 } as const satisfies Keyset
 
+/** @param db its statement timeout bounds a search, see above. */
 export function createSearchRepository(db: Kysely<Tables>): SearchRepository {
   return {
     async search(search, caller, size, after) {

@@ -12,6 +12,7 @@ export interface AccessChanges {
   department?: string | undefined
 }
 
+/** Changes that must not remove the last administrator. */
 export interface AccountAccess {
   /**
    * Changes role or department of an active user.

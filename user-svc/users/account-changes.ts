@@ -4,8 +4,10 @@
 import { type Kysely, type Selectable, sql } from 'kysely'
 import type { AccountChangesTable, Tables } from '../tables.ts'
 
+/** One entry of the outbox. */
 export type AccountChangeRow = Selectable<AccountChangesTable>
 
+/** The read side of the outbox. */
 export interface AccountChanges {
   /**
    * Streams the changes after `sequence` in order, then new ones as they are committed, until `signal` aborts. The
@@ -16,6 +18,7 @@ export interface AccountChanges {
   follow(sequence: bigint, signal: AbortSignal): AsyncGenerator<AccountChangeRow, void, void>
 }
 
+/** The read side of the outbox. */
 export interface AccountChangesOptions {
   /** Poll interval, in milliseconds. Default 200. Part of the time until a role change takes effect at all gateways. */
   pollMs?: number

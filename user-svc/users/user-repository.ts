@@ -8,6 +8,7 @@ import type { Tables, UsersTable, UsersView } from '../tables.ts'
 /** An active user. */
 export type UserRow = Omit<Selectable<UsersView>, 'doc_count'>
 
+/** A user to insert. Department is empty. */
 export interface NewUser {
   /** UUID, chosen by auth-svc. */
   id: string

@@ -29,7 +29,7 @@ const kinds = (records: ExportRecord[]) => records.map(({ record }) => record?.$
 const idsOf = (records: ExportRecord[], kind: 'document' | 'comment') =>
   records.flatMap(({ record }) => (record?.$case === kind ? [record.value.id] : []))
 
-/** So many documents of the user, and a comment on each, many of them written at the same moment. */
+/** Inserts `count` documents of the user with a comment on each; groups of 700 have the same creation time. */
 async function write(userId: string, count: number): Promise<void> {
   await sql`
     insert into documents_all (owner_id, title, created_at)
@@ -40,29 +40,35 @@ async function write(userId: string, count: number): Promise<void> {
     where owner_id = ${userId}`.execute(db)
 }
 
-t.test('an export has the user, what the user wrote, deleted or not, and what the user was granted', async t => {
-  const [ada, grace] = [await createUser({ department: 'sales' }), await createUser({ name: 'Grace' })]
-  const token = tokenOf(ada)
-  const plan = await docs.create({ title: 'Plan', body: 'Of all things', tags: ['x'] }, token)
-  const gone = await docs.create({ title: 'Gone' }, token)
-  await docs.remove(gone.id, token)
-  const comment = await docs.comment(plan.id, { body: 'Well', sentiment: 0.5 }, token)
-  const theirs = await docs.create({ title: 'Theirs' }, tokenOf(grace))
-  await docs.grant(theirs.id, ada.id, 'read', tokenOf(grace))
+t.test(
+  'an export has the user, all documents and comments including deleted ones, and the grants to the user',
+  async t => {
+    const [ada, grace] = [await createUser({ department: 'sales' }), await createUser({ name: 'Grace' })]
+    const token = tokenOf(ada)
+    const plan = await docs.create({ title: 'Plan', body: 'Of all things', tags: ['x'] }, token)
+    const deleted = await docs.create({ title: 'Deleted' }, token)
+    await docs.remove(deleted.id, token)
+    const comment = await docs.comment(plan.id, { body: 'Well', sentiment: 0.5 }, token)
+    const granted = await docs.create({ title: 'Theirs' }, tokenOf(grace))
+    await docs.grant(granted.id, ada.id, 'read', tokenOf(grace))
 
-  const records = await exportMe(token)
-  t.match(records, [
-    { record: { $case: 'user', value: { id: ada.id, email: ada.email, department: 'sales' } }, deletedAt: undefined },
-    { record: { $case: 'document', value: { id: plan.id, body: 'Of all things', tags: ['x'] } }, deletedAt: undefined },
-    { record: { $case: 'document', value: { id: gone.id } }, deletedAt: Date },
-    { record: { $case: 'comment', value: { id: comment.id, body: 'Well', sentiment: 0.5 } } },
-    { record: { $case: 'grant', value: { documentId: theirs.id, access: 'read' } } },
-  ])
-  t.equal(records.length, 5)
-  t.same(await exportUser(ada.id), records)
-})
+    const records = await exportMe(token)
+    t.match(records, [
+      { record: { $case: 'user', value: { id: ada.id, email: ada.email, department: 'sales' } }, deletedAt: undefined },
+      {
+        record: { $case: 'document', value: { id: plan.id, body: 'Of all things', tags: ['x'] } },
+        deletedAt: undefined,
+      },
+      { record: { $case: 'document', value: { id: deleted.id } }, deletedAt: Date },
+      { record: { $case: 'comment', value: { id: comment.id, body: 'Well', sentiment: 0.5 } } },
+      { record: { $case: 'grant', value: { documentId: granted.id, access: 'read' } } },
+    ])
+    t.equal(records.length, 5)
+    t.same(await exportUser(ada.id), records)
+  },
+)
 
-t.test('an export of thousands is whole, in order, and has nothing twice', async t => {
+t.test('an export of thousands of rows is complete, ordered and without duplicates', async t => {
   const user = await createUser()
   await write(user.id, 2345)
   const records = await exportMe(tokenOf(user))
@@ -81,40 +87,44 @@ t.test('an export of thousands is whole, in order, and has nothing twice', async
   }
 })
 
-t.test('what comes and goes meanwhile takes no row that stays, and gives none twice', async t => {
+t.test('concurrent changes neither skip nor repeat a row that exists during the whole export', async t => {
   const user = await createUser()
   await write(user.id, 400)
-  const stays = await sql<{ id: string }>`
+  const remaining = await sql<{ id: string }>`
     select id from documents_all where owner_id = ${user.id} and title like '%7'`.execute(db)
-  const seen: string[] = []
+  const exported: string[] = []
   for await (const { id } of createExportRepository(db).documents(user.id, new AbortController().signal)) {
-    seen.push(id)
-    if (seen.length % 40 !== 0) continue
+    exported.push(id)
+    if (exported.length % 40 !== 0) continue
     await sql`update documents_all set body = body || 'x', tags = '{new}' where owner_id = ${user.id}`.execute(db)
     await sql`delete from documents_all where id = ${id} and title not like '%7'`.execute(db)
     await sql`insert into documents_all (owner_id, title) values (${user.id}, 'Late')`.execute(db)
   }
-  t.equal(new Set(seen).size, seen.length)
-  for (const { id } of stays.rows) if (!seen.includes(id)) t.fail(`${id} is missing`)
+  t.equal(new Set(exported).size, exported.length)
+  t.same(
+    remaining.rows.filter(({ id }) => !exported.includes(id)),
+    [],
+    'no row is missing',
+  )
 })
 
-t.test('a batch is read when the one before has been taken, and none after the reader left', async t => {
+t.test('a batch is read after the previous one is consumed, and none after the signal aborts', async t => {
   const user = await createUser()
   await write(user.id, 500)
-  const leave = new AbortController()
-  const rows = createExportRepository(db).documents(user.id, leave.signal)[Symbol.asyncIterator]()
+  const cancellation = new AbortController()
+  const rows = createExportRepository(db).documents(user.id, cancellation.signal)[Symbol.asyncIterator]()
   const take = async (count: number) => {
     for (let taken = 0; taken < count; taken++) await rows.next()
   }
   t.equal(await countStatements(() => take(50)), 1)
   t.equal(await countStatements(() => setImmediate()), 0)
   t.equal(await countStatements(() => take(51)), 2)
-  leave.abort()
+  cancellation.abort()
   t.equal(await countStatements(() => take(100)), 0)
   t.match(await rows.next(), { done: true })
 })
 
-t.test('a closed account is exported for administrators, an erased one for nobody', async t => {
+t.test('administrators can export a deactivated user, but not an erased one', async t => {
   const user = await createUser()
   const token = tokenOf(user)
   const plan = await docs.create({ title: 'Plan' }, token)

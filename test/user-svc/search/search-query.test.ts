@@ -4,7 +4,7 @@ import t from 'tap'
 import { parseSearchQuery, type SearchQuery } from '../../../user-svc/search/search-query.ts'
 import { assertProperty } from '../../support/property.ts'
 
-t.test('words, phrases, prefixes, exclusions and tags are told apart', async t => {
+t.test('a query is parsed into words, phrases, prefixes, exclusions and tags', async t => {
   const term = (kind: string, text: string, isExcluded = false) => ({ kind, text, isExcluded })
   t.strictSame(parseSearchQuery('blue "red green" yel* -grey -"dark red" -bl* tag:a tag:"two words" -tag:b'), {
     terms: [
