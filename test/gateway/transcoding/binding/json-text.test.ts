@@ -7,9 +7,10 @@ import type { LossyNumbers } from '../../../../gateway/transcoding/binding/lossy
 
 const bytes = (text: string) => Buffer.from(text)
 
-const parse = (text: string, changed: LossyNumbers = new Map()) => parseJson(bytes(text), changed)
+const parse = (text: string, lossy: LossyNumbers = new Map()) => parseJson(bytes(text), lossy)
 
-function refusal(text: string | Uint8Array): { field: string; description: string } {
+/** Returns the first violation. @throws Error if the text is accepted. */
+function violationOf(text: string | Uint8Array): { field: string; description: string } {
   try {
     parseJson(typeof text === 'string' ? bytes(text) : text, new Map())
   } catch (error) {
@@ -19,7 +20,7 @@ function refusal(text: string | Uint8Array): { field: string; description: strin
   throw new Error(`${text} was accepted`)
 }
 
-t.test('any JSON text is read as JSON.parse reads it', async t => {
+t.test('parseJson returns the same value as JSON.parse', async t => {
   fc.assert(
     fc.property(fc.jsonValue({ maxDepth: 5 }), fc.constantFrom(undefined, 1, '\t'), (value, indent) => {
       const text = JSON.stringify(value, undefined, indent)
@@ -28,7 +29,7 @@ t.test('any JSON text is read as JSON.parse reads it', async t => {
   )
 })
 
-t.test('a name that stands twice in one object is refused by that name, wherever it is', async t => {
+t.test('a duplicate name in an object at any depth is a violation of that name', async t => {
   fc.assert(
     fc.property(
       fc.string(),
@@ -38,57 +39,57 @@ t.test('a name that stands twice in one object is refused by that name, wherever
         const pair = `${JSON.stringify(name)}: ${JSON.stringify(value)}`
         const inner = `{${pair} , ${pair}}`
         const text = path.reduce((nested, key) => `[{${JSON.stringify(key)} :${nested}}]`, inner)
-        t.same(refusal(text), { field: name, description: 'is given twice in the body' })
+        t.same(violationOf(text), { field: name, description: 'is given twice in the body' })
       },
     ),
   )
-  t.match(refusal('{"a": 1, "\\u0061": 2}'), { field: 'a' }, 'an escape does not make another name')
+  t.match(violationOf('{"a": 1, "\\u0061": 2}'), { field: 'a' }, 'names are compared after decoding escapes')
 })
 
-t.test('the same name in different objects is fine', async t => {
+t.test('the same name in different objects is accepted', async t => {
   t.same(parse('[{"a": {"a": 1}}, {"a": "\\"a\\": :"}]'), [{ a: { a: 1 } }, { a: '"a": :' }])
 })
 
-t.test('text that is not JSON is refused', async t => {
+t.test('text that is not JSON is rejected', async t => {
   const bad = ['{', '{"a": 1,}', "{'a': 1}", '{"a": 1} x', '[1 2]', '{"a": 01}', '"\t"', 'nul', '{"a" 1}', '﻿{}']
-  for (const text of bad) t.match(refusal(text), { field: 'body', description: /^is not valid JSON/ }, text)
+  for (const text of bad) t.match(violationOf(text), { field: 'body', description: /^is not valid JSON/ }, text)
 })
 
-t.test('bytes that are not UTF-8 are refused', async t => {
-  for (const wrong of [[0xff], [0xc0, 0xaf], [0xed, 0xa0, 0x80], [0xf4, 0x90, 0x80, 0x80]]) {
-    const text = Buffer.concat([bytes('"'), Buffer.from(wrong), bytes('"')])
-    t.match(refusal(text), { field: 'body', description: 'is not valid UTF-8' })
+t.test('bytes that are not UTF-8 are rejected', async t => {
+  for (const invalid of [[0xff], [0xc0, 0xaf], [0xed, 0xa0, 0x80], [0xf4, 0x90, 0x80, 0x80]]) {
+    const text = Buffer.concat([bytes('"'), Buffer.from(invalid), bytes('"')])
+    t.match(violationOf(text), { field: 'body', description: 'is not valid UTF-8' })
   }
 })
 
-t.test('nesting is bounded', async t => {
+t.test('nesting deeper than 64 levels is rejected', async t => {
   const nested = (depth: number) => '['.repeat(depth) + ']'.repeat(depth)
   t.ok(parse(nested(MAX_JSON_DEPTH)))
-  t.match(refusal(nested(MAX_JSON_DEPTH + 1)), { description: /deeper than 64/ })
-  t.match(refusal('['.repeat(1_000_000)), { description: /deeper than 64/ })
+  t.match(violationOf(nested(MAX_JSON_DEPTH + 1)), { description: /deeper than 64/ })
+  t.match(violationOf('['.repeat(1_000_000)), { description: /deeper than 64/ })
 })
 
-t.test('__proto__ is a name like any other', async t => {
+t.test('__proto__ becomes an own property and does not change the prototype', async t => {
   const value = parse('{"__proto__": {"admin": true}}') as object
   t.ok(Object.hasOwn(value, '__proto__'))
   t.notOk('admin' in value)
 })
 
-t.test('a number that JSON.parse has changed is noted by its place', async t => {
-  const changedIn = (text: string) => {
-    const changed: LossyNumbers = new Map()
-    const value = parseJson(bytes(text), changed)
+t.test('numbers that JSON.parse changes are reported with their object and name', async t => {
+  const lossyIn = (text: string) => {
+    const lossy: LossyNumbers = new Map()
+    const value = parseJson(bytes(text), lossy)
     t.strictSame(value, JSON.parse(text))
-    return [...changed].map(([holder, names]) => [JSON.stringify(holder), ...names])
+    return [...lossy].map(([holder, names]) => [JSON.stringify(holder), ...names])
   }
   for (const number of ['1e400', '-1e400', '9007199254740993', '-9007199254740993', '18446744073709551615']) {
     const parsed = JSON.stringify(Number(number))
     t.same(
-      changedIn(`[{"a": ${number}, "b": 1, "c": ${number}}]`),
+      lossyIn(`[{"a": ${number}, "b": 1, "c": ${number}}]`),
       [[`{"a":${parsed},"b":1,"c":${parsed}}`, 'a', 'c']],
       number,
     )
-    t.same(changedIn(`["${number}"]`), [])
+    t.same(lossyIn(`["${number}"]`), [])
   }
   for (const number of [
     '9007199254740993.0',
@@ -96,7 +97,7 @@ t.test('a number that JSON.parse has changed is noted by its place', async t => 
     '90071992547409930e-1',
     '1.00000000000000000001',
   ]) {
-    t.same(changedIn(`{"a": [0, ${number}]}`), [[`[0,${Number(number)}]`, '1']], number)
+    t.same(lossyIn(`{"a": [0, ${number}]}`), [[`[0,${Number(number)}]`, '1']], number)
   }
   for (const number of [
     '9007199254740992',
@@ -110,11 +111,11 @@ t.test('a number that JSON.parse has changed is noted by its place', async t => 
     '3.141592653589793238',
     '-0',
   ]) {
-    t.same(changedIn(`[${number}]`), [], number)
+    t.same(lossyIn(`[${number}]`), [], number)
   }
 })
 
-t.test('whether a number was changed is what exact arithmetic says, wherever it stands', async t => {
+t.test('exactly the numbers that differ by exact arithmetic are reported, at any position', async t => {
   const number = fc
     .tuple(
       fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n }),
@@ -122,7 +123,7 @@ t.test('whether a number was changed is what exact arithmetic says, wherever it 
       fc.constantFrom('e', 'E'),
     )
     .map(([mantissa, power, e]) => ({ text: `${mantissa}${e}${power}`, mantissa, power }))
-  const inJson = fc.letrec<{ value: JsonValue }>(tie => ({
+  const arbitraryValue = fc.letrec<{ value: JsonValue }>(tie => ({
     value: fc.oneof(
       { depthSize: 'small' },
       fc.jsonValue() as fc.Arbitrary<JsonValue>,
@@ -131,24 +132,24 @@ t.test('whether a number was changed is what exact arithmetic says, wherever it 
     ),
   })).value
   fc.assert(
-    fc.property(number, inJson, fc.string(), ({ text, mantissa, power }, other, name) => {
+    fc.property(number, arbitraryValue, fc.string(), ({ text, mantissa, power }, other, name) => {
       const scale = 10n ** BigInt(-power)
       const parsed = Number(text)
-      const isChanged = Number.isInteger(parsed) && mantissa !== BigInt(parsed) * scale
-      const changed: LossyNumbers = new Map()
+      const isLossy = Number.isInteger(parsed) && mantissa !== BigInt(parsed) * scale
+      const lossy: LossyNumbers = new Map()
       const value = parse(
         `[[${JSON.stringify(other)}], {${JSON.stringify(name)}: ${text}}, ${text}]`,
-        changed,
+        lossy,
       ) as object[]
-      const expected = isChanged
+      const expected = isLossy
         ? [
             [value[1], [name]],
             [value, ['2']],
           ]
         : []
-      const inOther = [...changed].filter(([holder]) => holder === value || holder === value[1])
+      const reported = [...lossy].filter(([holder]) => holder === value || holder === value[1])
       t.strictSame(
-        inOther.map(([holder, names]) => [holder, [...names]]),
+        reported.map(([holder, names]) => [holder, [...names]]),
         expected,
       )
     }),

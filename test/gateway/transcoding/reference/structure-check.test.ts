@@ -7,144 +7,144 @@ import { everyFieldContract } from '../../../support/every-field.ts'
 const contract = everyFieldContract()
 const check = compileStructureCheck(contract.getMessage('every.v1.Every') as DescMessage)
 
-const CASES: { what: string; json: JsonValue; field: string; description: string }[] = [
-  { what: 'no object', json: [], field: 'body', description: 'must be an object' },
-  { what: 'null', json: null, field: 'body', description: 'must be an object' },
-  { what: 'an unknown field', json: { unheard: 1 }, field: 'unheard', description: 'is not known' },
-  { what: 'an unknown field below', json: { names: { x: 1 } }, field: 'names.x', description: 'is not known' },
+const CASES: { title: string; json: JsonValue; field: string; description: string }[] = [
+  { title: 'an array instead of an object', json: [], field: 'body', description: 'must be an object' },
+  { title: 'null instead of an object', json: null, field: 'body', description: 'must be an object' },
+  { title: 'an unknown field', json: { unknown: 1 }, field: 'unknown', description: 'is not known' },
+  { title: 'an unknown nested field', json: { names: { x: 1 } }, field: 'names.x', description: 'is not known' },
   {
-    what: 'an unknown field in a list of messages',
+    title: 'an unknown field in a list of messages',
     json: { names: { has_own_property: [{}, { x: 1 }] } },
     field: 'names.hasOwnProperty[1].x',
     description: 'is not known',
   },
   {
-    what: 'an unknown field in a map of messages',
+    title: 'an unknown field in a map of messages',
     json: { names: { map: { 'a/b~c': { x: 1 } } } },
     field: 'names.map[a/b~c].x',
     description: 'is not known',
   },
   {
-    what: 'a value of the wrong type, by the proto name',
+    title: 'a value of the wrong type, by the proto name',
     json: { scalars: { a_string: 1 } },
     field: 'scalars.aString',
     description: 'must be a string',
   },
   {
-    what: 'a fraction',
+    title: 'a fraction for an integer',
     json: { scalars: { aInt32: 1.5 } },
     field: 'scalars.aInt32',
     description: 'must be a whole number from -2147483648 to 2147483647',
   },
   {
-    what: 'text for a number',
+    title: 'text for a number',
     json: { scalars: { aUint64: 'many' } },
     field: 'scalars.aUint64',
     description: 'must be a whole number of 64 bits, 0 or more',
   },
   {
-    what: 'a truth for a boolean',
+    title: 'a string for a boolean',
     json: { scalars: { aBool: 'true' } },
     field: 'scalars.aBool',
     description: 'must be true or false',
   },
   {
-    what: 'no base64',
+    title: 'text that is not base64',
     json: { scalars: { aBytes: '?' } },
     field: 'scalars.aBytes',
     description: 'must be base64',
   },
   {
-    what: 'an unknown name of an enum',
+    title: 'an unknown enum name',
     json: { enums: { shade: 'SHADE_PINK' } },
     field: 'enums.shade',
     description: 'must be one of SHADE_UNSPECIFIED, SHADE_DARK, SHADE_NEGATIVE',
   },
   {
-    what: 'a value of a closed enum that it does not have',
+    title: 'an unknown number of a closed enum',
     json: { closed: { size: 3 } },
     field: 'closed.size',
     description: 'must be one of SMALL, LARGE',
   },
   {
-    what: 'null in a list',
+    title: 'null in a list',
     json: { scalarLists: { aString: ['x', null] } },
     field: 'scalarLists.aString[1]',
     description: 'must be a string',
   },
   {
-    what: 'null in a map of messages',
+    title: 'null in a map of messages',
     json: { names: { map: { k: null } } },
     field: 'names.map[k]',
     description: 'must be an object',
   },
   {
-    what: 'one value for a list',
+    title: 'a single value for a list',
     json: { scalarLists: { aString: 'x' } },
     field: 'scalarLists.aString',
     description: 'must be an array',
   },
   {
-    what: 'a key that is not of its type',
+    title: 'a map key of the wrong type',
     json: { mapKeys: { aInt32: { one: true } } },
     field: 'mapKeys.aInt32[one]',
     description: 'has a key that is not a whole number',
   },
   {
-    what: 'no time',
+    title: 'text that is not a timestamp',
     json: { wellKnown: { timestamp: 'yesterday' } },
     field: 'wellKnown.timestamp',
     description: 'must be a time such as 2026-01-31T23:59:59Z',
   },
   ...['2026-02-29T00:00:00Z', '1900-02-29T00:00:00Z', '2026-04-31T00:00:00Z', '2026-01-31T24:00:00Z'].map(
     timestamp => ({
-      what: `a time that the calendar does not have, ${timestamp},`,
+      title: `the impossible date ${timestamp}`,
       json: { wellKnown: { timestamp } },
       field: 'wellKnown.timestamp',
       description: 'must be a time such as 2026-01-31T23:59:59Z',
     }),
   ),
   {
-    what: 'a duration without its unit',
+    title: 'a duration without a unit',
     json: { wellKnown: { duration: '1' } },
     field: 'wellKnown.duration',
     description: 'must be a duration in seconds such as 1.5s',
   },
   {
-    what: 'an Any without the URL of a type',
+    title: 'an Any whose @type is not a string',
     json: { wellKnown: { any: { '@type': 1 } } },
     field: 'wellKnown.any.@type',
     description: 'must be the URL of a type',
   },
   {
-    what: 'a field under both of its names',
+    title: 'a field under both its names',
     json: { mapKeys: { aInt32: {}, a_int32: {} } },
     field: 'mapKeys.aInt32',
     description: 'is given twice, as aInt32 and as a_int32',
   },
   {
-    what: 'a field under both of its names, one of them null',
+    title: 'a field under both its names, one of them null',
     json: { scalars: { aBool: null, a_bool: true } },
     field: 'scalars.aBool',
     description: 'is given twice, as aBool and as a_bool',
   },
   {
-    what: 'two members of a oneof',
+    title: 'two members of a oneof',
     json: { choice: { yes: true, no: true } },
     field: 'choice.no',
     description: 'cannot be given with another of yes, no',
   },
 ]
 
-for (const { what, json, field, description } of CASES) {
-  t.test(`${what} is refused in plain words`, async t => {
+for (const { title, json, field, description } of CASES) {
+  t.test(`${title} is a violation of ${field}`, async t => {
     t.same(check(json), [{ field, description }])
   })
 }
 
-t.test('every field that is wrong is told, once', async t => {
+t.test('every invalid field has exactly one violation', async t => {
   const violations = check({
-    scalars: { aInt32: 'x', a_bool: 1, unheard: 1 },
+    scalars: { aInt32: 'x', a_bool: 1, unknown: 1 },
     scalarMaps: { aBool: { a: 1, b: true, c: 'x' } },
     choice: { aText: 1, aNumber: 'x' },
   })
@@ -155,37 +155,37 @@ t.test('every field that is wrong is told, once', async t => {
     'scalarMaps.aBool[c]',
     'scalars.aBool',
     'scalars.aInt32',
-    'scalars.unheard',
+    'scalars.unknown',
   ])
 })
 
-t.test('names that every object inherits are fields like others', async t => {
+t.test('fields with names that objects inherit are checked like others', async t => {
   t.same(check({ names: {} }), [])
   t.same(check({ names: { toString: 'x', constructor: 'y', 'a/b~c d': 'z' } }), [])
   t.same(check(JSON.parse('{"names": {"__proto__": {}}}')), [{ field: 'names.__proto__', description: 'is not known' }])
   t.same(check({ names: { valueOf: 1 } }), [{ field: 'names.valueOf', description: 'is not known' }])
 })
 
-t.test('null stands for unset, even beside another member of a oneof', async t => {
+t.test('null means unset, also for a second member of a oneof', async t => {
   t.same(check({ scalars: null, choice: { yes: null, no: true } }), [])
 })
 
-t.test('the answer to a request full of faults is bounded', async t => {
+t.test('at most 100 violations are returned', async t => {
   const json = Object.fromEntries(Array.from({ length: 5000 }, (_, index) => [`x${index}`, 1]))
   t.equal(check(json).length, 100)
 })
 
-t.test('every fourth year has a 29 February, but for three of four centuries', async t => {
+t.test('29 February is accepted in leap years of the Gregorian calendar', async t => {
   for (const year of ['2024', '2000', '0004']) {
     t.same(check({ wellKnown: { timestamp: `${year}-02-29T23:59:59.5+23:59` } }), [], year)
   }
 })
 
-t.test('some megabytes of base64 are base64', async t => {
+t.test('12 megabytes of base64 are accepted', async t => {
   t.same(check({ scalars: { aBytes: 'A'.repeat(12_000_000) } }), [])
 })
 
-t.test('a request that is a well-known type is checked as what it is', async t => {
+t.test('a well-known type as the request is checked in its special form', async t => {
   const stamped = buildContract({
     's.proto': `
       syntax = "proto3";

@@ -7,17 +7,19 @@ import { TEXT_FORMATS } from '../../../../gateway/transcoding/reference/text-for
 import { AT_MOST_ONE, validationSchema } from '../../../../gateway/transcoding/reference/validation-schema.ts'
 import { arbitraryMessage } from '../../../support/arbitrary-message.ts'
 import { everyFieldContract } from '../../../support/every-field.ts'
+import { assertProperty } from '../../../support/property.ts'
 
 const contract = everyFieldContract()
 const every = contract.getMessage('every.v1.Every') as DescMessage
 const schemas = every.fields.flatMap(field => (field.fieldKind === 'message' ? [field.message] : []))
-const accepts = new Map(schemas.map(schema => [schema, compileStructureCheck(schema)]))
+const checks = new Map(schemas.map(schema => [schema, compileStructureCheck(schema)]))
 
 function isAccepted(schema: DescMessage, json: JsonValue): boolean {
-  return accepts.get(schema)?.(json).length === 0
+  return checks.get(schema)?.(json).length === 0
 }
 
-function isRead(schema: DescMessage, json: JsonValue): boolean {
+/** Whether @bufbuild/protobuf parses the JSON. */
+function isParsed(schema: DescMessage, json: JsonValue): boolean {
   try {
     fromJson(schema, json, { registry: contract })
     return true
@@ -27,37 +29,40 @@ function isRead(schema: DescMessage, json: JsonValue): boolean {
 }
 
 for (const schema of schemas) {
-  t.test(`${schema.typeName}: what ProtoJSON writes is accepted`, async () => {
-    const writing = fc.record({ useProtoFieldName: fc.boolean(), alwaysEmitImplicit: fc.boolean() })
-    fc.assert(
-      fc.property(arbitraryMessage(schema, { registry: contract }), writing, (message, options) => {
+  t.test(`the schema of ${schema.typeName} accepts the JSON that @bufbuild/protobuf writes`, async t => {
+    const writeOptions = fc.record({ useProtoFieldName: fc.boolean(), alwaysEmitImplicit: fc.boolean() })
+    await assertProperty(
+      t,
+      fc.property(arbitraryMessage(schema, { registry: contract }), writeOptions, (message, options) => {
         const json = toJson(schema, message, { registry: contract, ...options })
         return isAccepted(schema, json)
       }),
     )
   })
 
-  t.test(`${schema.typeName}: what is refused, ProtoJSON does not read either`, async t => {
-    let read = 0
-    let refused = 0
+  t.test(`the schema of ${schema.typeName} rejects only JSON that @bufbuild/protobuf cannot parse`, async t => {
+    let parsed = 0
+    let rejected = 0
     const written = arbitraryMessage(schema, { depth: 2, registry: contract }).map(message =>
       toJson(schema, message, { registry: contract, alwaysEmitImplicit: true }),
     )
-    fc.assert(
+    await assertProperty(
+      t,
       fc.property(written.chain(mutation), json => {
-        const reads = isRead(schema, json)
-        const accepted = isAccepted(schema, json)
-        if (reads) read++
-        if (!accepted) refused++
-        return accepted || !reads
+        const canParse = isParsed(schema, json)
+        const accepts = isAccepted(schema, json)
+        if (canParse) parsed++
+        if (!accepts) rejected++
+        return accepts || !canParse
       }),
       { numRuns: 1000 },
     )
-    t.ok(read > 20 && refused > 20, `says something: ${read} were read and ${refused} refused`)
+    t.ok(parsed > 20, `${parsed} values were parsed`)
+    t.ok(rejected > 20, `${rejected} values were rejected`)
   })
 }
 
-/** One value somewhere in the JSON is replaced by another. */
+/** Replaces one value of the JSON, at any position. */
 function mutation(json: JsonValue): fc.Arbitrary<JsonValue> {
   const places = [...placesIn(json)]
   return fc
@@ -104,33 +109,33 @@ const VALUES: JsonValue[] = [
 ]
 
 const STRICTER: Record<string, JsonValue> = {
-  'a number that is not written as JSON writes it': { scalars: { aInt32: '0x10' } },
-  'a number with a plus': { scalars: { aInt64: '+1' } },
-  'a number within spaces': { scalars: { aInt64: ' 1 ' } },
-  'a number without digits before the point': { scalars: { aDouble: '.5' } },
-  'a day that the month does not have': { wellKnown: { timestamp: '2026-02-30T00:00:00Z' } },
-  'the hour after the last': { wellKnown: { timestamp: '2026-01-31T24:00:00Z' } },
+  'a number in hexadecimal': { scalars: { aInt32: '0x10' } },
+  'a number with a plus sign': { scalars: { aInt64: '+1' } },
+  'a number with spaces': { scalars: { aInt64: ' 1 ' } },
+  'a number without digits before the decimal point': { scalars: { aDouble: '.5' } },
+  '30 February': { wellKnown: { timestamp: '2026-02-30T00:00:00Z' } },
+  '24:00': { wellKnown: { timestamp: '2026-01-31T24:00:00Z' } },
   'text after a duration': { wellKnown: { duration: '1s and more' } },
-  'base64 with white space in it': { scalars: { aBytes: 'AA AA' } },
-  'base64 with half of its padding': { scalars: { aBytes: 'AA=' } },
-  'base64 after its padding': { scalars: { aBytes: 'AA==AA==' } },
+  'base64 with white space': { scalars: { aBytes: 'AA AA' } },
+  'base64 with incomplete padding': { scalars: { aBytes: 'AA=' } },
+  'base64 with data after its padding': { scalars: { aBytes: 'AA==AA==' } },
 }
 
-for (const [what, json] of Object.entries(STRICTER)) {
-  t.test(`refused although the library reads it: ${what}`, async t => {
-    t.ok(isRead(every, json))
+for (const [title, json] of Object.entries(STRICTER)) {
+  t.test(`the schema rejects ${title}, which @bufbuild/protobuf parses`, async t => {
+    t.ok(isParsed(every, json))
     t.notSame(compileStructureCheck(every)(json), [])
   })
 }
 
-t.test('a field that a cookie carries is not part of the JSON', async t => {
+t.test('a cookie field is unknown in JSON', async t => {
   const check = compileStructureCheck(contract.getMessage('every.v1.Cookied') as DescMessage)
   t.same(check({ text: 'x' }), [])
   t.same(check({ text: 'x', byCookie: 'y' }), [{ field: 'byCookie', description: 'is not known' }])
   t.same(check({ by_cookie: 'y' }), [{ field: 'by_cookie', description: 'is not known' }])
 })
 
-t.test('is a JSON Schema of 2020-12, with one keyword of our own', async t => {
+t.test('the schema is valid JSON Schema 2020-12 with one additional keyword', async t => {
   const ajv = new Ajv2020({ allowUnionTypes: true, keywords: [AT_MOST_ONE], formats: TEXT_FORMATS })
   t.ok(ajv.validateSchema(validationSchema(every)), ajv.errorsText())
   t.doesNotThrow(() => ajv.compile(validationSchema(every)))

@@ -6,8 +6,8 @@ import { everyFieldContract } from '../../../support/every-field.ts'
 const contract = everyFieldContract()
 const every = contract.getMessage('every.v1.Every') as DescMessage
 
-/** As the codec asks: for what the library has not read. */
-function faultsOf(schema: DescMessage, json: JsonValue) {
+/** Calls findValueViolations as the codec does: only if @bufbuild/protobuf fails to parse. */
+function violationsOf(schema: DescMessage, json: JsonValue) {
   try {
     fromJson(schema, json, { registry: contract })
     return []
@@ -39,51 +39,51 @@ const CASES: Record<string, { json: JsonValue; field: string; description: RegEx
     field: 'mapKeys.aInt32[2147483648]',
     description: /^invalid map key: /,
   },
-  'one key in two spellings': {
+  'a map with one key in two spellings': {
     json: { mapKeys: { aInt32: { '1': true, '01': true } } },
     field: 'mapKeys.aInt32',
     description: /^duplicate map key "01"$/,
   },
-  'a text in a map of messages within lists of messages': {
+  'a string in a map of messages in a list of messages': {
     json: { names: { hasOwnProperty: [{}, { map: { k: { toString: '\ud800' } } }] } },
     field: 'names.hasOwnProperty[1].map[k].toString',
     description: /^expected string: invalid UTF8$/,
   },
-  'a time before all others': {
+  'a timestamp before the year 1': {
     json: { wellKnownLists: { timestamp: ['2026-01-01T00:00:00Z', '0000-01-01T00:00:00Z'] } },
     field: 'wellKnownLists.timestamp[1]',
     description: /^must be from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z inclusive$/,
   },
-  'an Any of a type that nobody knows': {
-    json: { wellKnown: { any: { '@type': 'type.example/nobody.Knows' } } },
+  'an Any of an unknown type': {
+    json: { wellKnown: { any: { '@type': 'type.example/unknown.Type' } } },
     field: 'wellKnown.any',
     description: /is not in the type registry$/,
   },
-  'what a wrapper holds': {
+  'the value of a wrapper': {
     json: { wellKnown: { int32value: '2147483648' } },
     field: 'wellKnown.int32value',
     description: /^expected number \(int32\): 2147483648 out of range$/,
   },
 }
 
-for (const [what, { json, field, description }] of Object.entries(CASES)) {
-  t.test(`the path leads to ${what}`, async t => {
-    t.match(faultsOf(every, json), [{ field, description }])
-    t.equal(faultsOf(every, json).length, 1)
+for (const [title, { json, field, description }] of Object.entries(CASES)) {
+  t.test(`the violation has the path of ${title}`, async t => {
+    t.match(violationsOf(every, json), [{ field, description }])
+    t.equal(violationsOf(every, json).length, 1)
   })
 }
 
-t.test('every value at fault is told, but a hundred at most', async t => {
+t.test('every invalid value has a violation, at most 100', async t => {
   t.same(
-    faultsOf(every, { scalars: { aInt64: TOO_LARGE, aInt32: '1.5' }, choice: { aNumber: TOO_LARGE } }).map(
+    violationsOf(every, { scalars: { aInt64: TOO_LARGE, aInt32: '1.5' }, choice: { aNumber: TOO_LARGE } }).map(
       violation => violation.field,
     ),
     ['scalars.aInt32', 'scalars.aInt64', 'choice.aNumber'],
   )
-  t.equal(faultsOf(every, { scalarLists: { aInt64: Array.from({ length: 500 }, () => TOO_LARGE) } }).length, 100)
+  t.equal(violationsOf(every, { scalarLists: { aInt64: Array.from({ length: 500 }, () => TOO_LARGE) } }).length, 100)
 })
 
-t.test('a request that is a well-known type is at fault as a whole', async t => {
+t.test('a well-known type as the request is a violation of the body', async t => {
   const timestamp = contract.getMessage('google.protobuf.Timestamp') as DescMessage
-  t.match(faultsOf(timestamp, '0000-01-01T00:00:00Z'), [{ field: 'body', description: /^must be from/ }])
+  t.match(violationsOf(timestamp, '0000-01-01T00:00:00Z'), [{ field: 'body', description: /^must be from/ }])
 })
