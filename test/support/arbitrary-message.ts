@@ -13,7 +13,7 @@ import {
 } from '@bufbuild/protobuf/wkt'
 import fc from 'fast-check'
 
-/** Values of the scalar types, their limits and special values among them. */
+/** Values of the scalar types, including limits and special values. */
 const SCALARS: Record<ScalarType, fc.Arbitrary<ScalarValue>> = {
   [ScalarType.DOUBLE]: fc.double(),
   [ScalarType.FLOAT]: fc.float(),
@@ -52,14 +52,15 @@ function text(): fc.Arbitrary<string> {
   return fc.string({ unit: 'binary', maxLength: 20, size: 'max' })
 }
 
+/** Options of `arbitraryMessage`. */
 export interface ArbitraryOptions {
-  /** Where the types that an Any holds come from; without it every Any is empty. */
+  /** The types that an Any may contain. Default: none, every Any is empty. */
   readonly registry?: Registry
-  /** How deep messages nest. */
+  /** Maximum levels of nested messages. Default 3. */
   readonly depth?: number
 }
 
-/** Messages of the type that ProtoJSON can write: all kinds of fields, set and unset. */
+/** Generates messages that ProtoJSON can express, with all kinds of fields, set and unset. */
 export function arbitraryMessage(
   schema: DescMessage,
   { registry, depth = 3 }: ArbitraryOptions = {},
@@ -149,7 +150,7 @@ function nanos(): fc.Arbitrary<number> {
   return fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 999_999_999 }))
 }
 
-/** ProtoJSON has no word for a Value that is unset or not a finite number. */
+/** Excludes a Value that is unset or not a finite number, which ProtoJSON cannot express. */
 function value(depth: number): fc.Arbitrary<Value> {
   const leaves: fc.Arbitrary<Value['kind']>[] = [
     fc.constant({ case: 'nullValue', value: 0 }),

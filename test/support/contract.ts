@@ -9,22 +9,22 @@ import { parseContract } from '#runtime/grpc/contract.ts'
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const buf = path.join(root, 'node_modules/.bin/buf')
 
-// What a contract may import besides google.protobuf, as modules of the workspace that it is built in.
+// Files that a contract may import besides google.protobuf. They become a module of its buf workspace.
 const IMPORTS = [
   'proto/edge',
   'node_modules/google-proto-files/google/api/annotations.proto',
   'node_modules/google-proto-files/google/api/http.proto',
 ]
 
-/** As `buildImage`, read. */
+/** Compiles `.proto` texts, by path, and returns their descriptors. @throws as `buildImage`. */
 export function buildContract(files: Record<string, string>): FileRegistry {
   return parseContract(buildImage(files))
 }
 
 /**
- * Compiles `.proto` texts, by path, with buf: a contract as a user of the gateway would write it.
- * @returns the image that a gateway takes.
- * @throws with buf's own words for a text that does not compile.
+ * Compiles `.proto` texts, by path, with buf.
+ * @returns the FileDescriptorSet that the gateway loads.
+ * @throws Error with the message of buf if a text does not compile.
  */
 export function buildImage(files: Record<string, string>): Uint8Array {
   const folder = mkdtempSync(path.join(tmpdir(), 'contract-'))

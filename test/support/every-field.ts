@@ -1,7 +1,7 @@
 import type { FileRegistry } from '@bufbuild/protobuf'
 import { buildContract } from './contract.ts'
 
-/** A contract whose messages have every kind of field there is: `every.v1.Every` and those that it reaches. */
+/** Builds a contract with every kind of field: `every.v1.Every` and the messages that it contains. */
 export function everyFieldContract(): FileRegistry {
   return buildContract({ 'every/v1/every.proto': EVERY, 'every/v1/closed.proto': CLOSED })
 }

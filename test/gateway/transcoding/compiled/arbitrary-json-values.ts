@@ -1,17 +1,18 @@
-/**
- * Scalars and well-known types as JSON text: spellings that clients use, and odd ones, of which ProtoJSON takes some and
- * refuses others.
- */
+/** Generates JSON text of scalars and well-known types: usual spellings, and unusual ones that ProtoJSON may reject. */
 import { ScalarType } from '@bufbuild/protobuf'
 import fc from 'fast-check'
 
 type Text = fc.Arbitrary<string>
 
+/** Generators of JSON text for values of one type. */
 export interface Spellings {
+  /** Valid text in the form that clients use. */
   readonly usual: Text
-  readonly odd: Text
+  /** Rare forms, some valid, most invalid. */
+  readonly unusual: Text
 }
 
+/** Text of letters, digits and hyphens, which needs no encoding in a URL. */
 export const PLAIN_TEXT = fc.string({ unit: fc.constantFrom(...'abcXYZ019-'), maxLength: 6 })
 
 const quoted = (text: Text) => text.map(value => JSON.stringify(value))
@@ -20,13 +21,22 @@ const STRING: Spellings = {
   usual: quoted(
     fc.oneof(PLAIN_TEXT, fc.string({ maxLength: 60, size: 'max' }), fc.string({ unit: 'binary', maxLength: 8 })),
   ),
-  odd: fc.constantFrom('""', '"\\ud83d\\ude00"', '"\\ud83d"', '"\\udc00a"', '"a\\u0000b"', '"\\/"', '"ä"', '"\u2028"'),
+  unusual: fc.constantFrom(
+    '""',
+    '"\\ud83d\\ude00"',
+    '"\\ud83d"',
+    '"\\udc00a"',
+    '"a\\u0000b"',
+    '"\\/"',
+    '"ä"',
+    '"\u2028"',
+  ),
 }
 
 const BYTES = fc.uint8Array({ maxLength: 9 }).map(bytes => Buffer.from(bytes))
 const BASE64: Spellings = {
   usual: quoted(BYTES.map(bytes => bytes.toString('base64'))),
-  odd: fc.oneof(
+  unusual: fc.oneof(
     quoted(BYTES.map(bytes => bytes.toString('base64url'))),
     fc.constantFrom('"Zh=="', '"Zg"', '"Z"', '"Zg="', '"Zm9="', '"-_-_"', '"+/+_"', '"Zg==Zg=="', '"Z g="', '"Zg==="'),
   ),
@@ -37,7 +47,7 @@ const FRACTION: Spellings = {
   usual: fc
     .oneof(fc.float(finite), fc.integer())
     .chain(number => fc.constantFrom(JSON.stringify(number), `"${number}"`)),
-  odd: fc.oneof(
+  unusual: fc.oneof(
     fc.double(finite).map(number => JSON.stringify(number)),
     fc.constantFrom('-0', '-0.0', '"-0"', '"NaN"', '"Infinity"', '"-Infinity"', '3.4028235e+38', '3.4028236e38'),
     fc.constantFrom('"1e400"', '1e400', '5e-324', '1e-400', '"1e3"', '"0x1"', '"01"', '" 1"', '""', '"1."', '".5"'),
@@ -47,29 +57,30 @@ const FRACTION: Spellings = {
 const LIMITS = [0n, 2n ** 31n, 2n ** 32n, 2n ** 53n, 2n ** 63n, 2n ** 64n]
   .flatMap(limit => [limit - 1n, limit, limit + 1n])
   .flatMap(limit => [`${limit}`, `-${limit}`])
-const ODD_WHOLE = ['-0', '1.0', '1e2', '1.5', '1e21', '100e-2']
+const UNUSUAL_INTEGERS = ['-0', '1.0', '1e2', '1.5', '1e21', '100e-2']
 
-function whole(min: bigint, max: bigint): Spellings {
+function integer(min: bigint, max: bigint): Spellings {
   const small = fc.bigInt(min < 0n ? -300n : 0n, 300n)
   const isExact = (number: bigint) => BigInt(Number(number)) === number
   return {
     usual: fc
       .oneof(fc.bigInt(min, max), small)
       .chain(number => fc.constantFrom(...(isExact(number) ? [`${number}`] : []), `"${number}"`)),
-    odd: fc.oneof(
-      fc.constantFrom(...LIMITS, ...ODD_WHOLE).chain(number => fc.constantFrom(number, `"${number}"`)),
+    unusual: fc.oneof(
+      fc.constantFrom(...LIMITS, ...UNUSUAL_INTEGERS).chain(number => fc.constantFrom(number, `"${number}"`)),
       fc.constantFrom('"007"', '"+1"', '"0x1"', '" 1"', '""', '"-"', '"١"'),
     ),
   }
 }
 
-const INT32 = whole(-(2n ** 31n), 2n ** 31n - 1n)
-const UINT32 = whole(0n, 2n ** 32n - 1n)
-const INT64 = whole(-(2n ** 63n), 2n ** 63n - 1n)
-const UINT64 = whole(0n, 2n ** 64n - 1n)
+const INT32 = integer(-(2n ** 31n), 2n ** 31n - 1n)
+const UINT32 = integer(0n, 2n ** 32n - 1n)
+const INT64 = integer(-(2n ** 63n), 2n ** 63n - 1n)
+const UINT64 = integer(0n, 2n ** 64n - 1n)
 
+/** The spellings of scalar values. */
 export const SCALARS: Record<ScalarType, Spellings> = {
-  [ScalarType.BOOL]: { usual: fc.constantFrom('true', 'false'), odd: fc.constantFrom('"true"', '1', '"false"') },
+  [ScalarType.BOOL]: { usual: fc.constantFrom('true', 'false'), unusual: fc.constantFrom('"true"', '1', '"false"') },
   [ScalarType.STRING]: STRING,
   [ScalarType.BYTES]: BASE64,
   [ScalarType.FLOAT]: FRACTION,
@@ -94,7 +105,7 @@ const TIMESTAMP: Spellings = {
   usual: fc
     .tuple(fc.date({ noInvalidDate: true, min: new Date('0001-01-01'), max: new Date('9999-12-31') }), fraction)
     .map(([date, nanos]) => `"${date.toISOString().slice(0, 19)}${nanos}Z"`),
-  odd: quoted(
+  unusual: quoted(
     fc.oneof(
       fc.tuple(padded(0, 9999, 4), padded(0, 13), padded(0, 32)).map(parts => `${parts.join('-')}T00:00:00Z`),
       fc.tuple(padded(0, 25), padded(0, 61), padded(0, 61)).map(parts => `2024-02-29T${parts.join(':')}Z`),
@@ -122,7 +133,7 @@ const DURATION: Spellings = {
   usual: fc
     .tuple(fc.constantFrom('', '-'), fc.bigInt(0n, 315_575_999_999n), fraction)
     .map(parts => `"${parts.join('')}s"`),
-  odd: fc.oneof(
+  unusual: fc.oneof(
     fc.constantFrom('"-0s"', '"-0.5s"', '"1.s"', '"1"', '"s"', '"1sx"', '"007s"', '"1e3s"', '"315576000001s"'),
     fc.constantFrom(
       '"315576000000.000000001s"',
@@ -138,30 +149,31 @@ const FIELD_MASK: Spellings = {
   usual: fc
     .array(fc.stringMatching(/^[a-z]{1,3}([A-Z][a-z0-9]{0,3}){0,2}(\.[a-z]{1,3})?$/), { maxLength: 3 })
     .map(paths => `"${paths.join(',')}"`),
-  odd: fc.constantFrom('"a_b"', '","', '"A"', '"a,,b"', '"a b"', '"\\ud800"', '"a.B"', '"ä"'),
+  unusual: fc.constantFrom('"a_b"', '","', '"A"', '"a,,b"', '"a b"', '"\\ud800"', '"a.B"', '"ä"'),
 }
 
-const ODD_NAMES = ['__proto__', 'constructor', '2', '1', '']
-const ODD_ANYTHING = fc.constantFrom('1e999', '"\\ud800"', '{"\\ud800":1}', '{"a":1,"a":1}', '-0', '[[[[]]]]', 'null')
-const ANYTHING = fc.json({ maxDepth: 2 })
+const UNUSUAL_NAMES = ['__proto__', 'constructor', '2', '1', '']
+const UNUSUAL_JSON = fc.constantFrom('1e999', '"\\ud800"', '{"\\ud800":1}', '{"a":1,"a":1}', '-0', '[[[[]]]]', 'null')
+const ANY_JSON = fc.json({ maxDepth: 2 })
 const STRUCT = fc
-  .dictionary(fc.oneof(PLAIN_TEXT, fc.constantFrom(...ODD_NAMES)), ANYTHING, { maxKeys: 3 })
+  .dictionary(fc.oneof(PLAIN_TEXT, fc.constantFrom(...UNUSUAL_NAMES)), ANY_JSON, { maxKeys: 3 })
   .map(entries => Object.entries(entries).map(([name, text]) => `${JSON.stringify(name)}:${text}`))
   .map(entries => `{${entries.join(',')}}`)
 
+/** The spellings of well-known types, by full name. */
 export const WELL_KNOWN: Readonly<Record<string, Spellings>> = {
   'google.protobuf.Timestamp': TIMESTAMP,
   'google.protobuf.Duration': DURATION,
   'google.protobuf.FieldMask': FIELD_MASK,
-  'google.protobuf.Struct': { usual: STRUCT, odd: ODD_ANYTHING },
+  'google.protobuf.Struct': { usual: STRUCT, unusual: UNUSUAL_JSON },
   'google.protobuf.ListValue': {
-    usual: fc.array(ANYTHING, { maxLength: 3 }).map(list => `[${list.join(',')}]`),
-    odd: ODD_ANYTHING,
+    usual: fc.array(ANY_JSON, { maxLength: 3 }).map(list => `[${list.join(',')}]`),
+    unusual: UNUSUAL_JSON,
   },
-  'google.protobuf.Value': { usual: ANYTHING, odd: ODD_ANYTHING },
+  'google.protobuf.Value': { usual: ANY_JSON, unusual: UNUSUAL_JSON },
   'google.protobuf.Any': {
     usual: fc.constantFrom('{}', '{"@type":"type.googleapis.com/google.protobuf.Duration","value":"1s"}'),
-    odd: fc.constantFrom(
+    unusual: fc.constantFrom(
       '{"@type":""}',
       '{"@type":"a/t.v1.T1"}',
       '{"a":1}',
@@ -170,12 +182,13 @@ export const WELL_KNOWN: Readonly<Record<string, Spellings>> = {
   },
 }
 
-/** The keys of a map, in quotes as all names of an object. */
+/** Returns the spellings of map keys, which are always in quotes. */
 export function mapKey(type: ScalarType): Spellings {
   if (type === ScalarType.BOOL)
-    return { usual: fc.constantFrom('"true"', '"false"'), odd: fc.constantFrom('"TRUE"', '""') }
-  const { usual, odd } = SCALARS[type]
-  if (type === ScalarType.STRING) return { usual, odd: fc.oneof(odd, quoted(fc.constantFrom(...ODD_NAMES))) }
+    return { usual: fc.constantFrom('"true"', '"false"'), unusual: fc.constantFrom('"TRUE"', '""') }
+  const { usual, unusual } = SCALARS[type]
+  if (type === ScalarType.STRING)
+    return { usual, unusual: fc.oneof(unusual, quoted(fc.constantFrom(...UNUSUAL_NAMES))) }
   const asName = (text: Text) => text.map(number => (number.startsWith('"') ? number : `"${number}"`))
-  return { usual: asName(usual), odd: asName(odd) }
+  return { usual: asName(usual), unusual: asName(unusual) }
 }

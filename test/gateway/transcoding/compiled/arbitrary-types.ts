@@ -1,18 +1,19 @@
-/** Contracts as fast-check finds them: message types with every kind of field, in proto3, proto2 and editions. */
+/** Generates contracts: message types with all kinds of fields, in proto3, proto2 and editions. */
 import { ScalarType } from '@bufbuild/protobuf'
 import fc from 'fast-check'
 
 type Syntax = 'proto2' | 'proto3' | 'editions'
 
-/** As plain values, so that a counterexample can be read. */
+/** A contract as plain values, so that counterexamples are readable. */
 export interface TypesSpec {
   readonly syntax: Syntax
-  /** Whether the second type has an extension. */
+  /** Whether the second type has an extension (proto2 only). */
   readonly isExtended: boolean
-  /** The first is the method's request and response. */
+  /** The fields of each type. The first type is request and response of the method. */
   readonly types: readonly FieldSpec[][]
 }
 
+/** A field of a generated type. */
 export interface FieldSpec {
   readonly name: string
   readonly number: number
@@ -21,8 +22,8 @@ export interface FieldSpec {
   readonly type: ScalarType | 'enum' | 'NullValue' | 'group' | `google.protobuf.${string}` | { message: number }
   readonly key: ScalarType
   readonly rules: RulesSpec | undefined
-  /** Of the first type's strings some go by cookie. */
-  readonly byCookie: boolean
+  /** Whether the field is a cookie, if it is an optional string of the first type. */
+  readonly isCookie: boolean
 }
 
 interface RulesSpec {
@@ -45,11 +46,12 @@ const WELL_KNOWN = ['Any', 'Duration', 'Empty', 'FieldMask', 'ListValue', 'Struc
 const TYPES = 3
 
 const NAMES = ['id', 'a_name', 'b_2', 'c', 'd_e_f', 'x', 'y', 'long_field_name', 'ends_', 'upper_CASE']
-// Such as JavaScript objects inherit.
-const ODD_NAMES = ['to_string', 'constructor', 'has_own_property', '__proto__']
-// Such as JSON has to escape among them.
+// Names that JavaScript objects inherit.
+const INHERITED_NAMES = ['to_string', 'constructor', 'has_own_property', '__proto__']
+// Some need an escape in JSON, some have a special meaning in JavaScript objects.
 const JSON_NAMES = ['"quoted"', 'ünï', '7', '__proto__', 'id']
 
+/** Generates contracts with three message types. */
 export function arbitraryTypes(): fc.Arbitrary<TypesSpec> {
   const inSyntax = (syntax: Syntax, isExtended: fc.Arbitrary<boolean>) =>
     fc.record({ syntax: fc.constant(syntax), types: types(syntax), isExtended })
@@ -74,7 +76,7 @@ function field(syntax: Syntax): fc.Arbitrary<FieldSpec> {
     .record({
       name: fc.oneof(
         { weight: 40, arbitrary: fc.constantFrom(...NAMES) },
-        { weight: 1, arbitrary: fc.constantFrom(...ODD_NAMES) },
+        { weight: 1, arbitrary: fc.constantFrom(...INHERITED_NAMES) },
       ),
       number: fc.oneof(fc.integer({ min: 1, max: 20 }), fc.constantFrom(100, 127, 128, 2047, 2048, 536_870_911)),
       jsonName: fc.oneof(
@@ -90,7 +92,7 @@ function field(syntax: Syntax): fc.Arbitrary<FieldSpec> {
         ...(syntax === 'proto3' ? [] : [{ weight: 1, arbitrary: fc.constant('group' as const) }]),
       ),
       key: fc.constantFrom(...KEYS),
-      byCookie: fc.nat(9).map(number => number === 0),
+      isCookie: fc.nat(9).map(number => number === 0),
       ruled: fc.nat(3),
       limit: fc.nat(3),
     })
@@ -98,7 +100,7 @@ function field(syntax: Syntax): fc.Arbitrary<FieldSpec> {
     .filter(({ name, type }) => name !== 'has_own_property' || isPlain(type))
 }
 
-/** Not of a message type: those have no name that every object has, or the route table refuses them. */
+/** Whether it is not a message type. The route table rejects message fields with inherited names. */
 function isPlain(type: FieldSpec['type']): boolean {
   return typeof type === 'number' || type === 'enum' || type === 'NullValue'
 }

@@ -1,6 +1,6 @@
 /**
- * Bytes on the wire as no encoder writes them, but as a decoder may meet them: fields in any order, again and again,
- * packed and not, unknown, of another wire type, varints longer than they need be, text that is not UTF-8, cut or changed.
+ * Generates bytes that encoders do not produce but decoders may receive: fields in any order, repeated, packed or not,
+ * unknown, of another wire type, overlong varints, invalid UTF-8, truncated or damaged messages.
  */
 import { type DescField, type DescMessage, ScalarType } from '@bufbuild/protobuf'
 import fc from 'fast-check'
@@ -12,9 +12,10 @@ const GROUP_START = 3
 const GROUP_END = 4
 const BIT32 = 5
 
+/** Bytes on the wire. */
 export type Bytes = readonly number[]
 
-/** Records of the type's fields, most as they should be. */
+/** Generates messages of a type. Most records are valid fields of the type. */
 export function arbitraryWire(schema: DescMessage, depth = 3): fc.Arbitrary<Uint8Array> {
   return records(schema, depth).map(bytes => Uint8Array.from(bytes))
 }
@@ -63,7 +64,7 @@ function valueWireType(field: DescField): number {
   return field.message === undefined ? wireTypeOf(field.scalar as ScalarType) : DELIMITED
 }
 
-/** With its length, if it has one. */
+/** Generates a value, with its length if it is length-delimited. */
 function fieldValue(field: DescField, depth: number): fc.Arbitrary<Bytes> | undefined {
   if (field.enum !== undefined)
     return fc.oneof(fc.integer({ min: -1, max: 3 }).map(BigInt), fc.bigInt(-(2n ** 31n), 2n ** 31n)).map(varint)
@@ -72,7 +73,7 @@ function fieldValue(field: DescField, depth: number): fc.Arbitrary<Bytes> | unde
   return content(field.message, depth - 1).map(delimited)
 }
 
-/** Times near those that have a text, and lone fields where a message has one meaning only. */
+/** Generates messages. Timestamps and durations are often near the limits of their ranges. */
 function content(schema: DescMessage, depth: number): fc.Arbitrary<Bytes> {
   const any = records(schema, depth)
   const near = (limit: bigint) => fc.oneof(fc.bigInt(-limit, limit), fc.bigInt(-5n, 5n))
@@ -138,7 +139,7 @@ function wireTypeOf(type: ScalarType): number {
   }
 }
 
-/** Any value that the wire type can have. */
+/** Generates any value of a wire type. */
 function value(wireType: number): fc.Arbitrary<Bytes> {
   switch (wireType) {
     case VARINT:
@@ -172,15 +173,18 @@ function record(number: fc.Arbitrary<number>): fc.Arbitrary<Bytes> {
   return fc.oneof({ weight: 6, arbitrary: single }, { weight: 1, arbitrary: group })
 }
 
+/** Encodes a tag. */
 export function tag(number: number, wireType: number): Bytes {
   return varint((BigInt(number) << 3n) | BigInt(wireType))
 }
 
+/** Encodes length and bytes. */
 export function delimited(bytes: Iterable<number>): Bytes {
   const list = [...bytes]
   return [...varint(BigInt(list.length)), ...list]
 }
 
+/** Encodes the low 64 bits of a number. */
 export function varint(value: bigint): Bytes {
   const bytes: number[] = []
   let rest = BigInt.asUintN(64, value)
@@ -188,13 +192,13 @@ export function varint(value: bigint): Bytes {
   return [...bytes, Number(rest)]
 }
 
-/** The same value in more bytes. */
+/** Lengthens a varint by `more` bytes without changing its value. */
 export function padded(bytes: Bytes, more: number): Bytes {
   const last = bytes.at(-1) ?? 0
   return [...bytes.slice(0, -1), last | 0x80, ...Array.from({ length: more - 1 }, () => 0x80), 0]
 }
 
-/** Cut short, or with some bytes changed, taken out or put in. */
+/** Truncates messages, or replaces, removes or inserts some of their bytes. */
 export function damaged(wire: fc.Arbitrary<Uint8Array>): fc.Arbitrary<Uint8Array> {
   const change = fc.record({
     at: fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }),

@@ -1,4 +1,4 @@
-/** The descriptors of a contract that fast-check has found. */
+/** Builds descriptors from a generated specification of message types. */
 import {
   create,
   createFileRegistry,
@@ -34,26 +34,26 @@ import {
 import { CookieSchema, cookie, RulesSchema, rules } from '#proto/edge/v1/options_pb.js'
 import type { FieldSpec, TypesSpec } from './arbitrary-types.ts'
 
-const SAMPLE = 't.v1'
-const built = new WeakMap<TypesSpec, FileRegistry>()
+const PACKAGE = 't.v1'
+const cache = new WeakMap<TypesSpec, FileRegistry>()
 
-/** The contract: `t.v1.T0` to `t.v1.T2`. */
+/** Returns the descriptors of the types `t.v1.T0` to `t.v1.T2`. The result is cached per spec. */
 export function buildDescriptors(spec: TypesSpec): FileRegistry {
-  const known = built.get(spec)
+  const known = cache.get(spec)
   if (known !== undefined) return known
   const file = create(FileDescriptorProtoSchema, {
     name: 't/v1/t.proto',
-    package: SAMPLE,
+    package: PACKAGE,
     syntax: spec.syntax,
     ...(spec.syntax === 'editions' && { edition: Edition.EDITION_2023 }),
     dependency: WELL_KNOWN_FILES.map(({ proto }) => proto.name),
     messageType: spec.types.map((fields, index) => messageProto(spec, `T${index}`, fields)),
     enumType: [enumProto(spec)],
-    extension: spec.isExtended ? [extensionOf(`.${SAMPLE}.T1`)] : [],
+    extension: spec.isExtended ? [extensionOf(`.${PACKAGE}.T1`)] : [],
   })
   const set = create(FileDescriptorSetSchema, { file: [...WELL_KNOWN_FILES.map(({ proto }) => proto), file] })
   const registry = createFileRegistry(set)
-  built.set(spec, registry)
+  cache.set(spec, registry)
   return registry
 }
 
@@ -67,7 +67,7 @@ const WELL_KNOWN_FILES = [
   file_google_protobuf_wrappers,
 ]
 
-/** Closed in proto2, where its first value is not 0. */
+/** In proto2 the enum is closed and its first value is not 0. */
 function enumProto({ syntax }: TypesSpec) {
   const names = ['FIRST', 'SECOND', 'ALSO_SECOND', 'NEGATIVE']
   const numbers = syntax === 'proto2' ? [2, 1, 1, -1] : [0, 1, 1, -1]
@@ -80,7 +80,7 @@ function messageProto(spec: TypesSpec, name: string, fields: readonly FieldSpec[
   const hasOneof = fields.some(field => field.label === 'oneof')
   const oneofs = hasOneof ? ['choice'] : []
   const protos = fields.map(field => {
-    const proto = fieldProto(spec, field, `.${SAMPLE}.${name}`, nested)
+    const proto = fieldProto(spec, field, `.${PACKAGE}.${name}`, nested)
     if (field.label === 'oneof') proto.oneofIndex = 0
     if (proto.proto3Optional) proto.oneofIndex = oneofs.push(`_${field.name}`) - 1
     return proto
@@ -139,7 +139,7 @@ function fieldProto(
   if (field.rules !== undefined && proto.options !== undefined) {
     setExtension(proto.options, rules, create(RulesSchema, field.rules))
   }
-  if (isCookie(field, parent) && proto.options !== undefined) {
+  if (isCookieField(field, parent) && proto.options !== undefined) {
     const maxAgeField = spec.types[0]?.find(
       other => other.type === ScalarType.INT32 && /plain|optional/.test(other.label),
     )
@@ -148,11 +148,11 @@ function fieldProto(
   return proto
 }
 
-function isCookie({ byCookie, type, label }: FieldSpec, parent: string): boolean {
-  return byCookie && type === ScalarType.STRING && label === 'optional' && parent === `.${SAMPLE}.T0`
+function isCookieField({ isCookie, type, label }: FieldSpec, parent: string): boolean {
+  return isCookie && type === ScalarType.STRING && label === 'optional' && parent === `.${PACKAGE}.T0`
 }
 
-/** The options by which a field departs from what its syntax has for it. */
+/** Returns the options for an encoding or presence other than the default of the syntax. */
 function encodingOf(
   { syntax }: TypesSpec,
   { number, label, type }: FieldSpec,
@@ -182,8 +182,8 @@ function textField(name: string, number: number) {
 
 function typeOf(type: FieldSpec['type']): { type: number; typeName?: string } {
   if (typeof type === 'number') return { type }
-  if (type === 'enum') return { type: ENUM, typeName: `.${SAMPLE}.Enum` }
+  if (type === 'enum') return { type: ENUM, typeName: `.${PACKAGE}.Enum` }
   if (type === 'NullValue') return { type: ENUM, typeName: '.google.protobuf.NullValue' }
   if (type === 'group') return { type: ScalarType.STRING }
-  return { type: MESSAGE, typeName: typeof type === 'string' ? `.${type}` : `.${SAMPLE}.T${type.message}` }
+  return { type: MESSAGE, typeName: typeof type === 'string' ? `.${type}` : `.${PACKAGE}.T${type.message}` }
 }

@@ -1,4 +1,4 @@
-/** The compiled codec beside the reference, and how often it has asked it. */
+/** Compares the compiled codec with the reference codec, and counts how often it falls back. */
 import { deepStrictEqual } from 'node:assert/strict'
 import type { DescMessage, FileRegistry } from '@bufbuild/protobuf'
 import type { Route } from '../../../../gateway/contract/route-table.ts'
@@ -7,67 +7,74 @@ import { createCompiledCodec } from '../../../../gateway/transcoding/compiled/co
 import { createReferenceCodec } from '../../../../gateway/transcoding/reference/reference-codec.ts'
 import { comparable, outcomeOf } from './comparing-codec.ts'
 
+/** Both codecs of a route. */
 export interface CodecPair {
-  /** @throws AssertionError unless both make the same of it. */
+  /** Encodes with both codecs. @throws AssertionError if results or errors differ. */
   encode(input: RequestInput): void
+  /** Decodes with both codecs. @throws AssertionError if results or errors differ. */
   decode(message: Uint8Array): void
   readonly tally: Tally
 }
 
-/** What became of all that was given to the pairs which count here. */
+/** Counts the inputs of one or more pairs. */
 export interface Tally {
-  taken: number
-  refused: number
-  /** Of those taken. */
-  withoutReference: number
+  /** Inputs that both codecs converted. */
+  accepted: number
+  /** Inputs for which both codecs threw the same error. */
+  rejected: number
+  /** Accepted inputs that the compiled codec converted without falling back. */
+  withoutFallback: number
 }
 
+/** Creates a tally in which all counts are 0. */
 export function newTally(): Tally {
-  return { taken: 0, refused: 0, withoutReference: 0 }
+  return { accepted: 0, rejected: 0, withoutFallback: 0 }
 }
 
+/** Creates the codecs of a route. @param tally may be shared by several pairs. */
 export function codecPair(route: Route, registry: FileRegistry, tally = newTally()): CodecPair {
   const reference = createReferenceCodec(route, registry)
-  let asked = 0
-  const counted: Codec = {
+  let fallbacks = 0
+  const countingReference: Codec = {
     encode(input) {
-      asked++
+      fallbacks++
       return reference.encode(input)
     },
     decode(message) {
-      asked++
+      fallbacks++
       return reference.decode(message)
     },
   }
-  const compiled = createCompiledCodec(route, registry, counted)
+  const compiled = createCompiledCodec(route, registry, countingReference)
   return {
     tally,
-    encode: input => agree(codec => codec.encode(input)),
-    decode: message => agree(codec => codec.decode(message)),
+    encode: input => compare(codec => codec.encode(input)),
+    decode: message => compare(codec => codec.decode(message)),
   }
 
-  function agree(run: (codec: Codec) => Uint8Array | DecodedResponse): void {
+  function compare(run: (codec: Codec) => Uint8Array | DecodedResponse): void {
     const expected = outcomeOf(() => run(reference))
-    const before = asked
+    const before = fallbacks
     deepStrictEqual(comparable(outcomeOf(() => run(compiled))), comparable(expected))
-    if ('error' in expected) tally.refused++
+    if ('error' in expected) tally.rejected++
     else {
-      tally.taken++
-      if (asked === before) tally.withoutReference++
+      tally.accepted++
+      if (fallbacks === before) tally.withoutFallback++
     }
   }
 }
 
+/** The parts of a test route that vary. */
 export interface RouteParts {
-  /** Names of fields of the request. */
+  /** Names of request fields that are path variables. Default: none. */
   readonly variables?: readonly string[]
-  /** `*`, the name of a field, or none. */
+  /** `*`, the name of a field, or undefined for no body. */
   readonly body?: string | undefined
-  /** The name of a field. */
+  /** The name of the response field that becomes the body. Default: the whole message. */
   readonly responseBody?: string | undefined
 }
 
-/** A route with the message as its request and its response, as far as a codec looks at it. */
+/** Creates a route with the message as request and response. It has only the properties that codecs use. */
 export function testRoute(message: DescMessage, { variables = [], body, responseBody }: RouteParts): Route {
   const fieldNamed = (name: string) => message.fields.find(field => field.name === name)
   const field = fieldNamed(body ?? '')

@@ -1,4 +1,4 @@
-/** The compiled codec as the gateway has it, asserting at each step that the reference would have done the same. */
+/** A codec for tests of the gateway: the compiled codec, with an assertion that the reference codec does the same. */
 import { deepStrictEqual } from 'node:assert/strict'
 import type { FileRegistry } from '@bufbuild/protobuf'
 import { StatusError } from '#runtime/status.ts'
@@ -7,32 +7,34 @@ import type { Codec } from '../../../../gateway/transcoding/codec.ts'
 import { createCompiledCodec } from '../../../../gateway/transcoding/compiled/compiled-codec.ts'
 import { createReferenceCodec } from '../../../../gateway/transcoding/reference/reference-codec.ts'
 
+/** Creates the codec. Its methods throw AssertionError if results or errors of the two codecs differ. */
 export function createComparingCodec(route: Route, registry: FileRegistry): Codec {
   const compiled = createCompiledCodec(route, registry)
   const reference = createReferenceCodec(route, registry)
   return {
     encode: input =>
-      agree(
+      compare(
         () => compiled.encode(input),
         () => reference.encode(input),
       ),
     decode: message =>
-      agree(
+      compare(
         () => compiled.decode(message),
         () => reference.decode(message),
       ),
   }
 }
 
-function agree<Result>(run: () => Result, runReference: () => Result): Result {
-  const found = outcomeOf(run)
-  deepStrictEqual(comparable(found), comparable(outcomeOf(runReference)))
-  if ('error' in found) throw found.error
-  return found.result
+function compare<Result>(run: () => Result, runReference: () => Result): Result {
+  const actual = outcomeOf(run)
+  deepStrictEqual(comparable(actual), comparable(outcomeOf(runReference)))
+  if ('error' in actual) throw actual.error
+  return actual.result
 }
 
 type Outcome<Result> = { result: Result } | { error: unknown }
 
+/** Returns the result or the error of a function. */
 export function outcomeOf<Result>(run: () => Result): Outcome<Result> {
   try {
     return { result: run() }
@@ -41,7 +43,7 @@ export function outcomeOf<Result>(run: () => Result): Outcome<Result> {
   }
 }
 
-/** The outcome as plain values: of bytes their hexadecimal digits, of an error what a client may see of it. */
+/** Returns an outcome as plain values: bytes in hexadecimal, errors as the code, message and violations for clients. */
 export function comparable(outcome: Outcome<unknown>): unknown {
   if ('error' in outcome) {
     const { error } = outcome

@@ -1,4 +1,4 @@
-/** `every.v1`, and in `hard.v1` what it does not have, or only where the codec leaves it to the reference. */
+/** The contract of the edge cases: `every.v1`, and types that it lacks or that the compiled codec does not compile. */
 import { createFileRegistry, type DescField, type DescMessage, ScalarType } from '@bufbuild/protobuf'
 import { buildContract } from '../../../support/contract.ts'
 import { everyFieldContract } from '../../../support/every-field.ts'
@@ -10,7 +10,7 @@ const members = every
 
 const PROTO3 = `
   syntax = "proto3";
-  package hard.v1;
+  package edge.cases.v1;
   import "google/protobuf/any.proto";
   import "google/protobuf/struct.proto";
   import "google/protobuf/timestamp.proto";
@@ -26,7 +26,7 @@ const PROTO3 = `
 `
 const PROTO2 = `
   syntax = "proto2";
-  package hard.v1;
+  package edge.cases.v1;
   message ClosedEnums {
     enum Size { SMALL = 1; LARGE = 5; }
     optional Size size = 1;
@@ -37,16 +37,18 @@ const PROTO2 = `
     optional int32 with_default = 7 [default = 7];
   }
 `
+/** The types `every.v1.*` and `edge.cases.v1.*`. */
 export const contract = createFileRegistry(
   every,
-  buildContract({ 'hard/v1/3.proto': PROTO3, 'hard/v1/2.proto': PROTO2 }),
+  buildContract({ 'edge/cases/v1/3.proto': PROTO3, 'edge/cases/v1/2.proto': PROTO2 }),
 )
 
+/** Returns a type by its name without the package. */
 export function typeNamed(name: string): DescMessage {
-  return (contract.getMessage(`hard.v1.${name}`) ?? contract.getMessage(`every.v1.${name}`)) as DescMessage
+  return (contract.getMessage(`edge.cases.v1.${name}`) ?? contract.getMessage(`every.v1.${name}`)) as DescMessage
 }
 
-/** @param types their names, between spaces. */
+/** Returns the cases of all fields of some types. @param types their names, separated by spaces. */
 export function eachField<Case>(types: string, casesOf: (field: DescField, type: string) => readonly Case[]): Case[] {
   return types.split(' ').flatMap(type => typeNamed(type).fields.flatMap(field => casesOf(field, type)))
 }

@@ -1,8 +1,9 @@
-/** Messages on the wire that are hard to read right, by what they have. */
+/** Messages on the wire that are difficult to decode correctly. */
 import type { DescField } from '@bufbuild/protobuf'
 import { type Bytes, delimited, padded, tag, varint } from './arbitrary-wire.ts'
 import { eachField } from './edge-case-contract.ts'
 
+/** A message on the wire, by the name of its type. */
 export interface MessageCase {
   readonly type: string
   readonly message: Bytes
@@ -19,10 +20,10 @@ const double = (field: number, value: number): Bytes => [
 const record = (field: number, ...content: readonly Bytes[]): Bytes => [...tag(field, 2), ...delimited(content.flat())]
 const entry = (value: Bytes): Bytes => [...record(1, utf8('k')), ...record(2, value)]
 
-// Varints, among them cut ones and ones longer than they need be; then floats and doubles, the last of them cut.
+// Varints, some of them cut or longer than necessary; then floats and doubles, the last of them cut.
 const VALUES = hex`00 01 80 8000 ffffffff07 ffffffff0f ffffffff7f ffffffffffffffffff01 ffffffffffffffffff7f
   80808080808080808002 8080808080808080808000 0000c07f 00000080 000000000000f07f 0000000000000080 00000000000000`
-// The last begin with the bytes that are taken four at a time.
+// The last four are long enough to be checked four bytes at a time.
 const TEXTS = hex`ff 41ff c080 eda080 f4908080 c3 efbfbd efbbbf41 00 1f 22 5c 7f e280a8 f09f9880`.concat(
   ['', '"', 'ä', '\x1f'].map(end => utf8(`${'a'.repeat(130)}${end}`)),
 )
@@ -57,11 +58,11 @@ const any = (url: string, value: Bytes): Bytes => [...record(1, utf8(url)), ...r
 const ANYS = ['', 'every.v1.Scalars', 'a/every.v1.Scalars', 'a/google.protobuf.Duration', 'a/b.C'].flatMap(url =>
   [[], integer(1, 1n), integer(3, 1n), integer(1, 2n ** 60n), [0x18]].map(value => any(url, value)),
 )
-// Those of every.v1.Choice that are numbers, and the others.
+// The members of every.v1.Choice: first varints, then length-delimited values.
 const MEMBERS = [
   ...[2, 4, 6, 9, 10].flatMap(field => [0n, 1n, 77n].map(value => integer(field, value))),
   ...[1, 3, 5, 7, 8, 11].flatMap(field =>
-    [[], TEXT, record(1, utf8('x')), integer(1, 1n)].map(it => record(field, it)),
+    [[], TEXT, record(1, utf8('x')), integer(1, 1n)].map(content => record(field, content)),
   ),
 ]
 
@@ -69,7 +70,7 @@ function fieldMessages(types: string, messagesOf: (field: DescField) => readonly
   return eachField(types, (field, type) => messagesOf(field).map(message => ({ type, message })))
 }
 
-/** Messages of a type within others: alone, twice, as the value of a map. */
+/** Returns messages that contain messages of a type: once, twice, and as the value of a map. */
 function within(name: string, contents: readonly Bytes[]): MessageCase[] {
   return fieldMessages('WellKnown WellKnownLists WellKnownMaps Choice', ({ message, number }) =>
     (message?.name === name ? contents : []).flatMap(content => [
@@ -80,7 +81,7 @@ function within(name: string, contents: readonly Bytes[]): MessageCase[] {
   )
 }
 
-/** Again and again in itself, from the innermost on. */
+/** Wraps the innermost message `depth` times. */
 function nested(depth: number, innermost: Bytes, wrap: (inner: Bytes) => Bytes): Bytes {
   let message = innermost
   for (let level = 0; level < depth; level++) message = wrap(message)
@@ -91,6 +92,7 @@ const STRING_TYPES = 'Scalars ScalarLists ScalarChoice'
 const SINGLE_TYPES = `${STRING_TYPES} OptionalScalars Enums ClosedEnums`
 const MESSAGE_TYPES = 'ScalarMaps MapKeys WellKnown Choice'
 
+/** Messages by what they contain. */
 export const MESSAGE_CASES: Readonly<Record<string, readonly MessageCase[]>> = {
   'values of each wire type': fieldMessages(`${SINGLE_TYPES} ${MESSAGE_TYPES} Closed`, ({ number }) => [
     ...VALUES.flatMap(value => [0, 1, 2, 5].map(wireType => [...tag(number, wireType), ...value])),
@@ -104,7 +106,7 @@ export const MESSAGE_CASES: Readonly<Record<string, readonly MessageCase[]>> = {
       [0, 1, 2, 5].flatMap(type => VALUES.map(value => record(number, [...tag(inner, type), ...value]))),
     ),
   ),
-  'text that is UTF-8 and that is not': fieldMessages(`${STRING_TYPES} ${MESSAGE_TYPES}`, ({ number }) =>
+  'valid and invalid UTF-8': fieldMessages(`${STRING_TYPES} ${MESSAGE_TYPES}`, ({ number }) =>
     TEXTS.flatMap(text => [
       record(number, text),
       record(number, record(1, text)),
@@ -121,20 +123,22 @@ export const MESSAGE_CASES: Readonly<Record<string, readonly MessageCase[]>> = {
       record(number, record(1, utf8('k')), integer(2, value)),
     ]),
   ),
-  'members of oneofs': MEMBERS.flatMap(one => MEMBERS.map(other => ({ type: 'Choice', message: [...one, ...other] }))),
+  'members of oneofs': MEMBERS.flatMap(first =>
+    MEMBERS.map(second => ({ type: 'Choice', message: [...first, ...second] })),
+  ),
   timestamps: within('Timestamp', TIMES),
   durations: within('Duration', TIMES),
   values: within('Value', KINDS),
   'lists of values': within('ListValue', LISTS),
   structs: within('Struct', STRUCTS),
   'field masks': within('FieldMask', MASKS),
-  'what an Any holds': within('Any', ANYS),
-  'an end too early': fieldMessages(`${SINGLE_TYPES} ${MESSAGE_TYPES}`, ({ number }) =>
+  'contents of an Any': within('Any', ANYS),
+  'a premature end': fieldMessages(`${SINGLE_TYPES} ${MESSAGE_TYPES}`, ({ number }) =>
     [integer(number, 300n), double(number, 1.5), record(number, entry(utf8('abc'))), record(number, ...TIMES)].flatMap(
       message => message.slice(0, 20).map((_, end) => message.slice(0, end)),
     ),
   ),
-  nesting: [1, 48, 49, 50, 51, 97, 98, 99, 100, 101, 102, 300].flatMap(depth => {
+  'deep nesting': [1, 48, 49, 50, 51, 97, 98, 99, 100, 101, 102, 300].flatMap(depth => {
     const lists = nested(depth, record(6), inner => record(6, record(1, inner)))
     const structs = nested(depth, record(5), inner => record(5, record(1, entry(inner))))
     const groups = nested(depth, [], inner => [...tag(99, 3), ...inner, ...tag(99, 4)])

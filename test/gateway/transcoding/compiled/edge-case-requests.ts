@@ -1,8 +1,9 @@
-/** Requests that are hard to read right, by what they have. */
+/** Requests that are difficult to encode correctly. */
 import type { DescField } from '@bufbuild/protobuf'
 import { isWrapperDesc } from '@bufbuild/protobuf/wkt'
 import { eachField } from './edge-case-contract.ts'
 
+/** A request with a body or a query, by the name of its message type. */
 export interface RequestCase {
   readonly type: string
   readonly body?: Uint8Array
@@ -66,7 +67,7 @@ function valuesOf({ message, enum: named }: DescField): readonly string[] {
   return message === undefined || isWrapperDesc(message) ? SCALARS : (WELL_KNOWN[message.name] ?? [])
 }
 
-/** One of a field, two of a list, one of a map. */
+/** Returns JSON of the field: the value itself, a list with the value twice, or a map with one entry. */
 function shaped({ fieldKind }: DescField, value: string): string {
   return fieldKind === 'list' ? `[${value},${value}]` : fieldKind === 'map' ? `{"1":${value}}` : value
 }
@@ -83,27 +84,28 @@ const SCALAR_TYPES = 'Scalars OptionalScalars ScalarLists ScalarMaps ScalarChoic
 const WELL_KNOWN_TYPES = 'WellKnown WellKnownLists WellKnownMaps'
 const ENUM_TYPES = 'Enums ClosedEnums Closed'
 
+/** Requests by what they contain. */
 export const REQUEST_CASES: Readonly<Record<string, readonly RequestCase[]>> = {
   scalars: valueBodies(SCALAR_TYPES),
   enums: valueBodies(ENUM_TYPES),
   'well-known types': valueBodies(WELL_KNOWN_TYPES),
-  parameters: eachField('Scalars Enums ClosedEnums WellKnown', (field, type) =>
+  'query parameters': eachField('Scalars Enums ClosedEnums WellKnown', (field, type) =>
     valuesOf(field).map(value => ({ type, query: parameter(field, value) })),
   ),
-  'nulls and values of another shape': fieldBodies(
+  'null and values of the wrong structure': fieldBodies(
     `${SCALAR_TYPES} MapKeys ${WELL_KNOWN_TYPES} ${ENUM_TYPES} Choice Nested`,
     field => SHAPES.flatMap(text => [text, shaped(field, text)]),
   ),
   'keys of maps': fieldBodies('MapKeys', () =>
     KEYS.flatMap(key => [`{"${key}":true}`, `{"1":true,"${key}":false}`, `{"${key}":true,"true":false}`]),
   ),
-  'members of oneofs': bodies('Choice', ...MEMBERS.flatMap(one => MEMBERS.map(other => `{${one},${other}}`))),
+  'members of oneofs': bodies('Choice', ...MEMBERS.flatMap(first => MEMBERS.map(second => `{${first},${second}}`))),
   'names and texts': [
     ...bodies('Names', ...NAMES),
     ...bodies('Scalars', ...JSON_TEXTS, '', ' {} ', '\ufeff{}', '{}\u0000'),
     ...STRING_BYTES.map(hex => ({ type: 'Scalars', body: Buffer.from(`7b22615f737472696e67223a22${hex}227d`, 'hex') })),
   ],
-  nesting: [1, 31, 32, 33, 61, 62, 63, 64, 65, 66, 1000].flatMap(depth => [
+  'deep nesting': [1, 31, 32, 33, 61, 62, 63, 64, 65, 66, 1000].flatMap(depth => [
     ...bodies('Nested', nested('{"single":', '}', depth), nested('{"list":[{"map":{"a":', '}}]}', depth)),
     ...bodies('Nested', `{"value":${nested('[', ']', depth)}}`, `{"value":${nested('{"a":', '}', depth)}}`),
     { type: 'Nested', query: `${'single.'.repeat(depth)}time=1970-01-01T00:00:00Z` },

@@ -10,23 +10,23 @@ import { contract, typeNamed } from './edge-case-contract.ts'
 import { MESSAGE_CASES, type MessageCase } from './edge-case-messages.ts'
 import { REQUEST_CASES, type RequestCase } from './edge-case-requests.ts'
 
-for (const [what, cases] of Object.entries(REQUEST_CASES)) {
-  t.test(`requests with ${what} are written as the reference does, or refused in the same words`, async t => {
-    agree(t, cases, (pair, { body, query = '' }) => pair.encode({ pathValues: [], query, body, cookies: {} }))
+for (const [title, cases] of Object.entries(REQUEST_CASES)) {
+  t.test(`both codecs agree on requests with ${title}`, async t => {
+    compare(t, cases, (pair, { body, query = '' }) => pair.encode({ pathValues: [], query, body, cookies: {} }))
   })
 }
 
-for (const [what, cases] of Object.entries(MESSAGE_CASES)) {
-  t.test(`messages with ${what} are read as the reference does, or refused in the same words`, async t => {
-    agree(t, cases, (pair, { message }) => pair.decode(Uint8Array.from(message)))
+for (const [title, cases] of Object.entries(MESSAGE_CASES)) {
+  t.test(`both codecs agree on messages with ${title}`, async t => {
+    compare(t, cases, (pair, { message }) => pair.decode(Uint8Array.from(message)))
   })
 }
 
-/** Ends with the first case of which the two make something else. */
-function agree<Case extends RequestCase | MessageCase>(
+/** Compares the codecs on all cases. Stops at the first difference. */
+function compare<Case extends RequestCase | MessageCase>(
   t: Test,
   cases: readonly Case[],
-  give: (pair: CodecPair, entry: Case) => void,
+  convert: (pair: CodecPair, entry: Case) => void,
 ): void {
   const tally = newTally()
   const pairs = new Map<string, CodecPair>()
@@ -36,37 +36,38 @@ function agree<Case extends RequestCase | MessageCase>(
     const pair = pairs.get(key) ?? codecPair(testRoute(typeNamed(entry.type), { body }), contract, tally)
     pairs.set(key, pair)
     try {
-      give(pair, entry)
+      convert(pair, entry)
     } catch (error) {
       t.fail(`${nameOf(entry)}: ${error}`)
       return
     }
   }
   t.comment(tally)
-  t.ok(tally.refused > 0 && tally.withoutReference > 0, 'says something')
+  t.ok(tally.rejected > 0, `${tally.rejected} cases are rejected`)
+  t.ok(tally.withoutFallback > 0, `${tally.withoutFallback} cases need no fallback`)
 }
 
 function nameOf(entry: RequestCase | MessageCase): string {
-  const given =
+  const input =
     'message' in entry ? Buffer.from(entry.message).toString('hex') : (entry.body?.toString() ?? entry.query)
-  return `${entry.type} ${given?.slice(0, 200)}`
+  return `${entry.type} ${input?.slice(0, 200)}`
 }
 
-t.test('a message nested deeper than a request can be is written as the reference does, or left to it', async t => {
+t.test('messages nested up to 250 levels are encoded as by @bufbuild/protobuf, or fall back', async t => {
   const schema = typeNamed('Nested')
   const write = messageEncoder(contract, schema)
   const differing: number[] = []
   let json: JsonValue = {}
-  let left = 0
+  let fallbacks = 0
   for (let depth = 1; depth <= 250; depth++) {
     const value = json
     const writer = new WireWriter()
-    const found = outcomeOf(() => write(writer, value, 1))
+    const actual = outcomeOf(() => write(writer, value, 1))
     const expected = outcomeOf(() => toBinary(schema, fromJson(schema, value)))
-    if ('error' in found && isFallback(found.error)) left++
+    if ('error' in actual && isFallback(actual.error)) fallbacks++
     else if (!isDeepStrictEqual(comparable({ result: writer.take() }), comparable(expected))) differing.push(depth)
     json = { single: json }
   }
   t.same(differing, [])
-  t.ok(left < 250)
+  t.ok(fallbacks < 250, `${fallbacks} of 250 fall back`)
 })

@@ -9,20 +9,21 @@ const contract = buildContract({
   'wide.proto': `
     syntax = "proto3";
     package wide.v1;
-    message Answer { repeated Wide list = 1; map<int32, Wide> map = 2; }
+    message Response { repeated Wide list = 1; map<int32, Wide> map = 2; }
     message Wide { ${Array.from({ length: 50 }, (_, at) => `int32 a_rather_long_name_${at} = ${at + 1};`).join(' ')} }`,
 })
-const answer = contract.getMessage('wide.v1.Answer') as DescMessage
-const { decode } = createCompiledCodec(testRoute(answer, {}), contract)
+const response = contract.getMessage('wide.v1.Response') as DescMessage
+const { decode } = createCompiledCodec(testRoute(response, {}), contract)
 
-/** Empty messages, which take 1,500 characters each. */
+/** A list of empty messages, each of which becomes 1,500 characters of JSON. */
 const listOf = (count: number) => Buffer.from([0x0a, 0]).toString('latin1').repeat(count)
+/** A map with the same values. */
 const mapOf = (count: number) =>
   Array.from({ length: count }, (_, key) =>
     String.fromCharCode(0x12, 4, 0x08, 0x80 | (key & 0x7f), 0x80 | ((key >> 7) & 0x7f), key >> 14),
   ).join('')
 
-t.test('a small message of which JSON would make very much is refused before it is made', async t => {
+t.test('a small message that would become very long JSON is rejected before the JSON is built', async t => {
   for (const message of [listOf(1_000_000), mapOf(200_000)]) {
     t.throws(() => decode(Buffer.from(message, 'latin1')), {
       code: Code.RESOURCE_EXHAUSTED,
