@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { Code, fromGrpcError, StatusError, toGrpcError } from '#runtime/status.ts'
 
-t.test('an error arrives with all that it was sent with', async t => {
+t.test('a StatusError survives the conversion to a gRPC error and back', async t => {
   fc.assert(
     fc.property(
       fc.integer({ min: 1, max: 16 }),
@@ -24,13 +24,13 @@ t.test('an error arrives with all that it was sent with', async t => {
   )
 })
 
-t.test('an error that is not a StatusError says nothing of itself', async t => {
+t.test('an error that is not a StatusError becomes INTERNAL without its message', async t => {
   const { code, details, metadata } = toGrpcError(new Error('password=hunter2'))
   t.equal(code, Code.INTERNAL)
   t.notMatch(JSON.stringify([details, metadata.getMap()]), 'hunter2')
 })
 
-t.test('details that cannot be read are left out', async t => {
+t.test('malformed error details are ignored, code and message are kept', async t => {
   const { metadata, ...error } = toGrpcError(new StatusError(Code.NOT_FOUND, 'x', { reason: 'y' }))
   metadata.set('grpc-status-details-bin', Buffer.from([0xff, 0xff, 0xff]))
   t.match(fromGrpcError({ ...error, metadata } as ServiceError), {

@@ -2,19 +2,21 @@ import { readFileSync } from 'node:fs'
 import { glob } from 'node:fs/promises'
 import path from 'node:path'
 import t from 'tap'
-import { findBreaches, findCycles } from './rules.ts'
+import { checkLayout, findCycles } from './rules.ts'
 import { readSourceFile } from './source-file.ts'
 
 const root = path.resolve(import.meta.dirname, '../..')
 
-t.test('the imports of all source files point down', async t => {
+t.test('no source file violates the layout and no imports form a cycle', async t => {
   const paths = await Array.fromAsync(
     glob('{proto/gen,runtime,gateway,auth-svc,user-svc,deploy,test}/**/*.{ts,js}', { cwd: root }),
   )
-  t.ok(paths.length > 50, `${paths.length} files are checked`)
+  for (const file of ['runtime/status.ts', 'gateway/main.ts', 'auth-svc/main.ts', 'user-svc/main.ts']) {
+    t.ok(paths.includes(file), `${file} is checked`)
+  }
   const files = paths.map(file => readSourceFile(file, readFileSync(path.join(root, file), 'utf8')))
-  t.strictSame(findBreaches(files), [])
-  t.strictSame(findCycles(files), [], 'no file imports itself, directly or through others')
+  t.strictSame(checkLayout(files), [])
+  t.strictSame(findCycles(files), [], 'no import cycle')
 })
 
 t.test('the layout check reports files that import each other in a cycle', async t => {
@@ -36,7 +38,7 @@ t.test('the layout check reports files that import each other in a cycle', async
   )
 })
 
-const breaches: { title: string; path: string; text: string; message: RegExp }[] = [
+const invalidFiles: { title: string; path: string; text: string; message: RegExp }[] = [
   {
     title: 'a service that imports another service',
     path: 'gateway/app.ts',
@@ -140,7 +142,7 @@ const breaches: { title: string; path: string; text: string; message: RegExp }[]
     message: /only handlers and the server/,
   },
   {
-    title: 'a folder that is in no part of its service',
+    title: 'a folder that is not listed as a part of its service',
     path: 'user-svc/helpers/text.ts',
     text: 'export const a = 1',
     message: /in no part of user-svc/,
@@ -185,12 +187,12 @@ const breaches: { title: string; path: string; text: string; message: RegExp }[]
   { title: 'a barrel', path: 'gateway/edge/index.ts', text: "export * from './cache.ts'", message: /barrel/ },
 ]
 
-for (const { title, path, text, message } of breaches) {
+for (const { title, path, text, message } of invalidFiles) {
   t.test(`the layout check reports ${title}`, async t => {
-    const found = findBreaches([readSourceFile(path, text)])
+    const problems = checkLayout([readSourceFile(path, text)])
     t.ok(
-      found.some(breach => message.test(breach)),
-      `reported: ${found.join('; ')}`,
+      problems.some(problem => message.test(problem)),
+      `reported: ${problems.join('; ')}`,
     )
   })
 }
@@ -211,5 +213,5 @@ t.test('the layout check accepts imports that point down', async t => {
     ),
     readSourceFile('test/support/system.ts', "import { settings } from '../../gateway/config.ts'; process.env.CI"),
   ]
-  t.strictSame(findBreaches(allowed), [])
+  t.strictSame(checkLayout(allowed), [])
 })

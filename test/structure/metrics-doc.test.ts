@@ -13,18 +13,20 @@ const processes: Record<string, { watch: object; snapshot(): Promise<Snapshot> }
   'user-svc': createUserMetrics(),
 }
 
-t.test('docs/metrics.md lists each metric, with its type and of whom it is, and no other', async t => {
-  const found = new Map<string, { type: string; of: string[] }>()
+t.test('docs/metrics.md lists exactly the metrics of the code, with their type and processes', async t => {
+  const found = new Map<string, { type: string; processes: string[] }>()
   for (const [process, { watch, snapshot }] of Object.entries(processes)) {
-    // What is watched is a metric from when it is given something to watch.
-    for (const begin of Object.values(watch)) begin(() => ({}))
+    // Gauges are registered when their read function is set.
+    for (const register of Object.values(watch)) register(() => ({}))
     for (const { name, type } of await snapshot()) {
       if (/^(nodejs|process)_/.test(name)) continue
-      found.set(name, { type, of: [...(found.get(name)?.of ?? []), process] })
+      found.set(name, { type, processes: [...(found.get(name)?.processes ?? []), process] })
     }
   }
   const rows = [...document.matchAll(/^\| `(\w+)` \| (\w+) \| ([^|]+) \|/gm)]
-  const listed = rows.map(([, name = '', type = '', of = '']) => [name, { type, of: of.trim().split(', ') }] as const)
+  const listed = rows.map(
+    ([, name = '', type = '', names = '']) => [name, { type, processes: names.trim().split(', ') }] as const,
+  )
   t.ok(listed.length > 10)
   t.same(Object.fromEntries(listed), Object.fromEntries(found))
 })

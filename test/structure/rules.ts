@@ -1,5 +1,5 @@
 /**
- * The layout as rules over the imports of the source files (CONTRIBUTING, "Layout"):
+ * Checks the layout of the repository from the imports of its source files (CONTRIBUTING, "Layout"):
  *
  * - a service imports itself, `runtime/` and `proto/` only;
  * - within a service and within `runtime/`, a file imports from its own folder and from the ones below it;
@@ -9,7 +9,7 @@
 import { posix } from 'node:path'
 import type { SourceFile } from './source-file.ts'
 
-/** The top folders that each may import from. Tests and what runs the system (`deploy/`) may import anything. */
+/** The top-level folders that each top-level folder may import from. `deploy/` and `test/` may import from all. */
 const MAY_IMPORT: Record<string, readonly string[]> = {
   proto: ['proto'],
   runtime: ['runtime', 'proto'],
@@ -19,8 +19,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 }
 
 /**
- * The parts of each top folder, from high to low. A part imports itself and the parts below it. `*.ts` are the files of
- * the top folder that no other line names.
+ * The parts of each top-level folder, from high to low. A part may import from itself and from the parts below it. `*.ts`
+ * stands for the files of the top-level folder that are not listed by name.
  */
 const PARTS: Record<string, readonly string[]> = {
   runtime: ['postgres', 'grpc', 'auth', 'process', 'observability', 'status.ts'],
@@ -73,10 +73,14 @@ const PARTS: Record<string, readonly string[]> = {
 
 const HANDLERS = /-handlers\.ts$/
 
+// Files that may read process.env.
 const ENVIRONMENT_READERS = [/^runtime\/process\/env\.ts$/, /\/main\.ts$/, /^deploy\/dev\//, /^test\//]
 
-/** @returns each breach as a line that names file and rule; an empty array if there is none. */
-export function findBreaches(files: readonly SourceFile[]): string[] {
+/**
+ * Checks all rules except the one on cycles (see `findCycles`).
+ * @returns one line per problem, with the file and the rule; an empty array if there is none.
+ */
+export function checkLayout(files: readonly SourceFile[]): string[] {
   return files.flatMap(file => [...checkFile(file)])
 }
 
@@ -137,14 +141,14 @@ export function findCycles(files: readonly SourceFile[]): string[] {
   }
 }
 
-/** The index in `parts`; -1 if no part has the file. */
+/** @returns the index in `parts` of the part that contains the file; -1 if there is none. */
 function partOf(path: string, parts: readonly string[]): number {
   const [, name = '', ...rest] = path.split('/')
   const index = parts.indexOf(name)
   return index === -1 && rest.length === 0 ? parts.indexOf('*.ts') : index
 }
 
-/** The file that a specifier refers to; undefined for a package or a module of Node. */
+/** @returns the path of the imported file; undefined for a package or a module of Node.js. */
 function resolve(from: string, specifier: string): string | undefined {
   if (specifier.startsWith('#proto/')) return specifier.replace('#proto/', 'proto/gen/')
   if (specifier.startsWith('#runtime/')) return specifier.replace('#runtime/', 'runtime/')

@@ -1,16 +1,21 @@
-/** What a source file has to do with others, read from its syntax tree: types count as much as values. */
+/** Reads the facts that the layout rules need from the syntax tree of a source file. */
 import { type Expression, parseSync, Visitor } from 'oxc-parser'
 
+/** Facts of a source file. */
 export interface SourceFile {
-  /** From the root of the repository, with slashes. */
+  /** Path relative to the root of the repository, with forward slashes. */
   readonly path: string
-  /** As written, types and `import()` included. */
+  /** Specifiers of all imports, including type imports, re-exports, `import()` and worker threads. */
   readonly imports: readonly string[]
   readonly hasDefaultExport: boolean
+  /** Whether the file accesses `process.env` in any form. */
   readonly readsEnvironment: boolean
 }
 
-/** @throws for a file that does not parse. */
+/**
+ * Parses a source file.
+ * @throws Error if the text is not valid TypeScript.
+ */
 export function readSourceFile(path: string, text: string): SourceFile {
   const { program, module, errors } = parseSync(path, text, { lang: 'ts' })
   if (errors.length > 0) throw new Error(`${path}: ${errors[0]?.message}`)
@@ -32,7 +37,7 @@ export function readSourceFile(path: string, text: string): SourceFile {
       if (literal !== undefined) imports.push(literal)
     },
     NewExpression({ callee, arguments: [first] }) {
-      // A worker is an import too: new URL('./worker.ts', import.meta.url).
+      // A worker thread is an import, too: new URL('./worker.ts', import.meta.url).
       const literal = first?.type === 'Literal' ? textOf(first) : undefined
       if (callee.type === 'Identifier' && callee.name === 'URL' && literal?.endsWith('.ts')) imports.push(literal)
     },

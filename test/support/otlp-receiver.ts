@@ -1,4 +1,4 @@
-/** A collector that takes spans by OTLP over HTTP, in protobuf or JSON, and gives them to the test. */
+/** An OTLP/HTTP trace collector, for protobuf and JSON, that keeps the received spans. */
 import { EventEmitter, once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -7,15 +7,16 @@ import { type DescMessage, fromBinary, fromJson, type JsonValue, toJson } from '
 import type { Test } from 'tap'
 import { buildContract } from './contract.ts'
 
+/** A span with its ids in hexadecimal. */
 export interface ReceivedSpan {
   readonly service: string
   readonly traceId: string
   readonly spanId: string
-  /** Empty for a root. */
+  /** Empty for a root span. */
   readonly parentSpanId: string
   readonly traceState: string
   readonly name: string
-  /** Such as `SPAN_KIND_SERVER`. */
+  /** Name of the enum value, such as `SPAN_KIND_SERVER`. */
   readonly kind: string
   /** Nanoseconds since the epoch. */
   readonly start: bigint
@@ -23,26 +24,27 @@ export interface ReceivedSpan {
   readonly attributes: Record<string, unknown>
   readonly events: readonly { name: string; attributes: Record<string, unknown> }[]
   readonly isError: boolean
-  /** Content type of the request that it came in. */
-  readonly writtenAs: string
+  /** Content type of the export request. */
+  readonly contentType: string
 }
 
 export interface OtlpReceiver {
   readonly url: string
   readonly spans: readonly ReceivedSpan[]
-  /** Requests that came, answered or not. */
+  /** Number of requests received, with or without a response. */
   readonly requests: number
-  /** Resolves with the first span that fits, received already or in time to come. */
-  span(fits: (span: ReceivedSpan) => boolean): Promise<ReceivedSpan>
-  /** From now on it takes requests, and what is in them, and never answers. */
+  /** Resolves with the first span that matches; waits for it if none was received yet. */
+  span(matches: (span: ReceivedSpan) => boolean): Promise<ReceivedSpan>
+  /** Receives further requests and their spans, but sends no response. */
   hang(): void
 }
 
+/** Starts a receiver. It is closed at the end of the test. */
 export async function startOtlpReceiver(t: Test): Promise<OtlpReceiver> {
   const spans: ReceivedSpan[] = []
-  const came = new EventEmitter().setMaxListeners(0)
+  const events = new EventEmitter().setMaxListeners(0)
   let requests = 0
-  let hangs = false
+  let isHanging = false
   const server = createServer(async (request, response) => {
     requests++
     const body = await buffer(request)
@@ -52,8 +54,8 @@ export async function startOtlpReceiver(t: Test): Promise<OtlpReceiver> {
       return
     }
     spans.push(...readSpans(body, type as keyof typeof READERS))
-    came.emit('request')
-    if (!hangs) response.writeHead(200, { 'content-type': type }).end(type === 'application/json' ? '{}' : '')
+    events.emit('request')
+    if (!isHanging) response.writeHead(200, { 'content-type': type }).end(type === 'application/json' ? '{}' : '')
   })
   await once(server.listen(0, '127.0.0.1'), 'listening')
   t.teardown(() => {
@@ -66,21 +68,21 @@ export async function startOtlpReceiver(t: Test): Promise<OtlpReceiver> {
     get requests() {
       return requests
     },
-    async span(fits) {
-      for (let seen = 0; ; await once(came, 'request')) {
+    async span(matches) {
+      for (let seen = 0; ; await once(events, 'request')) {
         for (; seen < spans.length; seen++) {
           const span = spans[seen]
-          if (span !== undefined && fits(span)) return span
+          if (span !== undefined && matches(span)) return span
         }
       }
     },
     hang() {
-      hangs = true
+      isHanging = true
     },
   }
 }
 
-// opentelemetry/proto/collector/trace/v1/trace_service.proto and what it imports: what of it a span needs.
+// The parts of opentelemetry/proto/collector/trace/v1/trace_service.proto and its imports that spans use.
 const PROTO = `
 syntax = "proto3";
 package otlp;
@@ -133,15 +135,15 @@ const request = buildContract({ 'otlp/otlp.proto': PROTO }).getMessage('otlp.Exp
 
 const READERS = {
   'application/x-protobuf': (body: Uint8Array) => fromBinary(request, body),
-  'application/json': (body: Uint8Array) => fromJson(request, JSON.parse(body.toString(), withBytesInBase64)),
+  'application/json': (body: Uint8Array) => fromJson(request, JSON.parse(body.toString(), hexIdsToBase64)),
 }
 
-/** OTLP has ids in hexadecimal, unlike the bytes of all other JSON of protobuf. */
-function withBytesInBase64(key: string, value: JsonValue): JsonValue {
+/** OTLP/JSON encodes ids in hexadecimal; ProtoJSON encodes bytes in base64. */
+function hexIdsToBase64(key: string, value: JsonValue): JsonValue {
   return /^(trace|span|parentSpan)Id$/.test(key) ? Buffer.from(String(value), 'hex').toString('base64') : value
 }
 
-// As ProtoJSON writes them: bytes in base64, 64-bit numbers as text, what is unset left out.
+// ProtoJSON: bytes in base64, 64-bit integers as strings, unset fields absent.
 type JsonAttributes = {
   key: string
   value?: { stringValue?: string; boolValue?: boolean; intValue?: string; doubleValue?: number }
@@ -169,11 +171,13 @@ function readSpans(body: Uint8Array, type: keyof typeof READERS): ReceivedSpan[]
   const { resourceSpans = [] } = toJson(request, READERS[type](body)) as JsonRequest
   return resourceSpans.flatMap(({ resource, scopeSpans = [] }) => {
     const service = String(attributesOf(resource?.attributes)['service.name'])
-    return scopeSpans.flatMap(({ spans = [] }) => spans.map(span => ({ ...readSpan(service, span), writtenAs: type })))
+    return scopeSpans.flatMap(({ spans = [] }) =>
+      spans.map(span => ({ ...readSpan(service, span), contentType: type })),
+    )
   })
 }
 
-function readSpan(service: string, span: JsonSpan): Omit<ReceivedSpan, 'writtenAs'> {
+function readSpan(service: string, span: JsonSpan): Omit<ReceivedSpan, 'contentType'> {
   return {
     service,
     traceId: hexOf(span.traceId),

@@ -1,8 +1,11 @@
-/** How PostgreSQL would run the statements of some work, with the values that the work gives them. */
+/** Query plans of the SQL statements of a piece of work, for their actual parameter values. */
 import { type CompiledQuery, Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
 
-/** @param url of a database that is filled and analysed, as the role that owns `schema`. */
+/**
+ * Runs `work` and returns the plan (EXPLAIN) of each statement that it sent, as text.
+ * @param database URL of a database with data and statistics, as the role that owns `schema`.
+ */
 export async function plansOf<Tables>(
   { url, schema }: { url: string; schema: string },
   work: (db: Kysely<Tables>) => Promise<unknown>,

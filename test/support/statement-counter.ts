@@ -1,4 +1,4 @@
-/** Counts what this process sends to PostgreSQL, by whatever connection: pools, transactions, prepared statements. */
+/** Counts the SQL statements that this process sends, on all connections: pools, transactions, prepared statements. */
 import pg from 'pg'
 
 let count = 0
@@ -9,12 +9,12 @@ pg.Client.prototype.query = function (this: pg.Client, ...args: unknown[]) {
   return Reflect.apply(query, this, args)
 } as typeof query
 
-/** The server asks once a second whether its database is there. */
+/** The health check of a server runs `select 1` once a second. */
 function isPing(query: unknown): boolean {
   return (typeof query === 'object' && query !== null && 'text' in query ? query.text : query) === 'select 1'
 }
 
-/** @returns the statements of `work`, which nothing else may mix its own with. */
+/** Returns the number of statements sent during `work`. No other work may run at the same time. */
 export async function countStatements(work: () => Promise<unknown>): Promise<number> {
   const before = count
   await work()

@@ -1,23 +1,28 @@
-/** Access tokens as auth-svc issues them, and those that it never would, from a key made for the test. */
+/** Issues valid and forged tokens for tests, with a key generated for the test. */
 import { createHmac, generateKeyPairSync, randomUUID, sign } from 'node:crypto'
 import type { KeySource, VerificationKey } from '#runtime/auth/key-set.ts'
 import { type AccessClaims, SERVICE_AUDIENCE } from '#runtime/auth/token-profile.ts'
 
+/** An issuer of tokens. */
 export interface TokenMint {
+  /** A key set with the mint's key. */
   readonly keys: KeySource
+  /** Issues an access token, valid for 15 minutes, with random ids unless given. */
   access(claims: Partial<AccessClaims>): string
+  /** Issues a service token of auth-svc. */
   service(): string
-  /** Tokens that must not open anything, by what is wrong with them. */
+  /** Tokens that must be rejected, by their defect. */
   forgeries(): Record<string, string>
 }
 
+/** Creates an issuer with a new Ed25519 key. */
 export function createTokenMint({ issuer, audience }: { issuer: string; audience: string }): TokenMint {
   const pair = generateKeyPairSync('ed25519')
-  const stranger = generateKeyPairSync('ed25519')
+  const otherPair = generateKeyPairSync('ed25519')
   const pem = pair.publicKey.export({ format: 'pem', type: 'spki' }).toString()
   const kid = 'test-key'
   const key: VerificationKey = { kid, algorithm: 'EdDSA', pem }
-  const current = (asked: string) => (asked === kid ? key : undefined)
+  const current = (requested: string) => (requested === kid ? key : undefined)
 
   function claimsWith(claims: Partial<AccessClaims>): AccessClaims {
     const now = Date.now() / 1000
@@ -30,7 +35,7 @@ export function createTokenMint({ issuer, audience }: { issuer: string; audience
       iat: now,
       exp: Math.floor(now) + 900,
       role: 'user',
-      email: 'somebody@example.com',
+      email: 'ada@example.com',
       auth_time: Math.floor(now),
       amr: ['pwd'],
       ...claims,
@@ -52,19 +57,19 @@ export function createTokenMint({ issuer, audience }: { issuer: string; audience
   }
 
   return {
-    keys: { current, find: async asked => current(asked) },
+    keys: { current, find: async requested => current(requested) },
     access,
     service,
     forgeries() {
-      const good = access({})
-      const [header = '', payload = '', signature = ''] = good.split('.')
+      const valid = access({})
+      const [header = '', payload = '', signature = ''] = valid.split('.')
       const hmacInput = `${encode({ alg: 'HS256', typ: 'at+jwt', kid })}.${payload}`
       const { role: _, ...withoutRole } = claimsWith({})
       return {
         'no signature': `${header}.${payload}.`,
         'alg none': `${encode({ alg: 'none', typ: 'at+jwt', kid })}.${payload}.`,
         'the public key as an HMAC secret': `${hmacInput}.${createHmac('sha256', pem).update(hmacInput).digest('base64url')}`,
-        'another key': token({ alg: 'EdDSA', typ: 'at+jwt', kid }, claimsWith({}), stranger.privateKey),
+        'another key': token({ alg: 'EdDSA', typ: 'at+jwt', kid }, claimsWith({}), otherPair.privateKey),
         'an unknown kid': token({ alg: 'EdDSA', typ: 'at+jwt', kid: 'unknown' }, claimsWith({})),
         'no kid': token({ alg: 'EdDSA', typ: 'at+jwt' }, claimsWith({})),
         'another typ': token({ alg: 'EdDSA', typ: 'JWT', kid }, claimsWith({})),
@@ -72,13 +77,13 @@ export function createTokenMint({ issuer, audience }: { issuer: string; audience
         'a service token': service(),
         'another issuer': access({ iss: 'https://evil.example' }),
         'another audience': access({ aud: 'other' }),
-        'a claim missing': token({ alg: 'EdDSA', typ: 'at+jwt', kid }, withoutRole),
+        'a missing claim': token({ alg: 'EdDSA', typ: 'at+jwt', kid }, withoutRole),
         'an unknown critical extension': token({ alg: 'EdDSA', typ: 'at+jwt', kid, crit: ['x'], x: 1 }, claimsWith({})),
         'a changed payload': `${header}.${encode(claimsWith({ role: 'admin' }))}.${signature}`,
-        padding: `${good}==`,
-        'set bits past the end': `${header}.${payload}.${withTrailingBits(signature)}`,
-        'a fourth segment': `${good}.x`,
-        rubbish: 'a.b.c',
+        padding: `${valid}==`,
+        'non-zero trailing bits': `${header}.${payload}.${withTrailingBits(signature)}`,
+        'a fourth segment': `${valid}.x`,
+        'not base64url': 'a.b.c',
       }
     },
   }
@@ -88,7 +93,7 @@ function encode(value: object): string {
   return Buffer.from(JSON.stringify(value)).toString('base64url')
 }
 
-/** The 64 bytes of an Ed25519 signature leave four unused bits in the last of 86 characters. */
+/** Sets one of the four unused bits in the last of the 86 characters of an Ed25519 signature (64 bytes). */
 function withTrailingBits(signature: string): string {
   const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
   return signature.slice(0, -1) + alphabet[alphabet.indexOf(signature.at(-1) ?? 'A') | 1]

@@ -105,12 +105,12 @@ const ERRORS: { fault: string; methods: string; messages?: string; message: stri
   {
     fault: 'roles without ACCESS_ROLES',
     methods: method('get: "/v1"', 'access: ACCESS_USER roles: "admin"'),
-    message: 'roles go with ACCESS_ROLES',
+    message: 'roles require ACCESS_ROLES',
   },
   {
     fault: 'ACCESS_ROLES without roles',
     methods: method('get: "/v1"', 'access: ACCESS_ROLES'),
-    message: 'roles go with ACCESS_ROLES',
+    message: 'roles require ACCESS_ROLES',
   },
   {
     fault: 'a success_status other than 2xx',

@@ -11,7 +11,7 @@ const mint = createTokenMint({ issuer, audience: 'us' })
 const verifier = createTokenVerifier({ keys: mint.keys, issuer, audience: 'us' })
 const serviceVerifier = createTokenVerifier({ keys: mint.keys, issuer, audience: 'us', acceptService: true })
 
-t.test('an access token becomes its user, with times in milliseconds', async t => {
+t.test('a verified access token yields its user, with times in milliseconds', async t => {
   t.match(await verifier.verify(mint.access({ sub: 'u', sid: 's', iat: 1_700_000_000.25, role: 'editor' })), {
     kind: 'user',
     userId: 'u',
@@ -21,7 +21,7 @@ t.test('an access token becomes its user, with times in milliseconds', async t =
   })
 })
 
-t.test('no forged token opens anything, whether service tokens are accepted or not', async t => {
+t.test('a forged token is rejected, whether service tokens are accepted or not', async t => {
   for (const [name, token] of Object.entries(mint.forgeries())) {
     await t.rejects(verifier.verify(token), { code: Code.UNAUTHENTICATED, reason: 'token_invalid' }, name)
     if (token !== undefined && name !== 'a service token') {
@@ -31,8 +31,8 @@ t.test('no forged token opens anything, whether service tokens are accepted or n
   await t.rejects(verifier.verify(mint.access({ exp: 1 })), { code: Code.UNAUTHENTICATED, reason: 'token_expired' })
 })
 
-/** Verifies as ever, and counts how often. */
-function startCounting() {
+/** Creates a verifier that counts compiled keys and verified signatures. */
+function createCountingVerifier() {
   const count = { keys: 0, verifications: 0 }
   const counting = createTokenVerifier({
     keys: mint.keys,
@@ -41,42 +41,49 @@ function startCounting() {
     capacity: 400,
     compile: (key, { audience }) => {
       count.keys++
-      const read = createVerifier({ key: key.pem, algorithms: [key.algorithm], allowedAud: audience, cache: false })
+      const verifyClaims = createVerifier({
+        key: key.pem,
+        algorithms: [key.algorithm],
+        allowedAud: audience,
+        cache: false,
+      })
       return token => {
         count.verifications++
-        return read(token)
+        return verifyClaims(token)
       }
     },
   })
   return { verifier: counting, count }
 }
 
-t.test('a token is verified once, also when many come with it at the same time', async t => {
-  const { verifier, count } = startCounting()
+t.test('the signature of a token is verified once, also for concurrent requests', async t => {
+  const { verifier, count } = createCountingVerifier()
   const [one, other] = [mint.access({ sub: 'one' }), mint.access({ sub: 'other' })]
-  const asked = await Promise.all(Array.from({ length: 100 }, (_, i) => verifier.verify(i % 2 === 0 ? one : other)))
-  t.match(asked.slice(0, 2), [{ userId: 'one' }, { userId: 'other' }])
+  const principals = await Promise.all(
+    Array.from({ length: 100 }, (_, i) => verifier.verify(i % 2 === 0 ? one : other)),
+  )
+  t.match(principals.slice(0, 2), [{ userId: 'one' }, { userId: 'other' }])
   t.same(count, { keys: 1, verifications: 2 })
-  t.match(verifier.verifyMaybeAsync(one), { userId: 'one' }, 'and then without a promise')
+  t.match(verifier.verifyMaybeAsync(one), { userId: 'one' }, 'a cached token is returned synchronously')
   t.equal(count.verifications, 2)
 })
 
-t.test('a flood of invalid tokens costs a verification each at most, and evicts no good one', async t => {
-  const { verifier, count } = startCounting()
-  const good = Array.from({ length: 100 }, () => mint.access({}))
-  for (const token of good) await verifier.verify(token)
+t.test('a flood of invalid tokens causes at most one verification each and evicts no valid token', async t => {
+  const { verifier, count } = createCountingVerifier()
+  const valid = Array.from({ length: 100 }, () => mint.access({}))
+  for (const token of valid) await verifier.verify(token)
   count.verifications = 0
 
   const [header = '', payload = '', signature = ''] = mint.access({}).split('.')
   const forged = (number: number) => Buffer.from(`${number}`.padStart(64, '0')).toString('base64url')
   const floods: Record<string, { make: (number: number) => string; verifications: number }> = {
-    'with other signatures': { make: number => `${header}.${payload}.${forged(number)}`, verifications: 2000 },
-    'with kids that are not there': {
+    'forged signature': { make: number => `${header}.${payload}.${forged(number)}`, verifications: 2000 },
+    'unknown kid': {
       make: number => `${Buffer.from(`{"kid":"${number}"}`).toString('base64url')}.${payload}.${signature}`,
       verifications: 0,
     },
-    'that are no tokens': { make: number => `${header}.${number}`, verifications: 0 },
-    'without end': {
+    'malformed token': { make: number => `${header}.${number}`, verifications: 0 },
+    'too long token': {
       make: number => `${header}.${payload}${'A'.repeat(4096 + number)}.${signature}`,
       verifications: 0,
     },
@@ -91,11 +98,11 @@ t.test('a flood of invalid tokens costs a verification each at most, and evicts 
     t.equal(count.verifications, verifications, name)
     count.verifications = 0
   }
-  for (const token of good) await verifier.verify(token)
-  t.equal(count.verifications, 0, 'the good ones are remembered')
+  for (const token of valid) await verifier.verify(token)
+  t.equal(count.verifications, 0, 'valid tokens are still cached')
 })
 
-t.test('a service token is one only where it is accepted', async t => {
+t.test('a service token yields its service if service tokens are accepted', async t => {
   t.same(await serviceVerifier.verify(mint.service()), { kind: 'service', service: 'auth-svc' })
 })
 
@@ -104,7 +111,7 @@ function jwk(kid: string): Jwk {
   return { kty: 'OKP', crv: 'Ed25519', x, kid }
 }
 
-t.test('the key set is fetched for a kid that it lacks, but not more often than its bound', async t => {
+t.test('an unknown kid triggers a fetch of the key set, at most once per minIntervalMs', async t => {
   let now = 0
   let fetches = 0
   let published = [jwk('one')]
@@ -123,36 +130,36 @@ t.test('the key set is fetched for a kid that it lacks, but not more often than 
   now = 5000
   const found = await Promise.all([keys.find('two'), keys.find('two'), keys.find('two')])
   t.ok(found.every(key => key !== undefined))
-  t.equal(fetches, 2, 'those who ask at once share a fetch')
+  t.equal(fetches, 2, 'concurrent calls share one fetch')
 })
 
-t.test('a key that was withdrawn is forgotten, and a known one serves while the set cannot be fetched', async t => {
+t.test('a withdrawn key is dropped by the next fetch, and known keys stay valid while the fetch fails', async t => {
   let now = 0
-  let answer: () => Promise<Jwk[]> = async () => [jwk('one')]
-  const keys = createRemoteKeySet({ fetch: () => answer(), maxAgeMs: 60_000, now: () => now })
+  let fetch: () => Promise<Jwk[]> = async () => [jwk('one')]
+  const keys = createRemoteKeySet({ fetch: () => fetch(), maxAgeMs: 60_000, now: () => now })
   t.ok(await keys.find('one'))
-  answer = () => Promise.reject(new Error('auth-svc is away'))
+  fetch = () => Promise.reject(new Error('connect ECONNREFUSED'))
   now = 120_000
   t.ok(await keys.find('one'))
-  answer = async () => [jwk('two')]
+  fetch = async () => [jwk('two')]
   now = 240_000
   await keys.find('one')
   await keys.refresh()
   t.equal(await keys.find('one'), undefined)
 })
 
-t.test('a token is worth no more for a header that stood in a genuine one', async t => {
-  const { verifier } = startCounting()
-  const [genuine, other] = [mint.access({ sub: 'one' }), mint.access({ sub: 'other' })]
-  await verifier.verify(genuine)
-  const [header, payload] = genuine.split('.')
+t.test('a forged token with the cached header of a valid token is rejected', async t => {
+  const { verifier } = createCountingVerifier()
+  const [valid, other] = [mint.access({ sub: 'one' }), mint.access({ sub: 'other' })]
+  await verifier.verify(valid)
+  const [header, payload] = valid.split('.')
   const forged = `${header}.${payload}.${other.split('.')[2]}`
   await t.rejects(verifier.verify(forged), { code: Code.UNAUTHENTICATED, reason: 'token_invalid' })
-  t.match(verifier.verifyMaybeAsync(other), { userId: 'other' }, 'the next genuine one is verified at once')
+  t.match(verifier.verifyMaybeAsync(other), { userId: 'other' }, 'the next valid token is verified synchronously')
 })
 
-t.test('keys that cannot be had are not a fault of the token', async t => {
-  const keys = createRemoteKeySet({ fetch: () => Promise.reject(new Error('away')) })
-  const blind = createTokenVerifier({ keys, issuer, audience: 'us' })
-  await t.rejects(blind.verify(mint.access({})), { code: Code.UNAVAILABLE, reason: 'keys_unavailable' })
+t.test('a token is rejected with UNAVAILABLE, not UNAUTHENTICATED, if the key set cannot be fetched', async t => {
+  const keys = createRemoteKeySet({ fetch: () => Promise.reject(new Error('connect ECONNREFUSED')) })
+  const verifierWithoutKeys = createTokenVerifier({ keys, issuer, audience: 'us' })
+  await t.rejects(verifierWithoutKeys.verify(mint.access({})), { code: Code.UNAVAILABLE, reason: 'keys_unavailable' })
 })

@@ -7,7 +7,7 @@ import { pino } from 'pino'
 import t from 'tap'
 import { jsonText, openLog, requestLine } from '#runtime/observability/logger.ts'
 
-t.test('a line of a request is, to the letter, the line that the logger would write', async t => {
+t.test('requestLine writes exactly the line that logger.info writes', async t => {
   const lines: string[] = []
   const logger = pino(
     {
@@ -29,33 +29,36 @@ t.test('a line of a request is, to the letter, the line that the logger would wr
       logger.info({ request_id: id, status }, 'request')
       log(`,"request_id":${jsonText(id)},"status":${status}`)
       t.equal(lines[1], lines[0])
-      t.equal(lines[1]?.indexOf('\n'), (lines[1]?.length ?? 0) - 1, 'it is one line')
+      t.equal(lines[1]?.indexOf('\n'), (lines[1]?.length ?? 0) - 1, 'the line contains no line feed')
     }),
   )
   logger.level = 'warn'
   lines.length = 0
   log(',"status":200')
-  t.same(lines, [], 'and none where the level is above info')
+  t.same(lines, [], 'nothing is written at level warn')
 })
 
-t.test('lines of requests are written together and whole, an event at once and after them', async t => {
-  const file = path.join(mkdtempSync(path.join(tmpdir(), 'log-')), 'log')
-  const log = openLog(openSync(file, 'w'))
-  const written = () => readFileSync(file, 'utf8')
-  log.writeBuffered('one\n')
-  t.equal(written(), '')
-  log.write('event\n')
-  t.equal(written(), 'one\nevent\n')
-  const line = `${'ü'.repeat(499)}\n`
-  for (let count = 0; count < 4; count++) log.writeBuffered(line)
-  t.equal(written(), 'one\nevent\n')
-  log.writeBuffered(line)
-  t.equal(written(), `one\nevent\n${line.repeat(4)}`, 'no chunk is above 4096 bytes')
-  log.flushSync()
-  t.equal(written(), `one\nevent\n${line.repeat(5)}`)
-})
+t.test(
+  'request lines are buffered and written whole; an event is written immediately, after the buffered lines',
+  async t => {
+    const file = path.join(mkdtempSync(path.join(tmpdir(), 'log-')), 'log')
+    const log = openLog(openSync(file, 'w'))
+    const written = () => readFileSync(file, 'utf8')
+    log.writeBuffered('one\n')
+    t.equal(written(), '')
+    log.write('event\n')
+    t.equal(written(), 'one\nevent\n')
+    const line = `${'ü'.repeat(499)}\n`
+    for (let count = 0; count < 4; count++) log.writeBuffered(line)
+    t.equal(written(), 'one\nevent\n')
+    log.writeBuffered(line)
+    t.equal(written(), `one\nevent\n${line.repeat(4)}`, 'a write has at most 4096 bytes')
+    log.flushSync()
+    t.equal(written(), `one\nevent\n${line.repeat(5)}`)
+  },
+)
 
-t.test('no line is lost however the process ends', async t => {
+t.test('no line is lost when the process exits, throws or receives SIGTERM', async t => {
   const fixture = new URL('../../support/log-fixture.ts', import.meta.url)
   for (const end of ['nothing', 'exit', 'throw', 'signal']) {
     const { stdout } = await execaNode(fixture, [end], { reject: false, nodeOptions: [] })
@@ -70,7 +73,7 @@ t.test('no line is lost however the process ends', async t => {
   }
 })
 
-t.test('a line does not wait for others to come', async t => {
+t.test('a buffered line is written without further lines', async t => {
   const fixture = new URL('../../support/log-fixture.ts', import.meta.url)
   const subprocess = execaNode(fixture, ['wait'], { reject: false, nodeOptions: [] })
   let last: unknown

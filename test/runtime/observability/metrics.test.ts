@@ -5,7 +5,7 @@ import { BUCKETS } from '#runtime/observability/call-metrics.ts'
 import { createMetrics } from '#runtime/observability/metrics.ts'
 import { formatMetrics, prefersOpenMetrics } from '#runtime/observability/metrics-server.ts'
 
-// Its types leave the argument out.
+// The type of the constructor lacks the argument.
 const OpenRegistry = Registry as unknown as new (contentType: string) => Registry
 
 const options = {
@@ -24,13 +24,13 @@ const observation = fc.record({
   traceId: fc.option(fc.stringMatching(/^[0-9a-f]{32}$/), { nil: undefined }),
 })
 
-/** An exemplar's time is the clock's. */
+/** Removes the timestamps of exemplars, and metrics of the runtime. */
 function withoutTimes(text: string): string[] {
   const lines = text.replace(/^(.* # \{.*\} \S+) \S+$/gm, '$1').split('\n')
   return lines.filter(line => /^(# (HELP|TYPE) )?call/.test(line)).sort()
 }
 
-t.test('what is counted is, to the letter, what prom-client would have counted', async t => {
+t.test('call metrics are formatted exactly like a counter and a histogram of prom-client', async t => {
   await fc.assert(
     fc.asyncProperty(fc.array(observation, { minLength: 1, maxLength: 40, size: 'max' }), async observations => {
       const registers = [new OpenRegistry(Registry.OPENMETRICS_CONTENT_TYPE)]
@@ -60,18 +60,18 @@ t.test('what is counted is, to the letter, what prom-client would have counted',
   )
 })
 
-t.test('the names are the same in plain text, before and after it was OpenMetrics', async t => {
+t.test('formatting a snapshot as OpenMetrics does not change the names in the text format', async t => {
   const metrics = createMetrics()
   metrics
-    .counter({ name: 'things_total', help: 'Things', labels: ['kind'] })
-    .labels('good')
+    .counter({ name: 'jobs_total', help: 'Jobs', labels: ['kind'] })
+    .labels('mail')
     .inc()
-  const plain = /^things_total\{kind="good"\} 1$/m
+  const plain = /^jobs_total\{kind="mail"\} 1$/m
   for (const openMetrics of [false, true, false])
     t.match(await formatMetrics(await metrics.snapshot(), openMetrics), plain)
 })
 
-t.test('OpenMetrics is for who asks for it', async t => {
+t.test('OpenMetrics is selected if the Accept header prefers it', async t => {
   const cases: [accept: string, expected: boolean][] = [
     ['', false],
     ['*/*', false],

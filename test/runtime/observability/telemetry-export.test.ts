@@ -25,14 +25,14 @@ function end({ spanContext, parent, startedAt }: RequestTrace, name = 'request')
   recordSpan({ name, kind: SpanKind.SERVER, spanContext, parent, startedAt, attributes: {} })
 }
 
-/** The spans of a trace but its first, once that has come, which must be the last to end. */
+/** Ends the span of the request, waits for its export, and returns its child spans. */
 async function childrenOf(request: RequestTrace) {
   end(request)
   await receiver.span(({ spanId }) => spanId === request.spanContext.spanId)
   return receiver.spans.filter(({ parentSpanId }) => parentSpanId === request.spanContext.spanId)
 }
 
-t.test('a span has the ids that it was given when it began, and the times', async t => {
+t.test('an exported span has the ids assigned at its start, and its start and end times', async t => {
   const before = BigInt(Date.now()) * 1_000_000n
   const request = acceptTrace('00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00', 'a=1', 1)
   const spanContext = childSpanContext(request.spanContext)
@@ -60,18 +60,18 @@ t.test('a span has the ids that it was given when it began, and the times', asyn
   t.strictSame(inner?.attributes, { some: 'thing', 'error.type': 'BROKEN' })
   const outer = await receiver.span(({ spanId }) => spanId === request.spanContext.spanId)
   t.match(outer, { parentSpanId: 'b7ad6b7169203331', isError: false })
-  t.equal(((inner?.start ?? 0n) - outer.start) / 1000n, 250n, 'in microseconds')
+  t.equal(((inner?.start ?? 0n) - outer.start) / 1000n, 250n, 'the difference of 0.25 ms in microseconds')
   t.ok(outer.start > before - 20_000_000n && outer.end < BigInt(Date.now() + 20) * 1_000_000n)
 })
 
-t.test('what is asked in a span gives its answer or its error, and the span tells which', async t => {
+t.test('withSpan returns the result or the error of the work and records an error in the span', async t => {
   const request = acceptTrace(undefined, undefined, 1)
-  t.equal(await withSpan(request.spanContext, READ, async () => 'answer'), 'answer')
+  t.equal(await withSpan(request.spanContext, READ, async () => 'result'), 'result')
   await t.rejects(
     withSpan(request.spanContext, READ, async () => {
-      throw new TypeError('no answer')
+      throw new TypeError('not connected')
     }),
-    /no answer/,
+    /not connected/,
   )
   const children = await childrenOf(request)
   t.match(children, [
@@ -80,14 +80,14 @@ t.test('what is asked in a span gives its answer or its error, and the span tell
   ])
 })
 
-t.test('of what is not sampled there are no spans', async t => {
+t.test('no span is recorded below an unsampled span', async t => {
   const request = acceptTrace(undefined, undefined, 0)
   t.equal(await withSpan(request.spanContext, READ, async () => 1), 1)
   t.equal(await withSpan(undefined, READ, async () => 2), 2)
   t.strictSame(await childrenOf(request), [])
 })
 
-t.test('a statement has its span, in a transaction or not, and an error its SQLSTATE', async t => {
+t.test('each SQL statement of a sampled trace has a span; the span of a failed statement has its SQLSTATE', async t => {
   const { userUrl: url } = await openTestDatabase(t)
   const { db, close } = openDatabase<{ users: { id: string; name: string } }>({
     url,
@@ -107,7 +107,7 @@ t.test('a statement has its span, in a transaction or not, and an error its SQLS
     await t.rejects(db.transaction().execute(work), /division by zero/)
   })
   await context.with(acceptTrace(undefined, undefined, 0).context, () => t.rejects(work(db)))
-  await t.rejects(work(db), 'outside of any request')
+  await t.rejects(work(db), 'outside of a request')
   t.equal(trace.getSpan(context.active()), undefined)
 
   const statements = await childrenOf(request)
@@ -131,16 +131,16 @@ t.test('a statement has its span, in a transaction or not, and an error its SQLS
   t.notMatch(JSON.stringify(statements.map(({ attributes }) => attributes)), 'a secret')
 })
 
-t.test('a collector that hangs costs spans above the queue, which are counted, and no time', async t => {
+t.test('a collector that does not respond causes dropped spans, which are counted, and no delay', async t => {
   receiver.hang()
   t.equal(telemetry.droppedSpans(), 0)
-  const began = receiver.requests
+  const requestsBefore = receiver.requests
   for (let i = 0; i < 5000; i++) end(acceptTrace(undefined, undefined, 1))
   const kept = 5000 - telemetry.droppedSpans()
-  t.ok(kept >= 2048 && kept <= 2048 + 512, `${kept} wait in the queue or are under way`)
+  t.ok(kept >= 2048 && kept <= 2048 + 512, `${kept} spans are queued or being exported`)
   await telemetry.shutdown()
-  t.ok(receiver.requests > began, 'it was asked')
-  // What was not taken in time is lost, and counted too.
+  t.ok(receiver.requests > requestsBefore, 'spans were sent to the collector')
+  // The exports in flight time out and are counted, too.
   await until(
     async () => telemetry.droppedSpans(),
     dropped => dropped === 5000,

@@ -5,7 +5,7 @@ import { childSpanContext, recordSpan } from '#runtime/observability/spans.ts'
 import { startTelemetry } from '#runtime/observability/telemetry.ts'
 import { startOtlpReceiver } from '../../support/otlp-receiver.ts'
 
-t.test('spans are written as JSON where that is what the collector is to be sent', async t => {
+t.test('spans are exported as JSON with the protocol http/json', async t => {
   const receiver = await startOtlpReceiver(t)
   const telemetry = await startTelemetry({
     service: 'test',
@@ -21,13 +21,13 @@ t.test('spans are written as JSON where that is what the collector is to be sent
     spanContext,
     parent,
     startedAt,
-    attributes: { text: 'Grüße', number: 2, share: 0.5, truth: true },
+    attributes: { text: 'Grüße', number: 2, share: 0.5, flag: true },
     errorType: 'BROKEN',
     events: [{ name: 'event', at: startedAt, attributes: { number: 3 } }],
   })
   const span = await receiver.span(({ spanId }) => spanId === spanContext.spanId)
   t.match(span, {
-    writtenAs: 'application/json',
+    contentType: 'application/json',
     service: 'test',
     traceId: parent.traceId,
     parentSpanId: parent.spanId,
@@ -36,7 +36,7 @@ t.test('spans are written as JSON where that is what the collector is to be sent
     isError: true,
     events: [{ name: 'event', attributes: { number: 3 } }],
   })
-  t.strictSame(span.attributes, { text: 'Grüße', number: 2, share: 0.5, truth: true, 'error.type': 'BROKEN' })
+  t.strictSame(span.attributes, { text: 'Grüße', number: 2, share: 0.5, flag: true, 'error.type': 'BROKEN' })
   await telemetry.shutdown()
   t.equal(telemetry.droppedSpans(), 0)
 })

@@ -27,14 +27,14 @@ const pidOf = async (connection: Kysely<unknown>) => {
   return rows[0]?.pid ?? 0
 }
 
-t.test('a statement past its time is DEADLINE_EXCEEDED', async t => {
+t.test('a statement that exceeds the statement timeout fails with DEADLINE_EXCEEDED', async t => {
   const { db, ping } = open(t, { statementTimeoutMs: 50 })
   const status = await statusOf(sql`select pg_sleep(60)`.execute(db))
   t.match(status, { code: Code.DEADLINE_EXCEEDED, reason: 'deadline_exceeded' })
   await ping()
 })
 
-t.test('a server that says nothing at all is DEADLINE_EXCEEDED too, and the connection is good afterwards', async t => {
+t.test('a statement to a server that does not respond fails with DEADLINE_EXCEEDED, and the pool recovers', async t => {
   const { db, ping } = open(t, { statementTimeoutMs: 50, poolSize: 1 })
   const pid = await pidOf(db)
   process.kill(pid, 'SIGSTOP')
@@ -46,21 +46,24 @@ t.test('a server that says nothing at all is DEADLINE_EXCEEDED too, and the conn
   await ping()
 })
 
-t.test('a connection that breaks under a statement is UNAVAILABLE, and the pool finds another', async t => {
-  const { db, ping } = open(t)
-  const broken = db.connection().execute(async connection => {
-    const pid = await pidOf(connection)
-    await Promise.all([
-      sql`select pg_sleep(60)`.execute(connection),
-      sql`select pg_terminate_backend(${pid})`.execute(db),
-    ])
-  })
-  t.match(await statusOf(broken), UNAVAILABLE)
-  // Whoever asks before the socket has closed may still be given the connection that is about to.
-  while ((await statusOf(ping())) !== undefined);
-})
+t.test(
+  'a statement whose connection is lost fails with UNAVAILABLE, and the pool opens another connection',
+  async t => {
+    const { db, ping } = open(t)
+    const broken = db.connection().execute(async connection => {
+      const pid = await pidOf(connection)
+      await Promise.all([
+        sql`select pg_sleep(60)`.execute(connection),
+        sql`select pg_terminate_backend(${pid})`.execute(db),
+      ])
+    })
+    t.match(await statusOf(broken), UNAVAILABLE)
+    // Until the socket has closed, the pool may still hand out the broken connection.
+    while ((await statusOf(ping())) !== undefined);
+  },
+)
 
-t.test('a connection that breaks between two statements of a transaction ends neither process nor pool', async t => {
+t.test('a connection lost between two statements of a transaction ends neither the process nor the pool', async t => {
   const { db, ping } = open(t)
   const broken = db.transaction().execute(async transaction => {
     await sql`select pg_terminate_backend(${await pidOf(transaction)}, 5000)`.execute(db)
@@ -72,7 +75,7 @@ t.test('a connection that breaks between two statements of a transaction ends ne
   for (let round = 0; round < 5; round++) await ping()
 })
 
-t.test('who waits in vain for a connection is told to come again, and nobody waits for ever', async t => {
+t.test('a statement that gets no connection in time fails with database_busy and a retry delay', async t => {
   const { db, ping, poolState } = open(t, { poolSize: 1, acquireTimeoutMs: 1500 })
   const BUSY = { code: Code.UNAVAILABLE, reason: 'database_busy', retryAfterMs: 1000 }
   await db.connection().execute(async () => {
@@ -85,14 +88,14 @@ t.test('who waits in vain for a connection is told to come again, and nobody wai
   t.match(poolState(), { total: 1, idle: 1, waiting: 0 })
 })
 
-t.test('a pool has twice the cores and one connection, unless it is told otherwise', async t => {
+t.test('the default pool size is twice the CPU cores plus one', async t => {
   const { db, poolState } = open(t, { poolSize: undefined, preparedStatements: false })
-  const most = availableParallelism() * 2 + 1
-  await Promise.all(Array.from({ length: most + 3 }, () => sql`select pg_sleep(0.05)`.execute(db)))
-  t.equal(poolState().total, most)
+  const maximum = availableParallelism() * 2 + 1
+  await Promise.all(Array.from({ length: maximum + 3 }, () => sql`select pg_sleep(0.05)`.execute(db)))
+  t.equal(poolState().total, maximum)
 })
 
-t.test('a server that is not there is UNAVAILABLE', async t => {
+t.test('a statement to an unreachable server fails with UNAVAILABLE', async t => {
   const port = await getPort()
   for (const host of ['127.0.0.1', 'localhost', 'nowhere.invalid']) {
     const { ping } = open(t, { url: `postgres://x:x@${host}:${port}/x` })
@@ -100,14 +103,14 @@ t.test('a server that is not there is UNAVAILABLE', async t => {
   }
 })
 
-t.test('a database that was closed is UNAVAILABLE', async t => {
+t.test('a statement on a closed database fails with UNAVAILABLE', async t => {
   const database = openDatabase<unknown>({ url, schema, logger })
   await database.ping()
   await database.close()
   t.match(await statusOf(database.ping()), UNAVAILABLE)
 })
 
-t.test('who lost a deadlock is ABORTED', async t => {
+t.test('the victim of a deadlock fails with ABORTED', async t => {
   const { db } = open(t)
   const lock = (first: number, second: number, met: () => Promise<void>) =>
     db.transaction().execute(async transaction => {
@@ -125,18 +128,18 @@ t.test('who lost a deadlock is ABORTED', async t => {
   t.match(statuses.filter(Boolean), [{ code: Code.ABORTED, reason: 'aborted' }])
 })
 
-t.test('what only the thrower can tell stays as it is', async t => {
+t.test('toStatusError returns other errors unchanged', async t => {
   const { db } = open(t)
   const id = randomUUID()
   const violation = await statusOf(sql`insert into users (id, email) values (${id}, 'a'), (${id}, 'b')`.execute(db))
   t.match(violation, { code: '23505' })
   const known = notFound('user')
   t.equal(toStatusError(known), known)
-  const other = new Error('of somebody else')
+  const other = new Error('unrelated')
   t.equal(toStatusError(other), other)
 })
 
-t.test('a bigint keeps its digits', async t => {
+t.test('a bigint column is read without loss of digits', async t => {
   const { db } = open(t)
   const { rows } = await sql`select 9007199254740993::bigint as n`.execute(db)
   t.same(rows, [{ n: 9007199254740993n }])

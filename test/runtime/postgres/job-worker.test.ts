@@ -8,10 +8,10 @@ import { JOBS_SCHEMA, SCHEMA, type Tables } from '../../../auth-svc/tables.ts'
 import { openTestDatabase } from '../../support/test-database.ts'
 
 const events = new EventEmitter()
-// That it has given up, only its log tells.
+// The restart is visible in the log only.
 const logger = pino(
   {},
-  { write: (line: string) => void (line.includes('job worker shut down; restarting it') && events.emit('given up')) },
+  { write: (line: string) => void (line.includes('job worker shut down; restarting it') && events.emit('restart')) },
 )
 
 const { authUrl } = await openTestDatabase(t)
@@ -25,7 +25,7 @@ const worker = await startJobWorker({
   logger,
   pollMs: 50,
   tasks: {
-    easy: () => void events.emit('easy'),
+    quick: () => void events.emit('quick'),
     held: async () => {
       events.emit('held')
       await held
@@ -36,34 +36,34 @@ t.teardown(() => worker.stop())
 
 const add = (task: string) => sql`select auth_jobs.add_job(${task})`.execute(db)
 
-async function doesJobs(): Promise<void> {
-  const done = once(events, 'easy')
-  await add('easy')
+async function runQuickJob(): Promise<void> {
+  const done = once(events, 'quick')
+  await add('quick')
   await done
 }
 
-t.test('it does jobs', async t => {
-  for (let i = 0; i < 5; i++) await doesJobs()
+t.test('a worker runs added jobs', async t => {
+  for (let i = 0; i < 5; i++) await runQuickJob()
   t.pass()
 })
 
-t.test('it goes on when its connections are lost', async t => {
+t.test('a worker runs jobs after its connections were lost', async t => {
   await sql`
     select pg_terminate_backend(pid) from pg_stat_activity
     where datname = current_database() and pid <> pg_backend_pid()`.execute(db)
-  for (let i = 0; i < 5; i++) await doesJobs()
+  for (let i = 0; i < 5; i++) await runQuickJob()
   t.pass()
 })
 
-t.test('it goes on when it could not note that a job is done', async t => {
-  const begun = once(events, 'held')
+t.test('a worker restarts and runs jobs after it could not record the completion of a job', async t => {
+  const started = once(events, 'held')
   await add('held')
-  await begun
+  await started
   await sql`alter table auth_jobs._private_jobs rename to elsewhere`.execute(db)
-  const givenUp = once(events, 'given up')
+  const restarting = once(events, 'restart')
   release()
-  await givenUp
+  await restarting
   await sql`alter table auth_jobs.elsewhere rename to _private_jobs`.execute(db)
-  await doesJobs()
+  await runQuickJob()
   t.pass()
 })

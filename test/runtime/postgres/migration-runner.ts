@@ -1,4 +1,4 @@
-/** A process that migrates, for the test that starts several at once. */
+/** A process that runs `migrate`, for the test of concurrent runners. */
 import { pino } from 'pino'
 import { migrate } from '#runtime/postgres/migrations.ts'
 

@@ -9,21 +9,21 @@ import { withClient } from '../../../deploy/dev/provision.ts'
 import { openTestDatabase } from '../../support/test-database.ts'
 import { until } from '../../support/until.ts'
 
-const schema = 'trial'
+const schema = 'fixture'
 const logger = pino({ level: 'silent' })
 const ONE = '20260101000000-one'
 const TWO = '20260102000000-two'
 const THREE = '20260103000000-three'
 
-interface Trial extends MigrationOptions {
+interface Fixture extends MigrationOptions {
   write(name: string, body: { up: string; down?: string; more?: string }): Promise<void>
   remove(name: string): Promise<void>
   query(statement: string): Promise<unknown[]>
   states(): Promise<string[]>
 }
 
-/** An empty schema, and a folder for migrations beside this file, where they find Kysely. */
-async function openTrial(t: Test): Promise<Trial> {
+/** Creates an empty schema, and a folder for migrations in which `import 'kysely'` resolves. */
+async function openFixture(t: Test): Promise<Fixture> {
   const { adminUrl: url } = await openTestDatabase(t)
   await withClient(url, client => client.query(`create schema ${schema}`))
   const folder = await mkdtemp(path.join(import.meta.dirname, '.migrations-'))
@@ -51,160 +51,159 @@ async function openTrial(t: Test): Promise<Trial> {
 
 const outside = 'export const transaction = false'
 
-t.test('each is applied once, in the order of names, and taken back one at a time', async t => {
-  const trial = await openTrial(t)
-  t.same(await trial.states(), [])
-  await trial.write(TWO, { up: 'alter table one add column two int', down: 'alter table one drop column two' })
-  await trial.write(ONE, { up: 'create table one ()', down: 'drop table one' })
-  t.same(await trial.states(), [`${ONE} pending`, `${TWO} pending`])
-  await migrate(trial)
-  await migrate(trial)
-  t.same(await trial.states(), [`${ONE} applied`, `${TWO} applied`])
-  await migrateDown(trial)
-  t.same(await trial.states(), [`${ONE} applied`, `${TWO} pending`])
-  await migrateDown(trial)
-  t.same(await trial.query(`select to_regclass('one') as one`), [{ one: null }])
-  await t.rejects(migrateDown(trial), { message: 'No migration of trial is applied: nothing to revert' })
+t.test('migrations are applied once, in the order of their names, and reverted one at a time', async t => {
+  const fixture = await openFixture(t)
+  t.same(await fixture.states(), [])
+  await fixture.write(TWO, { up: 'alter table one add column two int', down: 'alter table one drop column two' })
+  await fixture.write(ONE, { up: 'create table one ()', down: 'drop table one' })
+  t.same(await fixture.states(), [`${ONE} pending`, `${TWO} pending`])
+  await migrate(fixture)
+  await migrate(fixture)
+  t.same(await fixture.states(), [`${ONE} applied`, `${TWO} applied`])
+  await migrateDown(fixture)
+  t.same(await fixture.states(), [`${ONE} applied`, `${TWO} pending`])
+  await migrateDown(fixture)
+  t.same(await fixture.query(`select to_regclass('one') as one`), [{ one: null }])
+  await t.rejects(migrateDown(fixture), { message: 'No migration of fixture is applied: nothing to revert' })
 })
 
-t.test('several processes at once apply each migration once', async t => {
-  const trial = await openTrial(t)
-  await trial.write(ONE, { up: 'create table one (id int); insert into one values (1); select pg_sleep(0.2)' })
-  await trial.write(TWO, { up: 'insert into one values (2)' })
-  // It waits for whatever has begun before it: for those, too, that wait for their turn.
-  await trial.write(THREE, { up: 'create index concurrently one_id on one (id)', more: outside })
+t.test('concurrent processes apply each migration once', async t => {
+  const fixture = await openFixture(t)
+  await fixture.write(ONE, { up: 'create table one (id int); insert into one values (1); select pg_sleep(0.2)' })
+  await fixture.write(TWO, { up: 'insert into one values (2)' })
+  // Waits for all transactions that started earlier, including those of the waiting processes.
+  await fixture.write(THREE, { up: 'create index concurrently one_id on one (id)', more: outside })
   const runner = path.join(import.meta.dirname, 'migration-runner.ts')
-  const env = { DATABASE_URL: trial.url, MIGRATIONS: trial.folder, SCHEMA: schema }
-  const ends = await Promise.all(
+  const env = { DATABASE_URL: fixture.url, MIGRATIONS: fixture.folder, SCHEMA: schema }
+  const results = await Promise.all(
     Array.from({ length: 4 }, () => execaNode(runner, { env, reject: false, all: true, nodeOptions: [] })),
   )
-  for (const { exitCode, all } of ends) t.equal(exitCode, 0, all)
-  t.same(await trial.query('select id from one order by id'), [{ id: 1 }, { id: 2 }])
-  t.same(await trial.states(), [`${ONE} applied`, `${TWO} applied`, `${THREE} applied`])
+  for (const { exitCode, all } of results) t.equal(exitCode, 0, all)
+  t.same(await fixture.query('select id from one order by id'), [{ id: 1 }, { id: 2 }])
+  t.same(await fixture.states(), [`${ONE} applied`, `${TWO} applied`, `${THREE} applied`])
 })
 
-t.test('one that fails is named and leaves nothing, and those before it stay', async t => {
-  const trial = await openTrial(t)
-  await trial.write(ONE, { up: 'create table one ()' })
-  await trial.write(TWO, { up: 'create table two (); select nonsense' })
-  await t.rejects(migrate(trial), { message: /20260102000000-two of trial failed: column "nonsense" does not exist/ })
-  t.same(await trial.query(`select to_regclass('one')::text as one, to_regclass('two')::text as two`), [
+t.test('a failed migration is named and rolled back, and the migrations before it stay applied', async t => {
+  const fixture = await openFixture(t)
+  await fixture.write(ONE, { up: 'create table one ()' })
+  await fixture.write(TWO, { up: 'create table two (); select nonsense' })
+  await t.rejects(migrate(fixture), {
+    message: /20260102000000-two of fixture failed: column "nonsense" does not exist/,
+  })
+  t.same(await fixture.query(`select to_regclass('one')::text as one, to_regclass('two')::text as two`), [
     { one: 'one', two: null },
   ])
-  t.same(await trial.states(), [`${ONE} applied`, `${TWO} pending`])
-  t.same(await trial.query('select name from migration_checksums'), [{ name: ONE }])
+  t.same(await fixture.states(), [`${ONE} applied`, `${TWO} pending`])
+  t.same(await fixture.query('select name from migration_checksums'), [{ name: ONE }])
 })
 
-t.test('an applied file that was edited is refused by name, and nothing is applied', async t => {
-  const trial = await openTrial(t)
-  await trial.write(ONE, { up: 'create table one ()' })
-  await migrate(trial)
-  await trial.write(ONE, { up: 'create table one ( )' })
-  await trial.write(TWO, { up: 'create table two ()' })
-  t.same(await trial.states(), [`${ONE} edited`, `${TWO} pending`])
-  await t.rejects(migrate(trial), { message: /20260101000000-one was edited after it was applied/ })
-  await t.rejects(migrateDown(trial), { message: /20260101000000-one was edited after it was applied/ })
-  t.same(await trial.query(`select to_regclass('two') as two`), [{ two: null }])
-  await trial.write(ONE, { up: 'create table one ()' })
-  await migrate(trial)
-  t.same(await trial.states(), [`${ONE} applied`, `${TWO} applied`])
+t.test('an edited file of an applied migration is reported by name, and nothing is applied', async t => {
+  const fixture = await openFixture(t)
+  await fixture.write(ONE, { up: 'create table one ()' })
+  await migrate(fixture)
+  await fixture.write(ONE, { up: 'create table one ( )' })
+  await fixture.write(TWO, { up: 'create table two ()' })
+  t.same(await fixture.states(), [`${ONE} edited`, `${TWO} pending`])
+  await t.rejects(migrate(fixture), { message: /20260101000000-one was edited after it was applied/ })
+  await t.rejects(migrateDown(fixture), { message: /20260101000000-one was edited after it was applied/ })
+  t.same(await fixture.query(`select to_regclass('two') as two`), [{ two: null }])
+  await fixture.write(ONE, { up: 'create table one ()' })
+  await migrate(fixture)
+  t.same(await fixture.states(), [`${ONE} applied`, `${TWO} applied`])
 })
 
-t.test('an applied file that is gone is refused, and so is one that comes before what was applied', async t => {
-  const trial = await openTrial(t)
-  await trial.write(TWO, { up: 'create table two ()' })
-  await migrate(trial)
-  await trial.remove(TWO)
-  await trial.write(ONE, { up: 'create table one ()' })
-  t.same(await trial.states(), [`${ONE} late`, `${TWO} missing`])
-  await t.rejects(migrate(trial), {
+t.test('a missing file of an applied migration and a migration older than an applied one are reported', async t => {
+  const fixture = await openFixture(t)
+  await fixture.write(TWO, { up: 'create table two ()' })
+  await migrate(fixture)
+  await fixture.remove(TWO)
+  await fixture.write(ONE, { up: 'create table one ()' })
+  t.same(await fixture.states(), [`${ONE} late`, `${TWO} missing`])
+  await t.rejects(migrate(fixture), {
     message:
       /20260101000000-one is older than an applied migration.*20260102000000-two was applied, but the file is missing/,
   })
 })
 
-t.test('what was applied before checksums were kept is taken as it is, and then kept to', async t => {
-  const trial = await openTrial(t)
-  await trial.write(ONE, { up: 'create table one ()' })
-  await migrate(trial)
-  await trial.query('drop table migration_checksums')
-  await trial.write(ONE, { up: 'create table one (id int)' })
-  await migrate(trial)
-  await trial.write(ONE, { up: 'create table one ()' })
-  t.same(await trial.states(), [`${ONE} edited`])
+t.test('a migration applied before checksums were recorded gets the checksum of its current file', async t => {
+  const fixture = await openFixture(t)
+  await fixture.write(ONE, { up: 'create table one ()' })
+  await migrate(fixture)
+  await fixture.query('drop table migration_checksums')
+  await fixture.write(ONE, { up: 'create table one (id int)' })
+  await migrate(fixture)
+  await fixture.write(ONE, { up: 'create table one ()' })
+  t.same(await fixture.states(), [`${ONE} edited`])
 })
 
-t.test('a file that is not named as a migration is refused', async t => {
-  const trial = await openTrial(t)
-  await trial.write('notes', { up: '' })
-  await t.rejects(migrate(trial), { message: /Invalid migration file name .*notes\.ts/ })
+t.test('a file with an invalid name is reported', async t => {
+  const fixture = await openFixture(t)
+  await fixture.write('notes', { up: '' })
+  await t.rejects(migrate(fixture), { message: /Invalid migration file name .*notes\.ts/ })
 })
 
-t.test('outside of a transaction: an index that broke off halfway is there, whole, after the next run', async t => {
-  const trial = await openTrial(t)
-  await trial.write(ONE, { up: 'create table one (id int); insert into one values (1), (1)' })
+t.test('a repeatable migration outside of a transaction completes an interrupted index in the next run', async t => {
+  const fixture = await openFixture(t)
+  await fixture.write(ONE, { up: 'create table one (id int); insert into one values (1), (1)' })
   const up = 'drop index concurrently if exists one_id; create unique index concurrently one_id on one (id)'
-  await trial.write(TWO, { up, down: 'drop index concurrently one_id', more: outside })
-  await t.rejects(migrate(trial), { message: /20260102000000-two of trial failed: could not create unique index/ })
-  const valid = () => trial.query(`select indisvalid from pg_index where indexrelid = to_regclass('one_id')`)
+  await fixture.write(TWO, { up, down: 'drop index concurrently one_id', more: outside })
+  await t.rejects(migrate(fixture), { message: /20260102000000-two of fixture failed: could not create unique index/ })
+  const valid = () => fixture.query(`select indisvalid from pg_index where indexrelid = to_regclass('one_id')`)
   t.same(await valid(), [{ indisvalid: false }])
-  t.same(await trial.states(), [`${ONE} applied`, `${TWO} pending`])
-  await trial.query('delete from one')
-  await migrate(trial)
+  t.same(await fixture.states(), [`${ONE} applied`, `${TWO} pending`])
+  await fixture.query('delete from one')
+  await migrate(fixture)
   t.same(await valid(), [{ indisvalid: true }])
-  await migrateDown(trial)
+  await migrateDown(fixture)
   t.same(await valid(), [])
 })
 
-t.test('one that takes an index for whole that broke off is refused', async t => {
-  const trial = await openTrial(t)
-  await trial.write(ONE, { up: 'create table one (id int); insert into one values (1), (1)' })
-  await trial.write(TWO, { up: 'create unique index concurrently if not exists one_id on one (id)', more: outside })
-  await t.rejects(migrate(trial), { message: /could not create unique index/ })
-  await trial.query('delete from one')
-  await t.rejects(migrate(trial), { message: /invalid indexes exist: one_id/ })
-  t.same(await trial.states(), [`${ONE} applied`, `${TWO} pending`])
+t.test('a migration that would keep an invalid index fails', async t => {
+  const fixture = await openFixture(t)
+  await fixture.write(ONE, { up: 'create table one (id int); insert into one values (1), (1)' })
+  await fixture.write(TWO, { up: 'create unique index concurrently if not exists one_id on one (id)', more: outside })
+  await t.rejects(migrate(fixture), { message: /could not create unique index/ })
+  await fixture.query('delete from one')
+  await t.rejects(migrate(fixture), { message: /invalid indexes exist: one_id/ })
+  t.same(await fixture.states(), [`${ONE} applied`, `${TWO} pending`])
 })
 
-t.test(
-  'a lock that another session holds is not waited for at length: others get by, and it is tried again',
-  async t => {
-    const trial = await openTrial(t)
-    await trial.write(ONE, { up: 'create table one (id int)' })
-    await migrate(trial)
-    await trial.write(TWO, { up: 'alter table one add column two int' })
-    const holder = new pg.Client({ connectionString: trial.url })
-    await holder.connect()
-    t.teardown(() => holder.end())
-    await holder.query(`begin; lock table ${schema}.one in access share mode`)
-
-    let retries = 0
-    const counting = pino({ level: 'warn' }, { write: () => (retries += 1) })
-    const migrating = migrate({ ...trial, logger: counting, lockTimeoutMs: 50 })
-    await until(
-      async () => retries,
-      count => count >= 2,
-    )
-    // It would wait behind the migration if that still waited.
-    await trial.query('insert into one values (1)')
-    t.same(await trial.states(), [`${ONE} applied`, `${TWO} pending`])
-    await holder.query('commit')
-    await migrating
-    t.same(await trial.query('select * from one'), [{ id: 1, two: null }])
-  },
-)
-
-t.test('a migration that never gets its lock is given up, named, with nothing left of it', async t => {
-  const trial = await openTrial(t)
-  await trial.write(ONE, { up: 'create table one (id int)' })
-  await migrate(trial)
-  await trial.write(TWO, { up: 'create table two (); alter table one add column two int' })
-  const holder = new pg.Client({ connectionString: trial.url })
+t.test('a migration that waits for a lock times out, does not block other sessions, and is retried', async t => {
+  const fixture = await openFixture(t)
+  await fixture.write(ONE, { up: 'create table one (id int)' })
+  await migrate(fixture)
+  await fixture.write(TWO, { up: 'alter table one add column two int' })
+  const holder = new pg.Client({ connectionString: fixture.url })
   await holder.connect()
   t.teardown(() => holder.end())
   await holder.query(`begin; lock table ${schema}.one in access share mode`)
-  await t.rejects(migrate({ ...trial, lockTimeoutMs: 50, attempts: 2 }), {
-    message: /20260102000000-two of trial failed: canceling statement due to lock timeout/,
+
+  let retries = 0
+  const counting = pino({ level: 'warn' }, { write: () => (retries += 1) })
+  const migrating = migrate({ ...fixture, logger: counting, lockTimeoutMs: 50 })
+  await until(
+    async () => retries,
+    count => count >= 2,
+  )
+  // Would block if the migration were still waiting for its lock.
+  await fixture.query('insert into one values (1)')
+  t.same(await fixture.states(), [`${ONE} applied`, `${TWO} pending`])
+  await holder.query('commit')
+  await migrating
+  t.same(await fixture.query('select * from one'), [{ id: 1, two: null }])
+})
+
+t.test('a migration that does not get its lock in the last attempt fails, is named and rolled back', async t => {
+  const fixture = await openFixture(t)
+  await fixture.write(ONE, { up: 'create table one (id int)' })
+  await migrate(fixture)
+  await fixture.write(TWO, { up: 'create table two (); alter table one add column two int' })
+  const holder = new pg.Client({ connectionString: fixture.url })
+  await holder.connect()
+  t.teardown(() => holder.end())
+  await holder.query(`begin; lock table ${schema}.one in access share mode`)
+  await t.rejects(migrate({ ...fixture, lockTimeoutMs: 50, attempts: 2 }), {
+    message: /20260102000000-two of fixture failed: canceling statement due to lock timeout/,
   })
-  t.same(await trial.query(`select to_regclass('two') as two`), [{ two: null }])
+  t.same(await fixture.query(`select to_regclass('two') as two`), [{ two: null }])
 })

@@ -19,9 +19,9 @@ const raw = <Row>(text: string) => CompiledQuery.raw(text) as CompiledQuery<Row>
 const statusOf = (work: Promise<unknown>) => work.then(() => undefined, toStatusError)
 
 for (const preparedStatements of [true, false]) {
-  const name = preparedStatements ? 'prepared' : 'not prepared'
+  const name = preparedStatements ? 'prepared statement' : 'prepared statements disabled'
 
-  t.test(`${name}: each of many at once has its own rows`, async t => {
+  t.test(`${name}: concurrent runs get their own rows`, async t => {
     const { prepare } = open(t, { preparedStatements })
     const twice = prepare(() => raw<{ twice: number }>('select $1::int * 2 as twice'))
     const numbers = Array.from({ length: 100 }, (_, index) => index)
@@ -31,7 +31,7 @@ for (const preparedStatements of [true, false]) {
     )
   })
 
-  t.test(`${name}: one that fails leaves the others alone, and works with other values`, async t => {
+  t.test(`${name}: a failed run does not affect concurrent runs or the next run`, async t => {
     const { prepare } = open(t, { preparedStatements })
     const divide = prepare(() => raw<{ result: number }>('select 12 / $1::int as result'))
     const [three, failed, four] = await Promise.allSettled([divide(3), divide(0), divide(4)])
@@ -40,14 +40,14 @@ for (const preparedStatements of [true, false]) {
     t.same(await divide(6), [{ result: 2 }])
   })
 
-  t.test(`${name}: one past its time is DEADLINE_EXCEEDED`, async t => {
+  t.test(`${name}: a run that exceeds the statement timeout fails with DEADLINE_EXCEEDED`, async t => {
     const { prepare } = open(t, { preparedStatements, statementTimeoutMs: 50 })
     const sleep = prepare(() => raw('select pg_sleep($1)'))
     t.match(await statusOf(sleep(60)), { code: Code.DEADLINE_EXCEEDED })
     t.equal((await sleep(0)).length, 1)
   })
 
-  t.test(`${name}: a table that has changed is answered for as it is now`, async t => {
+  t.test(`${name}: after a change of the table the rows have the new columns`, async t => {
     const { db, prepare } = open(t, { preparedStatements })
     await sql`create table changing (id int)`.execute(db)
     t.teardown(() => sql`drop table changing`.execute(db))
@@ -63,7 +63,7 @@ for (const preparedStatements of [true, false]) {
 const BACKEND = () => raw<{ pid: number }>('select pg_backend_pid() as pid')
 
 t.test(
-  'a connection that breaks is UNAVAILABLE for all that is under way on it, and another takes its place',
+  'all statements in flight on a lost connection fail with UNAVAILABLE, and the next one uses a new connection',
   async t => {
     const { db, prepare } = open(t)
     const backend = prepare(BACKEND)
@@ -76,21 +76,24 @@ t.test(
   },
 )
 
-t.test('a server that says nothing is an error in time, and all is well when it is back', async t => {
-  const { prepare } = open(t, { statementTimeoutMs: 50 })
-  const backend = prepare(BACKEND)
-  const pid = (await backend())[0]?.pid ?? 0
-  process.kill(pid, 'SIGSTOP')
-  try {
-    t.match(await statusOf(backend()), { code: Code.DEADLINE_EXCEEDED })
-    t.not((await backend())[0]?.pid, pid, 'what comes next is not held up')
-  } finally {
-    process.kill(pid, 'SIGCONT')
-  }
-  t.equal((await backend()).length, 1)
-})
+t.test(
+  'a statement to a server that does not respond fails with DEADLINE_EXCEEDED, and later ones succeed',
+  async t => {
+    const { prepare } = open(t, { statementTimeoutMs: 50 })
+    const backend = prepare(BACKEND)
+    const pid = (await backend())[0]?.pid ?? 0
+    process.kill(pid, 'SIGSTOP')
+    try {
+      t.match(await statusOf(backend()), { code: Code.DEADLINE_EXCEEDED })
+      t.not((await backend())[0]?.pid, pid, 'the next statement uses another connection')
+    } finally {
+      process.kill(pid, 'SIGCONT')
+    }
+    t.equal((await backend()).length, 1)
+  },
+)
 
-t.test('one that is held up does not hold up those that come once its connection has enough to do', async t => {
+t.test('statements that wait for a lock do not delay statements on other connections', async t => {
   const { db, prepare } = open(t, { poolSize: 5 })
   const lock = prepare(() => raw('select pg_advisory_xact_lock_shared(4711)'))
   const backend = prepare(BACKEND)
@@ -103,7 +106,7 @@ t.test('one that is held up does not hold up those that come once its connection
   await Promise.all(held.locks)
 })
 
-t.test('what is under way at the close ends first', async t => {
+t.test('close() waits for the statements in flight', async t => {
   const { prepare, close } = openDatabase({ url, schema: 'users', logger, poolSize: 3 })
   const sleep = prepare(() => raw('select pg_sleep($1)'))
   const last = sleep(0.1)
@@ -111,7 +114,7 @@ t.test('what is under way at the close ends first', async t => {
   t.equal((await last).length, 1)
 })
 
-t.test('a server that is not there is UNAVAILABLE, each time', async t => {
+t.test('each statement to an unreachable server fails with UNAVAILABLE', async t => {
   const { prepare } = open(t, { url: 'postgres://nobody@127.0.0.1:1/nothing' })
   const backend = prepare(BACKEND)
   t.match(await statusOf(backend()), { code: Code.UNAVAILABLE })

@@ -9,7 +9,7 @@ import { openTestDatabase } from '../../support/test-database.ts'
 import { until } from '../../support/until.ts'
 
 const { userUrl: url } = await openTestDatabase(t)
-// Without it there is no trace that a callback could belong to.
+// Enables the context manager, which the trace id of a log line comes from.
 const telemetry = await startTelemetry({ service: 'test', endpoint: undefined })
 t.teardown(() => telemetry.shutdown())
 
@@ -21,7 +21,7 @@ interface Line {
   trace_id?: string
 }
 
-/** A database whose log can be read. The logger is made as createLogger makes one, but for where it writes. */
+/** Opens a database with a logger like that of `createLogger`, which keeps the lines in memory. */
 function open(t: Test, options: { slowStatementMs: number; planSlowStatements?: boolean }) {
   const lines: Line[] = []
   const logger = pino(
@@ -39,18 +39,18 @@ function open(t: Test, options: { slowStatementMs: number; planSlowStatements?: 
   return { ...database, lines }
 }
 
-const SECRET = 'nobody may read this'
+const SECRET = 'parameter value'
 const TRACE_ID = '4bf92f3577b34da6a3ce929d0e0e4736'
 
-const slowly = (database: ReturnType<typeof open>) =>
+const runSlowStatement = (database: ReturnType<typeof open>) =>
   sql`select id, pg_sleep(0.05) from users_all where email = ${SECRET} union all select null, pg_sleep(0.05)`.execute(
     database.db,
   )
 
-t.test('a slow statement is logged with its time and its trace, and without its values', async t => {
+t.test('a slow statement is logged with its duration and trace id, without parameter values', async t => {
   const database = open(t, { slowStatementMs: 40 })
   const { context: inTrace } = continueTrace(`00-${TRACE_ID}-00f067aa0ba902b7-00`, undefined)
-  await context.with(inTrace, () => slowly(database))
+  await context.with(inTrace, () => runSlowStatement(database))
   await sql`select 1`.execute(database.db)
   t.equal(database.lines.length, 1)
   t.match(database.lines[0], { msg: 'slow statement', statement: /select id, pg_sleep/, trace_id: TRACE_ID })
@@ -58,29 +58,29 @@ t.test('a slow statement is logged with its time and its trace, and without its 
   t.notMatch(JSON.stringify(database.lines), SECRET)
 })
 
-t.test('a prepared statement that is slow is logged too', async t => {
+t.test('a slow prepared statement is logged', async t => {
   const database = open(t, { slowStatementMs: 40 })
   const sleep = database.prepare(() => sql`select pg_sleep(${0}::float8)`.compile(database.db))
   await sleep(0.05)
   t.match(database.lines, [{ msg: 'slow statement', statement: /pg_sleep/ }])
 })
 
-t.test('the plan of a slow statement is logged where it is asked for, once, and without the values', async t => {
+t.test('with planSlowStatements the plan of a slow statement is logged once, without parameter values', async t => {
   const database = open(t, { slowStatementMs: 40, planSlowStatements: true })
-  await slowly(database)
+  await runSlowStatement(database)
   const plans = () => database.lines.filter(line => line.plan !== undefined)
   await until(
     async () => plans().length,
     count => count > 0,
   )
-  await slowly(database)
+  await runSlowStatement(database)
   await sql`select 1`.execute(database.db)
   t.match(plans(), [{ msg: 'plan of a slow statement', plan: [/Append/] }])
   t.match(plans()[0]?.plan?.join('\n'), /users_all/)
   t.notMatch(JSON.stringify(database.lines), SECRET)
 })
 
-t.test('what cannot be planned harms nobody', async t => {
+t.test('a failure to plan a slow statement is logged and has no other effect', async t => {
   const database = open(t, { slowStatementMs: 1, planSlowStatements: true })
   await sql`set statement_timeout = 2000`.execute(database.db)
   await sql`do $$ begin perform pg_sleep(0.02); end $$`.execute(database.db)

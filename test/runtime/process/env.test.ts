@@ -10,13 +10,13 @@ const shape = {
 }
 const KEY = Buffer.alloc(32, 7).toString('base64')
 
-t.test('settings are typed, frozen, and fall back where unset or empty', async t => {
+t.test('settings are parsed and frozen; an empty or unset variable has its default', async t => {
   const settings = readSettings(shape, { KEY, SIZE: '', PORT: '8080' })
   t.same(settings, { PORT: 8080, SIZE: 4, KEY: Buffer.alloc(32, 7) })
   t.ok(Object.isFrozen(settings))
 })
 
-t.test('every bad setting is told at once, by name and with what it takes', async t => {
+t.test('all invalid settings are reported in one error, by name and description', async t => {
   const read = () => readSettings(shape, { PORT: '99999', SIZE: 'many', NAME: 'x' })
   t.throws(read, {
     name: SettingsError.name,
@@ -24,10 +24,10 @@ t.test('every bad setting is told at once, by name and with what it takes', asyn
   })
 })
 
-t.test('a secret that is bad is not repeated', async t => {
+t.test('the value of an invalid secret is not part of the error', async t => {
   try {
     readSettings(shape, { KEY: 'c2hvcnQ=' })
-    t.fail('a short key was taken')
+    t.fail('a short key was accepted')
   } catch (error) {
     t.match(error, { message: /KEY: must be 32 bytes in base64/ })
     t.notMatch((error as Error).message, 'c2hvcnQ=')

@@ -13,7 +13,7 @@ const hex = (length: number) =>
     .map(digits => digits.join(''))
     .filter(text => !/^0+$/.test(text))
 
-t.test('what is sent on is read back as the same trace', async t => {
+t.test('a parsed traceparent is formatted as the same header', async t => {
   fc.assert(
     fc.property(hex(32), hex(16), fc.boolean(), (traceId, spanId, sampled) => {
       const header = `00-${traceId}-${spanId}-${sampled ? '01' : '00'}`
@@ -24,7 +24,7 @@ t.test('what is sent on is read back as the same trace', async t => {
   )
 })
 
-t.test('a traceparent that the recommendation calls invalid begins a fresh trace, without a tracestate', async t => {
+t.test('an invalid traceparent starts a new trace without tracestate', async t => {
   const invalid = [
     '',
     'x',
@@ -67,11 +67,11 @@ t.test('a traceparent that the recommendation calls invalid begins a fresh trace
   }
 })
 
-t.test('a traceparent of a later version is read by its first four fields, and goes on as version 00', async t => {
+t.test('a traceparent of a later version is parsed by its first four fields and propagated as version 00', async t => {
   for (const traceparent of [
     `cc-${TRACE}-${SPAN}-01`,
     `01-${TRACE}-${SPAN}-01-`,
-    `fe-${TRACE}-${SPAN}-01-what-comes`,
+    `fe-${TRACE}-${SPAN}-01-future-field`,
   ]) {
     t.match(parseTraceContext(traceparent, undefined), { traceId: TRACE, spanId: SPAN, traceFlags: 1 }, traceparent)
     const { spanContext } = continueTrace(traceparent, undefined)
@@ -79,7 +79,7 @@ t.test('a traceparent of a later version is read by its first four fields, and g
   }
 })
 
-t.test('flags that nobody knows yet are not taken for the sampled one, and do not go on', async t => {
+t.test('unknown trace flags are not propagated and do not count as sampled', async t => {
   for (const [flags, sampled] of [
     ['00', '00'],
     ['02', '00'],
@@ -93,16 +93,16 @@ t.test('flags that nobody knows yet are not taken for the sampled one, and do no
   }
 })
 
-t.test('each hop has a span of its own below that of its caller', async t => {
+t.test('each hop has its own span id with the span of its caller as parent', async t => {
   const first = acceptTrace(TRACEPARENT, 'a=1', 0)
   const second = continueTrace(first.traceparent, first.spanContext.traceState?.serialize())
   t.match(first, { parent: { spanId: SPAN }, spanContext: { traceId: TRACE } })
   t.match(second, { parent: { spanId: first.spanContext.spanId }, spanContext: { traceId: TRACE } })
   t.equal(new Set([SPAN, first.spanContext.spanId, second.spanContext.spanId]).size, 3)
-  t.equal(traceHeaders(second.spanContext).tracestate, 'a=1', 'unsampled too')
+  t.equal(traceHeaders(second.spanContext).tracestate, 'a=1', 'tracestate is propagated for unsampled traces, too')
 })
 
-t.test('ids are valid and do not come again', async t => {
+t.test('generated ids are valid and unique', async t => {
   const seen = new Set<string>()
   for (let i = 0; i < 2000; i++) {
     const { traceparent, spanContext } = acceptTrace(undefined, undefined, 0)
@@ -112,7 +112,7 @@ t.test('ids are valid and do not come again', async t => {
   t.equal(seen.size, 4000)
 })
 
-t.test("a client's sampled flag counts only behind the edge", async t => {
+t.test('the sampled flag is ignored for requests of clients and used for calls between services', async t => {
   const unsampled = TRACEPARENT.replace(/01$/, '00')
   t.equal(acceptTrace(TRACEPARENT, undefined, 0).spanContext.traceFlags, 0)
   t.equal(acceptTrace(unsampled, undefined, 1).spanContext.traceFlags, 1)
@@ -145,7 +145,7 @@ const members = (member: fc.Arbitrary<[string, string]>) =>
     .map(pairs => pairs.map(pair => pair.join('=')))
 const whitespace = fc.string({ unit: fc.constantFrom(' ', '\t'), maxLength: 3 })
 
-t.test('a valid tracestate goes on with its members in their order, without whitespace and empty members', async t => {
+t.test('a valid tracestate keeps its members and their order and loses whitespace and empty members', async t => {
   fc.assert(
     fc.property(members(shortMember), fc.array(fc.tuple(whitespace, whitespace, fc.boolean())), (list, padding) => {
       const padded = list.map((member, index) => {
@@ -157,53 +157,67 @@ t.test('a valid tracestate goes on with its members in their order, without whit
   )
 })
 
-t.test('a tracestate above 512 characters loses whole members: long ones first, then the last', async t => {
-  const isLong = (member: string) => member.length > 128
-  fc.assert(
-    fc.property(members(fc.tuple(key, value)), list => {
-      const carried = parseTracestate(list.join(',')) ?? ''
-      const kept = list.filter(member => carried.split(',').includes(member))
-      const lost = list.filter(member => !kept.includes(member))
-      t.equal(kept.join(','), carried, 'whole members in their order')
-      t.ok(carried.length <= 512)
-      if (lost.some(member => !isLong(member))) t.notOk(kept.some(isLong), 'short ones go when no long one is left')
-      for (const ofKind of [list.filter(isLong), list.filter(member => !isLong(member))]) {
-        const gone = ofKind.findIndex(member => lost.includes(member))
-        if (gone !== -1)
-          t.notOk(
-            ofKind.slice(gone).some(member => kept.includes(member)),
-            'from the end',
-          )
-      }
-      const lastToGo = lost.find(member => !isLong(member)) ?? lost[0]
-      if (lastToGo !== undefined) t.ok([...kept, lastToGo].join(',').length > 512, 'none without need')
-    }),
-  )
-})
+t.test(
+  'a tracestate above 512 characters loses whole members: first those above 128 characters, then others from the end',
+  async t => {
+    const isLong = (member: string) => member.length > 128
+    let shortened = 0
+    fc.assert(
+      fc.property(members(fc.tuple(key, value)), list => {
+        const result = parseTracestate(list.join(',')) ?? ''
+        const kept = list.filter(member => result.split(',').includes(member))
+        const lost = list.filter(member => !kept.includes(member))
+        t.equal(kept.join(','), result, 'whole members in their order')
+        t.ok(result.length <= 512)
+        if (lost.length > 0) shortened++
+        if (lost.some(member => !isLong(member)))
+          t.notOk(kept.some(isLong), 'short members are removed only if no long one is left')
+        for (const ofKind of [list.filter(isLong), list.filter(member => !isLong(member))]) {
+          const firstLost = ofKind.findIndex(member => lost.includes(member))
+          if (firstLost !== -1)
+            t.notOk(
+              ofKind.slice(firstLost).some(member => kept.includes(member)),
+              'members are removed from the end',
+            )
+        }
+        const lastRemoved = lost.find(member => !isLong(member)) ?? lost[0]
+        if (lastRemoved !== undefined)
+          t.ok([...kept, lastRemoved].join(',').length > 512, 'no member is removed without need')
+      }),
+    )
+    t.ok(shortened > 0, `${shortened} lists were shortened`)
+  },
+)
 
-t.test('a tracestate as long as headers may be, of whitespace above all, is dropped as fast as it is read', async t => {
+t.test('a tracestate of 1 MB of whitespace is parsed in linear time', async t => {
   const blank = ' \t'.repeat(500_000)
   t.equal(parseTracestate(`a${blank}b`), undefined)
   t.equal(parseTracestate(`${blank}a=b${blank}`), 'a=b')
   t.equal(parseTracestate(`a=b${blank}c`), undefined)
 })
 
-t.test('no text gets through that is not a tracestate', async t => {
+t.test('a parsed tracestate conforms to the grammar, whatever the header', async t => {
+  let accepted = 0
+  // Mostly valid members, so that some headers are valid as a whole.
+  const valid = fc.constantFrom('a=1', 'b=x y', 'c@d=2', 'e=~', ',', ', ')
+  const other = fc.constantFrom('a', 'Z', '1', '=', ' ', '\t', '\n', '\r', '@', '"', '\u00a0', 'é', '\0')
   const text = fc.string({
-    unit: fc.constantFrom('a', 'Z', '1', '=', ',', ' ', '\t', '\n', '\r', '@', '"', '\u00a0', 'é', '\0'),
+    unit: fc.oneof({ weight: 4, arbitrary: valid }, { weight: 1, arbitrary: other }),
   })
   fc.assert(
     fc.property(text, header => {
-      const carried = parseTracestate(header)
-      if (carried === undefined) return
-      t.match(carried, /^[\x20-\x7e]+$/)
-      for (const member of carried.split(',')) t.match(member, /^[a-z0-9][a-z0-9_*/@-]*=[^=]*[^= ]$/)
+      const list = parseTracestate(header)
+      if (list === undefined) return
+      accepted++
+      t.match(list, /^[\x20-\x7e]+$/)
+      for (const member of list.split(',')) t.match(member, /^[a-z0-9][a-z0-9_*/@-]*=[^=]*[^= ]$/)
     }),
     { numRuns: 2000 },
   )
+  t.ok(accepted > 50, `${accepted} headers were accepted`)
 })
 
-t.test('a tracestate with a fault is dropped, and the trace kept', async t => {
+t.test('an invalid tracestate is ignored and the trace id is kept', async t => {
   const list = (count: number) => Array.from({ length: count }, (_, index) => `k${index}=${index}`).join(',')
   const cases: [string, string | undefined][] = [
     ['foo=1,bar=2', 'foo=1,bar=2'],
@@ -238,10 +252,10 @@ t.test('a tracestate with a fault is dropped, and the trace kept', async t => {
     [`z=${'v'.repeat(257)}`, undefined],
     ['good=1,Bad=2', undefined],
   ]
-  for (const [header, carried] of cases) {
-    t.equal(parseTracestate(header), carried, JSON.stringify(header.slice(0, 40)))
+  for (const [header, expected] of cases) {
+    t.equal(parseTracestate(header), expected, JSON.stringify(header.slice(0, 40)))
     const parsed = parseTraceContext(TRACEPARENT, header)
     t.equal(parsed?.traceId, TRACE)
-    t.equal(parsed && traceHeaders(parsed).tracestate, carried)
+    t.equal(parsed && traceHeaders(parsed).tracestate, expected)
   }
 })
