@@ -1,5 +1,5 @@
 import t from 'tap'
-import { request, signIn, signUp, whoAmI } from '../support/rest-client.ts'
+import { getMe, request, signIn, signUp } from '../support/rest-client.ts'
 import { startSystem } from '../support/test-system.ts'
 import { until } from '../support/until.ts'
 
@@ -24,7 +24,7 @@ t.test('a role change takes effect at the gateway within one second, a departmen
     body: { matched: 1, changed: 1 },
   })
   const tookMs = await until(
-    () => whoAmI(url, ada.accessToken),
+    () => getMe(url, ada.accessToken),
     response => response.status === 401,
     { everyMs: 20 },
   )

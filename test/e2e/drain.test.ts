@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
-import { request, signUp, whoAmI } from '../support/rest-client.ts'
+import { getMe, request, signUp } from '../support/rest-client.ts'
 import { requestsInFlight } from '../support/scrape.ts'
 import { startSystem } from '../support/test-system.ts'
 import { until } from '../support/until.ts'
@@ -25,7 +25,7 @@ t.test('a gateway that stops under load fails no request behind a load balancer 
   const clients = Array.from({ length: 8 }, async () => {
     while (!isOver) {
       const url = target
-      const result = await whoAmI(url, accessToken).then(
+      const result = await getMe(url, accessToken).then(
         ({ status }) => `${status}`,
         error => `${(error as Error).cause ?? error}`,
       )
@@ -51,7 +51,7 @@ t.test('a request in flight when the gateway stops gets its response', async t =
   const { accessToken } = await signUp(system.url)
   // user-svc is suspended until the drain has started.
   system.userSvc.signal('SIGSTOP')
-  const response = whoAmI(system.url, accessToken)
+  const response = getMe(system.url, accessToken)
   await until(
     () => requestsInFlight(system.gateway),
     count => count === 1,

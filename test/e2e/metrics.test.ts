@@ -1,6 +1,6 @@
 import { connect } from 'node:net'
 import t from 'tap'
-import { request, signUp, whoAmI } from '../support/rest-client.ts'
+import { getMe, request, signUp } from '../support/rest-client.ts'
 import { metricsUrl, PLAIN_TEXT, samplesOf, scrape } from '../support/scrape.ts'
 import { startSystem } from '../support/test-system.ts'
 import { until } from '../support/until.ts'
@@ -28,9 +28,9 @@ async function requestCounts(expected: number): Promise<Record<string, number>> 
 
 t.test('http_requests_total counts requests by method, path template of the contract, and status code', async t => {
   const unknownUser = '00000000-0000-4000-8000-000000000000'
-  await whoAmI(system.url, accessToken)
-  await whoAmI(system.url, accessToken)
-  await whoAmI(system.url, 'not a token')
+  await getMe(system.url, accessToken)
+  await getMe(system.url, accessToken)
+  await getMe(system.url, 'not a token')
   await request('GET', `${system.url}/v1/users/${unknownUser}`, { token: accessToken })
   await request('HEAD', `${system.url}/healthz`)
   await request('GET', `${system.url}/nothing/here`)
@@ -71,7 +71,7 @@ t.test('http_request_duration_seconds has the labels and counts of http_requests
 })
 
 t.test('a sampled request becomes an exemplar with the trace id and span id of its traceresponse header', async t => {
-  const { headers } = await whoAmI(system.url, accessToken)
+  const { headers } = await getMe(system.url, accessToken)
   const [, traceId, spanId] = headers.get('traceresponse')?.split('-') ?? []
   const labels = { method: 'GET', route: '/v1/users/me', status_code: '200' }
   await until(

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { withClient } from '../../deploy/dev/provision.ts'
 import { startPgBouncer } from '../support/pgbouncer.ts'
-import { login, refresh, request, signUp, whoAmI } from '../support/rest-client.ts'
+import { getMe, login, refresh, request, signUp } from '../support/rest-client.ts'
 import { openTestDatabase } from '../support/test-database.ts'
 import { startSystem } from '../support/test-system.ts'
 
@@ -48,7 +48,7 @@ t.test(
 
     const refreshed = await refresh(system.url, ada.refreshToken)
     t.equal(refreshed.status, 200)
-    t.match(await whoAmI(system.url, (refreshed.body as { accessToken: string }).accessToken), { status: 200 })
+    t.match(await getMe(system.url, (refreshed.body as { accessToken: string }).accessToken), { status: 200 })
 
     const { rows } = await withClient(pooler.urls.userUrl, client =>
       client.query("select current_schema() as schema, current_setting('statement_timeout') as time"),

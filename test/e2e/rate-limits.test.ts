@@ -1,5 +1,5 @@
 import t from 'tap'
-import { login, refresh, request, signUp, whoAmI } from '../support/rest-client.ts'
+import { getMe, login, refresh, request, signUp } from '../support/rest-client.ts'
 import { samplesOf, scrape } from '../support/scrape.ts'
 import { startTestRedis } from '../support/test-redis.ts'
 import { startSystem } from '../support/test-system.ts'
@@ -27,7 +27,7 @@ t.test('all gateways share the limit of failed logins, and signed-in users are n
   t.match(rejected?.headers.get('ratelimit'), /^"auth";r=0;t=1[78]\d$/)
   t.match(rejected?.headers.get('retry-after'), /^1[78]\d$/, 'one token is refilled every three minutes')
 
-  t.equal((await whoAmI(other.url, ada.accessToken)).status, 200)
+  t.equal((await getMe(other.url, ada.accessToken)).status, 200)
   t.equal((await refresh(system.url, ada.refreshToken)).status, 200)
   t.equal((await request('GET', `${system.url}/.well-known/jwks.json`)).status, 200)
 

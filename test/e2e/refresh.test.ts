@@ -1,5 +1,5 @@
 import t from 'tap'
-import { refresh, type SignedIn, signUp, whoAmI } from '../support/rest-client.ts'
+import { getMe, refresh, type SignedIn, signUp } from '../support/rest-client.ts'
 import { startSystem } from '../support/test-system.ts'
 
 t.test('fifty concurrent refreshes of one token return one successor and keep the session', async t => {
@@ -11,11 +11,11 @@ t.test('fifty concurrent refreshes of one token return one successor and keep th
   const successors = new Set(responses.map(({ body }) => (body as SignedIn).refreshToken))
   t.equal(successors.size, 1)
   for (const { body } of responses.slice(0, 3)) {
-    t.equal((await whoAmI(system.url, (body as SignedIn).accessToken)).status, 200, 'each access token is valid')
+    t.equal((await getMe(system.url, (body as SignedIn).accessToken)).status, 200, 'each access token is valid')
   }
 
   const [successor = ''] = successors
   const next = await refresh(system.url, successor)
   t.equal(next.status, 200, 'the successor is valid')
-  t.equal((await whoAmI(system.url, (next.body as SignedIn).accessToken)).status, 200)
+  t.equal((await getMe(system.url, (next.body as SignedIn).accessToken)).status, 200)
 })

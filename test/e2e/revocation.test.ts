@@ -1,5 +1,5 @@
 import t from 'tap'
-import { request, type SignedIn, signIn, signUp, whoAmI } from '../support/rest-client.ts'
+import { getMe, request, type SignedIn, signIn, signUp } from '../support/rest-client.ts'
 import { scrape } from '../support/scrape.ts'
 import { startSystem } from '../support/test-system.ts'
 import { until } from '../support/until.ts'
@@ -11,17 +11,17 @@ const STREAM_TIMEOUT = { timeoutMs: 5000 }
 
 t.test('a logout at one gateway revokes the access token at another gateway', async t => {
   const { accessToken, refreshToken } = await signUp(system.url)
-  t.equal((await whoAmI(other.url, accessToken)).status, 200)
+  t.equal((await getMe(other.url, accessToken)).status, 200)
 
   const response = await request('POST', `${system.url}/v1/auth/logout`, { body: { refreshToken } })
   t.equal(response.status, 204)
   t.match(
-    await whoAmI(system.url, accessToken),
+    await getMe(system.url, accessToken),
     { status: 401, body: { code: 'token_revoked' } },
     'the gateway of the logout rejects the token immediately',
   )
   const ms = await until(
-    () => whoAmI(other.url, accessToken),
+    () => getMe(other.url, accessToken),
     ({ status }) => status === 401,
     STREAM_TIMEOUT,
   )
@@ -42,7 +42,7 @@ t.test(
     })
     t.match(changed, { status: 200, body: { role: 'moderator' } })
     const ms = await until(
-      () => whoAmI(other.url, ada.accessToken),
+      () => getMe(other.url, ada.accessToken),
       ({ status }) => status === 401,
       STREAM_TIMEOUT,
     )

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { withClient } from '../../deploy/dev/provision.ts'
-import { login, PASSWORD, request, type SignedIn, someEmail, whoAmI } from '../support/rest-client.ts'
+import { getMe, login, PASSWORD, request, type SignedIn, uniqueEmail } from '../support/rest-client.ts'
 import { startSystem } from '../support/test-system.ts'
 import { until } from '../support/until.ts'
 
@@ -31,7 +31,7 @@ function accountStatus(email: string): Promise<string | undefined> {
 }
 
 t.test('a sign-up during which auth-svc crashed is completed by a sign-in', async t => {
-  const email = someEmail()
+  const email = uniqueEmail()
   await crashDuringSignUp(email)
   await system.authSvc.start()
 
@@ -41,12 +41,12 @@ t.test('a sign-up during which auth-svc crashed is completed by a sign-in', asyn
   )
   const { body } = await login(system.url, email)
   const { accessToken } = body as SignedIn
-  t.match(await whoAmI(system.url, accessToken), { status: 200, body: { email, name: 'Ada', role: 'user' } })
+  t.match(await getMe(system.url, accessToken), { status: 200, body: { email, name: 'Ada', role: 'user' } })
   t.equal(await accountStatus(email), 'active')
 })
 
 t.test('a sign-up during which auth-svc crashed is completed by its job', async t => {
-  const email = someEmail()
+  const email = uniqueEmail()
   await crashDuringSignUp(email)
   await system.authSvc.start()
 
@@ -62,11 +62,11 @@ t.test('a sign-up during which auth-svc crashed is completed by its job', async 
     ({ status }) => status === 200,
   )
   const { body } = await login(system.url, email)
-  t.match(await whoAmI(system.url, (body as SignedIn).accessToken), { status: 200, body: { email, name: 'Ada' } })
+  t.match(await getMe(system.url, (body as SignedIn).accessToken), { status: 200, body: { email, name: 'Ada' } })
 })
 
 t.test('a repeated sign-up after a crash of auth-svc returns the same account', async t => {
-  const email = someEmail()
+  const email = uniqueEmail()
   await crashDuringSignUp(email)
   await system.authSvc.start()
 
@@ -75,5 +75,5 @@ t.test('a repeated sign-up after a crash of auth-svc returns the same account', 
   await until(signUp, ({ status }) => status === 201)
   const [first, second] = [await signUp(), await signUp()]
   t.equal((first.body as SignedIn).user.id, (second.body as SignedIn).user.id)
-  t.match(await whoAmI(system.url, (first.body as SignedIn).accessToken), { status: 200, body: { email, name: 'Ada' } })
+  t.match(await getMe(system.url, (first.body as SignedIn).accessToken), { status: 200, body: { email, name: 'Ada' } })
 })

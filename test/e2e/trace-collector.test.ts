@@ -1,6 +1,6 @@
 import t from 'tap'
 import { startOtlpReceiver } from '../support/otlp-receiver.ts'
-import { signUp, whoAmI } from '../support/rest-client.ts'
+import { getMe, signUp } from '../support/rest-client.ts'
 import { openTestPort } from '../support/test-port.ts'
 import { startSystem } from '../support/test-system.ts'
 
@@ -16,7 +16,7 @@ for (const [state, endpoint] of [
     const system = await startSystem(t, { env })
     const { accessToken } = await signUp(system.url)
     for (let round = 0; round < 3; round++) {
-      const responses = await Promise.all(Array.from({ length: 20 }, () => whoAmI(system.url, accessToken)))
+      const responses = await Promise.all(Array.from({ length: 20 }, () => getMe(system.url, accessToken)))
       t.strictSame([...new Set(responses.map(({ status }) => status))], [200])
     }
     if (state === 'hangs') await hanging.span(({ name }) => name === 'GET /v1/users/me')

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { startOtlpReceiver } from '../support/otlp-receiver.ts'
-import { request, signUp, whoAmI } from '../support/rest-client.ts'
+import { getMe, request, signUp } from '../support/rest-client.ts'
 import { startSystem } from '../support/test-system.ts'
 
 t.test('the gateway exports the span of an unsampled request only if the response is 5xx', async t => {
@@ -8,10 +8,10 @@ t.test('the gateway exports the span of an unsampled request only if the respons
   const env = { TRACE_SAMPLE_RATIO: '0', OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url }
   const system = await startSystem(t, { env })
   const { accessToken } = await signUp(system.url)
-  t.equal((await whoAmI(system.url, accessToken)).status, 200)
+  t.equal((await getMe(system.url, accessToken)).status, 200)
   t.equal((await request('GET', `${system.url}/v1/nowhere`)).status, 404)
   await system.userSvc.kill()
-  const response = await whoAmI(system.url, accessToken)
+  const response = await getMe(system.url, accessToken)
   t.equal(response.status, 503)
 
   const [, traceId, spanId, flags] = response.headers.get('traceresponse')?.split('-') ?? []

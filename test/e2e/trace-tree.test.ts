@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import t from 'tap'
 import { type ReceivedSpan, startOtlpReceiver } from '../support/otlp-receiver.ts'
-import { login, PASSWORD, refresh, request, type SignedIn, someEmail, whoAmI } from '../support/rest-client.ts'
+import { getMe, login, PASSWORD, refresh, request, type SignedIn, uniqueEmail } from '../support/rest-client.ts'
 import { startSystem } from '../support/test-system.ts'
 
 const hex = (bytes: number) => randomBytes(bytes).toString('hex')
@@ -16,12 +16,12 @@ async function trace(sampleRatio: string) {
   const ratios = { TRACE_SAMPLE_RATIO: sampleRatio, TRACE_ERROR_SAMPLE_RATIO: sampleRatio }
   const env = { ...ratios, OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url }
   const system = await startSystem(t, { env })
-  const body = { email: someEmail(), password: PASSWORD, name: 'Ada', tokenDelivery: 'body' }
+  const body = { email: uniqueEmail(), password: PASSWORD, name: 'Ada', tokenDelivery: 'body' }
   const signUp = await request('POST', `${system.url}/v1/auth/signup`, { body, headers })
   const { accessToken, refreshToken } = signUp.body as SignedIn
   const responses = {
     signUp,
-    me: await whoAmI(system.url, accessToken),
+    me: await getMe(system.url, accessToken),
     refresh: await refresh(system.url, refreshToken),
     unknown: await request('GET', `${system.url}/v1/nowhere?secret=hunter2&b`),
     stranger: await login(system.url, body.email, 'some other password'),

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import t from 'tap'
-import { PASSWORD, request, someEmail, whoAmI } from '../support/rest-client.ts'
+import { getMe, PASSWORD, request, uniqueEmail } from '../support/rest-client.ts'
 import { startSystem, type TestSystem } from '../support/test-system.ts'
 
 const system = await startSystem(t)
@@ -18,7 +18,7 @@ async function entriesOf({ gateway, authSvc, userSvc }: TestSystem, trace: strin
 t.test('a sign-up has one trace id in the logs of all three services and in the response', async t => {
   const trace = randomBytes(16).toString('hex')
   const response = await request('POST', `${system.url}/v1/auth/signup`, {
-    body: { email: someEmail(), password: PASSWORD, tokenDelivery: 'body' },
+    body: { email: uniqueEmail(), password: PASSWORD, tokenDelivery: 'body' },
     headers: { traceparent: `00-${trace}-${randomBytes(8).toString('hex')}-01` },
   })
   t.equal(response.status, 201)
@@ -32,7 +32,7 @@ t.test('a sign-up has one trace id in the logs of all three services and in the 
 })
 
 t.test('a request without traceparent gets a trace id, which the problem document contains', async t => {
-  const response = await whoAmI(system.url, 'no-token')
+  const response = await getMe(system.url, 'no-token')
   const trace = traceOf(response.headers) ?? ''
   t.match(trace, /^[0-9a-f]{32}$/)
   t.match(response, { status: 401, body: { trace_id: trace } })

@@ -3,7 +3,7 @@ import { get, type IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
-import { request, signUp, whoAmI } from '../support/rest-client.ts'
+import { getMe, request, signUp } from '../support/rest-client.ts'
 import { requestsInFlight, samplesOf, scrape } from '../support/scrape.ts'
 import type { LogEntry, TestProcess } from '../support/test-process.ts'
 import { startSystem } from '../support/test-system.ts'
@@ -42,7 +42,7 @@ async function whoAmIOnNewConnection(gateway: string, token: string): Promise<{ 
 }
 
 /** Runs `action` while eight clients send requests without a pause. Returns the results, counted by status or error. */
-async function underLoad(action: () => Promise<unknown>, send: SendRequest = whoAmI): Promise<Record<string, number>> {
+async function underLoad(action: () => Promise<unknown>, send: SendRequest = getMe): Promise<Record<string, number>> {
   const counts: Record<string, number> = {}
   let isOver = false
   const clients = Array.from({ length: 8 }, async () => {
@@ -95,7 +95,7 @@ async function roll(): Promise<number> {
 }
 
 for (const [connections, send] of [
-  ['on kept-alive connections', whoAmI],
+  ['on kept-alive connections', getMe],
   ['on a new connection each', whoAmIOnNewConnection],
 ] as const) {
   t.test(`SIGHUP replaces each worker and fails no request ${connections}`, async t => {
@@ -122,7 +122,7 @@ t.test('a worker that is killed is replaced', async t => {
     async () => workerPids(gateway).length,
     count => count === before + 1,
   )
-  t.equal((await whoAmI(system.url, accessToken)).status, 200)
+  t.equal((await getMe(system.url, accessToken)).status, 200)
 })
 
 t.test('/metrics sums the counters of all workers, and a rolling restart does not decrease them', async t => {
@@ -131,7 +131,7 @@ t.test('/metrics sums the counters of all workers, and a rolling restart does no
   const sum = async () => (await samples()).reduce((total, { value }) => total + value, 0)
   const before = await sum()
   t.equal((await samples()).length, 1, 'one time series for all workers')
-  for (let request = 0; request < 10; request++) await whoAmI(system.url, accessToken)
+  for (let request = 0; request < 10; request++) await getMe(system.url, accessToken)
   await until(sum, total => total === before + 10)
   await roll()
   t.equal(await sum(), before + 10)
@@ -139,7 +139,7 @@ t.test('/metrics sums the counters of all workers, and a rolling restart does no
 
 t.test('SIGTERM ends all workers after the requests in flight have got their responses', async t => {
   system.userSvc.signal('SIGSTOP')
-  const response = whoAmI(system.url, accessToken)
+  const response = getMe(system.url, accessToken)
   await until(
     () => requestsInFlight(gateway),
     count => count === 1,

@@ -44,12 +44,12 @@ export interface SignedIn {
 export const PASSWORD = 'a plain but lengthy phrase'
 
 /** Returns an e-mail address that is not registered. */
-export function someEmail(): string {
+export function uniqueEmail(): string {
   return `ada-${randomUUID()}@example.com`
 }
 
 /** Signs up a new user, with both tokens in the body. @throws Error if the status is not 201. */
-export async function signUp(gateway: string, email = someEmail()): Promise<SignedIn> {
+export async function signUp(gateway: string, email = uniqueEmail()): Promise<SignedIn> {
   const body = { email, password: PASSWORD, name: 'Ada', tokenDelivery: 'body' }
   const response = await request('POST', `${gateway}/v1/auth/signup`, { body })
   if (response.status !== 201) throw new Error(`Sign-up failed: ${response.status} ${JSON.stringify(response.body)}`)
@@ -74,6 +74,6 @@ export function refresh(gateway: string, refreshToken: string): Promise<RestResp
 }
 
 /** Requests the profile of the token's user: `GET /v1/users/me`. */
-export function whoAmI(gateway: string, token: string): Promise<RestResponse> {
+export function getMe(gateway: string, token: string): Promise<RestResponse> {
   return request('GET', `${gateway}/v1/users/me`, { token })
 }
