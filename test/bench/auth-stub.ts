@@ -1,16 +1,21 @@
-/** What a gateway asks of auth-svc at boot: the key of the bench's tokens, and as many revocations as a case wants. */
+/** A stub of auth-svc for the calls of a gateway at start: the key set of the bench and a number of revocations. */
 import { createPublicKey, randomUUID } from 'node:crypto'
 import { Server, ServerCredentials } from '@grpc/grpc-js'
 import { AuthServiceService, type GetJwksResponse } from '#proto/auth/v1/auth.ts'
 import { type ListRevocationsResponse, RevocationServiceService } from '#proto/auth/v1/revocations.ts'
 import type { SigningKey } from './tokens.ts'
 
+/** A running stub. */
 export interface AuthStub {
+  /** Host and port. */
   readonly address: string
   stop(): void
 }
 
-/** In this process. @param revocations of sessions that nobody has a token of. */
+/**
+ * Starts the stub in this process.
+ * @param revocations number of revoked sessions. No token of the bench belongs to them.
+ */
 export async function startAuthStub(key: SigningKey, revocations: number): Promise<AuthStub> {
   const server = new Server()
   const { kty = '', crv = '', x = '' } = createPublicKey(key.privateKey).export({ format: 'jwk' })
@@ -24,8 +29,8 @@ export async function startAuthStub(key: SigningKey, revocations: number): Promi
     })),
     nextPageToken: '',
   }
-  server.addService(only(AuthServiceService, 'getJwks'), { getJwks: answerWith(jwks) })
-  server.addService(only(RevocationServiceService, 'listRevocations'), { listRevocations: answerWith(list) })
+  server.addService(pickMethod(AuthServiceService, 'getJwks'), { getJwks: respondWith(jwks) })
+  server.addService(pickMethod(RevocationServiceService, 'listRevocations'), { listRevocations: respondWith(list) })
   const port = await new Promise<number>((resolve, reject) =>
     server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
       error ? reject(error) : resolve(bound),
@@ -34,10 +39,10 @@ export async function startAuthStub(key: SigningKey, revocations: number): Promi
   return { address: `127.0.0.1:${port}`, stop: () => server.forceShutdown() }
 }
 
-function only<Service, Name extends keyof Service>(service: Service, name: Name): Pick<Service, Name> {
+function pickMethod<Service, Name extends keyof Service>(service: Service, name: Name): Pick<Service, Name> {
   return { [name]: service[name] } as Pick<Service, Name>
 }
 
-function answerWith<R>(response: R) {
+function respondWith<R>(response: R) {
   return (_call: unknown, callback: (error: null, response: R) => void) => callback(null, response)
 }

@@ -1,13 +1,13 @@
-/** Load by autocannon, in a process of its own. Argument: file with the load as JSON. */
+/** Generates load with autocannon in a separate process. Argument of the process: file with the load as JSON. */
 import { readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import autocannon from 'autocannon'
 import { BENCH_DIRECTORY } from './directory.ts'
-import { LONGEST_LOAD_SECONDS, type Load, type LoadResult, type RunningLoad } from './load.ts'
+import { type Load, type LoadResult, MAX_LOAD_SECONDS, type RunningLoad } from './load.ts'
 import { startPausable } from './pausable.ts'
 
-/** It inherits the core of this process. */
+/** Starts a load. The process runs on the same core as this one. */
 export async function startAutocannon(load: Load): Promise<RunningLoad> {
   const file = path.join(BENCH_DIRECTORY, `${load.name}.requests`)
   await writeFile(file, JSON.stringify(load))
@@ -20,23 +20,23 @@ async function run({ origin, requests, connections }: Load): Promise<LoadResult>
   const options: autocannon.Options = {
     url: origin,
     connections,
-    duration: LONGEST_LOAD_SECONDS,
-    // Longer than any pause: what is under way then is answered late by no fault of the server's.
+    duration: MAX_LOAD_SECONDS,
+    // Longer than any pause, because the responses to requests in flight are late after a pause.
     timeout: 30,
-    // Each connection has its share: given whole, the list would be copied for each of them.
+    // Give each connection a part of the requests, because autocannon copies the list per connection.
     setupClient: client => {
-      const share = requests.filter((_, at) => at % connections === connection % connections)
+      const part = requests.filter((_, at) => at % connections === connection % connections)
       connection++
-      client.setRequests((share.length > 0 ? share : requests) as autocannon.Request[])
+      client.setRequests((part.length > 0 ? part : requests) as autocannon.Request[])
     },
   }
   const result = await new Promise<autocannon.Result>((resolve, reject) => {
-    const instance = autocannon(options, (error, outcome) => (error ? reject(error) : resolve(outcome)))
+    const instance = autocannon(options, (error, summary) => (error ? reject(error) : resolve(summary)))
     process.once('SIGINT', () => instance.stop())
   })
   return {
-    answered: result['2xx'],
-    wrong: result.non2xx + result.errors + result.timeouts,
+    succeeded: result['2xx'],
+    failed: result.non2xx + result.errors + result.timeouts,
     rate: result['2xx'] / result.duration,
     p50Ms: result.latency.p50,
     p99Ms: result.latency.p99,

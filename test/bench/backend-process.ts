@@ -1,4 +1,4 @@
-/** The backend by @grpc/grpc-js and node:http; its flags and what it prints are those of grpc-peers/go/bench. */
+/** The backend on @grpc/grpc-js and node:http, with the flags and the output of grpc-peers/go/bench. */
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -19,7 +19,7 @@ const { values: flags } = parseArgs({
   options: { service: text, methods: text, message: text, json: text },
 })
 
-const answer = readFileSync(flags.message)
+const response = readFileSync(flags.message)
 const definition: Record<string, MethodDefinition<Buffer, Buffer>> = {}
 const handlers: Record<string, (call: ServerUnaryCall<Buffer, Buffer>, callback: sendUnaryData<Buffer>) => void> = {}
 const passThrough = (bytes: Buffer) => bytes
@@ -33,7 +33,7 @@ for (const name of flags.methods.split(',')) {
     responseSerialize: passThrough,
     responseDeserialize: passThrough,
   }
-  handlers[name] = (_call, callback) => callback(null, answer)
+  handlers[name] = (_call, callback) => callback(null, response)
 }
 const server = new Server()
 server.addService(definition, handlers)
@@ -46,6 +46,6 @@ const grpcPort = await new Promise<number>((resolve, reject) =>
 
 const json = readFileSync(flags.json)
 const headers = { 'content-type': 'application/json; charset=utf-8', 'content-length': json.length }
-const http = createServer((_request, response) => response.writeHead(200, headers).end(json)).listen(0, '127.0.0.1')
+const http = createServer((_request, reply) => reply.writeHead(200, headers).end(json)).listen(0, '127.0.0.1')
 await once(http, 'listening')
 console.log(grpcPort, (http.address() as AddressInfo).port)

@@ -1,4 +1,4 @@
-/** What stands behind the gateways: grpc-go where Go is installed, else grpc-js, on the core of the load. */
+/** The upstream of the measured gateways: grpc-go if Go is installed, else grpc-js. It runs on the core of the load. */
 import { once } from 'node:events'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -12,13 +12,16 @@ const SOURCES = path.join(import.meta.dirname, '../support/grpc-peers/go')
 const BINARY = path.join(PEERS_DIRECTORY, 'bench-backend')
 
 export interface Backend {
+  /** Implementation. */
   readonly kind: 'grpc-go' | 'grpc-js'
+  /** Host and port of the gRPC server. */
   readonly grpcAddress: string
-  /** The same user by HTTP, for a gateway that proxies it. */
+  /** Origin of an HTTP server with the same user, for a gateway that proxies HTTP. */
   readonly httpOrigin: string
   stop(): Promise<void>
 }
 
+/** Starts the backend. Resolves when it listens. */
 export async function startBackend(contract: BenchContract, env: NodeJS.ProcessEnv): Promise<Backend> {
   const message = path.join(BENCH_DIRECTORY, 'user.binpb')
   const json = path.join(BENCH_DIRECTORY, 'user.json')
@@ -47,6 +50,6 @@ async function buildGoBackend(): Promise<boolean> {
     cwd: SOURCES,
     reject: false,
   })
-  if (failed && code !== 'ENOENT') throw new Error(`The backend was not built: ${stderr}`)
+  if (failed && code !== 'ENOENT') throw new Error(`go build of the backend failed: ${stderr}`)
   return !failed
 }

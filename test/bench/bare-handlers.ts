@@ -1,6 +1,6 @@
 /**
- * What the services are compared with, by Fastify: a fixed answer, and a handler that does what a refresh must and
- * nothing else: one prepared select, one script in Redis, two Ed25519 signatures. Neither checks anything.
+ * Minimal Fastify handlers that the services are compared with: a fixed response, and a refresh without validation, which runs
+ * one prepared SELECT, one Redis script and two Ed25519 signatures.
  */
 import { generateKeyPairSync, randomUUID, sign } from 'node:crypto'
 import { Agent, request } from 'node:http'
@@ -19,12 +19,13 @@ redis.call('PEXPIRE', KEYS[1], ARGV[1])
 return current + 1
 `
 
+/** CPU per request of the server process, in microseconds. */
 export interface BareCosts {
-  /** Microseconds of CPU for a request, of a process of its own. */
-  readonly fixedAnswer: number
+  readonly fixedResponse: number
   readonly refresh: number
 }
 
+/** Runs the handlers in a separate process and loads each for `seconds` seconds after a warm-up of 2 s. */
 export async function measureBareHandlers(
   stores: { postgres: string; redis: string },
   seconds: number,
@@ -39,21 +40,21 @@ export async function measureBareHandlers(
     const cost = async (path: string) => {
       await load(Number(port), path, 2)
       const before = cpuTimeOf([pid])
-      const answers = await load(Number(port), path, seconds)
-      return (cpuTimeOf([pid]) - before) / answers
+      const responses = await load(Number(port), path, seconds)
+      return (cpuTimeOf([pid]) - before) / responses
     }
-    return { fixedAnswer: await cost('/fixed'), refresh: await cost('/refresh') }
+    return { fixedResponse: await cost('/fixed'), refresh: await cost('/refresh') }
   } finally {
     child.kill()
     await child
   }
 }
 
-/** @returns how many answers came. */
+/** @returns the number of responses. */
 async function load(port: number, path: string, seconds: number): Promise<number> {
   const agent = new Agent({ keepAlive: true, maxSockets: CONCURRENCY })
   const end = performance.now() + seconds * 1000
-  let answers = 0
+  let responses = 0
   async function loop(): Promise<void> {
     const body = path === '/fixed' ? '' : JSON.stringify({ refreshToken: randomUUID() })
     const method = body === '' ? 'GET' : 'POST'
@@ -62,16 +63,16 @@ async function load(port: number, path: string, seconds: number): Promise<number
       await new Promise<void>((resolve, reject) => {
         const sent = request({ port, agent, method, path, headers }, response => {
           response.resume().on('end', resolve)
-          if (response.statusCode !== 200) reject(new Error(`${path} answered ${response.statusCode}`))
+          if (response.statusCode !== 200) reject(new Error(`${path} returned ${response.statusCode}`))
         })
         sent.on('error', reject).end(body)
       })
-      answers++
+      responses++
     }
   }
   await Promise.all(Array.from({ length: CONCURRENCY }, loop))
   agent.destroy()
-  return answers
+  return responses
 }
 
 async function serve(port: number, postgres: string, redisUrl: string): Promise<void> {
@@ -80,7 +81,7 @@ async function serve(port: number, postgres: string, redisUrl: string): Promise<
   redis.defineCommand('bareRotate', { numberOfKeys: 1, lua: ROTATE })
   const { bareRotate } = redis as unknown as { bareRotate(key: string, ttlMs: number): Promise<number> }
   const { privateKey } = generateKeyPairSync('ed25519')
-  const signed = (claims: object) => {
+  const signToken = (claims: object) => {
     const input = `${encode({ alg: 'EdDSA', typ: 'JWT' })}.${encode(claims)}`
     return `${input}.${sign(null, Buffer.from(input), privateKey).toString('base64url')}`
   }
@@ -96,8 +97,8 @@ async function serve(port: number, postgres: string, redisUrl: string): Promise<
     const generation = await bareRotate.call(redis, `bare:${refreshToken}`, 60_000)
     const sub = rows[0]?.user_id ?? refreshToken
     return {
-      accessToken: signed({ sub, sid: refreshToken, exp: 1 }),
-      refreshToken: signed({ sid: refreshToken, generation }),
+      accessToken: signToken({ sub, sid: refreshToken, exp: 1 }),
+      refreshToken: signToken({ sid: refreshToken, generation }),
     }
   })
   console.log(new URL(await app.listen({ port })).port)

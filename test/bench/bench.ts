@@ -1,8 +1,8 @@
 /**
- * `make bench`: what a request costs, against the budgets. Everything is measured in one run, the cases in turn.
- * `make bench-envoy`, with the argument `envoy`: what it costs beside Envoy.
+ * `make bench`: measures the CPU per request and compares it with the budgets. All cases are measured in one run, in turn.
+ * `make bench-envoy` (argument `envoy`): compares the gateway with Envoy.
  *
- * Prints a table of Markdown, and keeps it with all measurements in .data/bench/.
+ * Prints a Markdown table, and writes it and all measurements to .data/bench/.
  */
 import { writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, loadavg } from 'node:os'
@@ -10,6 +10,7 @@ import path from 'node:path'
 import { canAccount } from './cpu.ts'
 import { BENCH_DIRECTORY } from './directory.ts'
 import { openEdge } from './edge.ts'
+import { type BenchEnvironment, startEnvironment } from './environment.ts'
 import { openEnvoy } from './envoy.ts'
 import { openGrowth } from './growth.ts'
 import { openIdentity } from './identity.ts'
@@ -17,7 +18,6 @@ import { generator } from './load-generator.ts'
 import { canPin } from './pinned.ts'
 import { type Outcome, runRounds } from './rounds.ts'
 import type { Stage } from './stage.ts'
-import { openSurroundings, type Surroundings } from './surroundings.ts'
 import { type Row, toMarkdown } from './table.ts'
 import { openUncached } from './uncached.ts'
 
@@ -26,41 +26,41 @@ const TURNS = 4
 const WARM_UP_SECONDS = 3
 const ALONE_SECONDS = 1
 
-const [what = 'table'] = process.argv.slice(2)
-const stages = what === 'envoy' ? [openEnvoy] : [openEdge, openUncached, openGrowth, openIdentity]
+const [mode = 'table'] = process.argv.slice(2)
+const stages = mode === 'envoy' ? [openEnvoy] : [openEdge, openUncached, openGrowth, openIdentity]
 
-/** Of the machine before the bench: what else it does is in every figure. */
+/** Load average before the bench. Other processes affect all measurements. */
 const [loadBefore = 0] = loadavg()
 const startedAt = performance.now()
 const seconds = () => ((performance.now() - startedAt) / 1000).toFixed(0)
-const tell = (text: string) => console.error(`${seconds().padStart(4)} s  ${text}`)
+const log = (text: string) => console.error(`${seconds().padStart(4)} s  ${text}`)
 
-tell('starting stores and backend')
-const around = await openSurroundings()
+log('starting stores and backend')
+const environment = await startEnvironment()
 const rows: Row[] = []
 const outcomes: [string, Outcome][] = []
 try {
   for (const open of stages) await measure(open)
   report()
 } catch (error) {
-  // Before the rest is stopped, which may well complain in turn.
+  // Print the cause before errors of the shutdown.
   console.error(error)
   process.exitCode = 1
 } finally {
-  await around.stop()
+  await environment.stop()
 }
 
-/** One stage at a time: what waits for its turn has been idle for so long only as others of its own stage take. */
-async function measure(open: (around: Surroundings) => Promise<Stage>): Promise<void> {
-  tell(open.name)
-  const stage = await open(around)
+/** Measures one stage. Stages run one after the other, so that a server is idle only while other cases of its stage run. */
+async function measure(open: (environment: BenchEnvironment) => Promise<Stage>): Promise<void> {
+  log(open.name)
+  const stage = await open(environment)
   try {
     const measured = await runRounds(stage.cases, {
       rounds: ROUNDS,
       turns: TURNS,
       warmUpSeconds: WARM_UP_SECONDS,
       aloneSeconds: ALONE_SECONDS,
-      tell,
+      log,
     })
     outcomes.push(...measured)
     rows.push(...(await stage.rows(measured)))
@@ -70,21 +70,25 @@ async function measure(open: (around: Surroundings) => Promise<Stage>): Promise<
 }
 
 function report(): void {
-  const circumstances = [
+  const conditions = [
     `${cpus()[0]?.model.trim()}, Node ${process.versions.node}`,
-    `load by ${generator}, backend ${around.backend.kind}`,
-    canPin ? 'what is measured alone on one core, the rest on another' : 'NOT PINNED: no taskset, or one core only',
-    ...(canAccount ? [] : ['NO CPU FIGURES: no /proc here']),
-    `medians of ${ROUNDS} rounds of ${TURNS} turns each, in brackets the middle half of them`,
-    ...(loadBefore > availableParallelism() / 4 ? [`THE MACHINE WAS BUSY: load ${loadBefore.toFixed(1)} before`] : []),
+    `load by ${generator}, backend ${environment.backend.kind}`,
+    canPin
+      ? 'the measured processes on one core, everything else on another'
+      : 'NOT PINNED: taskset is missing, or there is only one core',
+    ...(canAccount ? [] : ['NO CPU FIGURES: /proc is missing']),
+    `median of ${ROUNDS} rounds of ${TURNS} turns, interquartile range in parentheses`,
+    ...(loadBefore > availableParallelism() / 4
+      ? [`THE MACHINE WAS BUSY: load average ${loadBefore.toFixed(1)} before the bench`]
+      : []),
   ].join('; ')
   const failures = outcomes.flatMap(([name, { failure }]) =>
     failure === undefined ? [] : [`FAILED ${name}: ${failure}`],
   )
-  const text = [toMarkdown(rows), '', circumstances, ...failures].join('\n')
-  writeFileSync(path.join(BENCH_DIRECTORY, `${what}.md`), `${text}\n`)
-  const all = { circumstances, rows, outcomes }
-  writeFileSync(path.join(BENCH_DIRECTORY, `${what}.json`), JSON.stringify(all, undefined, 2))
-  tell('done')
+  const text = [toMarkdown(rows), '', conditions, ...failures].join('\n')
+  writeFileSync(path.join(BENCH_DIRECTORY, `${mode}.md`), `${text}\n`)
+  const all = { conditions, rows, outcomes }
+  writeFileSync(path.join(BENCH_DIRECTORY, `${mode}.json`), JSON.stringify(all, undefined, 2))
+  log('done')
   console.log(`\n${text}`)
 }

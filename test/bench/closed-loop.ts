@@ -1,38 +1,43 @@
 export interface ClosedLoop {
-  /** Resolves when all stand still. */
+  /** Starts no further iteration. Resolves when those in progress have finished. */
   pause(): Promise<void>
+  /** Continues after `pause`. */
   resume(): void
-  /** @returns how often they did it in all, when what was begun has ended. @throws what one of them has thrown. */
+  /**
+   * Stops the loop and waits for the iterations in progress.
+   * @returns the number of iterations of all workers.
+   * @throws the first error of a worker.
+   */
   end(): Promise<number>
 }
 
-/** Each again and again. */
+/** Runs each worker repeatedly, one iteration after the other. */
 export function startClosedLoop(workers: readonly (() => Promise<unknown>)[]): ClosedLoop {
   let isOver = false
   let done = 0
   let gate: PromiseWithResolvers<void> | undefined
-  const underWay = new Set<Promise<unknown>>()
+  const inProgress = new Set<Promise<unknown>>()
 
   async function repeat(work: () => Promise<unknown>): Promise<void> {
     while (!isOver) {
       await gate?.promise
-      const one = work()
-      underWay.add(one)
+      const iteration = work()
+      inProgress.add(iteration)
       try {
-        await one
+        await iteration
       } finally {
-        underWay.delete(one)
+        inProgress.delete(iteration)
       }
       done++
     }
   }
   const all = Promise.all(workers.map(repeat))
-  // Whoever ends it is told, but perhaps not before it has failed.
+  // `end` reports the rejection; it may be called later.
   all.catch(() => {})
   return {
     async pause() {
       gate = Promise.withResolvers()
-      await Promise.allSettled(underWay)
+      await Promise.allSettled(inProgress)
     },
     resume() {
       gate?.resolve()

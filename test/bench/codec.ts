@@ -1,5 +1,5 @@
 /**
- * What a codec costs a request: CPU time of the compiled and of the reference, interleaved in one run.
+ * Compares the CPU time of the compiled codec and the reference codec per request, interleaved in one run.
  *
  *   node test/bench/codec.ts
  */
@@ -33,7 +33,7 @@ const request: RequestInput = { pathValues: [], query: '', body: undefined, cook
 const byId = { ...request, pathValues: [USER.id] }
 const login = { ...request, body: Buffer.from(JSON.stringify(LOGIN)) }
 
-const CASES: [what: string, method: string, repeats: number, run: (codec: Codec) => unknown][] = [
+const CASES: [label: string, method: string, repeats: number, run: (codec: Codec) => unknown][] = [
   ['encode GET /v1/users/{id}', 'GetUser', 40_000, codec => codec.encode(byId)],
   [`encode POST login (${login.body.length} bytes)`, 'Login', 20_000, codec => codec.encode(login)],
   [`decode User (${user.length} bytes)`, 'GetUser', 40_000, codec => codec.decode(user)],
@@ -41,13 +41,13 @@ const CASES: [what: string, method: string, repeats: number, run: (codec: Codec)
 ]
 
 const ROUNDS = 7
-for (const [what, method, repeats, run] of CASES) {
+for (const [label, method, repeats, run] of CASES) {
   const route = routes.find(({ descriptor }) => descriptor.name === method)
   if (route === undefined) throw new Error(`The contract has no method ${method}`)
   const codecs = [createCompiledCodec(route, contract), createReferenceCodec(route, contract)]
   const rounds = Array.from({ length: ROUNDS }, () => codecs.map(codec => microseconds(() => run(codec), repeats)))
   const [compiled, reference] = codecs.map((_, index) => median(rounds.map(round => round[index] ?? Number.NaN)))
-  console.log(`${what.padEnd(32)} compiled ${compiled?.toFixed(2)} us   reference ${reference?.toFixed(2)} us`)
+  console.log(`${label.padEnd(32)} compiled ${compiled?.toFixed(2)} us   reference ${reference?.toFixed(2)} us`)
 }
 
 function bytesOf(type: string, content: Record<string, unknown>): Buffer {
@@ -55,7 +55,7 @@ function bytesOf(type: string, content: Record<string, unknown>): Buffer {
   return Buffer.from(toBinary(schema, create(schema, content)))
 }
 
-/** CPU time of the process for one of `repeats` runs. */
+/** @returns the CPU time of this process per run, in microseconds. */
 function microseconds(run: () => unknown, repeats: number): number {
   const before = process.cpuUsage()
   for (let index = 0; index < repeats; index++) run()

@@ -1,4 +1,4 @@
-/** The contract that the measured gateways serve, and the one user that every case answers with. */
+/** The contract of the measured gateways, and the user that every response contains. */
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { create, type DescMessage, toBinary, toJson } from '@bufbuild/protobuf'
@@ -6,23 +6,31 @@ import { parseContract, serviceOf } from '#runtime/grpc/contract.ts'
 import { buildImage } from '../support/contract.ts'
 import { BENCH_DIRECTORY } from './directory.ts'
 
+/** Full name of the service. */
 export const SERVICE = 'bench.v1.UserService'
-/** What the backend serves; the other methods of a larger contract are never called. */
+/** Methods that the backend implements. The other methods of a larger contract are never called. */
 export const SERVED_METHODS = ['GetUser', 'GetPublicUser']
 
 export const USER_ID = '0199f2ab-6a51-7c7e-9f5e-3d1f8f0c2b7a'
+/** Path of the method for authenticated callers. */
 export const USER_PATH = `/v1/users/${USER_ID}`
+/** Path of the public method. */
 export const PUBLIC_USER_PATH = `/v1/public/users/${USER_ID}`
 
+/** A contract on disk and the response to its methods. */
 export interface BenchContract {
-  /** Path of the image for `gateway.yaml`. */
+  /** Path of the descriptor image for `gateway.yaml`. */
   readonly image: string
-  /** The user as a message, 222 bytes as in user.v1, and as JSON. */
+  /** The user as a serialized message of 222 bytes, like one of user.v1. */
   readonly message: Uint8Array
+  /** The user as ProtoJSON. */
   readonly json: string
 }
 
-/** @param routes of the contract in all, the two that are called among them. */
+/**
+ * Writes the descriptor image of a contract.
+ * @param routes number of routes, including the two of `SERVED_METHODS`.
+ */
 export function writeContract(routes: number): BenchContract {
   const bytes = buildImage({ 'bench/v1/user.proto': contractText(routes - SERVED_METHODS.length) })
   const image = path.join(BENCH_DIRECTORY, `contract-${routes}.binpb`)

@@ -1,14 +1,16 @@
-/** What the operating system has accounted to a process, from /proc: elsewhere than on Linux it is not a number. */
+/** CPU time and memory of processes from /proc. On other systems than Linux all values are NaN. */
 import { readdirSync, readFileSync } from 'node:fs'
 
 const PAGE_BYTES = 4096
 
+/** Whether CPU time and memory can be read. */
 export const canAccount = process.platform === 'linux'
 
 /**
- * Microseconds that the processes have run so far, user and system, their threads included: what the scheduler has
- * counted, in nanoseconds, where /proc/<pid>/stat has hundredths of a second. A thread that ends takes its time with it;
- * those of Node live as long as their process.
+ * Returns the CPU time of processes and their threads so far, user and system, in microseconds.
+ *
+ * Reads `schedstat`, which counts in nanoseconds; /proc/<pid>/stat counts in hundredths of a second. The time of a thread that has
+ * exited is lost, but the threads of Node exit with the process.
  */
 export function cpuTimeOf(pids: readonly number[]): number {
   return sum(pids, pid => {
@@ -21,7 +23,7 @@ export function cpuTimeOf(pids: readonly number[]): number {
   })
 }
 
-/** Adds up what processes use while it is on. */
+/** Measures the CPU time of processes between `start` and `stop`, which can be called repeatedly. */
 export class CpuMeter {
   readonly #pids: readonly number[]
   #us = 0
@@ -40,24 +42,24 @@ export class CpuMeter {
     this.#startedAt = undefined
   }
 
-  /** Microseconds. */
+  /** CPU time of all measured intervals, in microseconds. */
   get used(): number {
     return this.#us
   }
 }
 
-/** Bytes of memory that the processes hold right now: resident set size, the 24th field of proc_pid_stat(5). */
+/** Returns the resident set size of processes in bytes: field 24 of proc_pid_stat(5). */
 export function residentOf(pids: readonly number[]): number {
   return sum(pids, pid => Number(statOf(pid)[21]) * PAGE_BYTES)
 }
 
-/** The fields after the command, which may itself contain spaces and parentheses. */
+/** @returns the fields after the command, which can contain spaces and parentheses. */
 function statOf(pid: number): string[] {
   if (!canAccount) return []
   const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
   return text.slice(text.lastIndexOf(')') + 2).split(' ')
 }
 
-function sum<T>(all: readonly T[], of: (one: T) => number): number {
-  return all.reduce((total, one) => total + of(one), 0)
+function sum<T>(items: readonly T[], measure: (item: T) => number): number {
+  return items.reduce((total, item) => total + measure(item), 0)
 }

@@ -1,4 +1,4 @@
-/** What is asked of user-svc on the seeded data, one entry a row of the table. */
+/** The calls to user-svc that are measured on sample data, one per row of the table. */
 import {
   BulkDeleteUsersRequest,
   GetUserTreeRequest,
@@ -12,44 +12,47 @@ import { callUnary } from '#runtime/grpc/client.ts'
 import { createDocumentClient } from '../user-svc/documents/document-client.ts'
 import type { UserServer } from '../user-svc/user-server.ts'
 
+/** One call. */
 export interface DataCall {
   readonly name: string
   run(): Promise<unknown>
 }
 
-/** Ids of what is there, to ask for. */
-export interface Known {
-  /** Of a user in a department, with documents and grants. */
+/** Ids of rows that exist. */
+export interface SampleIds {
+  /** A user with a department and 20 to 100 documents. */
   user: string
   administrator: string
   publicDocuments: readonly string[]
+  /** Documents of `user`. */
   ownDocuments: readonly string[]
 }
 
-export function dataCalls(server: UserServer, known: Known): DataCall[] {
+/** Returns the calls in the order of the table. */
+export function dataCalls(server: UserServer, ids: SampleIds): DataCall[] {
   const { users, admin, search, mint } = server
   const docs = createDocumentClient(server.docs)
-  const user = mint.access({ sub: known.user, role: 'user' })
-  const root = mint.access({ sub: known.administrator, role: 'admin' })
+  const user = mint.access({ sub: ids.user, role: 'user' })
+  const root = mint.access({ sub: ids.administrator, role: 'admin' })
   const asRoot = { token: root, timeoutMs: 30_000 }
   let turn = 0
-  const next = (ids: readonly string[]) => ids[turn++ % ids.length] as string
+  const next = (list: readonly string[]) => list[turn++ % list.length] as string
   const find = (q: string, token?: string) =>
     callUnary(search, search.search, SearchRequest.create({ q }), token === undefined ? {} : { token })
 
   return [
     { name: 'GetMe', run: () => callUnary(users, users.getMe, {}, { token: user }) },
-    { name: 'GetDocument, public', run: () => docs.get(next(known.publicDocuments), undefined) },
-    { name: 'GetDocument, own', run: () => docs.get(next(known.ownDocuments), user) },
+    { name: 'GetDocument, public', run: () => docs.get(next(ids.publicDocuments), undefined) },
+    { name: 'GetDocument, own', run: () => docs.get(next(ids.ownDocuments), user) },
     { name: 'ListDocuments, anonymous', run: () => docs.list({}, undefined) },
     { name: 'ListDocuments, user', run: () => docs.list({}, user) },
     { name: 'ListDocuments, administrator', run: () => docs.list({}, root) },
-    { name: 'ListDocuments, own', run: () => docs.list({ owner: known.user }, user) },
+    { name: 'ListDocuments, own', run: () => docs.list({ owner: ids.user }, user) },
     { name: 'ListDocuments, with a tag', run: () => docs.list({ tag: 'about' }, user) },
-    { name: 'ListComments', run: () => docs.comments(next(known.publicDocuments), {}, undefined) },
-    { name: 'CreateDocument', run: () => docs.create({ body: 'What is written by the bench' }, user) },
-    { name: 'UpdateDocument', run: () => docs.update(next(known.ownDocuments), { title: `Plan ${turn}` }, user) },
-    { name: 'CreateComment', run: () => docs.comment(next(known.publicDocuments), {}, user) },
+    { name: 'ListComments', run: () => docs.comments(next(ids.publicDocuments), {}, undefined) },
+    { name: 'CreateDocument', run: () => docs.create({ body: 'Written by the bench' }, user) },
+    { name: 'UpdateDocument', run: () => docs.update(next(ids.ownDocuments), { title: `Plan ${turn}` }, user) },
+    { name: 'CreateComment', run: () => docs.comment(next(ids.publicDocuments), {}, user) },
     { name: 'Search, a rare word, anonymous', run: () => find('sextant') },
     { name: 'Search, a rare word, user', run: () => find('sextant', user) },
     { name: 'Search, a frequent word, anonymous', run: () => find('world') },
@@ -59,7 +62,7 @@ export function dataCalls(server: UserServer, known: Known): DataCall[] {
     { name: 'Search, a word with a tag, user', run: () => find('history tag:about', user) },
     { name: 'admin ListUsers', run: () => callUnary(admin, admin.listUsers, ListUsersRequest.create(), asRoot) },
     {
-      name: 'admin ListUsers, of a department, deleted',
+      name: 'admin ListUsers, deactivated users of a department',
       run: () =>
         callUnary(
           admin,

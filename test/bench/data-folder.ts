@@ -1,4 +1,4 @@
-/** A seeded database that stays from one run to the next, under .data/bench-data. */
+/** A database with sample data under .data/bench-data, which is kept between runs. */
 import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import getPort from 'get-port'
@@ -11,15 +11,19 @@ import { seedTables } from '../../deploy/dev/seed-rows.ts'
 
 const FOLDER = path.join(ROOT, '.data/bench-data')
 
+/** The running database. */
 export interface DataFolder extends DatabaseUrls {
-  /** What the seeding took; none when it was there. */
+  /** Steps of the load. Empty if the data existed. */
   readonly steps: readonly LoadStep[]
-  /** Of PostgreSQL, as it is now: one for each connection, and the server's own. */
+  /** Current process ids of PostgreSQL: one per connection, and those of the server. */
   processes(): number[]
   stop(): Promise<void>
 }
 
-/** @throws when what lies there is of another size. */
+/**
+ * Starts the database, and loads the sample data if it is empty.
+ * @throws if it contains fewer documents than requested.
+ */
 export async function openDataFolder(size: { users: number; documents: number }): Promise<DataFolder> {
   const secrets = await loadSecrets(FOLDER)
   const port = await getPort()
@@ -35,7 +39,7 @@ export async function openDataFolder(size: { users: number; documents: number })
     if (count === 0) {
       await loadRows(client, seedTables({ ...size, seed: 1, now: Date.now() }), step => steps.push(step))
     } else if (count < size.documents) {
-      throw new Error(`${FOLDER} has ${count} documents, not ${size.documents}: delete it, or give DOCS=${count}`)
+      throw new Error(`${FOLDER} contains ${count} documents, not ${size.documents}. Delete it, or set DOCS=${count}.`)
     }
   } catch (error) {
     await server.stop()
@@ -46,7 +50,7 @@ export async function openDataFolder(size: { users: number; documents: number })
   return { ...urls, steps, processes: () => [server.pid, ...childrenOf(server.pid)], stop: () => server.stop() }
 }
 
-/** By /proc: elsewhere than on Linux there are none to be seen. */
+/** Reads /proc. @returns an empty list on other systems than Linux. */
 function childrenOf(pid: number): number[] {
   const file = `/proc/${pid}/task/${pid}/children`
   return existsSync(file) ? readFileSync(file, 'utf8').trim().split(' ').filter(Boolean).map(Number) : []

@@ -1,7 +1,7 @@
 /**
- * `make bench-data`: what the data side takes on a seeded million of documents (USERS=…, DOCS=… for another size): rows a
- * second of the seeding, and for each call its time and its statements. user-svc runs in this process, so that its
- * statements can be counted; PostgreSQL and the calls have the rest of the machine.
+ * `make bench-data`: measures user-svc on a million sample documents (USERS and DOCS set another size): rows per second of the
+ * load, and response time and number of SQL statements of each call. user-svc runs in this process, so that its statements can be
+ * counted.
  */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -15,13 +15,13 @@ import { createRedis } from '#runtime/process/redis.ts'
 import { findRedisServer, startRedis } from '../../deploy/dev/redis.ts'
 import { countStatements } from '../support/statement-counter.ts'
 import { serveUsers, type UserServer } from '../user-svc/user-server.ts'
-import { type DataCall, dataCalls, type Known } from './data-calls.ts'
+import { type DataCall, dataCalls, type SampleIds } from './data-calls.ts'
 import { openDataFolder } from './data-folder.ts'
 import { measureReadPaths } from './read-paths.ts'
 
 const { USERS, DOCS } = readSettings({ USERS: count(100_000), DOCS: count(1_000_000) })
 
-/** For each call: as many as fit in the time, so that a slow one has its say and a fast one many. */
+/** Duration of the measurement of each call, in milliseconds. */
 const CALL_MS = 3000
 const CONCURRENCY = 2
 
@@ -36,10 +36,10 @@ const folder = await openDataFolder({ users: USERS, documents: DOCS })
 try {
   const server = await serveUsers({ url: folder.userUrl })
   try {
-    const known = await knownOf(server)
+    const ids = await findSampleIds(server)
     console.log(seedTable())
     console.log('\n| call | p50 ms | p95 ms | calls/s | statements |\n| --- | --- | --- | --- | --- |')
-    for (const call of dataCalls(server, known)) {
+    for (const call of dataCalls(server, ids)) {
       const { p50, p95, rate, statements } = await measure(call)
       console.log(`| ${call.name} | ${p50.toFixed(1)} | ${p95.toFixed(1)} | ${rate.toFixed(0)} | ${statements} |`)
     }
@@ -53,7 +53,7 @@ try {
 }
 
 function seedTable(): string {
-  if (folder.steps.length === 0) return `The data was there: ${USERS} users, ${DOCS} documents.`
+  if (folder.steps.length === 0) return `The data exists: ${USERS} users, ${DOCS} documents.`
   const total = folder.steps.reduce((sum, { seconds }) => sum + seconds, 0)
   const lines = folder.steps
     .filter(({ rows }) => rows !== undefined)
@@ -61,14 +61,14 @@ function seedTable(): string {
       ({ name, rows = 0, seconds }) => `| ${name} | ${rows} | ${seconds.toFixed(1)} | ${Math.round(rows / seconds)} |`,
     )
   return [
-    `Seeded in ${total.toFixed(0)} s, the rest of it in indexes and references.\n`,
+    `Loaded in ${total.toFixed(0)} s, including indexes and foreign keys.\n`,
     '| table | rows | s | rows/s |\n| --- | --- | --- | --- |',
     ...lines,
   ].join('\n')
 }
 
-/** People and documents that there is something to ask of. */
-async function knownOf({ database: { db } }: UserServer): Promise<Known> {
+/** Finds users and documents for the calls. */
+async function findSampleIds({ database: { db } }: UserServer): Promise<SampleIds> {
   const user = await db
     .selectFrom('users')
     .select('id')
@@ -101,9 +101,9 @@ async function measure({ run }: DataCall): Promise<Figures> {
   const startedAt = performance.now()
   const caller = async () => {
     while (performance.now() - startedAt < CALL_MS) {
-      const begunAt = performance.now()
+      const callStartedAt = performance.now()
       await run()
-      times.push(performance.now() - begunAt)
+      times.push(performance.now() - callStartedAt)
     }
   }
   await Promise.all(Array.from({ length: CONCURRENCY }, caller))
@@ -113,7 +113,7 @@ async function measure({ run }: DataCall): Promise<Figures> {
   return { p50: at(0.5), p95: at(0.95), rate: times.length / seconds, statements }
 }
 
-/** Of the user who wrote most. */
+/** Measures the export of the user with the most documents. */
 async function exportLine({ database: { db }, exports, mint }: UserServer): Promise<string> {
   const { id } = await db
     .selectFrom('users')
@@ -126,7 +126,7 @@ async function exportLine({ database: { db }, exports, mint }: UserServer): Prom
   let records = 0
   for await (const _ of callServerStream(exports, exports.exportMe, {}, settings)) records++
   const seconds = (performance.now() - startedAt) / 1000
-  return `Export of ${records} records in ${seconds.toFixed(1)} s: ${Math.round(records / seconds)} a second.`
+  return `Export of ${records} records in ${seconds.toFixed(1)} s: ${Math.round(records / seconds)} records/s.`
 }
 
 async function readPathTable({ database }: UserServer): Promise<string> {
@@ -140,8 +140,8 @@ async function readPathTable({ database }: UserServer): Promise<string> {
       redis: () => [store.pid],
     })
     return [
-      '\n| read by key | us CPU, user-svc | us CPU, server |\n| --- | --- | --- |',
-      ...paths.map(({ name, ownUs, serverUs }) => `| ${name} | ${ownUs.toFixed(0)} | ${serverUs.toFixed(0)} |`),
+      '\n| read by key | us CPU, user-svc | us CPU, store |\n| --- | --- | --- |',
+      ...paths.map(({ name, ownUs, storeUs }) => `| ${name} | ${ownUs.toFixed(0)} | ${storeUs.toFixed(0)} |`),
     ].join('\n')
   } finally {
     redis.disconnect()

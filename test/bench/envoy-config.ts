@@ -1,20 +1,21 @@
 /**
- * Envoy set up for what the gateway does, as far as it can: transcoding by the same contract, tokens by the same key, a
- * line of access log in JSON, its own metrics. What it lacks is left out: no revocation, a limit of its own for all and not
- * one of each caller that several share, no rules of fields, no traces, no headers for browsers.
+ * Configures Envoy to do the same as the gateway, as far as it can: transcoding with the same contract, verification of tokens with
+ * the same key, a JSON access log, metrics. Missing: revocation, rate limits per caller shared by several processes (a
+ * local limit instead), field rules, traces, security headers.
  */
 import { createPublicKey } from 'node:crypto'
 import { PUBLIC_USER_PATH, SERVICE, USER_PATH } from './contract.ts'
-import type { Surroundings } from './surroundings.ts'
+import type { BenchEnvironment } from './environment.ts'
 import { AUDIENCE, ISSUER } from './tokens.ts'
 
-export interface EnvoyOptions extends Pick<Surroundings, 'backend' | 'contract' | 'key'> {
+export interface EnvoyOptions extends Pick<BenchEnvironment, 'backend' | 'contract' | 'key'> {
+  /** Port to listen on. */
   readonly port: number
-  /** Whether a token that was verified is remembered. */
+  /** Whether Envoy caches verified tokens. */
   readonly cachesTokens: boolean
 }
 
-/** As its `--config-yaml` takes it. */
+/** Returns the configuration for `--config-yaml`. */
 export function envoyConfig(options: EnvoyOptions): string {
   const { port, backend } = options
   const [, backendPort] = backend.grpcAddress.split(':')
@@ -29,7 +30,7 @@ export function envoyConfig(options: EnvoyOptions): string {
   })
 }
 
-/** Envoy that hands on to the backend by HTTP/1.1, writes its line of log and does nothing else. */
+/** Returns the configuration of a plain HTTP/1.1 proxy with an access log. */
 export function envoyProxyConfig({ port, backend }: Pick<EnvoyOptions, 'port' | 'backend'>): string {
   const routes = [{ match: { prefix: '/' }, route: { cluster: CLUSTER } }]
   return configOf(port, managerOf(routes, []), endpointAt(Number(new URL(backend.httpOrigin).port)))

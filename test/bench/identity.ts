@@ -1,8 +1,9 @@
-/** What goes through the real processes to PostgreSQL: a user's own account, and refreshes. */
+/** Measures requests through the real services to PostgreSQL: GET /v1/users/me, refreshes and logins. */
 import { randomUUID } from 'node:crypto'
+import { BASELINE, baselineCase } from './baseline-case.ts'
 import { startClosedLoop } from './closed-loop.ts'
 import { CpuMeter } from './cpu.ts'
-import { FLOOR, floorCase } from './floor-case.ts'
+import type { BenchEnvironment } from './environment.ts'
 import { loadCase } from './load-case.ts'
 import { measureLogins } from './logins.ts'
 import { startRealSystem } from './real-system.ts'
@@ -10,52 +11,52 @@ import type { Case } from './rounds.ts'
 import { type ServerUnderTest, startScript } from './server-under-test.ts'
 import { createSessionClient } from './sessions.ts'
 import type { Stage } from './stage.ts'
-import type { Surroundings } from './surroundings.ts'
 import { ratioRow, referenceRow } from './table.ts'
 
-export async function openIdentity(around: Surroundings): Promise<Stage> {
-  const system = await startRealSystem(around)
-  system.moveTo('measured')
+/** Starts the three services and a minimal refresh handler to compare with. */
+export async function openIdentity(environment: BenchEnvironment): Promise<Stage> {
+  const system = await startRealSystem(environment)
+  system.pinTo('measured')
   const bare = await startScript('bare-refresh', {
     script: 'bare-handlers.ts',
     args: [system.authUrl, system.redisUrl],
-    env: around.env,
+    env: environment.env,
   })
   const bareClient = createSessionClient(bare.origin)
-  const asThemselves = system.people.map(({ accessToken }) => ({
+  const requests = system.sessions.map(({ accessToken }) => ({
     path: '/v1/users/me',
     headers: { authorization: `Bearer ${accessToken}` },
   }))
-  const refreshes = system.people.map(person => () => system.client.refresh(person))
-  const bareRefreshes = system.people.map(() => {
+  const refreshes = system.sessions.map(session => () => system.client.refresh(session))
+  const bareRefreshes = system.sessions.map(() => {
     const session = { refreshToken: randomUUID() }
     return () => bareClient.post('/refresh', session)
   })
   return {
     cases: [
-      floorCase(around, 'floor'),
-      loadCase({ name: 'users/me', server: system, requests: () => asThemselves }),
+      baselineCase(environment, 'baseline'),
+      loadCase({ name: 'users/me', server: system, requests: () => requests }),
       loopCase('refresh', system, refreshes),
       loopCase('bare refresh', bare, bareRefreshes),
-      floorCase(around, 'floor again'),
+      baselineCase(environment, 'baseline 2'),
     ],
     rows: async outcomes => [
       ratioRow(outcomes, {
-        name: 'GET /v1/users/me through gateway, user-svc, PostgreSQL: our processes',
+        name: 'GET /v1/users/me through gateway, user-svc and PostgreSQL (CPU of the services)',
         keys: ['users/me'],
-        against: FLOOR,
-        most: 14,
+        against: BASELINE,
+        maxRatio: 14,
       }),
       ratioRow(outcomes, {
-        name: 'refresh with rotation: our processes',
+        name: 'refresh with rotation (CPU of the services)',
         keys: ['refresh'],
         against: ['bare refresh'],
-        most: 3.5,
+        maxRatio: 3.5,
       }),
       referenceRow(outcomes, {
-        name: 'bare refresh: one select, one script, two signatures',
+        name: 'bare refresh: one SELECT, one script, two signatures',
         keys: ['bare refresh'],
-        against: FLOOR,
+        against: BASELINE,
       }),
       ...(await measureLogins(system)),
     ],
@@ -67,7 +68,7 @@ export async function openIdentity(around: Surroundings): Promise<Stage> {
   }
 }
 
-/** Not by a load generator: each request needs what the one before was answered. */
+/** A case without a load generator, because each request needs the token of the previous response. */
 function loopCase(name: string, server: ServerUnderTest, workers: readonly (() => Promise<unknown>)[]): Case {
   return {
     name,

@@ -1,4 +1,4 @@
-/** A case that loads one server as fast as it answers. */
+/** A case that saturates one server. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { CpuMeter, residentOf } from './cpu.ts'
 import type { Request } from './load.ts'
@@ -7,27 +7,30 @@ import type { Case } from './rounds.ts'
 import type { ServerUnderTest } from './server-under-test.ts'
 
 const CONNECTIONS = 32
-/** In which the server answers what was under way when its load stood still. */
+/** Time for the server to finish the requests in flight after the load has paused, in milliseconds. */
 const DRAIN_MS = 8
 
 export interface LoadCaseOptions {
+  /** Name of the case, unique in its stage. */
   readonly name: string
   readonly server: ServerUnderTest
-  /** Made anew for each run, in which they are sent for so many seconds. */
+  /** Returns the requests of one run of `seconds` seconds. */
   readonly requests: (seconds: number) => readonly Request[]
-  /** The body that the first request must be answered with; any unless given. */
+  /** Expected body of the response. Default: any. */
   readonly expected?: string
-  /** Whether no request may be sent twice: then the run fails when there were too few. */
+  /** Whether each request may be sent only once. The run fails if there were too few. Default false. */
   readonly once?: boolean
+  /** Duration of the warm-up, in seconds. Default: that of the rounds. */
   readonly warmUpSeconds?: number
 }
 
 /**
- * What a gateway needs that is compared with another: V8 goes on compiling until 40,000 requests or so, and until then a
- * request takes up to half as much again.
+ * Warm-up of gateways that are compared with each other, in seconds. V8 optimizes until about 40,000 requests; before, a request
+ * uses up to 50 % more CPU.
  */
 export const LONG_WARM_UP_SECONDS = 7
 
+/** Returns a case that sends the requests over 32 connections. A run fails if any response is not 2xx. */
 export function loadCase(options: LoadCaseOptions): Case {
   const { name, server, requests, expected, once = false, warmUpSeconds } = options
   return {
@@ -35,7 +38,7 @@ export function loadCase(options: LoadCaseOptions): Case {
     warmUpSeconds,
     async start(seconds) {
       const all = requests(seconds)
-      await assertAnswer(server.origin, all.at(-1) as Request, expected)
+      await assertResponse(server.origin, all.at(-1) as Request, expected)
       const meter = new CpuMeter(server.pids)
       meter.start()
       const load = await startLoad({
@@ -55,27 +58,27 @@ export function loadCase(options: LoadCaseOptions): Case {
           load.resume()
         },
         async end() {
-          const { answered, wrong, rate, p50Ms, p99Ms } = await load.end()
+          const { succeeded, failed, rate, p50Ms, p99Ms } = await load.end()
           meter.stop()
           server.clearLogs()
-          if (wrong > 0) throw new Error(`${wrong} of ${answered + wrong} requests were not answered with success`)
-          if (answered === 0) throw new Error('nothing was answered')
-          if (once && answered > all.length) throw new Error(`${all.length} requests were too few`)
-          return { cpuUs: meter.used / answered, rate, p50Ms, p99Ms, residentBytes: residentOf(server.pids) }
+          if (failed > 0) throw new Error(`${failed} of ${succeeded + failed} requests failed`)
+          if (succeeded === 0) throw new Error('no response arrived')
+          if (once && succeeded > all.length) throw new Error(`${all.length} requests are too few`)
+          return { cpuUs: meter.used / succeeded, rate, p50Ms, p99Ms, residentBytes: residentOf(server.pids) }
         },
       }
     },
   }
 }
 
-/** @throws unless the request is answered as it must be, however fast wrong answers would come. */
-async function assertAnswer(
+/** Sends one request. @throws if the response is not the expected one; errors can be faster than correct responses. */
+async function assertResponse(
   origin: string,
   { path, headers, method, body }: Request,
   expected?: string,
 ): Promise<void> {
   const response = await fetch(origin + path, { method, headers, body })
   const text = await response.text()
-  const isRight = response.ok && (expected === undefined || text === expected)
-  if (!isRight) throw new Error(`was answered ${response.status}: ${text}`)
+  const isExpected = response.ok && (expected === undefined || text === expected)
+  if (!isExpected) throw new Error(`${path} returned ${response.status}: ${text}`)
 }

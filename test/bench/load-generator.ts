@@ -10,6 +10,7 @@ import { startWrk } from './wrk.ts'
 /** The load generator that `startLoad` uses. */
 export const generator = spawnSync('wrk', ['-v']).error === undefined ? 'wrk' : 'autocannon'
 
+/** Starts a load. It runs on the same core as this process. */
 export function startLoad(load: Load): Promise<RunningLoad> {
   return generator === 'wrk' ? startWrk(load) : startAutocannon(load)
 }

@@ -1,6 +1,7 @@
 /** A load on one server: its requests, its result and the handle of a running load. */
 import type { Pausable } from './pausable.ts'
 
+/** An HTTP request. The default method is GET. */
 export interface Request {
   readonly method?: 'GET' | 'POST'
   readonly path: string
@@ -9,35 +10,37 @@ export interface Request {
 }
 
 export interface Load {
-  /** Of the file that its requests are handed over in: no two loads at once have the same. */
+  /** Name of the file that passes the requests to the generator. Unique among concurrent loads. */
   readonly name: string
-  /** Without a path. */
+  /** Scheme, host and port of the server. */
   readonly origin: string
-  /** Sent in turn, over and over. */
+  /** Sent in turn, repeatedly. */
   readonly requests: readonly Request[]
   readonly connections: number
 }
 
+/** Result of a load. */
 export interface LoadResult {
-  /** Requests answered with a status of success. */
-  readonly answered: number
-  /** Answers of another status, and requests without any. */
-  readonly wrong: number
-  /** Answers a second: of a load that was not paused, as are the other two. */
+  /** Number of 2xx responses. */
+  readonly succeeded: number
+  /** Number of other responses and of requests without a response. */
+  readonly failed: number
+  /** Responses per second. This and the percentiles are valid only for a load that was not paused. */
   readonly rate: number
   readonly p50Ms: number
   readonly p99Ms: number
 }
 
+/** A running load. */
 export interface RunningLoad extends Pick<Pausable, 'pause' | 'resume'> {
-  /** @throws when it has failed. */
+  /** Ends the load. @throws if the generator failed. */
   end(): Promise<LoadResult>
 }
 
-/** When a generator ends whom nobody has ended. */
-export const LONGEST_LOAD_SECONDS = 600
+/** Maximum duration of a load, in seconds. A generator exits after it if it is not ended before. */
+export const MAX_LOAD_SECONDS = 600
 
-/** A request as it goes over the wire. */
+/** Returns the HTTP/1.1 bytes of a request. */
 export function rawRequest(origin: string, { method = 'GET', path, headers = {}, body = '' }: Request): string {
   const lines = [`${method} ${path} HTTP/1.1`, `host: ${new URL(origin).host}`]
   for (const [name, value] of Object.entries(headers)) lines.push(`${name}: ${value}`)

@@ -1,4 +1,4 @@
-/** Logins, which are bcrypt and little else, and what they do to those who wait beside them. On all cores. */
+/** Measures logins, whose cost is mostly bcrypt, and their effect on concurrent refreshes. Uses all cores. */
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { execa } from 'execa'
@@ -9,15 +9,15 @@ import type { Row } from './table.ts'
 
 const QUEUED = 50
 const ROUNDS = 2
-const RAW_SECONDS = 3
+const BCRYPT_SECONDS = 3
 const REFRESH_SECONDS = 6
 const REFRESHES_PER_SECOND = 50
-const LEAST_SHARE = 0.95
-const MOST_DELAY = 3
+const MIN_SHARE = 0.95
+const MAX_DELAY_RATIO = 3
 
-/** @returns both rows; one that fails says so. */
+/** @returns the two rows of the table. A measurement that fails has the verdict FAILED. */
 export async function measureLogins(system: RealSystem): Promise<Row[]> {
-  system.moveTo('all')
+  system.pinTo('all')
   const rows: Row[] = []
   for (const { name, budget, measure } of ROWS) {
     try {
@@ -39,60 +39,60 @@ interface LoginRow {
 const ROWS: readonly LoginRow[] = [
   {
     name: `refresh p99 while ${QUEUED} logins are queued`,
-    budget: `<= ${MOST_DELAY} x idle`,
+    budget: `<= ${MAX_DELAY_RATIO} x idle`,
     measure: measureRefreshBesideLogins,
   },
-  { name: 'logins per second, all cores', budget: `>= ${LEAST_SHARE * 100} %`, measure: measureLoginRate },
+  { name: 'logins per second, all cores', budget: `>= ${MIN_SHARE * 100} %`, measure: measureLoginRate },
 ]
 
-/** Logins a second beside hashes a second of bcrypt alone, in turn. */
+/** Measures logins per second and bcrypt verifications per second, in turn. */
 async function measureLoginRate(system: RealSystem): ReturnType<LoginRow['measure']> {
-  const served: number[] = []
-  const raw: number[] = []
+  const loginRates: number[] = []
+  const bcryptRates: number[] = []
   for (let round = 0; round < ROUNDS; round++) {
-    raw.push(await rawRate())
+    bcryptRates.push(await measureBcryptRate())
     const startedAt = performance.now()
-    await Promise.all(Array.from({ length: QUEUED }, () => system.client.login(system.regular)))
-    served.push(QUEUED / ((performance.now() - startedAt) / 1000))
+    await Promise.all(Array.from({ length: QUEUED }, () => system.client.login(system.loginEmail)))
+    loginRates.push(QUEUED / ((performance.now() - startedAt) / 1000))
   }
-  const share = median(served.map((rate, at) => rate / (raw[at] as number)))
+  const share = median(loginRates.map((rate, at) => rate / (bcryptRates[at] as number)))
   return {
-    figure: `${median(served).toFixed(2)}/s; bcrypt alone ${median(raw).toFixed(2)}/s`,
+    figure: `${median(loginRates).toFixed(2)}/s; bcrypt alone ${median(bcryptRates).toFixed(2)}/s`,
     ratio: `${(share * 100).toFixed(1)} % of bcrypt alone`,
-    verdict: share >= LEAST_SHARE ? 'pass' : 'MISS',
+    verdict: share >= MIN_SHARE ? 'pass' : 'MISS',
   }
 }
 
-async function rawRate(): Promise<number> {
+async function measureBcryptRate(): Promise<number> {
   const script = path.join(import.meta.dirname, 'bcrypt-rate.ts')
-  const [command, args] = pinnedCommand('all', process.execPath, [script, String(RAW_SECONDS)])
+  const [command, args] = pinnedCommand('all', process.execPath, [script, String(BCRYPT_SECONDS)])
   const { stdout } = await execa(command, args)
   return Number(stdout)
 }
 
-/** Refreshes alone, then while 50 logins wait for one another all the time. */
+/** Measures refreshes alone, then while 50 logins are queued all the time. */
 async function measureRefreshBesideLogins(system: RealSystem): ReturnType<LoginRow['measure']> {
   const idle = await refreshP99(system)
   let isOver = false
   const logins = Array.from({ length: QUEUED }, async () => {
-    while (!isOver) await system.client.login(system.regular)
+    while (!isOver) await system.client.login(system.loginEmail)
   })
-  const queued = delay(500)
+  const loaded = delay(500)
     .then(() => refreshP99(system))
     .finally(() => {
       isOver = true
     })
-  const [beside] = await Promise.all([queued, ...logins])
-  const ratio = beside / idle
+  const [p99] = await Promise.all([loaded, ...logins])
+  const ratio = p99 / idle
   return {
-    figure: `${beside.toFixed(1)} ms; idle ${idle.toFixed(1)} ms`,
+    figure: `${p99.toFixed(1)} ms; idle ${idle.toFixed(1)} ms`,
     ratio: `${ratio.toFixed(2)} x idle`,
-    verdict: ratio <= MOST_DELAY ? 'pass' : 'MISS',
+    verdict: ratio <= MAX_DELAY_RATIO ? 'pass' : 'MISS',
   }
 }
 
-/** Milliseconds. Each is begun when it is due, whether those before have ended or not. */
-async function refreshP99({ client, people }: RealSystem): Promise<number> {
+/** Sends refreshes at a constant rate, independent of their duration. @returns the 99th percentile in milliseconds. */
+async function refreshP99({ client, sessions }: RealSystem): Promise<number> {
   const latencies: number[] = []
   const running: Promise<unknown>[] = []
   const failures: unknown[] = []
@@ -100,11 +100,11 @@ async function refreshP99({ client, people }: RealSystem): Promise<number> {
   for (let turn = 0; turn < REFRESHES_PER_SECOND * REFRESH_SECONDS; turn++) {
     const dueAt = startedAt + (turn * 1000) / REFRESHES_PER_SECOND
     await delay(Math.max(0, dueAt - performance.now()))
-    const person = people[turn % people.length] as (typeof people)[number]
-    const begunAt = performance.now()
+    const session = sessions[turn % sessions.length] as (typeof sessions)[number]
+    const refreshStartedAt = performance.now()
     running.push(
-      client.refresh(person).then(
-        () => latencies.push(performance.now() - begunAt),
+      client.refresh(session).then(
+        () => latencies.push(performance.now() - refreshStartedAt),
         error => failures.push(error),
       ),
     )

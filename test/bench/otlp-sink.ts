@@ -1,4 +1,4 @@
-/** A collector that takes whatever it is sent, and forgets it. Argument: port. */
+/** A trace collector that accepts and discards everything. Argument: port. */
 import { createServer } from 'node:http'
 
 createServer((request, response) => {

@@ -1,7 +1,8 @@
 /**
- * Load at a given rate, whether it is answered in time or not: arrivals are random and independent (a Poisson process).
- * Neither of the generators for full load does that: autocannon sends a second's requests at its beginning, wrk waits
- * for answers. A latency begins when its request was due, also where it had to wait for a free connection.
+ * Load at a given rate with random, independent arrivals (a Poisson process), regardless of response times.
+ *
+ * The generators for saturation cannot do this: autocannon sends the requests of one second at its start, and wrk waits for
+ * responses. A latency includes the time that a request waits for an idle connection, which avoids coordinated omission.
  */
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
@@ -9,7 +10,7 @@ import { createHistogram } from 'node:perf_hooks'
 import { Worker } from 'node:worker_threads'
 import { type Load, type LoadResult, rawRequest } from './load.ts'
 
-/** Node's timers have whole milliseconds, in which many arrivals would come at once: a thread that sleeps has less. */
+/** Interval between two checks for arrivals, in milliseconds. Timers of Node have 1 ms; a thread that sleeps has less. */
 const TICK_MS = 0.2
 const TICKER = `
 const { parentPort, workerData } = require('node:worker_threads')
@@ -20,18 +21,20 @@ for (const end = performance.now() + workerData.ms; performance.now() < end; ) {
 }
 `
 
+/** A load at a constant average rate. */
 export interface PacedLoad extends Omit<Load, 'name'> {
   readonly seconds: number
-  /** Requests a second. */
+  /** Average number of requests per second. */
   readonly rate: number
 }
 
+/** Runs a load. @returns its result; requests without a response after 2 s count as failed. */
 export async function loadAtRate({ origin, requests, connections, seconds, rate }: PacedLoad): Promise<LoadResult> {
   const wire = requests.map(request => Buffer.from(rawRequest(origin, request), 'latin1'))
   const latencies = createHistogram()
-  const waiting: number[] = []
-  const counts = { sent: 0, answered: 0, wrong: 0 }
-  const free: Socket[] = []
+  const due: number[] = []
+  const counts = { sent: 0, succeeded: 0, failed: 0 }
+  const idle: Socket[] = []
   const all = await Promise.all(Array.from({ length: connections }, () => openConnection(origin)))
   for (const socket of all) serveConnection(socket)
 
@@ -40,45 +43,45 @@ export async function loadAtRate({ origin, requests, connections, seconds, rate 
   const ticker = new Worker(TICKER, { eval: true, workerData: { ms: seconds * 1000, tickMs: TICK_MS } })
   ticker.on('message', () => {
     const now = performance.now()
-    for (; arrivedUntil < now; arrivedUntil += nextGap(rate)) waiting.push(now)
-    sendWaiting()
+    for (; arrivedUntil < now; arrivedUntil += nextGap(rate)) due.push(now)
+    sendDue()
   })
   await once(ticker, 'exit')
   const elapsed = (performance.now() - startedAt) / 1000
-  for (let patience = 100; counts.answered + counts.wrong < counts.sent && patience > 0; patience--) {
+  for (let attempts = 100; counts.succeeded + counts.failed < counts.sent && attempts > 0; attempts--) {
     await new Promise(resolve => setTimeout(resolve, 20))
   }
   for (const socket of all) socket.destroy()
-  counts.wrong += waiting.length + counts.sent - counts.answered - counts.wrong
+  counts.failed += due.length + counts.sent - counts.succeeded - counts.failed
   const ms = (percent: number) => latencies.percentile(percent) / 1000
   return {
-    answered: counts.answered,
-    wrong: counts.wrong,
-    rate: counts.answered / elapsed,
+    succeeded: counts.succeeded,
+    failed: counts.failed,
+    rate: counts.succeeded / elapsed,
     p50Ms: ms(50),
     p99Ms: ms(99),
   }
 
-  function sendWaiting(): void {
-    while (waiting.length > 0 && free.length > 0) {
-      const socket = free.pop() as Socket & { dueAt?: number }
-      socket.dueAt = waiting.shift()
+  function sendDue(): void {
+    while (due.length > 0 && idle.length > 0) {
+      const socket = idle.pop() as Socket & { dueAt?: number }
+      socket.dueAt = due.shift()
       socket.write(wire[counts.sent++ % wire.length] as Buffer)
     }
   }
 
   function serveConnection(socket: Socket & { dueAt?: number }): void {
     let text = ''
-    free.push(socket)
+    idle.push(socket)
     socket.on('data', chunk => {
       text += chunk.toString('latin1')
-      if (!isWhole(text)) return
+      if (!isComplete(text)) return
       latencies.record(Math.max(1, Math.round((performance.now() - (socket.dueAt ?? 0)) * 1000)))
-      if (/^HTTP\/1.1 2/.test(text)) counts.answered++
-      else counts.wrong++
+      if (/^HTTP\/1.1 2/.test(text)) counts.succeeded++
+      else counts.failed++
       text = ''
-      free.push(socket)
-      sendWaiting()
+      idle.push(socket)
+      sendDue()
     })
   }
 }
@@ -90,15 +93,15 @@ async function openConnection(origin: string): Promise<Socket> {
   return socket
 }
 
-/** One request at a time is on a connection, so what has come is one answer or the beginning of it. */
-function isWhole(text: string): boolean {
+/** Whether the text is a complete response. A connection has at most one request in flight, so it is never more. */
+function isComplete(text: string): boolean {
   const head = text.indexOf('\r\n\r\n')
   if (head === -1) return false
   const length = Number(/\r\ncontent-length: (\d+)/i.exec(text.slice(0, head + 2))?.[1] ?? 0)
   return text.length >= head + 4 + length
 }
 
-/** Milliseconds. */
+/** @returns the time to the next arrival in milliseconds, exponentially distributed. */
 function nextGap(rate: number): number {
   return (-Math.log(1 - Math.random()) / rate) * 1000
 }

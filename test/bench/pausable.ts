@@ -1,18 +1,20 @@
-/** A process that works until SIGINT, stands still in between when it is told to, and prints what came of it at its end. */
+/** A process that runs until SIGINT, can be paused, and prints its result at the end. */
 import { execa } from 'execa'
 
 export interface Pausable {
+  /** Suspends the process with SIGSTOP. */
   pause(): void
+  /** Continues it with SIGCONT. */
   resume(): void
-  /** @returns what it has printed. @throws when it fails, or has failed before. */
+  /** Sends SIGINT and waits for the exit. @returns the standard output. @throws if the exit code is not 0. */
   end(): Promise<string>
 }
 
-/** @param args of the command. */
+/** Starts a process. */
 export function startPausable(command: string, args: readonly string[]): Pausable {
-  // A process that stands still heeds no other signal, should the bench end before it.
+  // If the bench exits first, only SIGKILL ends a suspended process.
   const child = execa(command, [...args], { killSignal: 'SIGKILL' })
-  // Whoever ends it is told of its failure, but perhaps not before it has failed.
+  // `end` reports the rejection; it may be called later.
   child.catch(() => {})
   return {
     pause: () => void child.kill('SIGSTOP'),

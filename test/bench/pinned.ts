@@ -1,59 +1,63 @@
 /**
- * Processes of the bench, each on its core: what is measured on the first, everything else on the second, so that neither
- * the load nor the backend takes time from it. Where `taskset` or a second core is missing, they run anywhere.
+ * Pins the processes of the bench to cores: the measured process to the first core, everything else to the second, so that load
+ * and backend do not compete with it. If `taskset` or a second core is missing, nothing is pinned.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { openSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 
-// Asked before this process is itself bound to one core.
-const cores = availableParallelism()
+// Read before this process is pinned to one core.
+const coreCount = availableParallelism()
 
-/** As taskset takes them. */
+/** A set of cores. */
 export type Cores = 'measured' | 'load' | 'all'
-const LISTS: Record<Cores, string> = { measured: '0', load: '1', all: `0-${cores - 1}` }
+/** Core lists in the notation of taskset. */
+const LISTS: Record<Cores, string> = { measured: '0', load: '1', all: `0-${coreCount - 1}` }
 
-export const canPin = cores > 1 && spawnSync('taskset', ['-c', '0', 'true']).status === 0
+/** Whether processes can be pinned. */
+export const canPin = coreCount > 1 && spawnSync('taskset', ['-c', '0', 'true']).status === 0
 
-/** Binds a process that runs already, and its threads; what it starts from then on inherits that. */
-export function pin(pid: number, where: Cores): void {
-  if (canPin) spawnSync('taskset', ['-a', '-c', '-p', LISTS[where], String(pid)])
+/** Pins a running process and its threads. Processes that it starts later inherit the cores. */
+export function pin(pid: number, cores: Cores): void {
+  if (canPin) spawnSync('taskset', ['-a', '-c', '-p', LISTS[cores], String(pid)])
 }
 
-/** A command that runs there. */
-export function pinnedCommand(where: Cores, command: string, args: readonly string[]): [string, string[]] {
-  return canPin ? ['taskset', ['-c', LISTS[where], command, ...args]] : [command, [...args]]
+/** Returns a command that runs the given one on these cores. */
+export function pinnedCommand(cores: Cores, command: string, args: readonly string[]): [string, string[]] {
+  return canPin ? ['taskset', ['-c', LISTS[cores], command, ...args]] : [command, [...args]]
 }
 
+/** A running process. */
 export interface PinnedProcess {
   readonly name: string
   readonly pid: number
+  /** Sends SIGTERM and waits for the exit. */
   stop(): Promise<void>
 }
 
 export interface PinnedOptions {
   readonly name: string
-  readonly where: Cores
+  readonly cores: Cores
   readonly command: string
   readonly args: readonly string[]
   readonly env: NodeJS.ProcessEnv
-  /** File that its standard output is appended to. */
+  /** File to which standard output is appended. */
   readonly output: string
 }
 
-/** Starts it; its end before `stop` ends the bench, since nothing measured after it would be true. */
+/** Starts a process. If it exits before `stop`, the bench fails, because further measurements would be invalid. */
 export function startPinned(options: PinnedOptions): PinnedProcess {
-  const { name, where, env, output } = options
-  const [command, args] = pinnedCommand(where, options.command, options.args)
+  const { name, cores, env, output } = options
+  const [command, args] = pinnedCommand(cores, options.command, options.args)
   const log = openSync(output, 'a')
-  // A session of its own, as under any supervisor: Linux shares the processor out by sessions first.
+  // A separate session (detached), because the autogroup scheduler of Linux divides CPU time between sessions first.
   const child: ChildProcess = spawn(command, args, { env, detached: true, stdio: ['ignore', log, 'inherit'] })
-  if (child.pid === undefined) throw new Error(`${name} could not be started`)
-  const ended = once(child, 'exit')
+  if (child.pid === undefined) throw new Error(`Cannot start ${name}`)
+  const exited = once(child, 'exit')
   let isStopping = false
-  void ended.then(([code, signal]) => {
-    if (!isStopping) throw new Error(`${name} ended by itself with ${signal ?? `exit code ${code}`}: see ${output}`)
+  void exited.then(([code, signal]) => {
+    if (!isStopping) throw new Error(`${name} exited unexpectedly (${signal ?? `exit code ${code}`}). See ${output}.`)
   })
   return {
     name,
@@ -61,7 +65,7 @@ export function startPinned(options: PinnedOptions): PinnedProcess {
     async stop() {
       isStopping = true
       child.kill('SIGTERM')
-      await ended
+      await exited
     },
   }
 }

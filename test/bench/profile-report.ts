@@ -1,4 +1,4 @@
-/** A V8 CPU profile summed up: the time spent in functions themselves, by part of the gateway and by function. */
+/** Summarizes a V8 CPU profile: self time by part of the gateway and by function. */
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -8,7 +8,7 @@ interface ProfileNode {
   readonly children?: readonly number[]
 }
 
-/** As `--cpu-prof` writes it. Times in microseconds. */
+/** The format of `--cpu-prof`. Times are in microseconds. */
 export interface CpuProfile {
   readonly nodes: readonly ProfileNode[]
   readonly startTime: number
@@ -16,13 +16,14 @@ export interface CpuProfile {
   readonly timeDeltas: readonly number[]
 }
 
+/** Self time of a part or a function. */
 export interface SelfTime {
   readonly label: string
-  /** Of the time that was not idle. */
+  /** Share of the time that was not idle, from 0 to 1. */
   readonly fraction: number
 }
 
-/** By the file of a function, the first that fits. Node's own stand last: see `partOf`. */
+/** Parts by the URL of a function. The first match applies; modules of Node come last (see `partsByNode`). */
 const PARTS: readonly (readonly [RegExp, string])[] = [
   [/gateway\/upstream\//, 'transport'],
   [/@grpc\/|node:(internal\/)?http2/, 'transport: grpc-js'],
@@ -33,14 +34,19 @@ const PARTS: readonly (readonly [RegExp, string])[] = [
   [/pino|sonic-boom|observability\/logger|access-log/, 'log'],
   [/prom-client|metrics/, 'metrics'],
   [/opentelemetry|observability\/telemetry|request-trace/, 'trace'],
-  [/\/gateway\//, 'the rest of the gateway'],
+  [/\/gateway\//, 'other gateway code'],
   [/fastify|find-my-way|fast-|cookie|node:_?http|node:internal\/http/, 'http: fastify, node:http'],
   [/^node:(net|events|stream|_stream|internal\/stream)/, 'http and transport: sockets'],
 ]
 
 const ROOT = path.resolve(import.meta.dirname, '../..')
 
-/** @param from and @param to of the clock of the profile. */
+/**
+ * Sums up the samples of an interval.
+ * @param from start of the interval, in microseconds of the clock of the profile.
+ * @param to end of the interval.
+ * @returns parts and functions, the largest first.
+ */
 export function selfTimes(profile: CpuProfile, from: number, to: number): Record<'parts' | 'functions', SelfTime[]> {
   const partsOf = partsByNode(profile.nodes)
   const frames = new Map(profile.nodes.map(({ id, callFrame }) => [id, callFrame]))
@@ -49,16 +55,16 @@ export function selfTimes(profile: CpuProfile, from: number, to: number): Record
   let busy = 0
   let time = profile.startTime
   profile.samples.forEach((id, at) => {
-    // A delta is the time before its sample; what the sample saw lasted until the next.
+    // `timeDeltas[at]` is the time before the sample; the sampled function runs until the next sample.
     time += profile.timeDeltas[at] ?? 0
-    const lasted = profile.timeDeltas[at + 1] ?? 0
+    const duration = profile.timeDeltas[at + 1] ?? 0
     const frame = frames.get(id)
     if (frame === undefined || time < from || time > to || frame.functionName === '(idle)') return
-    busy += lasted
+    busy += duration
     const label = labelOf(frame)
-    byFunction.set(label, (byFunction.get(label) ?? 0) + lasted)
+    byFunction.set(label, (byFunction.get(label) ?? 0) + duration)
     const part = partsOf.get(id) ?? 'other'
-    byPart.set(part, (byPart.get(part) ?? 0) + lasted)
+    byPart.set(part, (byPart.get(part) ?? 0) + duration)
   })
   const ranked = (times: Map<string, number>) =>
     [...times].map(([label, spent]) => ({ label, fraction: spent / busy })).sort((a, b) => b.fraction - a.fraction)
@@ -66,8 +72,8 @@ export function selfTimes(profile: CpuProfile, from: number, to: number): Record
 }
 
 /**
- * What Node and V8 do, they do for the caller nearest to it that is neither: a write to a socket belongs to the transport
- * or to Fastify. Where there is none, as in the parser of requests, the file of Node's says what it is for.
+ * Assigns each node to a part. Functions of Node and V8 count for the nearest caller outside of them, so a socket write belongs to
+ * the transport or to Fastify. Without such a caller, as in the HTTP parser, the module of Node decides.
  */
 function partsByNode(nodes: readonly ProfileNode[]): Map<number, string> {
   const byId = new Map(nodes.map(node => [node.id, node]))
@@ -78,7 +84,7 @@ function partsByNode(nodes: readonly ProfileNode[]): Map<number, string> {
     const isForeign = url === '' || url.startsWith('node:')
     const own = isForeign ? caller : (part ?? 'other')
     const counted =
-      functionName.startsWith('(') && url === '' ? functionName.slice(1, -1) : (own ?? part ?? 'node: the rest')
+      functionName.startsWith('(') && url === '' ? functionName.slice(1, -1) : (own ?? part ?? 'other Node code')
     parts.set(node.id, counted === 'program' ? 'native: system calls, V8' : counted)
     for (const id of node.children ?? []) visit(byId.get(id) as ProfileNode, own)
   }

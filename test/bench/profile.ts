@@ -1,15 +1,15 @@
 /**
- * `make profile`: where the gateway's CPU goes under the load of the full edge. Keeps the profile, for the developer tools
- * of a browser, in .data/profile/, and prints the time that was spent in each part and in each function itself.
+ * `make profile`: profiles the gateway under the load of the case `full edge`. Writes the profile to .data/profile/, which the
+ * developer tools of a browser can open, and prints the self time of each part and each function.
  */
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { asUsers, PRINCIPALS } from './edge.ts'
+import { startEnvironment } from './environment.ts'
 import { loadCase } from './load-case.ts'
 import { type CpuProfile, selfTimes } from './profile-report.ts'
 import { runAlone } from './rounds.ts'
 import { startGateway } from './server-under-test.ts'
-import { openSurroundings } from './surroundings.ts'
 import { accessTokens } from './tokens.ts'
 
 const WARM_UP_SECONDS = 4
@@ -20,31 +20,29 @@ const directory = path.resolve(import.meta.dirname, '../../.data/profile')
 mkdirSync(directory, { recursive: true })
 const name = `gateway-${new Date().toISOString().replaceAll(/[:.]/g, '-')}.cpuprofile`
 
-const around = await openSurroundings()
-const { contract, key } = around
+const environment = await startEnvironment()
+const { contract, key } = environment
 const gateway = await startGateway('profiled', {
-  ...around.gateway,
+  ...environment.gateway,
   nodeArgs: ['--cpu-prof', '--cpu-prof-interval=200', `--cpu-prof-dir=${directory}`, `--cpu-prof-name=${name}`],
 })
 const users = asUsers(accessTokens(key, PRINCIPALS))
 const load = loadCase({ name: 'full edge', server: gateway, requests: () => users, expected: contract.json })
 await runAlone(load, WARM_UP_SECONDS)
-// The profile's clock is the monotonic one, in microseconds, as this one is.
+// The profile uses the monotonic clock in microseconds, like hrtime.
 const from = Number(process.hrtime.bigint() / 1000n)
 const { cpuUs, rate } = await runAlone(load, SECONDS)
 const to = Number(process.hrtime.bigint() / 1000n)
 await gateway.stop()
-await around.stop()
+await environment.stop()
 
 const written = readdirSync(directory).find(file => file === name)
-if (written === undefined) throw new Error('The gateway wrote no profile')
+if (written === undefined) throw new Error('The gateway did not write a profile')
 const profile: CpuProfile = JSON.parse(readFileSync(path.join(directory, written), 'utf8'))
 const { parts, functions } = selfTimes(profile, from, to)
 const share = (fraction: number) =>
   `${(fraction * 100).toFixed(1).padStart(5)} %  ${(fraction * cpuUs).toFixed(2).padStart(6)} us`
-console.log(
-  `${cpuUs.toFixed(1)} us of CPU a request, the profiler's own included; ${rate?.toFixed(0)} requests a second\n`,
-)
+console.log(`${cpuUs.toFixed(1)} us CPU per request, including the profiler; ${rate?.toFixed(0)} requests/s\n`)
 for (const { label, fraction } of parts) console.log(`${share(fraction)}  ${label}`)
 console.log()
 for (const { label, fraction } of functions.slice(0, TOP)) console.log(`${share(fraction)}  ${label}`)

@@ -1,4 +1,4 @@
-/** The three processes as they run, on a database of their own, and people signed in to them. */
+/** Runs the three services with a database of the bench, and signs users in. */
 import { randomBytes, randomUUID } from 'node:crypto'
 import { truncateSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -8,37 +8,38 @@ import { grantDatabase, withClient } from '../../deploy/dev/provision.ts'
 import { composeEnvironments, type ServiceName, serviceCommand, waitForService } from '../../deploy/dev/services.ts'
 import { TEMPLATE_DATABASE, urlsOf } from '../support/stores.ts'
 import { BENCH_DIRECTORY } from './directory.ts'
+import type { BenchEnvironment } from './environment.ts'
 import { writeSystemGatewayFile } from './gateway-file.ts'
 import { type Cores, pin, startPinned } from './pinned.ts'
 import type { ServerUnderTest } from './server-under-test.ts'
-import { createSessionClient, type Person, type SessionClient } from './sessions.ts'
-import type { Surroundings } from './surroundings.ts'
+import { createSessionClient, type Session, type SessionClient } from './sessions.ts'
 
 export interface RealSystem extends ServerUnderTest {
   readonly client: SessionClient
-  /** One session each, of users of their own. */
-  readonly people: readonly Person[]
-  /** Address of a user who signs in over and over. */
-  readonly regular: string
-  /** PostgreSQL, as auth-svc reaches it. */
+  /** 32 sessions of different users. */
+  readonly sessions: readonly Session[]
+  /** E-mail address of the user for measurements of logins. */
+  readonly loginEmail: string
+  /** Database URL as the role auth_svc. */
   readonly authUrl: string
   readonly redisUrl: string
-  /** Binds the three processes to cores. They begin on all. */
-  moveTo(where: Cores): void
+  /** Pins the three services to cores. Initially they run on all. */
+  pinTo(cores: Cores): void
 }
 
-const PEOPLE = 32
+const SESSIONS = 32
 const REDIS_DATABASE = 3
 
-export async function startRealSystem(around: Surroundings): Promise<RealSystem> {
-  const { postgres } = around.stores.stores
+/** Starts the system. Resolves when all services are ready and all users are signed in. */
+export async function startRealSystem(environment: BenchEnvironment): Promise<RealSystem> {
+  const { postgres } = environment.stores.stores
   const database = `bench_${randomUUID().replaceAll('-', '')}`
   await withClient(postgres, async client => {
     await client.query(`create database ${database} template ${TEMPLATE_DATABASE}`)
     await grantDatabase(client, database)
   })
   const { authUrl, userUrl } = urlsOf(postgres, database)
-  const redisUrl = around.redisUrlOf(REDIS_DATABASE)
+  const redisUrl = environment.redisUrlOf(REDIS_DATABASE)
   const ports = { gateway: await getPort(), authSvc: await getPort(), userSvc: await getPort() }
   const origin = `http://127.0.0.1:${ports.gateway}`
   const secret = () => randomBytes(32).toString('base64')
@@ -61,8 +62,8 @@ export async function startRealSystem(around: Surroundings): Promise<RealSystem>
   const logOf = (name: ServiceName) => path.join(BENCH_DIRECTORY, `system-${name}.log`)
   async function start(name: ServiceName) {
     writeFileSync(logOf(name), '')
-    const env = { ...around.env, ...environments[name], GATEWAY_CONFIG: config }
-    const child = startPinned({ name, where: 'all', ...serviceCommand(name), env, output: logOf(name) })
+    const env = { ...environment.env, ...environments[name], GATEWAY_CONFIG: config }
+    const child = startPinned({ name, cores: 'all', ...serviceCommand(name), env, output: logOf(name) })
     await waitForService(name, environments[name])
     return child
   }
@@ -70,23 +71,23 @@ export async function startRealSystem(around: Surroundings): Promise<RealSystem>
   const processes = [gateway, authSvc, userSvc]
 
   const client = createSessionClient(origin)
-  const regular = 'regular@example.com'
-  await client.signUp(regular)
-  // A slow machine hashes few passwords before the last of a long queue is given up.
+  const loginEmail = 'regular@example.com'
+  await client.signUp(loginEmail)
+  // Limit the concurrency: on a slow machine, the last of many queued password hashes would time out.
   const limit = pLimit(4)
-  const people = await Promise.all(
-    Array.from({ length: PEOPLE }, () => limit(() => client.signUp(`${randomUUID()}@example.com`))),
+  const sessions = await Promise.all(
+    Array.from({ length: SESSIONS }, () => limit(() => client.signUp(`${randomUUID()}@example.com`))),
   )
   return {
     origin,
     pids: processes.map(({ pid }) => pid),
     client,
-    people,
-    regular,
+    sessions,
+    loginEmail,
     authUrl,
     redisUrl,
-    moveTo(where) {
-      for (const { pid } of processes) pin(pid, where)
+    pinTo(cores) {
+      for (const { pid } of processes) pin(pid, cores)
     },
     clearLogs() {
       for (const { name } of processes) truncateSync(logOf(name as ServiceName))

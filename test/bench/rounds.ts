@@ -1,103 +1,109 @@
 /**
- * Cases measured in turn. A machine that is others' too changes its speed by half from one second to the next, so a turn is
- * a tenth of a second: the load of the case before stands still, that of the next goes on (A B C, A B C, …). Whatever slows
- * the machine then slows them all, and what a case has used in its turns of a round can be compared with what another has.
+ * Measures cases in turn. The speed of a shared machine can change by half from one second to the next, so a turn takes 0.1 s:
+ * the load of one case pauses, that of the next resumes (A B C, A B C, …). A slow phase then affects all cases alike, and the CPU
+ * of two cases in one round is comparable.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 
+/** One measured configuration. */
 export interface Case {
   readonly name: string
-  /** Of a first run that does not count. 0 for what is warm by another case: it is not run alone at all. */
+  /** Duration of the warm-up, in seconds. 0: another case warms the server up, and this one has no run alone. */
   readonly warmUpSeconds?: number | undefined
   /**
-   * Begins, and goes on until it is paused or ended.
-   * @param seconds that it will go on for at most, its pauses apart.
-   * @throws when something is not answered right.
+   * Starts a run.
+   * @param seconds maximum duration without pauses.
+   * @throws if the server does not return the expected response.
    */
   start(seconds: number): Promise<Run>
 }
 
+/** A run of a case. */
 export interface Run {
-  /** Resolves when nothing of it is under way any more. */
+  /** Pauses the load. Resolves when no request is in flight. */
   pause(): Promise<void>
   resume(): void
-  /** To be called while it is not paused. @throws when anything was not answered right. */
+  /** Ends the run, which must not be paused. @throws if any request failed. */
   end(): Promise<Measurement>
 }
 
+/** Result of a run. */
 export interface Measurement {
-  /** Microseconds of CPU of the processes under test for one request, user and system. */
+  /** CPU time of the measured processes per request, user and system, in microseconds. */
   readonly cpuUs: number
-  /** Answers a second. */
+  /** Responses per second. */
   readonly rate?: number
   readonly p50Ms?: number
   readonly p99Ms?: number
   readonly residentBytes?: number
 }
 
-/** What became of a case, or the first thing that went wrong. */
+/** All results of a case. */
 export interface Outcome {
-  /** Without a pause: how fast it answers. */
+  /** Result of the run without pauses: rate and latency at saturation. */
   readonly alone?: Measurement
-  /** In turn with the others, one a round: what it takes. */
+  /** Results of the rounds, one per round: the CPU time. */
   readonly measurements: readonly Measurement[]
+  /** Message of the first error. The case does not run again after it. */
   readonly failure?: string
 }
 
+/** Results by the name of the case. */
 export type Outcomes = ReadonlyMap<string, Outcome>
 
 export interface RoundsOptions {
   readonly rounds: number
-  /** That each case has in a round. */
+  /** Number of turns of each case in a round, at least 2. */
   readonly turns: number
-  /** Of cases that do not say themselves. */
+  /** Warm-up of cases that do not set their own, in seconds. */
   readonly warmUpSeconds: number
-  /** Of the run without a pause. */
+  /** Duration of the run without pauses, in seconds. */
   readonly aloneSeconds: number
-  readonly tell: (text: string) => void
+  /** Called with progress messages. */
+  readonly log: (text: string) => void
 }
 
 const TURN_MS = 100
-/** What a run may take longer than it was given: generators end when they next look at a clock of their own. */
-const SPARE_SECONDS = 0.3
+/** Tolerance for the end of a run, because generators check their clock at intervals. */
+const TOLERANCE_SECONDS = 0.3
 
-interface Contestant {
-  readonly one: Case
+interface CaseState {
+  readonly benchCase: Case
   alone?: Measurement
   measurements: Measurement[]
   failure?: string
 }
 
-/** A case that failed is not run again. */
+/** Warms up and runs each case alone, then all cases in rounds. Errors of a case are recorded in its outcome. */
 export async function runRounds(cases: readonly Case[], options: RoundsOptions): Promise<Outcomes> {
-  const { rounds, turns, warmUpSeconds, aloneSeconds, tell } = options
-  const contestants = cases.map((one): Contestant => ({ one, measurements: [] }))
-  /** Whatever `work` gives, or undefined when it fails or has failed before. */
-  async function attempt<R>(contestant: Contestant, work: () => Promise<R>): Promise<R | undefined> {
-    if (contestant.failure !== undefined) return undefined
+  const { rounds, turns, warmUpSeconds, aloneSeconds, log } = options
+  const states = cases.map((benchCase): CaseState => ({ benchCase, measurements: [] }))
+  /** @returns the result of `work`, or undefined if it fails or the case has failed before. */
+  async function attempt<R>(state: CaseState, work: () => Promise<R>): Promise<R | undefined> {
+    if (state.failure !== undefined) return undefined
     try {
       return await work()
     } catch (error) {
-      contestant.failure = (error as Error).message
-      tell(`${contestant.one.name} FAILED: ${contestant.failure}`)
+      state.failure = (error as Error).message
+      log(`${state.benchCase.name} FAILED: ${state.failure}`)
       return undefined
     }
   }
 
-  tell('each alone')
-  for (const contestant of contestants) {
-    const { warmUpSeconds: ownSeconds = warmUpSeconds } = contestant.one
+  log('each case alone')
+  for (const state of states) {
+    const { warmUpSeconds: ownSeconds = warmUpSeconds } = state.benchCase
     if (ownSeconds === 0) continue
-    await attempt(contestant, () => runAlone(contestant.one, ownSeconds))
-    contestant.alone = await attempt(contestant, () => runAlone(contestant.one, aloneSeconds))
+    await attempt(state, () => runAlone(state.benchCase, ownSeconds))
+    state.alone = await attempt(state, () => runAlone(state.benchCase, aloneSeconds))
   }
   for (let round = 1; round <= rounds; round++) {
-    tell(`round ${round} of ${rounds}`)
-    const running: [Contestant, Run][] = []
-    for (const contestant of contestants) {
-      const run = await attempt(contestant, () => contestant.one.start((turns * TURN_MS) / 1000 + SPARE_SECONDS))
+    log(`round ${round} of ${rounds}`)
+    const running: [CaseState, Run][] = []
+    for (const state of states) {
+      const run = await attempt(state, () => state.benchCase.start((turns * TURN_MS) / 1000 + TOLERANCE_SECONDS))
       if (run === undefined) continue
-      running.push([contestant, run])
+      running.push([state, run])
       await delay(TURN_MS)
       await run.pause()
     }
@@ -108,48 +114,50 @@ export async function runRounds(cases: readonly Case[], options: RoundsOptions):
         await run.pause()
       }
     }
-    for (const [contestant, run] of running) {
+    for (const [state, run] of running) {
       run.resume()
       await delay(TURN_MS)
-      const measurement = await attempt(contestant, () => run.end())
-      if (measurement !== undefined) contestant.measurements.push(measurement)
+      const measurement = await attempt(state, () => run.end())
+      if (measurement !== undefined) state.measurements.push(measurement)
     }
   }
-  return new Map(contestants.map(({ one, ...outcome }) => [one.name, outcome]))
+  return new Map(states.map(({ benchCase, ...outcome }) => [benchCase.name, outcome]))
 }
 
-/** Without a pause. */
-export async function runAlone(one: Case, seconds: number): Promise<Measurement> {
-  const run = await one.start(seconds + SPARE_SECONDS)
+/** Runs a case for `seconds` seconds without pauses. */
+export async function runAlone(benchCase: Case, seconds: number): Promise<Measurement> {
+  const run = await benchCase.start(seconds + TOLERANCE_SECONDS)
   await delay(seconds * 1000)
   return run.end()
 }
 
-/** Median of the rounds of the CPU of a case, or of several alike: of their mean. */
+/** Returns the CPU per request of a case: the median of the rounds. For several cases it is the median of their mean. */
 export function cpuOf(outcomes: Outcomes, names: readonly string[]): number {
   return median(acrossRounds(outcomes, names, mean))
 }
 
-/** What is worked out from several cases' CPU in one round, for each round. */
+/** Computes a value from the CPU of several cases, once per round. */
 export function acrossRounds(
   outcomes: Outcomes,
   names: readonly string[],
-  of: (cpuUs: readonly number[]) => number,
+  compute: (cpuUs: readonly number[]) => number,
 ): number[] {
   const series = names.map(name => (outcomes.get(name)?.measurements ?? []).map(({ cpuUs }) => cpuUs))
   const rounds = Math.min(...series.map(({ length }) => length))
-  return Array.from({ length: rounds }, (_, at) => of(series.map(one => one[at] as number)))
+  return Array.from({ length: rounds }, (_, at) => compute(series.map(values => values[at] as number)))
 }
 
+/** Returns the arithmetic mean. */
 export function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length
 }
 
+/** Returns the median, or NaN for no values. */
 export function median(values: readonly number[]): number {
   return quantile(values, 0.5)
 }
 
-/** Between two values: in proportion. Of none it is not a number. */
+/** Returns a quantile by linear interpolation, or NaN for no values. */
 export function quantile(values: readonly number[], fraction: number): number {
   const sorted = values.toSorted((a, b) => a - b)
   const at = (sorted.length - 1) * fraction

@@ -1,4 +1,4 @@
-/** A process that answers HTTP, alone on the measured core once it is ready: a gateway of ours, the floor, a gateway of others. */
+/** Runs an HTTP server that is measured: a gateway, the baseline, Envoy. It is pinned to the measured core when it is ready. */
 import { truncateSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import getPort from 'get-port'
@@ -10,11 +10,12 @@ import { writeBenchGatewayFile } from './gateway-file.ts'
 import { pin, startPinned } from './pinned.ts'
 import { AUDIENCE, ISSUER } from './tokens.ts'
 
-/** Whatever is loaded and accounted for: one process, or several behind one origin. */
+/** A measured server: one process, or several behind one origin. */
 export interface ServerUnderTest {
   readonly origin: string
+  /** Processes whose CPU time is measured. */
   readonly pids: readonly number[]
-  /** Empties the files that it logs into, which would else take some 100 MB a minute. */
+  /** Truncates the log files, which grow by about 100 MB per minute. */
   clearLogs(): void
   stop(): Promise<void>
 }
@@ -22,16 +23,19 @@ export interface ServerUnderTest {
 export interface GatewayOptions {
   readonly authSvcAddress: string
   readonly backendAddress: string
-  /** Path of the contract's image. */
+  /** Path of the descriptor image. */
   readonly image: string
   readonly redisUrl: string
-  /** For the process's environment, settings included. */
+  /** Environment of the process, including settings. */
   readonly env: NodeJS.ProcessEnv
-  /** Of Node itself, such as `--cpu-prof`. */
+  /** Flags of Node, such as `--cpu-prof`. */
   readonly nodeArgs?: readonly string[]
 }
 
-/** The gateway as it is deployed, one process. @param name also of its files. */
+/**
+ * Starts a gateway as one process. Resolves when it is ready.
+ * @param name name of the process and of its files.
+ */
 export async function startGateway(name: string, options: GatewayOptions): Promise<ServerUnderTest> {
   const config = writeBenchGatewayFile(name, options.backendAddress, options.image)
   const { command, args } = serviceCommand('gateway')
@@ -57,14 +61,14 @@ export async function startGateway(name: string, options: GatewayOptions): Promi
 }
 
 export interface ScriptOptions {
-  /** Path from this folder. */
+  /** Path relative to this folder. */
   readonly script: string
-  /** Its arguments after the port. */
+  /** Arguments after the port. */
   readonly args: readonly string[]
   readonly env: NodeJS.ProcessEnv
 }
 
-/** A script whose first argument is the port to listen on. */
+/** Starts a script whose first argument is the port to listen on. Resolves when it responds. */
 export function startScript(name: string, { script, args, env }: ScriptOptions): Promise<ServerUnderTest> {
   return startServer(
     name,
@@ -73,27 +77,32 @@ export function startScript(name: string, { script, args, env }: ScriptOptions):
       args: [path.join(import.meta.dirname, script), String(port), ...args],
       env,
     }),
-    waitUntilAnswering,
+    waitUntilResponding,
   )
 }
 
-/** Resolves when anything is answered there. */
-export async function waitUntilAnswering(origin: string): Promise<void> {
-  const ask = () =>
+/** Resolves when the server sends any response. */
+export async function waitUntilResponding(origin: string): Promise<void> {
+  const probe = () =>
     fetch(origin).then(
       () => true,
       () => false,
     )
-  await until(ask, isUp => isUp)
+  await until(probe, isUp => isUp)
 }
 
+/** A command line and its environment. */
 export interface Command {
   readonly command: string
   readonly args: readonly string[]
   readonly env: NodeJS.ProcessEnv
 }
 
-/** @param ready resolves when it answers there. */
+/**
+ * Starts a server on a free port.
+ * @param commandAt returns the command for a port.
+ * @param ready resolves when the server at an origin is ready.
+ */
 export async function startServer(
   name: string,
   commandAt: (port: number) => Command,
@@ -102,8 +111,8 @@ export async function startServer(
   const port = await getPort()
   const output = path.join(BENCH_DIRECTORY, `${name}.log`)
   writeFileSync(output, '')
-  // Several start at once: on all cores, until they are ready.
-  const child = startPinned({ name, where: 'all', output, ...commandAt(port) })
+  // Several servers start concurrently, on all cores until they are ready.
+  const child = startPinned({ name, cores: 'all', output, ...commandAt(port) })
   const origin = `http://127.0.0.1:${port}`
   await ready(origin)
   pin(child.pid, 'measured')

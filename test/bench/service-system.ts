@@ -1,4 +1,4 @@
-/** user-svc and auth-svc as they run, each a process of its own, with stores of their own, and people signed in to them. */
+/** Runs user-svc and auth-svc as processes, with stores of the bench, and signs users in. */
 import { spawn } from 'node:child_process'
 import { randomBytes, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
@@ -14,41 +14,47 @@ import { createHttp2Transport } from '../../gateway/upstream/http2/transport.ts'
 import type { Transport } from '../../gateway/upstream/transport.ts'
 import { startStores, TEMPLATE_DATABASE, urlsOf } from '../support/stores.ts'
 
-export interface SignedIn {
+/** A signed-in user. */
+export interface Session {
   readonly accessToken: string
-  /** The latest: each refresh replaces it. */
+  /** The current refresh token; each refresh replaces it. */
   refreshToken: string
 }
 
+/** The running services. */
 export interface ServiceSystem {
+  /** Connection to auth-svc. */
   readonly auth: Transport
+  /** Connection to user-svc. */
   readonly users: Transport
   readonly authPid: number
   readonly userPid: number
-  /** One session each, of users of their own. */
-  readonly people: readonly SignedIn[]
-  /** Of a user who may sign in any number of times. */
-  login(): Promise<SignedIn>
-  /** As auth-svc reaches them. */
+  /** Sessions of different users. */
+  readonly sessions: readonly Session[]
+  /** Signs the same user in again. */
+  login(): Promise<Session>
+  /** URLs of the stores of auth-svc. */
   readonly stores: { readonly postgres: string; readonly redis: string }
   stop(): Promise<void>
 }
 
 export interface ServiceSystemOptions {
-  people: number
-  /** Settings of both processes. */
+  /** Number of sessions. */
+  sessions: number
+  /** Settings of both services. */
   env?: Record<string, string>
-  /** Of the processes, such as `--cpu-prof`. */
+  /** Flags of Node, such as `--cpu-prof`. */
   nodeArgs?: readonly string[]
 }
 
 const PASSWORD = 'a plain but lengthy phrase'
 const CLIENT = { 'gatehouse-client-address': '203.0.113.7', 'gatehouse-client-user-agent': 'Mozilla/5.0' }
-/** Far above what anything takes: a bench measures what is slow, it does not fail by it. */
+/** Timeout of calls in milliseconds. It is long, because a slow call is to be measured, not to fail. */
 const TIMEOUT_MS = 60_000
 
+/** Starts the stores and both services. Resolves when the sessions exist. */
 export async function startServiceSystem(options: ServiceSystemOptions): Promise<ServiceSystem> {
-  const { stores, env: marks, stop: stopStores } = await startStores()
+  const { stores, env: runEnvironment, stop: stopStores } = await startStores()
   const database = `bench_${randomUUID().replaceAll('-', '')}`
   await withClient(stores.postgres, async client => {
     await client.query(`create database ${database} template ${TEMPLATE_DATABASE}`)
@@ -72,12 +78,12 @@ export async function startServiceSystem(options: ServiceSystemOptions): Promise
     administrator: undefined,
   })
 
-  /** Its log goes to a file: it costs what a log costs, and this process nothing. */
+  /** Starts a service. Its log goes to a file, so that the service pays for logging and this process does not. */
   async function start(name: 'auth-svc' | 'user-svc') {
-    const env = { ...process.env, ...marks, ...ANY_METRICS_PORTS, ...environments[name], ...options.env }
+    const env = { ...process.env, ...runEnvironment, ...ANY_METRICS_PORTS, ...environments[name], ...options.env }
     const { command, args } = serviceCommand(name)
     const log = await open(path.join(stores.directory, `${name}.log`), 'a')
-    // A session of its own, as under any supervisor: Linux shares the processor out by sessions first.
+    // A separate session (detached), because the autogroup scheduler of Linux divides CPU time between sessions first.
     const stdio = ['ignore', log.fd, log.fd] as const
     const child = spawn(command, [...(options.nodeArgs ?? []), ...args], { env, detached: true, stdio: [...stdio] })
     await waitForService(name, environments[name])
@@ -95,22 +101,22 @@ export async function startServiceSystem(options: ServiceSystemOptions): Promise
   const auth = transportTo(ports.authSvc)
   const users = transportTo(ports.userSvc)
 
-  async function signUp(email: string): Promise<SignedIn> {
+  async function signUp(email: string): Promise<Session> {
     const request = SignUpRequest.encode({ email, password: PASSWORD, name: 'Ada Lovelace', tokenDelivery: 'body' })
-    return signedIn(Tokens.decode(await call(auth, '/auth.v1.AuthService/SignUp', request.finish())))
+    return sessionOf(Tokens.decode(await call(auth, '/auth.v1.AuthService/SignUp', request.finish())))
   }
 
-  async function login(): Promise<SignedIn> {
-    const request = LoginRequest.encode({ email: REGULAR, password: PASSWORD, tokenDelivery: 'body' })
+  async function login(): Promise<Session> {
+    const request = LoginRequest.encode({ email: LOGIN_EMAIL, password: PASSWORD, tokenDelivery: 'body' })
     const { result } = LoginResponse.decode(await call(auth, '/auth.v1.AuthService/Login', request.finish()))
-    if (result?.$case !== 'tokens') throw new Error('Login answered no tokens')
-    return signedIn(result.value)
+    if (result?.$case !== 'tokens') throw new Error('The response of Login contains no tokens')
+    return sessionOf(result.value)
   }
 
-  await signUp(REGULAR)
-  const people: SignedIn[] = []
+  await signUp(LOGIN_EMAIL)
+  const sessions: Session[] = []
   async function signUpMany(): Promise<void> {
-    while (people.length < options.people) people.push(await signUp(`${randomUUID()}@example.com`))
+    while (sessions.length < options.sessions) sessions.push(await signUp(`${randomUUID()}@example.com`))
   }
   await Promise.all(Array.from({ length: availableParallelism() * 2 }, signUpMany))
   return {
@@ -118,7 +124,7 @@ export async function startServiceSystem(options: ServiceSystemOptions): Promise
     users,
     authPid: authSvc.pid,
     userPid: userSvc.pid,
-    people,
+    sessions,
     login,
     stores: { postgres: authUrl, redis: `${stores.redis}/1` },
     async stop() {
@@ -130,13 +136,13 @@ export async function startServiceSystem(options: ServiceSystemOptions): Promise
   }
 }
 
-const REGULAR = 'regular@example.com'
+const LOGIN_EMAIL = 'regular@example.com'
 
 function transportTo(port: number): Transport {
   return createHttp2Transport({ address: `127.0.0.1:${port}`, maxMessageLength: 4 * 1024 * 1024 })
 }
 
-/** A call as the gateway makes it, headers included. */
+/** Makes a unary call with the metadata that the gateway sends. */
 export function call(transport: Transport, method: string, message: Uint8Array, token?: string): Promise<Uint8Array> {
   const metadata = {
     ...CLIENT,
@@ -146,7 +152,7 @@ export function call(transport: Transport, method: string, message: Uint8Array, 
   return transport.unary(method, message, metadata, deadlineIn(TIMEOUT_MS))
 }
 
-function signedIn({ accessToken, refreshToken }: Tokens): SignedIn {
-  if (refreshToken === undefined) throw new Error('No refresh token in the body')
+function sessionOf({ accessToken, refreshToken }: Tokens): Session {
+  if (refreshToken === undefined) throw new Error('The response contains no refresh token')
   return { accessToken, refreshToken }
 }

@@ -1,7 +1,7 @@
 /**
- * What a call costs user-svc and auth-svc, without the gateway, and how logins and refreshes share the machine:
+ * Measures the CPU per call of user-svc and auth-svc without the gateway, and the effect of logins on refreshes:
  *
- *   node test/bench/services.ts [calls] [logins]      all unless named
+ *   node test/bench/services.ts [calls] [logins]      default: both
  */
 import { availableParallelism } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -10,48 +10,50 @@ import { RefreshRequest, Tokens } from '#proto/auth/v1/auth.ts'
 import { User } from '#proto/user/v1/user.ts'
 import { measureBareHandlers } from './bare-handlers.ts'
 import { cpuTimeOf } from './cpu.ts'
-import { call, type ServiceSystem, type SignedIn, startServiceSystem } from './service-system.ts'
+import { call, type ServiceSystem, type Session, startServiceSystem } from './service-system.ts'
 
 const CONCURRENCY = 32
 const QUEUED_LOGINS = 50
 
+/** Result of a measurement. */
 export interface CallCost {
-  /** Microseconds for a call, by process. */
+  /** CPU per call in microseconds, by process. */
   readonly cpu: { readonly userSvc: number; readonly authSvc: number }
   readonly perSecond: number
   readonly p99Ms: number
 }
 
-/** `GetMe` with a valid token, by as many users as there are calls at once. */
+/** Measures `GetMe` with valid tokens, 32 calls at a time. */
 export function measureGetMe(system: ServiceSystem, seconds: number): Promise<CallCost> {
   return measure(system, seconds, async ({ accessToken }) => {
-    const answer = await call(system.users, '/user.v1.UserService/GetMe', new Uint8Array(), accessToken)
-    if (User.decode(answer).id === '') throw new Error('A user without an id')
+    const response = await call(system.users, '/user.v1.UserService/GetMe', new Uint8Array(), accessToken)
+    if (User.decode(response).id === '') throw new Error('The response contains no user')
   })
 }
 
-/** Refreshes with rotation, each session one after another. */
+/** Measures refreshes with rotation, 32 sessions at a time. */
 export function measureRefresh(system: ServiceSystem, seconds: number): Promise<CallCost> {
-  return measure(system, seconds, person => refresh(system, person))
+  return measure(system, seconds, session => refresh(system, session))
 }
 
-async function refresh(system: ServiceSystem, person: SignedIn): Promise<void> {
-  const request = RefreshRequest.encode({ refreshToken: person.refreshToken, refreshCookie: '' }).finish()
+async function refresh(system: ServiceSystem, session: Session): Promise<void> {
+  const request = RefreshRequest.encode({ refreshToken: session.refreshToken, refreshCookie: '' }).finish()
   const { refreshToken } = Tokens.decode(await call(system.auth, '/auth.v1.AuthService/Refresh', request))
-  if (refreshToken === undefined || refreshToken === person.refreshToken) throw new Error('Not rotated')
-  person.refreshToken = refreshToken
+  if (refreshToken === undefined || refreshToken === session.refreshToken)
+    throw new Error('The refresh token was not rotated')
+  session.refreshToken = refreshToken
 }
 
 async function measure(
   system: ServiceSystem,
   seconds: number,
-  once: (person: SignedIn) => Promise<void>,
+  operation: (session: Session) => Promise<void>,
 ): Promise<CallCost> {
-  const people = system.people.slice(0, CONCURRENCY)
-  await repeat(people, 2000, once)
+  const sessions = system.sessions.slice(0, CONCURRENCY)
+  await repeat(sessions, 2000, operation)
   const cpu = () => [cpuTimeOf([system.userPid]), cpuTimeOf([system.authPid])] as const
   const [userBefore, authBefore] = cpu()
-  const latencies = await repeat(people, seconds * 1000, once)
+  const latencies = await repeat(sessions, seconds * 1000, operation)
   const [userAfter, authAfter] = cpu()
   return {
     cpu: {
@@ -63,76 +65,82 @@ async function measure(
   }
 }
 
-/** Each one again and again for a time. @returns the milliseconds that each took. */
-async function repeat<T>(many: readonly T[], ms: number, once: (one: T) => Promise<void>): Promise<number[]> {
+/**
+ * Runs the operation repeatedly for `ms` milliseconds, one loop per item.
+ * @returns the duration of each operation in milliseconds.
+ */
+async function repeat<T>(items: readonly T[], ms: number, operation: (item: T) => Promise<void>): Promise<number[]> {
   const latencies: number[] = []
   const end = performance.now() + ms
-  async function loop(one: T): Promise<void> {
+  async function loop(item: T): Promise<void> {
     for (let started = performance.now(); started < end; ) {
-      await once(one)
+      await operation(item)
       const now = performance.now()
       latencies.push(now - started)
       started = now
     }
   }
-  await Promise.all(many.map(loop))
+  await Promise.all(items.map(loop))
   return latencies
 }
 
+/** Operations per second. */
 export interface LoginRates {
-  /** Of bcrypt alone, cost 12, as many at once as there are cores. */
-  readonly rawPerSecond: number
+  /** Bcrypt verifications at cost 12, one per core at a time. */
+  readonly bcryptPerSecond: number
+  /** Logins. */
   readonly perSecond: number
 }
 
-/** Alternates, since a machine's speed changes with what else it does. */
+/** Measures both in turn, because the speed of a shared machine varies. */
 export async function measureLogins(system: ServiceSystem, seconds: number): Promise<LoginRates> {
   const hash = await bcrypt.hash('password', 12)
   const cores = Array.from({ length: availableParallelism() })
   const logins = Array.from({ length: QUEUED_LOGINS })
-  let raw = 0
-  let served = 0
+  let bcryptRate = 0
+  let loginRate = 0
   for (let round = 0; round < 3; round++) {
-    raw +=
+    bcryptRate +=
       (await timed(seconds / 3, ms => repeat(cores, ms, async () => void (await bcrypt.verify('password', hash))))) / 3
-    served += (await timed(seconds / 3, ms => repeat(logins, ms, async () => void (await system.login())))) / 3
+    loginRate += (await timed(seconds / 3, ms => repeat(logins, ms, async () => void (await system.login())))) / 3
   }
-  return { rawPerSecond: raw, perSecond: served }
+  return { bcryptPerSecond: bcryptRate, perSecond: loginRate }
 }
 
-/** How many a second, up to the end of the last that was begun in the time. */
+/** @returns operations per second, until the end of the last one that started in time. */
 async function timed(seconds: number, run: (ms: number) => Promise<unknown[]>): Promise<number> {
   const started = performance.now()
   const done = await run(seconds * 1000)
   return (done.length / (performance.now() - started)) * 1000
 }
 
+/** Latency of refreshes alone and beside logins. */
 export interface RefreshLatency {
   readonly idleP99Ms: number
   readonly queuedP99Ms: number
-  /** While logins were queued. */
+  /** Logins per second during the second measurement. */
   readonly loginsPerSecond: number
 }
 
-/** Refreshes at 50 a second, alone and while 50 logins wait for each other. */
+/** Measures refreshes at 50 per second, alone and while 50 logins are queued. */
 export async function measureRefreshBesideLogins(system: ServiceSystem, seconds: number): Promise<RefreshLatency> {
   await paced(system, 1000)
   const idle = await paced(system, seconds * 1000)
   let logins = 0
-  let over = false
+  let isOver = false
   const queued = Array.from({ length: QUEUED_LOGINS }, async () => {
-    while (!over) {
+    while (!isOver) {
       await system.login()
-      logins += over ? 0 : 1
+      logins += isOver ? 0 : 1
     }
   })
   await delay(500)
-  const beside = await paced(system, seconds * 1000)
-  over = true
+  const loaded = await paced(system, seconds * 1000)
+  isOver = true
   await Promise.all(queued)
   return {
     idleP99Ms: percentile(idle, 0.99),
-    queuedP99Ms: percentile(beside, 0.99),
+    queuedP99Ms: percentile(loaded, 0.99),
     loginsPerSecond: logins / (seconds + 0.5),
   }
 }
@@ -140,49 +148,50 @@ export async function measureRefreshBesideLogins(system: ServiceSystem, seconds:
 const REFRESH_INTERVAL_MS = 20
 
 /**
- * Begun on time whether the one before has ended or not: what waits is not left out of the count. A session whose refresh
- * is under way is passed over.
+ * Starts refreshes at a constant rate, independent of their duration, so that waiting time is measured. Sessions with a refresh in
+ * progress are skipped.
  */
 async function paced(system: ServiceSystem, ms: number): Promise<number[]> {
   const latencies: number[] = []
-  const free = [...system.people]
+  const idle = [...system.sessions]
   const running: Promise<void>[] = []
   const started = performance.now()
 
-  async function timedRefresh(person: SignedIn): Promise<void> {
-    const began = performance.now()
-    await refresh(system, person)
-    latencies.push(performance.now() - began)
-    free.push(person)
+  async function timedRefresh(session: Session): Promise<void> {
+    const startedAt = performance.now()
+    await refresh(system, session)
+    latencies.push(performance.now() - startedAt)
+    idle.push(session)
   }
 
   for (let turn = 0; turn * REFRESH_INTERVAL_MS < ms; turn++) {
     await delay(Math.max(0, started + turn * REFRESH_INTERVAL_MS - performance.now()))
-    const person = free.shift()
-    if (person === undefined) throw new Error('Every session waits for its refresh')
-    running.push(timedRefresh(person))
+    const session = idle.shift()
+    if (session === undefined) throw new Error('All sessions have a refresh in progress')
+    running.push(timedRefresh(session))
   }
   await Promise.all(running)
   return latencies
 }
 
+/** Returns the value at a share of the sorted values, or NaN for no values. */
 export function percentile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b)
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN
 }
 
 async function main(rows: readonly string[]): Promise<void> {
-  const wants = (row: string) => rows.length === 0 || rows.includes(row)
-  const system = await startServiceSystem({ people: CONCURRENCY })
+  const includes = (row: string) => rows.length === 0 || rows.includes(row)
+  const system = await startServiceSystem({ sessions: CONCURRENCY })
   const us = (figure: number) => `${figure.toFixed(1)} us`
   try {
-    if (wants('calls')) {
+    if (includes('calls')) {
       const bare = await measureBareHandlers(system.stores, 3)
       const me = await measureGetMe(system, 5)
       const refresh = await measureRefresh(system, 5)
-      console.log(`Bare     fixed answer ${us(bare.fixedAnswer)}, refresh ${us(bare.refresh)}`)
+      console.log(`Bare     fixed response ${us(bare.fixedResponse)}, refresh ${us(bare.refresh)}`)
       console.log(
-        `GetMe    user-svc ${us(me.cpu.userSvc)}, ${(me.cpu.userSvc / bare.fixedAnswer).toFixed(2)} x fixed answer ` +
+        `GetMe    user-svc ${us(me.cpu.userSvc)}, ${(me.cpu.userSvc / bare.fixedResponse).toFixed(2)} x fixed response ` +
           `(${me.perSecond.toFixed(0)}/s, p99 ${me.p99Ms.toFixed(1)} ms)`,
       )
       console.log(
@@ -190,15 +199,15 @@ async function main(rows: readonly string[]): Promise<void> {
           `(${refresh.perSecond.toFixed(0)}/s, p99 ${refresh.p99Ms.toFixed(1)} ms)`,
       )
     }
-    if (wants('logins')) {
+    if (includes('logins')) {
       const { idleP99Ms, queuedP99Ms, loginsPerSecond } = await measureRefreshBesideLogins(system, 8)
       console.log(
         `Refresh  p99 idle ${idleP99Ms.toFixed(1)} ms, beside 50 logins ${queuedP99Ms.toFixed(1)} ms, ` +
           `${(queuedP99Ms / idleP99Ms).toFixed(2)} x (${loginsPerSecond.toFixed(1)} logins/s)`,
       )
-      const { perSecond, rawPerSecond } = await measureLogins(system, 18)
+      const { perSecond, bcryptPerSecond } = await measureLogins(system, 18)
       console.log(
-        `Logins   ${perSecond.toFixed(2)}/s, raw bcrypt ${rawPerSecond.toFixed(2)}/s, ${((100 * perSecond) / rawPerSecond).toFixed(1)} %`,
+        `Logins   ${perSecond.toFixed(2)}/s, bcrypt alone ${bcryptPerSecond.toFixed(2)}/s, ${((100 * perSecond) / bcryptPerSecond).toFixed(1)} %`,
       )
     }
   } finally {

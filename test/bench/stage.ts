@@ -1,10 +1,11 @@
 import type { Case, Outcomes } from './rounds.ts'
 import type { Row } from './table.ts'
 
-/** A part of the bench: its servers run, its cases are measured in turn, and its rows follow. */
+/** A part of the bench: running servers, the cases that are measured in turn, and the rows of the table. */
 export interface Stage {
   readonly cases: readonly Case[]
-  /** From what all cases gave, and what is measured in another way after them. */
+  /** Returns the rows, from the outcomes of all cases and from measurements that follow them. */
   rows(outcomes: Outcomes): Promise<Row[]>
+  /** Stops the servers. */
   stop(): Promise<void>
 }

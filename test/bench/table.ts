@@ -1,13 +1,14 @@
-/** The outcome as a table of Markdown, to be pasted as it is. */
+/** The results as a Markdown table. */
 import { acrossRounds, cpuOf, mean, median, type Outcomes, quantile } from './rounds.ts'
 
+/** One row. */
 export interface Row {
   readonly name: string
-  /** With its unit. */
+  /** Measured value with unit. */
   readonly figure: string
-  /** Against what the budget is stated in; empty where there is none. */
+  /** Ratio to the case of the budget; may be empty. */
   readonly ratio: string
-  /** Empty for what is only shown for comparison. */
+  /** The limit; empty for rows that are shown for comparison only. */
   readonly budget: string
   readonly verdict: 'pass' | 'MISS' | 'FAILED' | 'not measured' | ''
 }
@@ -15,6 +16,7 @@ export interface Row {
 const COLUMNS = ['name', 'figure', 'ratio', 'budget', 'verdict'] as const
 const HEADINGS = { name: 'row', figure: 'measured', ratio: 'ratio', budget: 'budget', verdict: '' }
 
+/** Formats the rows as a table with aligned columns. */
 export function toMarkdown(rows: readonly Row[]): string {
   const all: Record<(typeof COLUMNS)[number], string>[] = [HEADINGS, ...rows]
   const width = (column: (typeof COLUMNS)[number]) => Math.max(3, ...all.map(row => row[column].length))
@@ -24,41 +26,50 @@ export function toMarkdown(rows: readonly Row[]): string {
   return [line(HEADINGS), rule, ...rows.map(line)].join('\n')
 }
 
-/** A case beside another. Either may be several alike, processes of one program: then it is their mean in each round. */
+/** A comparison of two cases. Each may be several processes of one program; the mean of a round is used then. */
 interface Comparison {
+  /** Name of the row. */
   readonly name: string
+  /** Names of the measured cases. */
   readonly keys: readonly string[]
+  /** Names of the cases to compare with. */
   readonly against: readonly string[]
-  /** What `against` is called in the table; its first name unless given. */
+  /** Name of `against` in the table. Default: its first element. */
   readonly label?: string
 }
 
-/** A case as it went, without a budget. */
+/** Returns a row without a budget. */
 export function referenceRow(outcomes: Outcomes, comparison: Comparison): Row {
   const hasFailed = comparison.keys.some(key => outcomes.get(key)?.failure !== undefined)
   return { ...cpuColumns(outcomes, comparison), budget: '', verdict: hasFailed ? 'FAILED' : '' }
 }
 
-/** A case whose CPU may be at most so many times another's. */
-export function ratioRow(outcomes: Outcomes, { most, ...comparison }: Comparison & { readonly most: number }): Row {
+/** Returns a row whose budget is a multiple of the CPU of another case. */
+export function ratioRow(
+  outcomes: Outcomes,
+  { maxRatio, ...comparison }: Comparison & { readonly maxRatio: number },
+): Row {
   const { keys, against } = comparison
   return {
     ...cpuColumns(outcomes, comparison),
-    budget: `<= ${most} x ${labelOf(comparison)}`,
-    verdict: budgetVerdict(outcomes, [...keys, ...against], median(ratiosOf(outcomes, comparison)), most),
+    budget: `<= ${maxRatio} x ${labelOf(comparison)}`,
+    verdict: budgetVerdict(outcomes, [...keys, ...against], median(ratiosOf(outcomes, comparison)), maxRatio),
   }
 }
 
-/** @param keys the cases that the figure comes from: it fails with them. */
+/**
+ * Compares a value with its limit.
+ * @param keys the cases of the value. The verdict is FAILED if one of them failed.
+ */
 export function budgetVerdict(
   outcomes: Outcomes,
   keys: readonly string[],
   figure: number,
-  most: number,
+  limit: number,
 ): Row['verdict'] {
   if (keys.some(key => outcomes.get(key)?.failure !== undefined)) return 'FAILED'
   if (Number.isNaN(figure)) return 'not measured'
-  return figure <= most ? 'pass' : 'MISS'
+  return figure <= limit ? 'pass' : 'MISS'
 }
 
 function cpuColumns(outcomes: Outcomes, comparison: Comparison): Pick<Row, 'name' | 'figure' | 'ratio'> {
@@ -73,7 +84,7 @@ function cpuColumns(outcomes: Outcomes, comparison: Comparison): Pick<Row, 'name
   return { name, figure: parts.join(', '), ratio }
 }
 
-/** The median, and in brackets where the middle half lies. */
+/** @returns the median, and the interquartile range in parentheses. */
 function ratioText(ratios: readonly number[]): string {
   const [low, middle, high] = [0.25, 0.5, 0.75].map(fraction => quantile(ratios, fraction).toFixed(2))
   return `${middle} (${low} to ${high})`

@@ -1,10 +1,10 @@
 /**
- * CPU of one unary call by both transports, interleaved in one run, against grpc-go if Go is installed, else grpc-js:
+ * Compares the CPU per unary call of both transports, interleaved in one run. The server is grpc-go if Go is installed, else grpc-js:
  *
  *   node test/bench/transport.ts
  *
- * Each turn runs in a process of its own on core 0 (by `taskset`). CPU is the operating system's, user and system, of the
- * whole client process over the measured calls. On a busy machine the ratio is what to trust.
+ * Each turn runs in a separate client process, pinned to core 0 with `taskset`. The value is the user and system time of that process.
+ * On a busy machine only the ratio is meaningful.
  */
 import { availableParallelism } from 'node:os'
 import { execa } from 'execa'
@@ -23,8 +23,9 @@ const ROUNDS = 3
 const CONCURRENCY = 32
 const WARM_UP_CALLS = 30_000
 const CALLS = 60_000
-/** A user message as the gateway fetches it, with what the gateway sends along. */
+/** Length of a typical user message, in bytes. */
 const MESSAGE_LENGTH = 222
+/** Metadata that the gateway sends with a call. */
 const METADATA = {
   authorization: `Bearer ${'eyJhbGciOiJFZERTQSJ9'.repeat(25)}`,
   traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
@@ -52,11 +53,11 @@ async function compare(): Promise<void> {
   const own = median(samples['own HTTP/2'])
   for (const [name, figures] of Object.entries(samples)) {
     const figure = median(figures)
-    console.log(`${name.padEnd(12)} ${figure.toFixed(1).padStart(6)} us a call  ${(figure / own).toFixed(2)} x own`)
+    console.log(`${name.padEnd(12)} ${figure.toFixed(1).padStart(6)} us/call  ${(figure / own).toFixed(2)} x own`)
   }
 }
 
-/** Prints microseconds of CPU for a call. */
+/** Prints the CPU time per call in microseconds. */
 async function measure(name: TransportName, address: string): Promise<void> {
   const transport = TRANSPORTS[name]({ address, maxMessageLength: 4 * 1024 * 1024 })
   const message = Buffer.alloc(MESSAGE_LENGTH, 7)
@@ -65,8 +66,8 @@ async function measure(name: TransportName, address: string): Promise<void> {
     let left = calls
     const loop = async () => {
       while (left-- > 0) {
-        const answer = await transport.unary(method, message, METADATA, deadlineIn(2000), new Cancellation())
-        if (answer.length !== MESSAGE_LENGTH) throw new Error('A wrong answer')
+        const response = await transport.unary(method, message, METADATA, deadlineIn(2000), new Cancellation())
+        if (response.length !== MESSAGE_LENGTH) throw new Error('Unexpected response')
       }
     }
     await Promise.all(Array.from({ length: CONCURRENCY }, loop))

@@ -1,4 +1,4 @@
-/** What every case stands on: stores, backend, a stub of auth-svc, a collector; all on the core of the load. */
+/** The processes that all cases need: stores, backend, a stub of auth-svc, a trace collector. They run on the core of the load. */
 import { randomUUID } from 'node:crypto'
 import path from 'node:path'
 import { execa } from 'execa'
@@ -10,38 +10,43 @@ import { type Backend, startBackend } from './backend.ts'
 import { type BenchContract, writeContract } from './contract.ts'
 import { BENCH_DIRECTORY } from './directory.ts'
 import { pin } from './pinned.ts'
-import { type GatewayOptions, type ServerUnderTest, startScript, waitUntilAnswering } from './server-under-test.ts'
+import { type GatewayOptions, type ServerUnderTest, startScript, waitUntilResponding } from './server-under-test.ts'
 import { createSigningKey, type SigningKey } from './tokens.ts'
 
-export interface Surroundings {
+/** The running environment. */
+export interface BenchEnvironment {
   readonly stores: RunningStores
-  /** For whatever is started: it ends with the stores, however the bench ends. */
+  /** Environment variables for further processes. They make the processes exit with the stores, even if the bench crashes. */
   readonly env: NodeJS.ProcessEnv
   readonly contract: BenchContract
   readonly backend: Backend
+  /** Key that signs access tokens. */
   readonly key: SigningKey
-  /** Fastify with a fixed answer, in a process of its own. */
-  readonly floor: ServerUnderTest
-  /** Of a gateway in front of the backend, without traces. */
+  /** Fastify with a fixed response. */
+  readonly baseline: ServerUnderTest
+  /** Options of a gateway for the backend, without tracing. */
   readonly gateway: GatewayOptions
-  /** Of a logical database. The first is the gateways'. */
+  /** Returns the URL of a logical database. */
   redisUrlOf(database: number): string
+  /** Logical database 1, which the gateways use. */
   readonly redisUrl: string
+  /** Origin of the trace collector. */
   readonly otlpOrigin: string
   stop(): Promise<void>
 }
 
-/** Of the contract: about as many as ours. */
+/** Number of routes of the contract. */
 const ROUTES = 10
 
-export async function openSurroundings(): Promise<Surroundings> {
+/** Starts the environment and pins this process to the core of the load. */
+export async function startEnvironment(): Promise<BenchEnvironment> {
   pin(process.pid, 'load')
   const stores = await startStores()
   const env = { ...process.env, ...stores.env }
   const redisUrlOf = (database: number) => `${stores.stores.redis}/${database}`
   const redisUrl = redisUrlOf(1)
-  await beginRevocationStream(redisUrl)
-  const heartbeat = await vouchForRevocations(redisUrl)
+  await initializeRevocationStream(redisUrl)
+  const heartbeat = await startHeartbeat(redisUrl)
   const contract = writeContract(ROUTES)
   const backend = await startBackend(contract, env)
   const key = createSigningKey()
@@ -53,9 +58,9 @@ export async function openSurroundings(): Promise<Surroundings> {
     reject: false,
   })
   const otlpOrigin = `http://127.0.0.1:${otlpPort}`
-  await waitUntilAnswering(otlpOrigin)
-  const floor = await startScript('floor', {
-    script: 'floor.ts',
+  await waitUntilResponding(otlpOrigin)
+  const baseline = await startScript('baseline', {
+    script: 'baseline.ts',
     args: [path.join(BENCH_DIRECTORY, 'user.json')],
     env,
   })
@@ -65,7 +70,7 @@ export async function openSurroundings(): Promise<Surroundings> {
     contract,
     backend,
     key,
-    floor,
+    baseline,
     gateway: {
       authSvcAddress: authStub.address,
       backendAddress: backend.grpcAddress,
@@ -77,7 +82,7 @@ export async function openSurroundings(): Promise<Surroundings> {
     redisUrl,
     otlpOrigin,
     async stop() {
-      await floor.stop()
+      await baseline.stop()
       heartbeat.stop()
       authStub.stop()
       sink.kill()
@@ -88,19 +93,19 @@ export async function openSurroundings(): Promise<Surroundings> {
   }
 }
 
-/** As auth-svc does at its start: without an epoch the gateways know of no revocations, and let nobody in. */
-export async function beginRevocationStream(redisUrl: string): Promise<void> {
+/** Sets the epoch of the revocation stream, like auth-svc at its start. Without it, gateways reject all tokens. */
+export async function initializeRevocationStream(redisUrl: string): Promise<void> {
   const redis = new Redis(redisUrl)
   await redis.set('gatehouse:revocations:epoch', randomUUID())
   await redis.quit()
 }
 
-/** As auth-svc does each second; where it does not, gateways ask it for all revocations again and again. */
-export async function vouchForRevocations(redisUrl: string): Promise<{ stop(): void }> {
+/** Sends the heartbeat of auth-svc every second. Without it, gateways repeatedly fetch all revocations from auth-svc. */
+export async function startHeartbeat(redisUrl: string): Promise<{ stop(): void }> {
   const redis = new Redis(redisUrl)
-  const vouch = () => redis.set('gatehouse:revocations:heartbeat', Date.now())
-  await vouch()
-  const timer = setInterval(vouch, 1000)
+  const beat = () => redis.set('gatehouse:revocations:heartbeat', Date.now())
+  await beat()
+  const timer = setInterval(beat, 1000)
   return {
     stop() {
       clearInterval(timer)
