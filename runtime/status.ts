@@ -3,14 +3,14 @@
  *
  * To report an error, throw a `StatusError`, or one of the functions below that create one. From there it travels as:
  *
- * 1. gRPC server: `toGrpcError` sends code and message, with reason, violations and retry delay as ErrorInfo, BadRequest
- *    and RetryInfo in `grpc-status-details-bin` (google/rpc/error_details.proto).
+ * 1. gRPC server: `toGrpcError` sends code and message, with reason, violations and retry delay as ErrorInfo,
+ *    BadRequest and RetryInfo in `grpc-status-details-bin` (google/rpc/error_details.proto).
  * 2. gRPC client, in a service or the gateway: `fromGrpcError` restores the `StatusError`.
- * 3. Gateway: the error becomes a problem document (RFC 9457). The gRPC code gives the HTTP status, the reason the member
- *    `code`, the message `detail`, the violations `errors`, the retry delay the header `Retry-After`.
+ * 3. Gateway: the error becomes a problem document (RFC 9457). The gRPC code gives the HTTP status, the reason the
+ *    member `code`, the message `detail`, the violations `errors`, the retry delay the header `Retry-After`.
  *
- * The message reaches the client only if the error has a reason, and never if the code maps to HTTP 500. An error that is
- * not a `StatusError` becomes INTERNAL.
+ * The message reaches the client only if the error has a reason, and never if the code maps to HTTP 500. An error that
+ * is not a `StatusError` becomes INTERNAL.
  */
 import { Metadata, type ServiceError, status } from '@grpc/grpc-js'
 import type { Any } from '#proto/google/protobuf/any.ts'

@@ -3,7 +3,6 @@ const BEARER = 'Bearer '
 /**
  * Extracts the token of an `Authorization` header (RFC 6750 section 2.1). The scheme is case-insensitive (RFC 9110
  * section 11.1).
- *
  * @returns undefined if the header is absent, has another scheme or has no well-formed token.
  */
 export function bearerToken(authorization: string | undefined): string | undefined {

@@ -26,8 +26,8 @@ export interface VerificationKey {
 
 export interface KeySource {
   /**
-   * Returns a key of the cached key set without waiting; undefined if the set does not contain it. The same key is always
-   * the same object, so that callers can compare keys by identity.
+   * Returns a key of the cached key set without waiting; undefined if the set does not contain it. The same key is
+   * always the same object, so that callers can compare keys by identity.
    */
   current(kid: string): VerificationKey | undefined
   /**
@@ -44,15 +44,15 @@ export interface RemoteKeySetOptions {
   /** Receives one warning for each key of the set that cannot be used. Default none. */
   logger?: Pick<Logger, 'warn'>
   /**
-   * Minimum time between two fetches triggered by an unknown `kid`, in milliseconds. Default 5,000. Until then an unknown
-   * `kid` counts as non-existent, so that a flood of invented kids causes no fetches.
+   * Minimum time between two fetches triggered by an unknown `kid`, in milliseconds. Default 5,000. Until then an
+   * unknown `kid` counts as non-existent, so that a flood of invented kids causes no fetches.
    */
   minIntervalMs?: number
   /** Delay before the next attempt after a failed fetch, in milliseconds. Default 1,000. */
   retryMs?: number
   /**
-   * Maximum age of the key set before it is fetched again, in milliseconds. Default 60,000. Known keys stay valid during
-   * the fetch and while it fails; keys missing from the new set are dropped.
+   * Maximum age of the key set before it is fetched again, in milliseconds. Default 60,000. Known keys stay valid
+   * during the fetch and while it fails; keys missing from the new set are dropped.
    */
   maxAgeMs?: number
   /** Monotonic clock in milliseconds. Default `performance.now`. */
@@ -60,10 +60,7 @@ export interface RemoteKeySetOptions {
 }
 
 export interface RemoteKeySet extends KeySource {
-  /**
-   * Fetches the key set now; concurrent calls share one fetch.
-   * @throws the error of `fetch`.
-   */
+  /** Fetches the key set now; concurrent calls share one fetch. @throws the error of `fetch`. */
   refresh(): Promise<void>
   /** Whether at least one key was loaded. */
   readonly isLoaded: boolean
@@ -159,8 +156,8 @@ export function createRemoteKeySet(options: RemoteKeySetOptions): RemoteKeySet {
 }
 
 /**
- * Converts a JWK to a verification key. Supported are Ed25519, P-256 (ES256) and RSA (RS256) with 2,048 to 8,192 bits and
- * an exponent of at least 65,537.
+ * Converts a JWK to a verification key. Supported are Ed25519, P-256 (ES256) and RSA (RS256) with 2,048 to 8,192 bits
+ * and an exponent of at least 65,537.
  * @throws Error for other keys, for malformed keys, and if `use` or `alg` does not match.
  */
 export function toVerificationKey(jwk: Jwk): VerificationKey {

@@ -14,7 +14,6 @@ export interface TokenHeader {
 /**
  * Checks the form of a token: at most 4,096 characters, three segments, each in canonical base64url. The characters
  * themselves are checked by the JWT library.
- *
  * @returns the first segment; undefined if the token is malformed.
  */
 export function headerSegmentOf(token: string): string | undefined {

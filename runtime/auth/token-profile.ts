@@ -1,6 +1,6 @@
 /**
- * The two kinds of tokens that auth-svc issues. Each has its own `typ` and audience, so that a token of one kind is never
- * accepted as the other (RFC 8725 section 3.12).
+ * The two kinds of tokens that auth-svc issues. Each has its own `typ` and audience, so that a token of one kind is
+ * never accepted as the other (RFC 8725 section 3.12).
  */
 import type { Role } from './principal.ts'
 

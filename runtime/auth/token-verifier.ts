@@ -1,8 +1,8 @@
 /**
  * Verifies access tokens and service tokens of auth-svc against its key set.
  *
- * Verification covers form, signature, `typ`, `iss`, `aud`, `exp` and the required claims. It does not cover revocation,
- * which the gateway checks on each request.
+ * Verification covers form, signature, `typ`, `iss`, `aud`, `exp` and the required claims. It does not cover
+ * revocation, which the gateway checks on each request.
  */
 import { createVerifier, TokenError } from 'fast-jwt'
 import { type StatusError, unauthenticated } from '../status.ts'
@@ -18,10 +18,7 @@ import {
   SERVICE_TOKEN,
 } from './token-profile.ts'
 
-/**
- * Verifies a token and returns its claims.
- * @throws TokenError of fast-jwt if the token is invalid.
- */
+/** Verifies a token and returns its claims. @throws TokenError of fast-jwt if the token is invalid. */
 export type ClaimsVerifier = (token: string) => Record<string, unknown>
 
 export interface TokenVerifier {
@@ -35,8 +32,8 @@ export interface TokenVerifier {
 
 export interface SyncTokenVerifier extends TokenVerifier {
   /**
-   * Same as `verify`, but returns a promise only if the key must be fetched or compiled first. Errors of the synchronous
-   * path are thrown.
+   * Same as `verify`, but returns a promise only if the key must be fetched or compiled first. Errors of the
+   * synchronous path are thrown.
    */
   verifyMaybeAsync(token: string): Principal | Promise<Principal>
 }

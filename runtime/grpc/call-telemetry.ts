@@ -24,8 +24,8 @@ export interface CallTelemetryOptions {
 }
 
 /**
- * @returns a function that creates the observer of a method. An observer rejects with the mapped error of the work. Errors
- * that are not a StatusError, or that have a cause, are logged with it.
+ * @returns a function that creates the observer of a method. An observer rejects with the mapped error of the work.
+ * Errors that are not a StatusError, or that have a cause, are logged with it.
  */
 export function createCallTelemetry({ logger, calls, mapError }: CallTelemetryOptions): (method: string) => Observe {
   const logCall = requestLine(logger, 'call')

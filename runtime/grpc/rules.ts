@@ -1,8 +1,8 @@
 /**
  * Validation of messages by the field rules of the contract (`edge.v1.rules`), compiled once per message type.
  *
- * The gateway and each service use the same validator. It accepts messages of @bufbuild/protobuf and of ts-proto, which use
- * the same field names. Rules of an unset field do not apply, except `required`.
+ * The gateway and each service use the same validator. It accepts messages of @bufbuild/protobuf and of ts-proto, which
+ * use the same field names. Rules of an unset field do not apply, except `required`.
  */
 import { domainToASCII } from 'node:url'
 import { type DescField, type DescMessage, type DescOneof, ScalarType } from '@bufbuild/protobuf'
@@ -142,10 +142,7 @@ export interface FieldRules {
   readonly isValid: ((value: unknown) => boolean) | undefined
 }
 
-/**
- * Compiles the rules of one field.
- * @throws ContractError if a rule does not apply to the type of the field.
- */
+/** Compiles the rules of one field. @throws ContractError if a rule does not apply to the type of the field. */
 export function compileFieldRules(field: DescField): FieldRules {
   const rules = rulesOf(field)
   if (rules === undefined) return { required: false, maxItems: undefined, isValid: undefined }

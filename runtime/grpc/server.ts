@@ -1,6 +1,6 @@
 /**
- * A gRPC server whose methods are promises and async iterables. Each call passes, from outside in: trace, log and metrics
- * (call-telemetry.ts); authentication, authorization and validation (call-admission.ts); the handler.
+ * A gRPC server whose methods are promises and async iterables. Each call passes, from outside in: trace, log and
+ * metrics (call-telemetry.ts); authentication, authorization and validation (call-admission.ts); the handler.
  */
 import type { FileRegistry } from '@bufbuild/protobuf'
 import { Server, ServerCredentials, type ServiceDefinition } from '@grpc/grpc-js'
@@ -25,8 +25,8 @@ export interface GrpcServerOptions {
   /** Checks of what the service depends on, by name. Run once a second for the health service. */
   dependencies: Record<string, () => Promise<unknown>>
   /**
-   * Converts an error of a dependency to a StatusError, such as `toStatusError` of postgres/errors.ts. An error that is not
-   * converted becomes INTERNAL. Default: no conversion.
+   * Converts an error of a dependency to a StatusError, such as `toStatusError` of postgres/errors.ts. An error that is
+   * not converted becomes INTERNAL. Default: no conversion.
    */
   mapError?: (error: unknown) => unknown
 }

@@ -5,7 +5,6 @@ export interface LabelledSeries<T> {
   /**
    * Returns the series of the given label values, creating it on first use. Series are never removed, so a value that a
    * client can choose must not be a label.
-   *
    * @param values one per label, in the order of the label names.
    */
   labels(...values: string[]): T

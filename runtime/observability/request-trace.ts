@@ -19,7 +19,6 @@ export interface RequestTrace {
 
 /**
  * Starts the trace of a client's request. The trace id of the client is kept; its sampled flag is ignored.
- *
  * @param tracestate several headers joined by commas, in order.
  * @param ratio share of requests to sample, from 0 to 1.
  */

@@ -1,8 +1,8 @@
 /**
  * Recording of spans.
  *
- * A span gets its ids when it starts and is created in the SDK when it ends. An unrecorded span costs nothing in between,
- * and a request can be recorded after the fact, for example because it failed.
+ * A span gets its ids when it starts and is created in the SDK when it ends. An unrecorded span costs nothing in
+ * between, and a request can be recorded after the fact, for example because it failed.
  */
 import {
   type Attributes,

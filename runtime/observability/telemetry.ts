@@ -1,8 +1,8 @@
 /**
  * Set-up of the OpenTelemetry SDK, in this file only; the rest of the code uses @opentelemetry/api.
  *
- * Spans are recorded by hand and for sampled requests only. The instrumentations of the SDK raised the gateway's CPU time
- * per request from 74 to 127 us at a sampling ratio of 1 %.
+ * Spans are recorded by hand and for sampled requests only. The instrumentations of the SDK raised the gateway's CPU
+ * time per request from 74 to 127 us at a sampling ratio of 1 %.
  */
 import { type Counter, context, createNoopMeter, type Meter, type MeterProvider, trace } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'

@@ -24,9 +24,8 @@ const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{
 const TRACEPARENT_LENGTH = 55
 
 /**
- * Parses the two headers into the ids of the parent span. Of later versions the first four fields are used, of the flags
- * the sampled flag.
- *
+ * Parses the two headers into the ids of the parent span. Of later versions the first four fields are used, of the
+ * flags the sampled flag.
  * @returns undefined if `traceparent` is absent or invalid. An invalid `tracestate` is ignored.
  */
 export function parseTraceContext(
@@ -53,9 +52,9 @@ const MAX_LENGTH = 512
 const LONG_MEMBER_LENGTH = 128
 
 /**
- * Normalises a `tracestate` header: removes empty members and whitespace, keeps the order. If the list is longer than 512
- * characters, whole members are removed (section 3.3.1.5): first those above 128 characters, then others, from the end.
- *
+ * Normalises a `tracestate` header: removes empty members and whitespace, keeps the order. If the list is longer than
+ * 512 characters, whole members are removed (section 3.3.1.5): first those above 128 characters, then others, from the
+ * end.
  * @returns undefined if the list is empty, has an invalid member, a duplicate key or more than 32 members.
  */
 export function parseTracestate(header: string): string | undefined {

@@ -33,9 +33,9 @@ export interface DatabaseOptions {
 export interface Database<Tables> {
   readonly db: Kysely<Tables>
   /**
-   * Creates a prepared statement, for statements that run on many requests. PostgreSQL parses it once per connection, and
-   * several run on one connection without waiting for each other's results (pipelining). A statement that waits for a lock
-   * delays those after it on the same connection.
+   * Creates a prepared statement, for statements that run on many requests. PostgreSQL parses it once per connection,
+   * and several run on one connection without waiting for each other's results (pipelining). A statement that waits for
+   * a lock delays those after it on the same connection.
    */
   readonly prepare: Prepare
   /** Runs `select 1`. Rejects if the database cannot be reached. */

@@ -23,7 +23,6 @@ const POOL_EXHAUSTED = 'timeout exceeded when trying to connect'
  *   stayed in use for the acquire timeout.
  * - DEADLINE_EXCEEDED if a statement exceeded the statement timeout.
  * - ABORTED after a serialization failure or deadlock; a retry may succeed.
- *
  * @returns other errors unchanged. The meaning of a violated constraint, for example, is known to the caller only.
  */
 export function toStatusError(error: unknown): unknown {

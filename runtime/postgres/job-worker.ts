@@ -38,7 +38,6 @@ const RESTART_MS = 1000
  *
  * graphile-worker shuts down when it cannot record that a job has completed, for example because PostgreSQL became
  * unavailable. A new worker is then started after 1 s.
- *
  * @throws the error of the first connection attempt, unless `startInBackground` is set.
  */
 export async function startJobWorker(options: JobWorkerOptions): Promise<JobWorker> {

@@ -21,7 +21,6 @@ export interface MigrationCommandOptions {
  * - `up` (default) applies the pending migrations of the service and those of graphile-worker.
  * - `down` reverts the latest migration of the service. The migrations of graphile-worker cannot be reverted.
  * - `status` prints one line per migration.
- *
  * @returns false if the command failed; the error is logged.
  * @throws SettingsError for missing or invalid settings.
  */

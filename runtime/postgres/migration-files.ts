@@ -15,8 +15,8 @@ export interface MigrationModule {
   up(db: Kysely<unknown>): Promise<void>
   down(db: Kysely<unknown>): Promise<void>
   /**
-   * Default true. Set to false to run `up` and `down` outside of a transaction, for statements such as
-   * `create index concurrently`. A failure is then not rolled back, so both must be repeatable.
+   * Default true. Set to false to run `up` and `down` outside of a transaction, for statements such as `create index
+   * concurrently`. A failure is then not rolled back, so both must be repeatable.
    */
   transaction?: boolean
 }
@@ -31,10 +31,7 @@ export interface MigrationFile {
 
 const NAME = /^\d{14}-[a-z0-9-]+\.ts$/
 
-/**
- * Lists the migration files of a folder.
- * @throws Error for a file whose name is not that of a migration.
- */
+/** Lists the migration files of a folder. @throws Error for a file whose name is not that of a migration. */
 export async function readMigrationFiles(folder: string): Promise<MigrationFile[]> {
   const files = (await readdir(folder)).sort()
   return Promise.all(

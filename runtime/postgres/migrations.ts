@@ -1,13 +1,14 @@
 /**
  * Applies and reverts the migrations of a service's schema.
  *
- * - One runner per database at a time, by a session-level advisory lock. The lock is polled: a session that waits for it in
- *   PostgreSQL would deadlock with `create index concurrently`, which waits for all statements that started earlier.
+ * - One runner per database at a time, by a session-level advisory lock. The lock is polled: a session that waits for
+ *   it in PostgreSQL would deadlock with `create index concurrently`, which waits for all statements that started
+ *   earlier.
  * - Each migration is a transaction. A failed migration is rolled back; those before it stay applied.
  * - Migrations are applied in the order of their names, the same in every database. A file that was applied must not be
  *   changed or removed, and a new file must have a later timestamp than all applied ones.
- * - A statement waits for a table lock for at most `lockTimeoutMs`, because other sessions queue behind it. The migration
- *   is then rolled back and retried after a pause.
+ * - A statement waits for a table lock for at most `lockTimeoutMs`, because other sessions queue behind it. The
+ *   migration is then rolled back and retried after a pause.
  *
  * Connect to PostgreSQL directly: a connection pooler in transaction mode does not preserve session-level locks.
  */
@@ -35,8 +36,8 @@ export interface MigrationOptions {
   /** Maximum time that a statement waits for a lock, in milliseconds. Default 2,000. */
   lockTimeoutMs?: number
   /**
-   * Maximum number of attempts for a migration that fails because of a lock. Default 10, which takes about a minute: the
-   * pause between attempts doubles up to 10 s.
+   * Maximum number of attempts for a migration that fails because of a lock. Default 10, which takes about a minute:
+   * the pause between attempts doubles up to 10 s.
    */
   attempts?: number
 }
@@ -51,10 +52,7 @@ export async function migrate(options: MigrationOptions): Promise<void> {
   })
 }
 
-/**
- * Reverts the latest applied migration.
- * @throws Error as `migrate` does, and if no migration is applied.
- */
+/** Reverts the latest applied migration. @throws Error as `migrate` does, and if no migration is applied. */
 export async function migrateDown(options: MigrationOptions): Promise<void> {
   await runLocked(options, async run => {
     const last = (await run.check()).findLast(({ state }) => state === 'applied')

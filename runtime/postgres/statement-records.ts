@@ -22,8 +22,8 @@ const PLAN_INTERVAL_MS = 60_000
 const MAX_TRACKED_STATEMENTS = 1000
 
 /**
- * Logs slow statements and, if configured, their query plans, with the trace id of the request. One plan is requested at a
- * time, so that an overloaded database gets little additional work.
+ * Logs slow statements and, if configured, their query plans, with the trace id of the request. One plan is requested
+ * at a time, so that an overloaded database gets little additional work.
  */
 export function logSlowStatements({ logger, slowMs, explain }: SlowStatementsOptions): RecordStatement {
   const planned = new Map<string, number>()

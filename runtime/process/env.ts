@@ -14,7 +14,6 @@ export class SettingsError extends Error {
 
 /**
  * Parses all settings of a process. An empty variable counts as unset, because Compose and Kubernetes cannot unset one.
- *
  * @returns a frozen object.
  * @throws SettingsError that lists all missing and invalid settings, without their values.
  */

@@ -3,8 +3,8 @@ import type { ClientOperation } from '../observability/client-spans.ts'
 import type { Logger } from '../observability/logger.ts'
 
 /**
- * Creates a Redis client that fails fast: a command fails after 1 s, connected or not. Reconnects with exponential backoff
- * up to 2 s, with jitter. Logs the first error of an outage and the recovery.
+ * Creates a Redis client that fails fast: a command fails after 1 s, connected or not. Reconnects with exponential
+ * backoff up to 2 s, with jitter. Logs the first error of an outage and the recovery.
  */
 export function createRedis(url: string, logger: Logger, options: RedisOptions = {}): Redis {
   const redis = new Redis(url, {

@@ -12,10 +12,7 @@ export interface SourceFile {
   readonly readsEnvironment: boolean
 }
 
-/**
- * Parses a source file.
- * @throws Error if the text is not valid TypeScript.
- */
+/** Parses a source file. @throws Error if the text is not valid TypeScript. */
 export function readSourceFile(path: string, text: string): SourceFile {
   const { program, module, errors } = parseSync(path, text, { lang: 'ts' })
   if (errors.length > 0) throw new Error(`${path}: ${errors[0]?.message}`)
