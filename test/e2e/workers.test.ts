@@ -26,7 +26,7 @@ function workerPids(process: TestProcess): unknown[] {
 type SendRequest = (gateway: string, token: string) => Promise<{ status: number | undefined }>
 
 /** Sends a request on a new connection. It is sent 20 ms after the connection is open, as with network latency. */
-async function whoAmIOnNewConnection(gateway: string, token: string): Promise<{ status: number | undefined }> {
+async function getMeOnNewConnection(gateway: string, token: string): Promise<{ status: number | undefined }> {
   const socket = connect(Number(new URL(gateway).port), '127.0.0.1')
   await once(socket, 'connect')
   socket.on('error', () => {})
@@ -96,7 +96,7 @@ async function roll(): Promise<number> {
 
 for (const [connections, send] of [
   ['on kept-alive connections', getMe],
-  ['on a new connection each', whoAmIOnNewConnection],
+  ['on a new connection each', getMeOnNewConnection],
 ] as const) {
   t.test(`SIGHUP replaces each worker and fails no request ${connections}`, async t => {
     const before = workerPids(gateway).slice(-2)
