@@ -6,6 +6,7 @@
  */
 import { domainToASCII } from 'node:url'
 import { type DescField, type DescMessage, type DescOneof, ScalarType } from '@bufbuild/protobuf'
+import { FeatureSet_FieldPresence as FieldPresence } from '@bufbuild/protobuf/wkt'
 import { z } from 'zod'
 import type { Violation } from '../status.ts'
 import { ContractError, Format, type Rules, rulesOf } from './contract.ts'
@@ -89,7 +90,7 @@ function createReader(field: DescField): (message: Record<string, unknown>) => u
 function isUnset(field: DescField, value: unknown): boolean {
   if (value === undefined || value === null) return true
   if (field.fieldKind === 'list' || field.fieldKind === 'map') return entriesOf(value).length === 0
-  if (field.presence !== IMPLICIT_PRESENCE) return false
+  if (field.presence !== FieldPresence.IMPLICIT) return false
   return (
     value === '' ||
     value === 0 ||
@@ -98,9 +99,6 @@ function isUnset(field: DescField, value: unknown): boolean {
     (value instanceof Uint8Array && value.length === 0)
   )
 }
-
-// google.protobuf.FeatureSet.FieldPresence.IMPLICIT: a field with a zero value counts as unset.
-const IMPLICIT_PRESENCE = 2
 
 function entriesOf(value: unknown): [string | number, unknown][] {
   if (Array.isArray(value)) return value.map((entry, index) => [index, entry])

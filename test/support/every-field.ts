@@ -88,7 +88,7 @@ const EVERY = `
     oneof alone { string only = 11; }
   }
 
-  // Names that JavaScript objects inherit, that JSON Pointer escapes and that two languages spell differently.
+  // Names that JavaScript objects inherit, that JSON Pointer escapes, or whose JSON names are irregular.
   message Names {
     string to_string = 1;
     string constructor = 2;

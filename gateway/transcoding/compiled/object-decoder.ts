@@ -113,7 +113,7 @@ function compileWrite(
     last === NONE ? `{${openings[next]}` : `${closings[last]},${openings[next]}`
   // Precomputed for adjacent fields, because usually all fields are set and each concatenation takes 10 ns.
   const separators = openings.map((_, index) => separatorBetween(index - 1, index))
-  const ends = closings.map(tail => `${tail}}`)
+  const ends = closings.map(closing => `${closing}}`)
   const defaults = fields.map(field => (omitted.has(field) ? undefined : defaultText(field)))
 
   return {

@@ -145,16 +145,16 @@ const VALUES: Record<PlainKind, JsonSchema> = {
   boolean: { type: 'boolean', description: 'true or false' },
   string: { type: 'string', description: 'a string' },
   bytes: { type: 'string', format: 'base64', description: 'base64' },
-  int32: { ...INTEGER, ...INT32_RANGE, description: 'a whole number from -2147483648 to 2147483647' },
-  uint32: { ...INTEGER, ...UINT32_RANGE, description: 'a whole number from 0 to 4294967295' },
-  int64: { ...INTEGER, description: 'a whole number of 64 bits' },
-  uint64: { ...INTEGER, minimum: 0, description: 'a whole number of 64 bits, 0 or more' },
+  int32: { ...INTEGER, ...INT32_RANGE, description: 'an integer from -2147483648 to 2147483647' },
+  uint32: { ...INTEGER, ...UINT32_RANGE, description: 'an integer from 0 to 4294967295' },
+  int64: { ...INTEGER, description: 'a 64-bit integer' },
+  uint64: { ...INTEGER, minimum: 0, description: 'an unsigned 64-bit integer' },
   float: FLOAT,
   double: FLOAT,
   timestamp: {
     type: 'string',
     format: 'date-time',
-    description: 'a time such as 2026-01-31T23:59:59Z',
+    description: 'a timestamp such as 2026-01-31T23:59:59Z',
   },
   duration: {
     type: 'string',
@@ -173,7 +173,7 @@ const VALUES: Record<PlainKind, JsonSchema> = {
 }
 
 // In JSON the keys of a map are always strings.
-const INTEGER_KEY = { pattern: `^${NUMBER}$`, description: 'a whole number' }
+const INTEGER_KEY = { pattern: `^${NUMBER}$`, description: 'an integer' }
 const KEYS: Partial<Record<PlainKind, JsonSchema>> = {
   boolean: { enum: ['true', 'false'], description: 'true or false' },
   int32: INTEGER_KEY,

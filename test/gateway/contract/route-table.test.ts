@@ -37,32 +37,29 @@ function method(http: string, policy = 'access: ACCESS_PUBLIC', types = { input:
   }`
 }
 
-const ROUTES: { rule: string; http: string; routes: string[] }[] = [
-  { rule: 'get', http: 'get: "/v1/{id}"', routes: ['GET /v1/{id} none'] },
-  { rule: 'delete', http: 'delete: "/v1/{id}"', routes: ['DELETE /v1/{id} none'] },
-  { rule: 'post with the whole message as body', http: 'post: "/v1" body: "*"', routes: ['POST /v1 message'] },
-  { rule: 'put with a field as body', http: 'put: "/v1/{id}" body: "nested"', routes: ['PUT /v1/{id} nested'] },
-  { rule: 'patch without a body', http: 'patch: "/v1/{id}"', routes: ['PATCH /v1/{id} none'] },
+const ROUTES: { http: string; routes: string[] }[] = [
+  { http: 'get: "/v1/{id}"', routes: ['GET /v1/{id} none'] },
+  { http: 'delete: "/v1/{id}"', routes: ['DELETE /v1/{id} none'] },
+  { http: 'post: "/v1" body: "*"', routes: ['POST /v1 message'] },
+  { http: 'put: "/v1/{id}" body: "nested"', routes: ['PUT /v1/{id} nested'] },
+  { http: 'patch: "/v1/{id}"', routes: ['PATCH /v1/{id} none'] },
   {
-    rule: 'a custom method',
     http: 'custom: { kind: "PURGE" path: "/v1/{id}" } body: "*"',
     routes: ['PURGE /v1/{id} message'],
   },
   {
-    rule: 'additional bindings',
     http: 'get: "/v1/{id}" additional_bindings { get: "/v2/{nested.id}" } additional_bindings { post: "/v1" body: "*" }',
     routes: ['GET /v1/{id} none', 'GET /v2/{nested.id} none', 'POST /v1 message'],
   },
   {
-    rule: 'a body field that also contains a path variable',
     http: 'put: "/v1/{nested.id}" body: "nested"',
     routes: ['PUT /v1/{nested.id} nested'],
   },
-  { rule: 'a path variable in a oneof', http: 'get: "/v1/{chosen}"', routes: ['GET /v1/{chosen} none'] },
+  { http: 'get: "/v1/{chosen}"', routes: ['GET /v1/{chosen} none'] },
 ]
 
-for (const { rule, http, routes } of ROUTES) {
-  t.test(`the HTTP rule ${rule} becomes ${routes.join(', ')}`, async t => {
+for (const { http, routes } of ROUTES) {
+  t.test(`the HTTP rule { ${http} } yields ${routes.join(', ')}`, async t => {
     t.same(
       routesOf(method(http)).map(({ httpMethod, template, body }) => {
         return `${httpMethod} ${template.source} ${body.kind === 'field' ? body.field.name : body.kind}`
@@ -266,7 +263,7 @@ const ERRORS: { fault: string; methods: string; messages?: string; message: stri
 ]
 
 for (const { fault, methods, messages, message } of ERRORS) {
-  t.test(`a contract with ${fault} is rejected at boot with the name of the method`, async t => {
+  t.test(`a contract with ${fault} is rejected at boot, and the error names the method`, async t => {
     const error = errorOf(() => routesOf(methods, messages))
     t.ok(error.includes('\n  x.v1.S/M: '), error)
     t.match(error, message)

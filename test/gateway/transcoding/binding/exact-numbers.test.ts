@@ -49,7 +49,7 @@ t.test('a rounded number is accepted in double fields, and in google.protobuf.Va
   t.same(violatedFields(`{"wellKnown": {"value": ${LONG}, "struct": {"a": ${LONG}}, "doublevalue": ${LONG}}}`), [])
 })
 
-t.test('at most 100 violations are returned', async t => {
+t.test('assertExactNumbers reports at most 100 violations', async t => {
   t.equal(
     violatedFields(`{"scalarLists": {"aInt64": [${Array.from({ length: 500 }, () => LONG).join(',')}]}}`).length,
     100,

@@ -94,14 +94,14 @@ const MESSAGE_TYPES = 'ScalarMaps MapKeys WellKnown Choice'
 
 /** Messages by what they contain. */
 export const MESSAGE_CASES: Readonly<Record<string, readonly MessageCase[]>> = {
-  'values of each wire type': fieldMessages(`${SINGLE_TYPES} ${MESSAGE_TYPES} Closed`, ({ number }) => [
+  'fields of each wire type': fieldMessages(`${SINGLE_TYPES} ${MESSAGE_TYPES} Closed`, ({ number }) => [
     ...VALUES.flatMap(value => [0, 1, 2, 5].map(wireType => [...tag(number, wireType), ...value])),
     ...VALUES.flatMap(value => [record(number, value, value), [...tag(99, 0), ...value]]),
     ...[3, 4, 6, 7].map(wireType => [...tag(number, wireType), ...tag(number, 4)]),
     ...[1, 3, 4, 5, 8, 9].flatMap(more => [0, 2].map(type => [...padded(tag(number, type), more), 0])),
     [...padded(tag(number, 0), 4).slice(0, -1), 0x10, 0],
   ]),
-  'entries and messages of each wire type': fieldMessages(MESSAGE_TYPES, ({ number }) =>
+  'map entries and nested messages of each wire type': fieldMessages(MESSAGE_TYPES, ({ number }) =>
     [1, 2].flatMap(inner =>
       [0, 1, 2, 5].flatMap(type => VALUES.map(value => record(number, [...tag(inner, type), ...value]))),
     ),
@@ -114,7 +114,7 @@ export const MESSAGE_CASES: Readonly<Record<string, readonly MessageCase[]>> = {
       record(number, record(1, record(1, text), record(2, record(3, text)))),
     ]),
   ),
-  enums: fieldMessages('Enums ClosedEnums Closed Choice', ({ number, enum: named }) =>
+  'enum values': fieldMessages('Enums ClosedEnums Closed Choice', ({ number, enum: named }) =>
     (named === undefined ? [] : ENUM_NUMBERS).flatMap(value => [
       integer(number, value),
       [...integer(number, 1n), ...integer(number, value)],
@@ -123,16 +123,16 @@ export const MESSAGE_CASES: Readonly<Record<string, readonly MessageCase[]>> = {
       record(number, record(1, utf8('k')), integer(2, value)),
     ]),
   ),
-  'members of oneofs': MEMBERS.flatMap(first =>
+  'several members of a oneof': MEMBERS.flatMap(first =>
     MEMBERS.map(second => ({ type: 'Choice', message: [...first, ...second] })),
   ),
-  timestamps: within('Timestamp', TIMES),
-  durations: within('Duration', TIMES),
-  values: within('Value', KINDS),
-  'lists of values': within('ListValue', LISTS),
-  structs: within('Struct', STRUCTS),
-  'field masks': within('FieldMask', MASKS),
-  'contents of an Any': within('Any', ANYS),
+  'google.protobuf.Timestamp': within('Timestamp', TIMES),
+  'google.protobuf.Duration': within('Duration', TIMES),
+  'google.protobuf.Value': within('Value', KINDS),
+  'google.protobuf.ListValue': within('ListValue', LISTS),
+  'google.protobuf.Struct': within('Struct', STRUCTS),
+  'google.protobuf.FieldMask': within('FieldMask', MASKS),
+  'google.protobuf.Any': within('Any', ANYS),
   'a premature end': fieldMessages(`${SINGLE_TYPES} ${MESSAGE_TYPES}`, ({ number }) =>
     [integer(number, 300n), double(number, 1.5), record(number, entry(utf8('abc'))), record(number, ...TIMES)].flatMap(
       message => message.slice(0, 20).map((_, end) => message.slice(0, end)),

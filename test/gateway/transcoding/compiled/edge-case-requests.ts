@@ -86,8 +86,8 @@ const ENUM_TYPES = 'Enums ClosedEnums Closed'
 
 /** Requests by what they contain. */
 export const REQUEST_CASES: Readonly<Record<string, readonly RequestCase[]>> = {
-  scalars: valueBodies(SCALAR_TYPES),
-  enums: valueBodies(ENUM_TYPES),
+  'scalar values': valueBodies(SCALAR_TYPES),
+  'enum values': valueBodies(ENUM_TYPES),
   'well-known types': valueBodies(WELL_KNOWN_TYPES),
   'query parameters': eachField('Scalars Enums ClosedEnums WellKnown', (field, type) =>
     valuesOf(field).map(value => ({ type, query: parameter(field, value) })),
@@ -96,11 +96,14 @@ export const REQUEST_CASES: Readonly<Record<string, readonly RequestCase[]>> = {
     `${SCALAR_TYPES} MapKeys ${WELL_KNOWN_TYPES} ${ENUM_TYPES} Choice Nested`,
     field => SHAPES.flatMap(text => [text, shaped(field, text)]),
   ),
-  'keys of maps': fieldBodies('MapKeys', () =>
+  'map keys': fieldBodies('MapKeys', () =>
     KEYS.flatMap(key => [`{"${key}":true}`, `{"1":true,"${key}":false}`, `{"${key}":true,"true":false}`]),
   ),
-  'members of oneofs': bodies('Choice', ...MEMBERS.flatMap(first => MEMBERS.map(second => `{${first},${second}}`))),
-  'names and texts': [
+  'several members of a oneof': bodies(
+    'Choice',
+    ...MEMBERS.flatMap(first => MEMBERS.map(second => `{${first},${second}}`)),
+  ),
+  'unusual names and texts': [
     ...bodies('Names', ...NAMES),
     ...bodies('Scalars', ...JSON_TEXTS, '', ' {} ', '\ufeff{}', '{}\u0000'),
     ...STRING_BYTES.map(hex => ({ type: 'Scalars', body: Buffer.from(`7b22615f737472696e67223a22${hex}227d`, 'hex') })),

@@ -34,13 +34,13 @@ const CASES: { title: string; json: JsonValue; field: string; description: strin
     title: 'a fraction for an integer',
     json: { scalars: { aInt32: 1.5 } },
     field: 'scalars.aInt32',
-    description: 'must be a whole number from -2147483648 to 2147483647',
+    description: 'must be an integer from -2147483648 to 2147483647',
   },
   {
     title: 'text for a number',
     json: { scalars: { aUint64: 'many' } },
     field: 'scalars.aUint64',
-    description: 'must be a whole number of 64 bits, 0 or more',
+    description: 'must be an unsigned 64-bit integer',
   },
   {
     title: 'a string for a boolean',
@@ -88,20 +88,20 @@ const CASES: { title: string; json: JsonValue; field: string; description: strin
     title: 'a map key of the wrong type',
     json: { mapKeys: { aInt32: { one: true } } },
     field: 'mapKeys.aInt32[one]',
-    description: 'has a key that is not a whole number',
+    description: 'has a key that is not an integer',
   },
   {
     title: 'text that is not a timestamp',
     json: { wellKnown: { timestamp: 'yesterday' } },
     field: 'wellKnown.timestamp',
-    description: 'must be a time such as 2026-01-31T23:59:59Z',
+    description: 'must be a timestamp such as 2026-01-31T23:59:59Z',
   },
   ...['2026-02-29T00:00:00Z', '1900-02-29T00:00:00Z', '2026-04-31T00:00:00Z', '2026-01-31T24:00:00Z'].map(
     timestamp => ({
       title: `the impossible date ${timestamp}`,
       json: { wellKnown: { timestamp } },
       field: 'wellKnown.timestamp',
-      description: 'must be a time such as 2026-01-31T23:59:59Z',
+      description: 'must be a timestamp such as 2026-01-31T23:59:59Z',
     }),
   ),
   {
@@ -142,7 +142,7 @@ for (const { title, json, field, description } of CASES) {
   })
 }
 
-t.test('every invalid field has exactly one violation', async t => {
+t.test('the structure check reports every invalid field once', async t => {
   const violations = check({
     scalars: { aInt32: 'x', a_bool: 1, unknown: 1 },
     scalarMaps: { aBool: { a: 1, b: true, c: 'x' } },
@@ -170,7 +170,7 @@ t.test('null means unset, also for a second member of a oneof', async t => {
   t.same(check({ scalars: null, choice: { yes: null, no: true } }), [])
 })
 
-t.test('at most 100 violations are returned', async t => {
+t.test('the structure check reports at most 100 violations', async t => {
   const json = Object.fromEntries(Array.from({ length: 5000 }, (_, index) => [`x${index}`, 1]))
   t.equal(check(json).length, 100)
 })
@@ -195,6 +195,6 @@ t.test('a well-known type as the request is checked in its special form', async 
   const timestamp = stamped.getMessage('google.protobuf.Timestamp') as DescMessage
   t.same(compileStructureCheck(timestamp)('2026-01-31T23:59:59Z'), [])
   t.same(compileStructureCheck(timestamp)({}), [
-    { field: 'body', description: 'must be a time such as 2026-01-31T23:59:59Z' },
+    { field: 'body', description: 'must be a timestamp such as 2026-01-31T23:59:59Z' },
   ])
 })

@@ -73,7 +73,7 @@ for (const [title, { json, field, description }] of Object.entries(CASES)) {
   })
 }
 
-t.test('every invalid value has a violation, at most 100', async t => {
+t.test('findValueViolations reports every invalid value, up to 100', async t => {
   t.same(
     violationsOf(every, { scalars: { aInt64: TOO_LARGE, aInt32: '1.5' }, choice: { aNumber: TOO_LARGE } }).map(
       violation => violation.field,
