@@ -1,8 +1,8 @@
 /**
  * Child processes of the development programs and the tests.
  *
- * Each child leads its own process group. A terminal sends Ctrl-C to every process of the foreground group at once, but the
- * stores must keep running until the services have disconnected.
+ * Each child leads its own process group. A terminal sends Ctrl-C to every process of the foreground group at once, but
+ * the stores must keep running until the services have disconnected.
  */
 import { execa } from 'execa'
 
@@ -17,7 +17,9 @@ export interface ChildOptions {
   onLine?: (line: string) => void
   /** Signal that `stop` sends first. Default SIGTERM. */
   stopSignal?: NodeJS.Signals
-  /** Time after which `stop` sends SIGKILL, in milliseconds. Default 35,000: longer than the hard stop of the services (30 s). */
+  /**
+   * Time after which `stop` sends SIGKILL, in milliseconds. Default 35,000, more than the hard stop of the services.
+   */
   stopTimeoutMs?: number
 }
 
@@ -39,10 +41,7 @@ export interface Child {
 
 const KEPT_LINES = 200
 
-/**
- * Starts a process. Resolves as soon as it runs, which may be before it is ready.
- * @throws if the command cannot be started.
- */
+/** Starts a process. Resolves when it runs, perhaps before it is ready. @throws if the command cannot be started. */
 export async function startChild(options: ChildOptions): Promise<Child> {
   const { name, command, args, env, onLine, stopSignal = 'SIGTERM', stopTimeoutMs = 35_000 } = options
   const subprocess = execa(command, args, {

@@ -18,10 +18,7 @@ export interface DatabaseUrls {
   userUrl: string
 }
 
-/**
- * Starts PostgreSQL on the folder `postgres` of a data folder. Initializes the folder at the first start.
- * Resolves when the server accepts connections.
- */
+/** Starts PostgreSQL on the folder `postgres` of a data folder. Resolves when it accepts connections. */
 export async function startDatabase(
   dataDir: string,
   options: { port: number; secrets: Secrets; onLine?: (line: string) => void },

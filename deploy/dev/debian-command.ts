@@ -12,7 +12,7 @@ export interface DebianCommand {
 
 /**
  * Looks a program up on the PATH. If it is missing, installs its Debian package, which needs root and apt-get.
- * @returns the path of the program, or undefined if it is missing and cannot be installed.
+ * @returns the path of the program, or undefined if it cannot be installed.
  */
 export async function findCommand({ names, package: name, log }: DebianCommand): Promise<string | undefined> {
   const found = await which(names)

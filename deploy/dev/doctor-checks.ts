@@ -50,9 +50,8 @@ const QUERIES: Record<string, string> = {
 }
 
 /**
- * Checks every invariant. Changes nothing.
- * @param urls the database. A sign-up or deactivation in progress can be reported as a problem, because the two services
- *   commit one after the other.
+ * Checks every invariant. A sign-up or deactivation in progress can be reported, because the services commit in
+ * sequence.
  */
 export async function runChecks(urls: DatabaseUrls): Promise<CheckResult[]> {
   return withClient(urls.adminUrl, async client => {

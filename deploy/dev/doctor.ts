@@ -1,6 +1,6 @@
 /**
- * `make doctor`: checks the database of a running `make up`, or the one in the data folder. Prints one line per check and
- * exits with code 1 if a check finds a problem. `make doctor FIX=1` first corrects `doc_count` of every user.
+ * `make doctor`: checks the database of a running `make up`, or the one in the data folder. Prints one line per check
+ * and exits with code 1 if a check finds a problem. `make doctor FIX=1` first corrects `doc_count` of every user.
  */
 import { recountDocuments, runChecks } from './doctor-checks.ts'
 import { withSystemDatabase } from './system-database.ts'

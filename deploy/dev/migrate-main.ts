@@ -1,6 +1,6 @@
 /**
- * `make migrate`, `make migrate-status`, `make migrate-down`: work on the database of a running `make up`, or on the one
- * in the data folder.
+ * `make migrate`, `make migrate-status`, `make migrate-down`: work on the database of a running `make up`, or on the
+ * one in the data folder.
  */
 import type { DatabaseUrls } from './database.ts'
 import { migrateAll, parseService, runMigrate, SERVICES } from './migrate.ts'

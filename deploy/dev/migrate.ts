@@ -15,19 +15,15 @@ export function parseService(name: string | undefined): Service {
   return service
 }
 
-/**
- * Applies the pending migrations of both services, each by the service's own `migrate.ts`.
- * @throws with the output of the program if it fails.
- */
+/** Applies the pending migrations of both services. @throws with the output of `migrate.ts` if one fails. */
 export async function migrateAll({ authUrl, userUrl }: { authUrl: string; userUrl: string }): Promise<void> {
   await Promise.all([runMigrate('auth-svc', 'up', authUrl), runMigrate('user-svc', 'up', userUrl)])
 }
 
 /**
- * Runs `migrate.ts` of a service.
- * @param url database URL as the role of the service.
- * @returns standard output and standard error of the program.
- * @throws with that output if the exit code is not 0.
+ * Runs `migrate.ts` of a service on a database.
+ * @returns its output.
+ * @throws with its output if the exit code is not 0.
  */
 export async function runMigrate(service: Service, command: 'up' | 'down' | 'status', url: string): Promise<string> {
   const { exitCode, all } = await execaNode(path.join(ROOT, service, 'migrate.ts'), [command], {

@@ -2,8 +2,8 @@ import { readdir, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 
 const TEMPLATE = `/**
- * TODO: what the migration changes and why in this way. The previous release runs during the migration and writes to these
- * tables: see "Migrations" in CONTRIBUTING.
+ * TODO: what the migration changes, and why in this way. The previous release uses the tables meanwhile: see "Migrations"
+ * in CONTRIBUTING.
  */
 import { type Kysely, sql } from 'kysely'
 
@@ -17,11 +17,8 @@ export async function down(db: Kysely<unknown>): Promise<void> {
 `
 
 /**
- * Writes a migration with an empty `up` and `down`. Its timestamp is the current time, or one second after the latest
- * migration if that is in the future, so that it always sorts last.
- *
- * @param folder the folder of the migrations of a service.
- * @param name describes the change in kebab case, such as `add-something`.
+ * Writes a migration with an empty `up` and `down`. Its timestamp is the current time, or one second after a later
+ * migration, so that it always sorts last.
  * @returns the path of the new file.
  * @throws if the name is not kebab case.
  */

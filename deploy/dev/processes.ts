@@ -1,6 +1,6 @@
 /**
- * Processes that this process did not start. The system reports no exit of such a process, and reuses pids, so a process is
- * identified by its pid and its start time.
+ * Processes that this process did not start. The system reports no exit of such a process, and reuses pids, so a
+ * process is identified by its pid and its start time.
  */
 import { readFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -36,11 +36,11 @@ function send(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-/** @returns a text that is different for each process that ever has this pid, or undefined if there is no such process. */
+/** @returns a text that is unique among all processes that ever have this pid, or undefined if there is none. */
 export async function startTimeOf(pid: number): Promise<string | undefined> {
   if (process.platform !== 'linux') return ps('lstart=', pid)
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
-  // proc(5): `comm` may contain spaces and parentheses. The first field after it is `state`, the 20th `starttime` in ticks.
+  // proc(5): `comm` may contain spaces and parentheses. The 20th field after it is `starttime`, in ticks.
   const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ') ?? []
   if (fields.length < 20 || fields[0] === 'Z') return undefined
   const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8')

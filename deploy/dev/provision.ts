@@ -51,10 +51,7 @@ export async function grantDatabase(client: pg.Client, database: string): Promis
   }
 }
 
-/**
- * Whether there is an active user with the role `admin`.
- * @param adminUrl a migrated database, as a superuser.
- */
+/** Whether there is an active user with the role `admin`. @param adminUrl a migrated database, as a superuser. */
 export function hasAdministrator(adminUrl: string): Promise<boolean> {
   return withClient(adminUrl, async client => {
     const { rowCount } = await client.query("select from users.users where role = 'admin' limit 1")

@@ -3,8 +3,7 @@ import { credentials, makeClientConstructor, type ServiceError } from '@grpc/grp
 import { service as healthService } from 'grpc-health-check'
 
 /**
- * Polls the standard health service of a gRPC server every 50 ms. Resolves when it reports SERVING.
- * @param address host and port.
+ * Polls the health service of a gRPC server every 50 ms. Resolves when it reports SERVING.
  * @throws if it does not within `timeoutMs` milliseconds.
  */
 export async function waitUntilServing(address: string, timeoutMs: number): Promise<void> {
@@ -37,7 +36,6 @@ export async function waitUntilServing(address: string, timeoutMs: number): Prom
 
 /**
  * Polls `/readyz` of an HTTP server every 50 ms. Resolves when the status is 2xx.
- * @param url origin of the server.
  * @throws if it does not within `timeoutMs` milliseconds, with the last response.
  */
 export async function waitUntilReady(url: string, timeoutMs: number): Promise<void> {

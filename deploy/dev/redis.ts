@@ -1,6 +1,6 @@
 /**
- * Runs Redis. No npm package contains it, so the binary is `redis-server` or `valkey-server` on the PATH, or the one of the
- * Debian package, which is installed if possible.
+ * Runs Redis. No npm package contains it, so the binary is `redis-server` or `valkey-server` on the PATH, or the one of
+ * the Debian package, which is installed if possible.
  */
 import { mkdir } from 'node:fs/promises'
 import { type Child, startChild } from './child.ts'
@@ -8,10 +8,7 @@ import { findCommand } from './debian-command.ts'
 import { SetupError } from './setup-error.ts'
 
 /**
- * Finds or installs a Redis server. On a machine that runs services, the Debian package also starts a server on port 6379;
- * it is not used and does not conflict, because ours has another port.
- *
- * @param log called with a message before an installation.
+ * Finds or installs a Redis server. The Debian package may also start a server on port 6379, which is not used.
  * @returns the path of the program.
  * @throws SetupError, with the command to run, if there is none and it cannot be installed.
  */
@@ -36,10 +33,7 @@ export interface RedisOptions {
   onLine?: (line: string) => void
 }
 
-/**
- * Starts a server with an append-only file and without eviction, so that acknowledged writes survive a restart. Resolves when
- * it accepts connections.
- */
+/** Starts a server with an append-only file and without eviction. Resolves when it accepts connections. */
 export async function startRedis(options: RedisOptions): Promise<Child> {
   const { command, dir, port, settings = {}, onLine } = options
   await mkdir(dir, { recursive: true })

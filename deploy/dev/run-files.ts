@@ -1,7 +1,6 @@
 /**
- * Run files: one JSON file per process of a data folder, under `run/`. They outlive a supervisor that was killed, so that the
- * next start can terminate its processes. A pid may have been reused by then, so a file also holds the start time; both must
- * match.
+ * Run files: one JSON file per process, under `run/` in the data folder. They outlive a killed supervisor, so that the
+ * next start can terminate its processes. Because pids are reused, a file also holds the start time of the process.
  */
 import { link, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
@@ -71,10 +70,7 @@ function parse(text: string): RunFile | undefined {
   }
 }
 
-/**
- * Terminates the processes that a killed supervisor left running, in `STOP_ORDER`.
- * @param log called with one message per process.
- */
+/** Terminates the processes that a killed supervisor left running, in `STOP_ORDER`. */
 export async function terminateOrphans(dataDir: string, log: (text: string) => void): Promise<void> {
   const running = await readRunFiles(dataDir)
   for (const name of STOP_ORDER) {

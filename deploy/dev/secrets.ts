@@ -16,8 +16,8 @@ const NAMES = [
 export type Secrets = Record<(typeof NAMES)[number], string>
 
 /**
- * Reads `secrets.json` of a data folder. Generates the secrets that are missing: all of them at the first start, later those
- * that a newer version needs. Without these secrets the passwords and keys in the database are useless.
+ * Reads `secrets.json` of a data folder. Generates the secrets that are missing: all of them at the first start, later
+ * those that a newer version needs. Without these secrets the passwords and keys in the database are useless.
  */
 export async function loadSecrets(dataDir: string): Promise<Secrets> {
   const file = path.join(dataDir, 'secrets.json')

@@ -10,10 +10,8 @@ import type { LoadStep } from './seed-load.ts'
 export const SEED_PASSWORD = 'all these people share one phrase'
 
 /**
- * Creates an account for every sample user, recognized by the e-mail address `….<number>@example.com`. The password hash is
- * plain bcrypt, like one imported from another system; auth-svc replaces it at the first sign-in.
- *
- * @param onStep called when the accounts are written.
+ * Creates an account for every sample user, recognized by the e-mail address `….<number>@example.com`. The password
+ * hash is plain bcrypt, like one imported from another system; auth-svc replaces it at the first sign-in.
  */
 export async function loadAccounts(urls: DatabaseUrls, onStep: (step: LoadStep) => void): Promise<void> {
   const startedAt = performance.now()

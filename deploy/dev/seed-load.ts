@@ -1,7 +1,7 @@
 /**
  * Bulk load with COPY. Secondary indexes and foreign keys are dropped and triggers disabled before, and restored after:
- * building an index once and checking all references with one join takes a fraction of the time of doing it per row. The load
- * is one transaction, so a failed load changes nothing.
+ * building an index once and checking all references with one join takes a fraction of the time of doing it per row.
+ * The load is one transaction, so a failed load changes nothing.
  */
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -21,8 +21,6 @@ export interface LoadStep {
 /**
  * Writes the rows of all tables, restores the indexes, constraints and triggers, then runs VACUUM ANALYZE.
  * @param client a connection as the owner of the tables, with their schema on its search path.
- * @param tables in the order in which they reference each other.
- * @param onStep called after each step.
  */
 export async function loadRows(
   client: pg.Client,
@@ -65,10 +63,7 @@ interface RestoreStep {
   statement: string
 }
 
-/**
- * Drops secondary indexes and foreign keys and disables triggers.
- * @returns the statements that restore them, in order, with the definitions from the catalog.
- */
+/** Drops secondary indexes and foreign keys, disables triggers. @returns the statements that restore the former. */
 async function dropIndexesAndKeys(client: pg.Client, names: readonly TableName[]): Promise<RestoreStep[]> {
   const relations = [names.map(name => name)]
   const { rows: keys } = await client.query<{ name: string; table: string; definition: string }>(

@@ -4,10 +4,7 @@ import { readRunFiles, SUPERVISOR, terminateOrphans } from './run-files.ts'
 import { loadSecrets } from './secrets.ts'
 import { devSettings } from './settings.ts'
 
-/**
- * Runs `work` on the database of a running `make up`. If there is none, starts the PostgreSQL of the data folder and stops it
- * afterwards.
- */
+/** Runs `work` on the database of a running `make up`, or else starts the one of the data folder for it. */
 export async function withSystemDatabase<R>(work: (urls: DatabaseUrls) => Promise<R>): Promise<R> {
   const { DATA_DIR: dataDir, POSTGRES_PORT } = readSettings(devSettings)
   const secrets = await loadSecrets(dataDir)

@@ -1,6 +1,6 @@
 /**
- * Runs the whole system on one machine: PostgreSQL, Redis, user-svc, auth-svc and the gateway. Each process starts when the
- * ones it depends on are ready; they stop in the opposite order.
+ * Runs the whole system on one machine: PostgreSQL, Redis, user-svc, auth-svc and the gateway. Each process starts when
+ * the ones it depends on are ready; they stop in the opposite order.
  */
 import path from 'node:path'
 import { type Child, startChild } from './child.ts'
@@ -37,14 +37,11 @@ export interface Crash {
 }
 
 export interface System {
-  /**
-   * Resolves when all processes are ready.
-   * @throws if one does not become ready. The processes that run by then keep running until `stop`.
-   */
+  /** Resolves when all processes are ready. If one fails to start, rejects; the others run until `stop`. */
   start(): Promise<void>
   /** Resolves with the first process that exits unexpectedly. */
   readonly crashed: Promise<Crash>
-  /** Stops all processes, one after the other. Can be called while `start` is pending, which then rejects. */
+  /** Stops all processes in sequence. A pending `start` rejects. */
   stop(): Promise<void>
   /** Sends SIGKILL to all processes. */
   kill(): void

@@ -1,8 +1,8 @@
 /**
  * Writes the log of each process to a file and a summary to the terminal.
  *
- * The file `log/<name>.log` holds everything and is truncated at each start. The terminal shows one short line per request, and
- * warnings and errors of the three services. It shows nothing of PostgreSQL and Redis, because the services report their errors.
+ * The file `log/<name>.log` holds everything and is truncated at each start. The terminal shows one line per request,
+ * and warnings and errors of the services. It shows no log of the stores, because the services report their errors.
  */
 import { createWriteStream, type WriteStream } from 'node:fs'
 import { mkdir } from 'node:fs/promises'

@@ -1,8 +1,8 @@
 /**
  * `make up`: runs the whole system in the foreground until Ctrl-C, `make down` or a crash of one of its processes.
  *
- * Each process leads its own process group, so Ctrl-C reaches only this process, which stops the others in order. Each has a
- * run file in the data folder, so that the next start can terminate what a killed `make up` left running.
+ * Each process leads its own process group, so Ctrl-C reaches only this process, which stops the others in order. Each
+ * has a run file in the data folder, so that the next start can terminate what a killed `make up` left running.
  */
 import { randomBytes } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
@@ -42,10 +42,7 @@ async function main(settings: Settings<typeof devSettings>): Promise<number> {
   }
 }
 
-/**
- * Claims the data folder for this process and terminates processes that a killed `make up` left running.
- * @throws SetupError if another `make up` uses the folder.
- */
+/** Claims the data folder. @throws SetupError if another `make up` uses it. */
 async function claim(dataDir: string): Promise<void> {
   await mkdir(dataDir, { recursive: true })
   const running = (await readRunFiles(dataDir)).find(entry => entry.name === SUPERVISOR)
@@ -113,7 +110,10 @@ async function runSystem(settings: Settings<typeof devSettings>): Promise<number
   }
 }
 
-/** @returns the environment of this process, without the credentials of the administrator, which only the first start gets. */
+/**
+ * @returns the environment of this process, without the credentials of the administrator, which only the first start
+ *   gets.
+ */
 function serviceEnvironment(): NodeJS.ProcessEnv {
   const { ADMIN_EMAIL: _email, ADMIN_PASSWORD: _password, ...env } = process.env
   return env

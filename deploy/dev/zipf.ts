@@ -1,12 +1,9 @@
 import type { Faker } from '@faker-js/faker'
 
 /**
- * Draws values by Zipf's law: the n-th value has the weight `1 / (n + flatness)`. Faker draws uniformly, or by weights in
- * time linear in the number of values; this takes constant time for tens of thousands of values.
- *
- * @param values the values, the most frequent one first; at least one.
- * @param flatness default 0. The larger it is, the smaller the share of the first values.
- * @returns a function that draws one value.
+ * Returns a function that draws from values by Zipf's law: the n-th has the weight `1 / (n + flatness)`. A draw takes
+ * constant time; faker's weighted draw is linear in the number of values.
+ * @param values at least one value, sorted by descending frequency.
  */
 export function createZipf<T>(values: readonly T[], faker: Faker, flatness = 0): () => T {
   const weightOf = (index: number) => 1 / (index + 1 + flatness)

@@ -14,11 +14,7 @@ const LATENCIES: Record<ScenarioName, { p95: number; p99: number }> = {
   login: { p95: 1000, p99: 2500 },
 }
 
-/**
- * Builds the four scenarios.
- * @param reads reads per second.
- * @param scenarioOf returns the executor of a scenario with the given number of iterations per minute.
- */
+/** Builds the four scenarios. @param scenarioOf returns the executor for a number of iterations per minute. */
 export function mix(reads: number, scenarioOf: (perMinute: number) => object): Record<string, Scenario> {
   const entries = Object.entries(SHARES).map(([name, share]) => [
     name,
@@ -27,11 +23,7 @@ export function mix(reads: number, scenarioOf: (perMinute: number) => object): R
   return Object.fromEntries(entries)
 }
 
-/**
- * Builds the four scenarios with constant arrival rates, which do not depend on response times (open model).
- * @param reads reads per second.
- * @param duration in the notation of k6, such as `5m`.
- */
+/** Builds the four scenarios with constant arrival rates, independent of response times (open model). */
 export function steadyMix(reads: number, duration: string): Record<string, Scenario> {
   return mix(reads, perMinute => ({
     executor: 'constant-arrival-rate',
@@ -43,7 +35,7 @@ export function steadyMix(reads: number, duration: string): Record<string, Scena
   }))
 }
 
-/** Returns the thresholds at a load that the system is designed for: latencies, and at most 0.1 % shed or unexpected responses. */
+/** Thresholds at the design load: latencies, and at most 0.1 % shed or unexpected responses. */
 export function latencyThresholds(): Record<string, string[]> {
   const latencies = Object.entries(LATENCIES).map(([name, { p95, p99 }]) => [
     `http_req_duration{name:${name}}`,

@@ -8,12 +8,7 @@ const shed = new Rate('shed')
 /** Any other status than the expected one. Never allowed. */
 const unexpected = new Rate('unexpected')
 
-/**
- * Records a response in the metrics `shed`, `unexpected` and `checks`.
- * @param name name of the request in the check.
- * @param status the expected status.
- * @returns whether the response has the expected status.
- */
+/** Records a response in `shed`, `unexpected` and `checks`. @returns whether it has the expected status. */
 export function checkResponse(response: Response, name: string, status: number): boolean {
   const isShed = response.status === 429 || response.status === 503
   const isExpected = response.status === status

@@ -1,4 +1,4 @@
-/** The session of one virtual user. k6 loads the modules once per virtual user, so module variables are not shared. */
+/** The session of one virtual user. k6 loads modules once per virtual user, so module variables are not shared. */
 import { post, type Response } from 'k6/http'
 import { baseUrl, type User, users } from './environment.ts'
 import { checkResponse } from './response-check.ts'
@@ -24,7 +24,9 @@ export function refresh(): Session | undefined {
   return store(send('refresh', '/v1/auth/refresh', { refreshToken: session.refreshToken }), 'refresh')
 }
 
-/** Returns the header for an authenticated request. Signs in or refreshes first if necessary. @returns undefined if that failed. */
+/**
+ * Returns the header of an authenticated request, after a sign-in or refresh if necessary; undefined if that failed.
+ */
 export function authorization(): { authorization: string } | undefined {
   if (session === undefined) signIn()
   else if (Date.now() >= session.refreshAt) refresh()

@@ -1,4 +1,4 @@
-/** Soak test: the load of `load.ts` for hours, to find leaks, growth and expiry. Watch memory and connection pools meanwhile. */
+/** Soak test: the load of `load.ts` for hours, to find leaks and growth. Monitor memory and connection pools. */
 import type { Options } from 'k6/options'
 import { durationOr, rate } from './environment.ts'
 import { latencyThresholds, steadyMix } from './mix.ts'

@@ -1,7 +1,4 @@
-/**
- * Stress test: ramps up to 20 times the load and back. Excess requests must be rejected quickly (429, 503), other responses must be
- * correct.
- */
+/** Stress test: ramps up to 20 times the load and back. Excess requests must be rejected quickly (429 or 503). */
 import type { Options } from 'k6/options'
 import { durationOr, rate } from './environment.ts'
 import { mix } from './mix.ts'

@@ -1,6 +1,6 @@
 /**
- * Minimal Fastify handlers that the services are compared with: a fixed response, and a refresh without validation, which runs
- * one prepared SELECT, one Redis script and two Ed25519 signatures.
+ * Minimal Fastify handlers that the services are compared with: a fixed response, and a refresh without validation,
+ * which runs one prepared SELECT, one Redis script and two Ed25519 signatures.
  */
 import { generateKeyPairSync, randomUUID, sign } from 'node:crypto'
 import { Agent, request } from 'node:http'

@@ -1,4 +1,7 @@
-/** Prints the number of bcrypt verifications per second at cost 12, with one verification per core at a time. Argument: seconds. */
+/**
+ * Prints the number of bcrypt verifications per second at cost 12, with one verification per core at a time. Argument:
+ * seconds.
+ */
 import { availableParallelism } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 import bcrypt from '@node-rs/bcrypt'

@@ -1,6 +1,6 @@
 /**
- * `make bench`: measures the CPU per request and compares it with the budgets. All cases are measured in one run, in turn.
- * `make bench-envoy` (argument `envoy`): compares the gateway with Envoy.
+ * `make bench`: measures the CPU per request and compares it with the budgets. All cases are measured in one run, in
+ * turn. `make bench-envoy` (argument `envoy`): compares the gateway with Envoy.
  *
  * Prints a Markdown table, and writes it and all measurements to .data/bench/.
  */
@@ -50,7 +50,9 @@ try {
   await environment.stop()
 }
 
-/** Measures one stage. Stages run one after the other, so that a server is idle only while other cases of its stage run. */
+/**
+ * Measures one stage. Stages run one after the other, so that a server is idle only while other cases of its stage run.
+ */
 async function measure(open: (environment: BenchEnvironment) => Promise<Stage>): Promise<void> {
   log(open.name)
   const stage = await open(environment)

@@ -9,8 +9,8 @@ export const canAccount = process.platform === 'linux'
 /**
  * Returns the CPU time of processes and their threads so far, user and system, in microseconds.
  *
- * Reads `schedstat`, which counts in nanoseconds; /proc/<pid>/stat counts in hundredths of a second. The time of a thread that has
- * exited is lost, but the threads of Node exit with the process.
+ * Reads `schedstat`, which counts in nanoseconds; /proc/<pid>/stat counts in hundredths of a second. The time of a
+ * thread that has exited is lost, but the threads of Node exit with the process.
  */
 export function cpuTimeOf(pids: readonly number[]): number {
   return sum(pids, pid => {

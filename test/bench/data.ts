@@ -1,7 +1,7 @@
 /**
- * `make bench-data`: measures user-svc on a million sample documents (USERS and DOCS set another size): rows per second of the
- * load, and response time and number of SQL statements of each call. user-svc runs in this process, so that its statements can be
- * counted.
+ * `make bench-data`: measures user-svc on a million sample documents (USERS and DOCS set another size): rows per second
+ * of the load, and response time and number of SQL statements of each call. user-svc runs in this process, so that its
+ * statements can be counted.
  */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

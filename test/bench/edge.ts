@@ -10,7 +10,10 @@ import type { Stage } from './stage.ts'
 import { budgetVerdict, type Row, ratioRow, referenceRow } from './table.ts'
 import { accessTokens } from './tokens.ts'
 
-/** Two processes per configuration, because two processes of one program differ by up to 10 %, more than the budget of tracing. */
+/**
+ * Two processes per configuration, because two processes of one program differ by up to 10 %, more than the budget of
+ * tracing.
+ */
 const FULL_EDGE = ['full edge', 'full edge 2']
 const TRACING_OFF = ['tracing off', 'tracing off 2']
 

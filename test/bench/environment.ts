@@ -1,4 +1,7 @@
-/** The processes that all cases need: stores, backend, a stub of auth-svc, a trace collector. They run on the core of the load. */
+/**
+ * The processes that all cases need: stores, backend, a stub of auth-svc, a trace collector. They run on the core of
+ * the load.
+ */
 import { randomUUID } from 'node:crypto'
 import path from 'node:path'
 import { execa } from 'execa'
@@ -16,7 +19,10 @@ import { createSigningKey, type SigningKey } from './tokens.ts'
 /** The running environment. */
 export interface BenchEnvironment {
   readonly stores: RunningStores
-  /** Environment variables for further processes. They make the processes exit with the stores, even if the bench crashes. */
+  /**
+   * Environment variables for further processes. They make the processes exit with the stores, even if the bench
+   * crashes.
+   */
   readonly env: NodeJS.ProcessEnv
   readonly contract: BenchContract
   readonly backend: Backend
@@ -100,7 +106,9 @@ export async function initializeRevocationStream(redisUrl: string): Promise<void
   await redis.quit()
 }
 
-/** Sends the heartbeat of auth-svc every second. Without it, gateways repeatedly fetch all revocations from auth-svc. */
+/**
+ * Sends the heartbeat of auth-svc every second. Without it, gateways repeatedly fetch all revocations from auth-svc.
+ */
 export async function startHeartbeat(redisUrl: string): Promise<{ stop(): void }> {
   const redis = new Redis(redisUrl)
   const beat = () => redis.set('gatehouse:revocations:heartbeat', Date.now())

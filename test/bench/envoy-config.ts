@@ -1,7 +1,7 @@
 /**
- * Configures Envoy to do the same as the gateway, as far as it can: transcoding with the same contract, verification of tokens with
- * the same key, a JSON access log, metrics. Missing: revocation, rate limits per caller shared by several processes (a
- * local limit instead), field rules, traces, security headers.
+ * Configures Envoy to do the same as the gateway, as far as it can: transcoding with the same contract, verification of
+ * tokens with the same key, a JSON access log, metrics. Missing: revocation, rate limits per caller shared by several
+ * processes (a local limit instead), field rules, traces, security headers.
  */
 import { createPublicKey } from 'node:crypto'
 import { PUBLIC_USER_PATH, SERVICE, USER_PATH } from './contract.ts'

@@ -1,4 +1,7 @@
-/** Writes the `gateway.yaml` of a measured gateway: the shipped file with other upstreams, and with rate limits that no load reaches. */
+/**
+ * Writes the `gateway.yaml` of a measured gateway: the shipped file with other upstreams, and with rate limits that no
+ * load reaches.
+ */
 import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { parse, stringify } from 'yaml'
@@ -16,8 +19,8 @@ interface GatewayFile {
 }
 
 /**
- * Writes the file for the backend of the bench. Anonymous requests are not limited, so that the public method measures transcoding
- * only.
+ * Writes the file for the backend of the bench. Anonymous requests are not limited, so that the public method measures
+ * transcoding only.
  * @param name name of the file without extension.
  * @returns the path of the file.
  */

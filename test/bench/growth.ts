@@ -88,8 +88,8 @@ interface Variant {
 }
 
 /**
- * Creates the buckets that a million callers would leave in Redis. A script creates them, because signing a million tokens takes a
- * minute.
+ * Creates the buckets that a million callers would leave in Redis. A script creates them, because signing a million
+ * tokens takes a minute.
  */
 async function fillBuckets(redisUrl: string): Promise<void> {
   const redis = new Redis(redisUrl)

@@ -25,8 +25,8 @@ export interface LoadCaseOptions {
 }
 
 /**
- * Warm-up of gateways that are compared with each other, in seconds. V8 optimizes until about 40,000 requests; before, a request
- * uses up to 50 % more CPU.
+ * Warm-up of gateways that are compared with each other, in seconds. V8 optimizes until about 40,000 requests; before,
+ * a request uses up to 50 % more CPU.
  */
 export const LONG_WARM_UP_SECONDS = 7
 

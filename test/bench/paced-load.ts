@@ -1,8 +1,9 @@
 /**
  * Load at a given rate with random, independent arrivals (a Poisson process), regardless of response times.
  *
- * The generators for saturation cannot do this: autocannon sends the requests of one second at its start, and wrk waits for
- * responses. A latency includes the time that a request waits for an idle connection, which avoids coordinated omission.
+ * The generators for saturation cannot do this: autocannon sends the requests of one second at its start, and wrk waits
+ * for responses. A latency includes the time that a request waits for an idle connection, which avoids coordinated
+ * omission.
  */
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
@@ -10,7 +11,9 @@ import { createHistogram } from 'node:perf_hooks'
 import { Worker } from 'node:worker_threads'
 import { type Load, type LoadResult, rawRequest } from './load.ts'
 
-/** Interval between two checks for arrivals, in milliseconds. Timers of Node have 1 ms; a thread that sleeps has less. */
+/**
+ * Interval between two checks for arrivals, in milliseconds. Timers of Node have 1 ms; a thread that sleeps has less.
+ */
 const TICK_MS = 0.2
 const TICKER = `
 const { parentPort, workerData } = require('node:worker_threads')

@@ -1,6 +1,6 @@
 /**
- * Pins the processes of the bench to cores: the measured process to the first core, everything else to the second, so that load
- * and backend do not compete with it. If `taskset` or a second core is missing, nothing is pinned.
+ * Pins the processes of the bench to cores: the measured process to the first core, everything else to the second, so
+ * that load and backend do not compete with it. If `taskset` or a second core is missing, nothing is pinned.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'

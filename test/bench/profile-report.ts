@@ -72,8 +72,8 @@ export function selfTimes(profile: CpuProfile, from: number, to: number): Record
 }
 
 /**
- * Assigns each node to a part. Functions of Node and V8 count for the nearest caller outside of them, so a socket write belongs to
- * the transport or to Fastify. Without such a caller, as in the HTTP parser, the module of Node decides.
+ * Assigns each node to a part. Functions of Node and V8 count for the nearest caller outside of them, so a socket write
+ * belongs to the transport or to Fastify. Without such a caller, as in the HTTP parser, the module of Node decides.
  */
 function partsByNode(nodes: readonly ProfileNode[]): Map<number, string> {
   const byId = new Map(nodes.map(node => [node.id, node]))

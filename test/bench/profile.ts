@@ -1,6 +1,6 @@
 /**
- * `make profile`: profiles the gateway under the load of the case `full edge`. Writes the profile to .data/profile/, which the
- * developer tools of a browser can open, and prints the self time of each part and each function.
+ * `make profile`: profiles the gateway under the load of the case `full edge`. Writes the profile to .data/profile/,
+ * which the developer tools of a browser can open, and prints the self time of each part and each function.
  */
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'

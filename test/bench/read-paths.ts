@@ -1,6 +1,7 @@
 /**
- * Compares three ways to read one row by its key: a query of Kysely through its pool, a prepared statement, and a cache in Redis.
- * The results are the reason why frequent reads are prepared statements and why there is no cache (docs/performance.md).
+ * Compares three ways to read one row by its key: a query of Kysely through its pool, a prepared statement, and a cache
+ * in Redis. The results are the reason why frequent reads are prepared statements and why there is no cache
+ * (docs/performance.md).
  */
 import type { Redis } from 'ioredis'
 import { type Kysely, sql } from 'kysely'

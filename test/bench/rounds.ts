@@ -1,7 +1,7 @@
 /**
- * Measures cases in turn. The speed of a shared machine can change by half from one second to the next, so a turn takes 0.1 s:
- * the load of one case pauses, that of the next resumes (A B C, A B C, …). A slow phase then affects all cases alike, and the CPU
- * of two cases in one round is comparable.
+ * Measures cases in turn. The speed of a shared machine can change by half from one second to the next, so a turn takes
+ * 0.1 s: the load of one case pauses, that of the next resumes (A B C, A B C, …). A slow phase then affects all cases
+ * alike, and the CPU of two cases in one round is comparable.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 
@@ -131,7 +131,9 @@ export async function runAlone(benchCase: Case, seconds: number): Promise<Measur
   return run.end()
 }
 
-/** Returns the CPU per request of a case: the median of the rounds. For several cases it is the median of their mean. */
+/**
+ * Returns the CPU per request of a case: the median of the rounds. For several cases it is the median of their mean.
+ */
 export function cpuOf(outcomes: Outcomes, names: readonly string[]): number {
   return median(acrossRounds(outcomes, names, mean))
 }

@@ -1,4 +1,7 @@
-/** Runs an HTTP server that is measured: a gateway, the baseline, Envoy. It is pinned to the measured core when it is ready. */
+/**
+ * Runs an HTTP server that is measured: a gateway, the baseline, Envoy. It is pinned to the measured core when it is
+ * ready.
+ */
 import { truncateSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import getPort from 'get-port'

@@ -148,8 +148,8 @@ export async function measureRefreshBesideLogins(system: ServiceSystem, seconds:
 const REFRESH_INTERVAL_MS = 20
 
 /**
- * Starts refreshes at a constant rate, independent of their duration, so that waiting time is measured. Sessions with a refresh in
- * progress are skipped.
+ * Starts refreshes at a constant rate, independent of their duration, so that waiting time is measured. Sessions with a
+ * refresh in progress are skipped.
  */
 async function paced(system: ServiceSystem, ms: number): Promise<number[]> {
   const latencies: number[] = []

@@ -1,10 +1,11 @@
 /**
- * Compares the CPU per unary call of both transports, interleaved in one run. The server is grpc-go if Go is installed, else grpc-js:
+ * Compares the CPU per unary call of both transports, interleaved in one run. The server is grpc-go if Go is installed,
+ * else grpc-js:
  *
  *   node test/bench/transport.ts
  *
- * Each turn runs in a separate client process, pinned to core 0 with `taskset`. The value is the user and system time of that process.
- * On a busy machine only the ratio is meaningful.
+ * Each turn runs in a separate client process, pinned to core 0 with `taskset`. The value is the user and system time
+ * of that process. On a busy machine only the ratio is meaningful.
  */
 import { availableParallelism } from 'node:os'
 import { execa } from 'execa'

@@ -1,6 +1,6 @@
 /**
- * Measures requests with tokens that are not in the cache, and a typical Express gateway. Both are a separate stage, because they
- * displace the CPU caches of other cases most.
+ * Measures requests with tokens that are not in the cache, and a typical Express gateway. Both are a separate stage,
+ * because they displace the CPU caches of other cases most.
  */
 import path from 'node:path'
 import { BASELINE, baselineCase } from './baseline-case.ts'

@@ -1,6 +1,6 @@
 /**
- * Adds a NOT NULL column to user-svc in three migrations while the service handles calls. The column `email_domain` is an example,
- * so its migrations are here and not in user-svc.
+ * Adds a NOT NULL column to user-svc in three migrations while the service handles calls. The column `email_domain` is
+ * an example, so its migrations are here and not in user-svc.
  */
 import { randomUUID } from 'node:crypto'
 import { cp, mkdtemp, rm } from 'node:fs/promises'

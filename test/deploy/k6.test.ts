@@ -1,4 +1,7 @@
-/** Runs each scenario of the k6 scripts once against the real system, with a substitute for the modules of k6, and checks their thresholds. */
+/**
+ * Runs each scenario of the k6 scripts once against the real system, with a substitute for the modules of k6, and
+ * checks their thresholds.
+ */
 import type { Options } from 'k6/options'
 import t from 'tap'
 import { PASSWORD, signUp } from '../support/rest-client.ts'

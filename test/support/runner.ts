@@ -1,6 +1,7 @@
 /**
  * `make test`: starts the stores, runs tap on the given test files (default: all), stops the stores. The last line is
- * `N passed, N failed` and counts assertions, like the summary of tap. A file that crashes counts as one failed assertion.
+ * `N passed, N failed` and counts assertions, like the summary of tap. A file that crashes counts as one failed
+ * assertion.
  */
 import { readFileSync } from 'node:fs'
 import { glob, readFile } from 'node:fs/promises'
@@ -45,7 +46,9 @@ async function buildTap(): Promise<void> {
   if (built.includes('@tapjs/typescript')) await execa(TAP, ['build'])
 }
 
-/** The reporter `min` shows failures only. @returns the other lines: each file with its time, and the comments of tests. */
+/**
+ * The reporter `min` shows failures only. @returns the other lines: each file with its time, and the comments of tests.
+ */
 function listFiles(tap: string): string {
   return (tap.match(/^(not )?ok \d+ - .*|^ +# (?!Subtest|time=|\{).*/gm) ?? []).join('\n')
 }

@@ -1,8 +1,9 @@
 /**
  * Runs one PostgreSQL and one Redis for a test run, on free ports, with their data in a temporary folder.
  *
- * This program runs until its standard input ends. It then stops the stores and kills the remaining processes of the run, so
- * nothing is left even if the run ends by `kill -9`. When the stores are ready, it prints `Stores` as one line of JSON.
+ * This program runs until its standard input ends. It then stops the stores and kills the remaining processes of the
+ * run, so nothing is left even if the run ends by `kill -9`. When the stores are ready, it prints `Stores` as one line
+ * of JSON.
  */
 import { randomInt } from 'node:crypto'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'

@@ -6,8 +6,8 @@ import { runStores } from './run-stores.ts'
 import { TEMPLATE_DATABASE, urlsOf } from './stores.ts'
 
 /**
- * Creates a database for one test, with both schemas migrated and empty. It exists until the end of the run, so that connections
- * that outlive the test cause no errors.
+ * Creates a database for one test, with both schemas migrated and empty. It exists until the end of the run, so that
+ * connections that outlive the test cause no errors.
  */
 export async function openTestDatabase(_t: Test): Promise<DatabaseUrls> {
   const { postgres } = await runStores()

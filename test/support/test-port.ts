@@ -4,8 +4,8 @@ import { withClient } from '../../deploy/dev/provision.ts'
 import { runStores } from './run-stores.ts'
 
 /**
- * Returns a free TCP port on 127.0.0.1. Concurrent tests get different ports, because the numbers come from a database sequence of
- * the run, below the range of ephemeral ports.
+ * Returns a free TCP port on 127.0.0.1. Concurrent tests get different ports, because the numbers come from a database
+ * sequence of the run, below the range of ephemeral ports.
  */
 export async function openTestPort(): Promise<number> {
   const { postgres } = await runStores()

@@ -6,7 +6,10 @@ import { withClient } from '../../deploy/dev/provision.ts'
 import { findRedisServer, startRedis } from '../../deploy/dev/redis.ts'
 import { runStores } from './run-stores.ts'
 
-/** Returns an empty logical database for one test. FLUSHALL is disabled on this server, because it would affect other tests. */
+/**
+ * Returns an empty logical database for one test. FLUSHALL is disabled on this server, because it would affect other
+ * tests.
+ */
 export async function openTestRedis(_t: Test): Promise<{ url: string }> {
   const { postgres, redis } = await runStores()
   // PostgreSQL counts, because a test can reset counters in Redis.

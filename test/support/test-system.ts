@@ -19,7 +19,10 @@ export interface TestSystemOptions {
   redisUrl?: string
   /** URLs of the database to use, such as those of `startPgBouncer`. Default: a new test database. */
   databases?: DatabaseUrls
-  /** Uses the rate limits of gateway.yaml. Default: 1,000,000 requests/s per class, because all requests have one address. */
+  /**
+   * Uses the rate limits of gateway.yaml. Default: 1,000,000 requests/s per class, because all requests have one
+   * address.
+   */
   limits?: 'as shipped'
 }
 

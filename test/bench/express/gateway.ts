@@ -1,7 +1,7 @@
 /**
- * A typical Express gateway for comparison: jsonwebtoken, rate-limit-redis, and http-proxy-middleware with keep-alive connections.
- * Tokens are HS256, because jsonwebtoken does not support EdDSA; HS256 costs less to verify. No revocation, transcoding, metrics,
- * traces or access log.
+ * A typical Express gateway for comparison: jsonwebtoken, rate-limit-redis, and http-proxy-middleware with keep-alive
+ * connections. Tokens are HS256, because jsonwebtoken does not support EdDSA; HS256 costs less to verify. No
+ * revocation, transcoding, metrics, traces or access log.
  *
  * Arguments: port, origin of the backend, URL of Redis. Environment: JWT_SECRET.
  */

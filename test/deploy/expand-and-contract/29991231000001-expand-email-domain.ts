@@ -1,6 +1,6 @@
 /**
- * Expand: adds the column and a trigger that fills it on every write, because the previous release does not know the column.
- * Adding a nullable column rewrites no row, so the lock is short.
+ * Expand: adds the column and a trigger that fills it on every write, because the previous release does not know the
+ * column. Adding a nullable column rewrites no row, so the lock is short.
  */
 import { type Kysely, sql } from 'kysely'
 

@@ -1,6 +1,6 @@
 /**
- * Backfill: fills the existing rows in batches of 1,000. Each batch is one transaction, so a concurrent write waits for at most
- * one batch. A repeated run skips the rows that are filled.
+ * Backfill: fills the existing rows in batches of 1,000. Each batch is one transaction, so a concurrent write waits for
+ * at most one batch. A repeated run skips the rows that are filled.
  */
 import { type Kysely, sql } from 'kysely'
 

@@ -1,7 +1,7 @@
 /**
- * Contract: makes the column NOT NULL. A check that is not validated takes an exclusive lock for a moment; its validation scans the
- * table under a lock that allows reads and writes. One transaction would keep the exclusive lock during the scan, so there is
- * none.
+ * Contract: makes the column NOT NULL. A check that is not validated takes an exclusive lock for a moment; its
+ * validation scans the table under a lock that allows reads and writes. One transaction would keep the exclusive lock
+ * during the scan, so there is none.
  */
 import { type Kysely, sql } from 'kysely'
 

@@ -1,6 +1,6 @@
 /**
- * Substitute for the module `k6/http`, whose functions block until the response. A worker thread sends the request with fetch,
- * and the calling thread waits for it with `Atomics.wait`.
+ * Substitute for the module `k6/http`, whose functions block until the response. A worker thread sends the request with
+ * fetch, and the calling thread waits for it with `Atomics.wait`.
  */
 import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads'
 

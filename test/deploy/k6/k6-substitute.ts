@@ -1,6 +1,4 @@
-/**
- * Substitutes for the modules `k6`, `k6/http` and `k6/metrics`, as far as the scripts use them. Requests are real.
- */
+/** Substitutes for the modules `k6`, `k6/http` and `k6/metrics`, as far as the scripts use them. Requests are real. */
 import { registerHooks } from 'node:module'
 
 const SUBSTITUTES: Record<string, string> = {
