@@ -44,7 +44,7 @@ export function settingsTable(): string {
   const lines = [...rows]
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, { defaultValue, processes, description }]) => {
-      return `| \`${name}\` | ${defaultValue} | ${processes.join(', ')} | ${description.replaceAll('|', '\\|')} |`
+      return `| \`${name}\` | ${defaultValue} | ${processes.join(', ')} | ${cell(description)} |`
     })
   return ['| setting | default | read by | description |', '| --- | --- | --- | --- |', ...lines, ''].join('\n')
 }
@@ -56,6 +56,11 @@ function defaultOf(schema: SettingsShape[string]): string {
   if (value === undefined || value === '') return ''
   const text = String(value)
   return `\`${text.startsWith(root) ? path.relative(root, text) : text}\``
+}
+
+/** Formats a description as a table cell, without its final period. */
+function cell(description: string): string {
+  return description.replace(/\.$/, '').replaceAll('|', '\\|').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
 }
 
 /** Replaces the table between the `settings` markers of a Markdown page. */
