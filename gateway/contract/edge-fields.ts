@@ -12,7 +12,9 @@ export function inlineOneof(message: DescMessage): DescOneof | undefined {
   return message.oneofs.find(isInline)
 }
 
-/** Returns the messages that a response can consist of: the members of an inline oneof, otherwise the message itself. */
+/**
+ * Returns the messages that a response can consist of: the members of an inline oneof, otherwise the message itself.
+ */
 function responseMessages(message: DescMessage): readonly DescMessage[] {
   const oneof = inlineOneof(message)
   return oneof === undefined ? [message] : oneof.fields.flatMap(field => field.message ?? [])
@@ -28,7 +30,9 @@ export interface CookieField {
   readonly field: DescField
   /** Name, path and `SameSite` of the cookie. */
   readonly cookie: Cookie
-  /** The int32 field of the same message with the cookie's `Max-Age` in seconds; undefined if the contract names none. */
+  /**
+   * The int32 field of the same message with the cookie's `Max-Age` in seconds; undefined if the contract names none.
+   */
   readonly maxAge: (DescField & { fieldKind: 'scalar' }) | undefined
 }
 
@@ -47,7 +51,7 @@ export function isRevocation(field: DescField): boolean {
   return field.message?.typeName === 'edge.v1.Revocation'
 }
 
-/** @throws ContractError for the first field of request or response that the edge cannot handle. */
+/** Checks the edge fields of a method. @throws ContractError for the first field that the edge cannot handle. */
 export function assertEdgeFields({ input, output }: DescMethod): void {
   for (const field of input.fields) {
     const cookie = cookieOf(field)

@@ -48,7 +48,7 @@ export interface PathTemplate {
   extract(path: string): string[] | undefined
 }
 
-/** @throws ContractError with the reason and the position of the error. */
+/** Parses a path template. @throws ContractError with the reason and the position of the error. */
 export function parsePathTemplate(source: string): PathTemplate {
   const parser = new TemplateParser(source)
   const { segments, variables, verb } = parser.template()

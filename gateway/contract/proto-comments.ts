@@ -10,9 +10,9 @@ const SERVICE_METHOD = 2
 
 /** Returns the leading comment of a declaration, without comment markers; undefined if it has none. */
 export function commentOf(desc: Documented): string | undefined {
-  const ownPath = pathOf(desc).join('.')
+  const declarationPath = pathOf(desc).join('.')
   const file = desc.kind === 'service' || desc.kind === 'message' ? desc.file : desc.parent?.file
-  const location = file?.proto.sourceCodeInfo?.location.find(({ path }) => path.join('.') === ownPath)
+  const location = file?.proto.sourceCodeInfo?.location.find(({ path }) => path.join('.') === declarationPath)
   const text = location?.leadingComments.trim().replace(/\n ?/g, '\n')
   return text === '' ? undefined : text
 }

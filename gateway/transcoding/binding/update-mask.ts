@@ -8,8 +8,8 @@ import { fieldsByName } from './json-fields.ts'
 
 /**
  * Compiles the update mask of a route.
- * @returns a function that adds a missing mask to the JSON of a request. Undefined unless the route is a PATCH whose body
- * is a message field and whose request has an `update_mask` of type FieldMask.
+ * @returns a function that adds a missing mask to the JSON of a request. Undefined unless the route is a PATCH whose
+ * body is a message field and whose request has an `update_mask` of type FieldMask.
  */
 export function compileUpdateMask(route: Route): ((request: JsonObject) => void) | undefined {
   const { httpMethod, body, descriptor } = route

@@ -1,6 +1,6 @@
 /**
- * The compiled codec of a route: a request to message bytes, and message bytes to JSON text, without a message object in
- * between. It does the same as the reference codec (../reference), several times as fast.
+ * The compiled codec of a route: a request to message bytes, and message bytes to JSON text, without a message object
+ * in between. It does the same as the reference codec (../reference), several times as fast.
  *
  * When: the gateway compiles one codec per route at boot. Message types are compiled once and shared by all routes.
  *

@@ -1,6 +1,6 @@
 /**
- * Compiles the decoders of a field. A decoder reads one occurrence of the field on the wire into the slot that holds the
- * JSON text of the field until the whole message is read.
+ * Compiles the decoders of a field. A decoder reads one occurrence of the field on the wire into the slot that holds
+ * the JSON text of the field until the whole message is read.
  */
 import { type DescField, type DescMessage, ScalarType } from '@bufbuild/protobuf'
 import { Code, StatusError } from '#runtime/status.ts'
@@ -19,8 +19,8 @@ export type MessageDecoder = (reader: WireReader, start: number, end: number, de
 export type DecoderOf = (schema: DescMessage) => MessageDecoder
 
 /**
- * The JSON text of a field: of a value without its quotes, of a list without its brackets, of a map per key. Undefined if
- * the field is unset.
+ * The JSON text of a field: of a value without its quotes, of a list without its brackets, of a map per key. Undefined
+ * if the field is unset.
  */
 export type Slot = string | MapEntries | undefined
 type MapEntries = Record<string, string>
@@ -35,8 +35,8 @@ export type FieldDecoder = (reader: WireReader, start: number, end: number, slot
 type ValueReader = (reader: WireReader, start: number, end: number, depth: number) => string
 
 /**
- * Compiles the decoders of a field, one per tag. A repeated scalar has two tags: one for packed values, one for a single
- * value.
+ * Compiles the decoders of a field, one per tag. A repeated scalar has two tags: one for packed values, one for a
+ * single value.
  * @param fields all fields of the message, in the order of their slots.
  */
 export function compileFieldDecoders(
@@ -72,7 +72,8 @@ function messageReader(field: DescField, decoderOf: DecoderOf): ValueReader {
 }
 
 /**
- * The last occurrence of a singular field wins. Occurrences of a message are merged instead; that is rare and falls back.
+ * The last occurrence of a singular field wins. Occurrences of a message are merged instead; that is rare and falls
+ * back.
  * @param otherSlots the slots of the other members of the oneof, which a new value clears.
  */
 function singularDecoder(

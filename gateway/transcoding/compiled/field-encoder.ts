@@ -27,7 +27,7 @@ export interface FieldEncoder {
 /** Writes tag and value. @param depth nesting of the message that contains the field. */
 type FieldWriter = (writer: WireWriter, json: JsonValue, depth: number) => void
 
-/** @throws ContractError if a rule does not apply to the type of the field. */
+/** Compiles the encoder of a field. @throws ContractError if a rule does not apply to the type of the field. */
 export function compileFieldEncoder(field: DescField, encoderOf: EncoderOf): FieldEncoder {
   const rules = compileFieldRules(field)
   const isSingular = field.fieldKind !== 'list' && field.fieldKind !== 'map'

@@ -10,14 +10,18 @@ import { compileFieldEncoder, type EncoderOf, type MessageEncoder } from './fiel
 // Below the limit of @bufbuild/protobuf (100), above what a body or a parameter name can nest (64).
 const MAX_DEPTH = 80
 
-/** @param includesCarried whether the JSON also contains the fields that headers carry, as a request message does. */
+/**
+ * Compiles the encoder of a message type.
+ *
+ * @param includesHeaderFields whether the JSON also contains the fields that headers carry, as a request message does.
+ */
 export function compileObjectEncoder(
   schema: DescMessage,
   encoderOf: EncoderOf,
-  includesCarried: boolean,
+  includesHeaderFields: boolean,
 ): MessageEncoder {
   const fields = schema.fields
-    .filter(field => includesCarried || !isHeaderField(field))
+    .filter(field => includesHeaderFields || !isHeaderField(field))
     .toSorted((a, b) => a.number - b.number)
   const indexes = new Map<string, number>()
   for (const [index, { name, jsonName }] of fields.entries()) indexes.set(name, index).set(jsonName, index)

@@ -16,7 +16,7 @@ import { WireWriter } from './wire-writer.ts'
 // Shared by all routes: encoding is synchronous, so only one request uses it at a time.
 const writer = new WireWriter()
 
-/** @returns the encoder; undefined if the request type cannot be compiled. */
+/** Compiles the encoder of a route. @returns undefined if the request type cannot be compiled. */
 export function compileRequestEncoder(route: Route, registry: FileRegistry): Codec['encode'] | undefined {
   const { input } = route.descriptor
   if (!isCompilable(input, registry) || wellKnownEncoder(input) !== undefined) return undefined
@@ -27,8 +27,8 @@ export function compileRequestEncoder(route: Route, registry: FileRegistry): Cod
 
   return request => {
     const json = bind(request)
-    for (const { field, cookie } of cookies) setCarried(json, field, request.cookies[cookie.name])
-    if (ifMatch !== undefined) setCarried(json, ifMatch, tagsOf(request.ifMatch))
+    for (const { field, cookie } of cookies) setHeaderField(json, field, request.cookies[cookie.name])
+    if (ifMatch !== undefined) setHeaderField(json, ifMatch, tagsOf(request.ifMatch))
     writer.reset()
     encode(writer, json, 1)
     return writer.take()
@@ -45,7 +45,7 @@ function tagsOf(header: string | undefined): string[] | undefined {
 }
 
 /** Sets a field that a header carries. Falls back if the JSON already contains the field, which is invalid. */
-function setCarried(json: JsonValue, { name, jsonName }: DescField, value: string | string[] | undefined): void {
+function setHeaderField(json: JsonValue, { name, jsonName }: DescField, value: string | string[] | undefined): void {
   const isObject = typeof json === 'object' && json !== null && !Array.isArray(json)
   if (!isObject || Object.hasOwn(json, name) || Object.hasOwn(json, jsonName)) fallBack()
   if (value !== undefined) json[jsonName] = value

@@ -1,6 +1,6 @@
 /**
- * Compiles the decoder of a route: reads a response message, extracts the fields that the edge consumes (cookies, entity
- * tag) and writes the rest as JSON text.
+ * Compiles the decoder of a route: reads a response message, extracts the fields that the edge consumes (cookies,
+ * entity tag) and writes the rest as JSON text.
  */
 import type { DescField, DescMessage, FileRegistry } from '@bufbuild/protobuf'
 import { isEtag } from '#runtime/grpc/contract.ts'
@@ -18,7 +18,7 @@ import { DELIMITED, WireReader } from './wire-reader.ts'
 /** Reads the message between `start` and `end`. */
 type ResponseDecoder = (reader: WireReader, start: number, end: number, depth: number) => DecodedResponse
 
-/** @returns the decoder; undefined if the response type cannot be compiled. */
+/** Compiles the decoder of a route. @returns undefined if the response type cannot be compiled. */
 export function compileResponseDecoder(route: Route, registry: FileRegistry): Codec['decode'] | undefined {
   const { output } = route.descriptor
   const decode = inlineOneof(output)

@@ -7,8 +7,8 @@ import { BIT32, BIT64, DELIMITED, VARINT, type WireReader } from './wire-reader.
 export interface ScalarDecoder {
   readonly wireType: number
   /**
-   * Returns the JSON text of one value, without quotes. A value that is not length-delimited ignores `end`; the reader's
-   * position is then after the value.
+   * Returns the JSON text of one value, without quotes. A value that is not length-delimited ignores `end`; the
+   * reader's position is then after the value.
    */
   readonly read: (reader: WireReader, start: number, end: number) => string
   /** The quotes around the text in JSON. */

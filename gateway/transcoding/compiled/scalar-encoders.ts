@@ -1,6 +1,6 @@
 /**
- * Encoders of scalars and enums. They accept only the usual JSON form of a value: a number or its decimal digits, padded
- * base64. They fall back for the other forms that ProtoJSON allows, such as 1e3.
+ * Encoders of scalars and enums. They accept only the usual JSON form of a value: a number or its decimal digits,
+ * padded base64. They fall back for the other forms that ProtoJSON allows, such as 1e3.
  */
 import { type DescEnum, type DescField, type JsonValue, ScalarType } from '@bufbuild/protobuf'
 import { fallBack } from './fallback.ts'

@@ -20,8 +20,8 @@ const MINUTES = Array.from(
   (_, minute) => `${TWO_DIGITS[(minute / 60) | 0]}:${TWO_DIGITS[minute % 60]}:`,
 )
 
-// Date.toISOString takes 0.2 us, and the timestamps of a response often fall on few days. So the text of a day is cached
-// until another day with the same index replaces it.
+// Date.toISOString takes 0.2 us, and the timestamps of a response often fall on few days. So the text of a day is
+// cached until another day with the same index replaces it.
 const CACHED_DAYS = 64
 const days = new Float64Array(CACHED_DAYS).fill(Number.NaN)
 const dayTexts: string[] = Array.from({ length: CACHED_DAYS }, () => '')

@@ -2,8 +2,8 @@
  * Reads the protobuf wire format (protobuf.dev, "Encoding") as @bufbuild/protobuf does. It falls back for input that
  * current encoders do not produce.
  *
- * Methods do not check the end of the buffer: bytes beyond it are undefined and count as 0. A decoder detects this at the
- * end of its message, where the position is then not equal to the end, and falls back.
+ * Methods do not check the end of the buffer: bytes beyond it are undefined and count as 0. A decoder detects this at
+ * the end of its message, where the position is then not equal to the end, and falls back.
  *
  * Loops keep the position in a local variable and call methods only for values longer than a byte. Decoding a User of
  * 200 bytes takes 0.52 us this way, and 0.70 us with a reader whose methods advance the position.

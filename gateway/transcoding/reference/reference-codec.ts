@@ -48,8 +48,8 @@ function compileEncode(route: Route, registry: FileRegistry): Codec['encode'] {
 
   return request => {
     const json = bind(request)
-    const misfits = checkStructure(json)
-    if (misfits.length > 0) throw invalidArgument(misfits)
+    const structureViolations = checkStructure(json)
+    if (structureViolations.length > 0) throw invalidArgument(structureViolations)
     for (const { field, cookie } of cookies) {
       const value = request.cookies[cookie.name]
       if (value !== undefined) (json as JsonObject)[field.jsonName] = value

@@ -1,4 +1,4 @@
-/** Checks whether a JSON value has the structure of a message, and describes each field that has not. */
+/** Checks that a JSON value has the structure of a message, and describes each field that does not fit. */
 import type { DescField, DescMessage } from '@bufbuild/protobuf'
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js'
 import { MAX_VIOLATIONS, type Violation } from '#runtime/status.ts'

@@ -7,8 +7,8 @@ const TIMESTAMP =
   /^(\d{4})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3])(?::[0-5]\d){2}(?:\.\d{1,9})?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/
 
 /**
- * Whether the text is a timestamp of ProtoJSON: RFC 3339 with at most nine digits of a fraction. Stricter than Date.parse
- * (which @bufbuild/protobuf uses): that accepts 24:00, and reads 02-30 as 03-02.
+ * Whether the text is a timestamp of ProtoJSON: RFC 3339 with at most nine digits of a fraction. Stricter than
+ * Date.parse (which @bufbuild/protobuf uses): that accepts 24:00, and reads 02-30 as 03-02.
  */
 export function isTimestamp(text: string): boolean {
   const match = TIMESTAMP.exec(text)

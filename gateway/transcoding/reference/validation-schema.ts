@@ -1,8 +1,8 @@
 /**
- * The JSON Schema of the ProtoJSON that a message accepts: structure and types, without field rules. The structure check
- * uses it to report each misfit with its path. Values that a schema cannot check, such as the range of a 64-bit number,
- * are checked by the codec. The schema is stricter than ProtoJSON in two points: it rejects unknown names, and a field
- * that is given under both its names.
+ * The JSON Schema of the ProtoJSON that a message accepts: structure and types, without field rules. The structure
+ * check uses it to report each invalid value with its path. The codec checks what a schema cannot, such as the range of
+ * a 64-bit number. The schema is stricter than ProtoJSON in two points: it rejects unknown names, and a field that is
+ * given under both its names.
  *
  * Each schema, except that of google.protobuf.Value, has a `description` that completes the sentence "must be …".
  */
@@ -130,7 +130,8 @@ function enumSchema({ typeName, open, values }: DescEnum): JsonSchema {
 const INT32_RANGE = { minimum: -(2 ** 31), maximum: 2 ** 31 - 1 }
 const UINT32_RANGE = { minimum: 0, maximum: 2 ** 32 - 1 }
 
-// A number in quotes as RFC 8259 section 6 defines it, plus leading zeros. The codec checks that it is an integer in range.
+// A number in quotes as RFC 8259 section 6 defines it, plus leading zeros. The codec checks that it is an integer in
+// range.
 const NUMBER = '-?\\d+(?:\\.\\d+)?(?:[eE][+\\-]?\\d+)?'
 
 const INTEGER = { type: ['integer', 'string'], pattern: `^${NUMBER}$` }

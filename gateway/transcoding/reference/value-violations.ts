@@ -1,7 +1,7 @@
 /**
- * Finds the values of a JSON object that have the right structure but that the message cannot hold: numbers out of range,
- * an Any of an unknown type. @bufbuild/protobuf reports only the first such value and not its path, so this module
- * parses each value again, separately.
+ * Finds the values of a JSON object that have the right structure but that the message cannot hold: numbers out of
+ * range, an Any of an unknown type. @bufbuild/protobuf reports only the first such value and not its path, so this
+ * module parses each value again, separately.
  */
 import {
   type DescField,

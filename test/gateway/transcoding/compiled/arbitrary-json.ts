@@ -1,6 +1,6 @@
 /**
- * Generates ProtoJSON text, valid and invalid: values of the wrong type, unknown and duplicate names, numbers with too many
- * digits. It is generated as text, because JSON.stringify cannot write much of that.
+ * Generates ProtoJSON text, valid and invalid: values of the wrong type, unknown and duplicate names, numbers with too
+ * many digits. It is generated as text, because JSON.stringify cannot write much of that.
  */
 import type { DescField, DescMessage, ScalarType } from '@bufbuild/protobuf'
 import { isWrapperDesc } from '@bufbuild/protobuf/wkt'
