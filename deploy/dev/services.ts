@@ -64,8 +64,8 @@ export function composeEnvironments(options: EnvironmentOptions): ServiceEnviron
  * V8 runs four helper threads by default, which compete with the gateway for its core. With one thread, p99 at 4,500
  * requests/s was 16 to 51 ms instead of 36 to 66 ms, lower in each of seven rounds, at the same CPU per request.
  *
- * The size of the young generation stays at its default. Compared with it, 16 MB saved 25 MB of memory and cost 1 to 5
- * % CPU per request, 8 MB saved 37 to 53 MB and cost 6 to 16 %, 4 MB saved no more than 8 MB and cost 10 %.
+ * The size of the young generation stays at its default. Compared with it, 16 MB saved 25 MB of memory and cost 1 to
+ * 5 % CPU per request, 8 MB saved 37 to 53 MB and cost 6 to 16 %, 4 MB saved no more than 8 MB and cost 10 %.
  */
 const GATEWAY_FLAGS = ['--v8-pool-size=1']
 

@@ -27,7 +27,7 @@ export const inAuth = (line: Disagreements<AuthTables, AuthSchema>): never => li
 export const inUsers = (line: Disagreements<UserTables, UserSchema>): never => line
 
 interface Database {
-  one: { id: Generated<string>; of: GeneratedAlways<number>; kind: 'a' | 'b'; text: string; gone: Date | null }
+  one: { id: Generated<string>; total: GeneratedAlways<number>; kind: 'a' | 'b'; text: string; ended: Date | null }
 }
 type Table = Database['one']
 
@@ -42,9 +42,9 @@ export const agreed = [
 'one.more is not in the database' satisfies Disagreements<{ one: Table & { more: string } }, Database>
 'one.kind has another type' satisfies Disagreements<{ one: Omit<Table, 'kind'> & { kind: 'a' } }, Database>
 'one.kind has another type' satisfies Disagreements<{ one: Omit<Table, 'kind'> & { kind: string } }, Database>
-'one.gone differs in nullability' satisfies Disagreements<{ one: Omit<Table, 'gone'> & { gone: Date } }, Database>
+'one.ended differs in nullability' satisfies Disagreements<{ one: Omit<Table, 'ended'> & { ended: Date } }, Database>
 'one.text has another insert type' satisfies Disagreements<
   { one: Omit<Table, 'text'> & { text: Generated<string> } },
   Database
 >
-'one.of has another update type' satisfies Disagreements<{ one: Omit<Table, 'of'> & { of: number } }, Database>
+'one.total has another update type' satisfies Disagreements<{ one: Omit<Table, 'total'> & { total: number } }, Database>
