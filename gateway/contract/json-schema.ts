@@ -68,7 +68,6 @@ export function messageKind(message: DescMessage): PlainKind | 'message' {
   return WELL_KNOWN[message.typeName] ?? 'message'
 }
 
-/** Returns the kind of a scalar type. */
 export function scalarKind(scalar: ScalarType): PlainKind {
   return SCALARS[scalar]
 }

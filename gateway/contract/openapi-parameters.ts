@@ -20,7 +20,6 @@ export function pathOf({ template }: Route): string {
   return `/${parts.join('/')}${verb === undefined ? '' : `:${verb}`}`
 }
 
-/** Returns the Parameter Objects of a route. */
 export function parametersOf(route: Route, schemas: OpenApiSchemas): object[] {
   return [...pathParameters(route, schemas), ...queryParameters(route, schemas), ...headerParameters(route)]
 }

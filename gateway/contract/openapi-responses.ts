@@ -40,7 +40,6 @@ const DESCRIPTIONS: Record<number, string> = {
   503: 'A service is unavailable. Retry after the time in `Retry-After`.',
 }
 
-/** Returns the Responses Object of a route. */
 export function responsesOf(route: Route, schemas: OpenApiSchemas): object {
   const { policy, descriptor, template } = route
   const status = policy.successStatus || 200

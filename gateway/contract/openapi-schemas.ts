@@ -42,7 +42,6 @@ export interface OpenApiSchemas {
   propertiesOf(message: DescMessage, fields?: readonly DescField[]): JsonSchema
 }
 
-/** Creates an empty set of schemas for a document. */
 export function createOpenApiSchemas(): OpenApiSchemas {
   const components: Record<string, JsonSchema> = {}
 

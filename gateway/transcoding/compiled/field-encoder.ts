@@ -58,7 +58,6 @@ function compileWriter(field: DescField, rules: FieldRules, encoderOf: EncoderOf
   }
 }
 
-/** Returns the writer of a singular value, or of one entry of a list or map. */
 function valueWriter(field: DescField, number: number, rules: FieldRules, encoderOf: EncoderOf): FieldWriter {
   const scalar = scalarEncoder(field)
   return scalar === undefined

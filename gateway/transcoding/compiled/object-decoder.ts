@@ -15,7 +15,6 @@ export interface ObjectDecoder {
   readonly fields: readonly DescField[]
   /** Reads the message between `start` and `end`. Returns one slot per field. */
   read(reader: WireReader, start: number, end: number, depth: number): Slot[]
-  /** Returns the JSON text of the object. */
   write(slots: readonly Slot[]): string
   /** Returns the JSON text of one field; undefined if the object does not contain the field. */
   writeField(slots: readonly Slot[], index: number): string | undefined
@@ -93,7 +92,6 @@ function compileRead(fields: readonly DescField[], decoderOf: DecoderOf): Object
     return slots
   }
 
-  /** @returns undefined for an unknown field. */
   function decoderFor(tag: number): FieldDecoder | undefined {
     const decode = tag < ARRAY_TAGS ? frequent[tag] : others.get(tag)
     // A known field with an unexpected wire type.

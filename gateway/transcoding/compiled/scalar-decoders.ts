@@ -17,7 +17,6 @@ export interface ScalarDecoder {
   readonly zero: string
 }
 
-/** The decoders of the scalar types. */
 export const SCALAR_DECODERS: Record<ScalarType, ScalarDecoder> = {
   [ScalarType.BOOL]: { wireType: VARINT, read: boolText, quote: '', zero: 'false' },
   [ScalarType.STRING]: {

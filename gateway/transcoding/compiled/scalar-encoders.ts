@@ -14,11 +14,9 @@ export interface ScalarEncoder<Value = unknown> {
   readonly parse: (json: JsonValue) => Value
   /** Whether it is the default value, which a field with implicit presence does not write. */
   readonly isZero: (value: Value) => boolean
-  /** Writes the value without its tag. */
   readonly write: (writer: WireWriter, value: Value) => void
 }
 
-/** The encoders of the scalar types. */
 export const SCALAR_ENCODERS: Record<ScalarType, ScalarEncoder> = {
   [ScalarType.BOOL]: scalar<boolean>({
     wireType: VARINT,

@@ -58,7 +58,7 @@ export class WireReader {
     return tag
   }
 
-  /** Reads the low 32 bits of a varint. */
+  /** Reads a varint, of which it returns the low 32 bits. */
   uint32(start: number): number {
     const { buffer } = this
     let value = 0
@@ -96,7 +96,6 @@ export class WireReader {
     fallBack()
   }
 
-  /** Reads eight bytes into `low` and `high`. */
   fixed64(start: number): void {
     this.low = this.fixed32(start)
     this.high = this.fixed32(start + 4)
@@ -153,7 +152,6 @@ export class WireReader {
     return true
   }
 
-  /** Returns bytes as base64. */
   base64(start: number, end: number): string {
     return this.buffer.toString('base64', start, end)
   }

@@ -25,7 +25,6 @@ export class WireWriter {
     return message
   }
 
-  /** Writes a varint of an unsigned 32-bit integer. */
   uint32(value: number): void {
     const buffer = this.#reserve(5)
     let rest = value
@@ -73,7 +72,6 @@ export class WireWriter {
     this.#position += 8
   }
 
-  /** Writes length and bytes. */
   bytes(value: Uint8Array): void {
     this.uint32(value.length)
     this.#reserve(value.length).set(value, this.#position)
@@ -112,7 +110,7 @@ export class WireWriter {
   close(start: number): void {
     const length = this.#position - start - 1
     // `open` reserves one byte for the length. Longer values are moved.
-    const more = sizeOf(length) - 1
+    const more = varintSize(length) - 1
     if (more > 0) this.#reserve(more).copyWithin(start + 1 + more, start + 1, this.#position)
     this.#position = start
     this.uint32(length)
@@ -131,8 +129,7 @@ export class WireWriter {
   }
 }
 
-/** Returns the number of bytes of a varint. */
-function sizeOf(length: number): number {
+function varintSize(length: number): number {
   if (length < 2 ** 7) return 1
   if (length < 2 ** 14) return 2
   if (length < 2 ** 21) return 3
