@@ -30,6 +30,7 @@ export interface Violation {
   description: string
 }
 
+/** Optional parts of a StatusError. */
 export interface StatusDetails {
   /** Stable code in lower snake case, such as `email_taken`. docs/errors.md lists all. */
   reason?: string
@@ -40,7 +41,7 @@ export interface StatusDetails {
   cause?: unknown
 }
 
-/** An error with a gRPC status code and a message that is meant for the client. */
+/** An error with a gRPC status code and a message for the client. */
 export class StatusError extends Error {
   override name = 'StatusError'
   readonly code: status
@@ -99,7 +100,10 @@ function* packDetails(error: StatusError): Iterable<Any> {
   }
 }
 
-/** Converts an error that a grpc-js client received. Malformed error details are ignored. The cause is the original error. */
+/**
+ * Converts an error that a grpc-js client received. Malformed error details are ignored. The cause is the original
+ * error.
+ */
 export function fromGrpcError(error: ServiceError): StatusError {
   const packed = error.metadata?.get(DETAILS)[0]
   return new StatusError(error.code, error.details, {

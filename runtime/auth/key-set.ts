@@ -3,7 +3,9 @@ import { createPublicKey, type KeyObject } from 'node:crypto'
 import type { Logger } from '../observability/logger.ts'
 import { unavailable } from '../status.ts'
 
-/** A public JSON Web Key (RFC 7517, 7518, 8037). An absent member may also be an empty string, as in the proto message. */
+/**
+ * A public JSON Web Key (RFC 7517, 7518, 8037). An absent member may also be an empty string, as in the proto message.
+ */
 export interface Jwk {
   kty: string
   kid: string
@@ -16,7 +18,9 @@ export interface Jwk {
   alg?: string
 }
 
-/** A public key with its one algorithm. The `alg` header of a token never selects the algorithm (RFC 8725 section 3.1). */
+/**
+ * A public key with its one algorithm. The `alg` header of a token never selects the algorithm (RFC 8725 section 3.1).
+ */
 export interface VerificationKey {
   readonly kid: string
   readonly algorithm: 'EdDSA' | 'ES256' | 'RS256'

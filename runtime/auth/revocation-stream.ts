@@ -11,7 +11,10 @@ export const REVOCATION_STREAM = 'gatehouse:revocations'
 /** Random string that identifies the stream. It is lost together with the stream; auth-svc then sets a new one. */
 export const REVOCATION_EPOCH = 'gatehouse:revocations:epoch'
 
-/** Time up to which the stream is complete, in milliseconds since the epoch by Redis' clock. auth-svc sets it each second. */
+/**
+ * Time up to which the stream is complete, in milliseconds since the epoch by Redis' clock. auth-svc sets it each
+ * second.
+ */
 export const REVOCATION_HEARTBEAT = 'gatehouse:revocations:heartbeat'
 
 /** Field names of a stream entry. Values are text; times are milliseconds since the Unix epoch. */

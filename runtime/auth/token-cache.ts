@@ -10,7 +10,9 @@ export interface VerifiedToken {
 }
 
 export interface TokenCache {
-  /** @returns the principal; undefined if the token is not cached, has expired, or its key was withdrawn or replaced. */
+  /**
+   * @returns the principal; undefined if the token is not cached, has expired, or its key was withdrawn or replaced.
+   */
   get(token: string): Principal | undefined
   put(token: string, verified: VerifiedToken): void
 }

@@ -36,7 +36,7 @@ function compileMessage(schema: DescMessage, known: Map<DescMessage, Check>): Ch
   if (compiled !== undefined) return compiled
   const checks: Check[] = []
   const check: Check = (message, path, report) => {
-    for (const one of checks) one(message, path, report)
+    for (const checkField of checks) checkField(message, path, report)
   }
   // Set before the fields are compiled, so that a recursive message finds its own entry.
   known.set(schema, check)

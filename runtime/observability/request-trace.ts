@@ -53,7 +53,9 @@ function startTrace(parent: SpanContext | undefined, sampled: boolean): RequestT
   }
 }
 
-/** A context that holds the ids of a span. Creates the context of the API, a map with closures, on first access only. */
+/**
+ * A context that holds the ids of a span. Creates the context of the API, a map with closures, on first access only.
+ */
 class SpanContextOnly implements Context {
   readonly #spanContext: SpanContext
   #context: Context | undefined

@@ -1,4 +1,7 @@
-/** The headers `traceparent` and `tracestate` of W3C Trace Context Level 2. Headers that violate the grammar are ignored. */
+/**
+ * The headers `traceparent` and `tracestate` of W3C Trace Context Level 2. Headers that violate the grammar are
+ * ignored.
+ */
 import { createTraceState, type SpanContext, TraceFlags, type TraceState } from '@opentelemetry/api'
 
 /** Returns the headers that propagate a trace (section 3). */
@@ -18,8 +21,8 @@ export function isSampled(spanContext: SpanContext | undefined): spanContext is 
   return spanContext !== undefined && (spanContext.traceFlags & TraceFlags.SAMPLED) !== 0
 }
 
-// version "-" trace-id "-" parent-id "-" flags. All-zero ids and version ff are invalid (section 3.2.2). Versions above 00
-// may append fields. A comma separates two headers, which is invalid.
+// version "-" trace-id "-" parent-id "-" flags. All-zero ids and version ff are invalid (section 3.2.2). Versions above
+// 00 may append fields. A comma separates two headers, which is invalid.
 const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-[^,]*)?$/
 const TRACEPARENT_LENGTH = 55
 
@@ -72,7 +75,10 @@ export function parseTracestate(header: string): string | undefined {
   return (list.length <= MAX_LENGTH ? list : shorten(members)) || undefined
 }
 
-/** Trims spaces and tabs. A regular expression for trailing whitespace takes quadratic time for whitespace in the middle. */
+/**
+ * Trims spaces and tabs. A regular expression for trailing whitespace takes quadratic time for whitespace in the
+ * middle.
+ */
 function trimWhitespace(text: string): string {
   let [start, end] = [0, text.length]
   while (isWhitespace(text[start])) start++

@@ -13,16 +13,21 @@ export interface DatabaseOptions {
   /** Schema of the service; the only one on the search path. */
   schema: string
   logger: Logger
-  /** Maximum number of connections. Default: twice the CPU cores plus one; more do not raise PostgreSQL's throughput. */
+  /**
+   * Maximum number of connections. Default: twice the CPU cores plus one; more do not raise PostgreSQL's throughput.
+   */
   poolSize?: number | undefined
   /**
    * Maximum time to wait for a free or a new connection, in milliseconds. Default 2,000. The statement then fails with
-   * UNAVAILABLE and the reason `database_busy` (see `toStatusError`).
+   * UNAVAILABLE; if all connections are in use, with the reason `database_busy` (see `toStatusError`).
    */
   acquireTimeoutMs?: number
   /** Maximum time of one statement, in milliseconds. Default 2,500. The statement then fails with DEADLINE_EXCEEDED. */
   statementTimeoutMs?: number
-  /** Default true. Set to false behind a connection pooler in transaction mode that does not support prepared statements. */
+  /**
+   * Default true. Set to false behind a connection pooler in transaction mode that does not support prepared
+   * statements.
+   */
   preparedStatements?: boolean
   /** Duration from which a statement is logged as slow, in milliseconds. Default 250. */
   slowStatementMs?: number
@@ -66,8 +71,8 @@ export function databaseOptionsOf(settings: {
   }
 }
 
-// bigint columns become BigInt, without loss of digits. Timestamps become Date and lose their microseconds; select them as
-// text where those matter.
+// bigint columns become BigInt, without loss of digits. Timestamps become Date and lose their microseconds; select them
+// as text where those matter.
 const INT8 = 20
 const types = new pg.TypeOverrides()
 types.setTypeParser(INT8, text => BigInt(text))
@@ -88,8 +93,8 @@ export function openDatabase<Tables>(options: DatabaseOptions): Database<Tables>
   }
   const onLost = (error: Error) => logger.warn({ err: error }, 'database connection lost')
   const pool = new pg.Pool({ ...connection, max: poolSize - pipelineCount })
-  // The pool reports errors of idle connections only. An unhandled error event of a connection that is in use, between two
-  // statements, would end the process.
+  // The pool reports errors of idle connections only. An unhandled error event of a connection that is in use, between
+  // two statements, would end the process.
   pool.on('connect', client => client.on('error', onLost))
   pool.on('error', () => {})
 

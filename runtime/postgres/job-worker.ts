@@ -15,7 +15,9 @@ export interface JobWorkerOptions {
   cron?: CronItem[]
   /** Maximum number of jobs at a time in this process. Default 2. */
   concurrency?: number
-  /** Interval at which scheduled jobs are looked up, in milliseconds. Default 1,000. New jobs are notified immediately. */
+  /**
+   * Interval at which scheduled jobs are looked up, in milliseconds. Default 1,000. New jobs are notified immediately.
+   */
   pollMs?: number
   /**
    * Default true. Set to false behind a connection pooler in transaction mode. Notifications do not pass such a pooler

@@ -114,7 +114,7 @@ async function runLocked(options: MigrationOptions, work: (run: Run) => Promise<
 
 /** Opens a single connection, because the advisory lock belongs to the connection. */
 function connect({ url, schema, logger }: MigrationOptions): Kysely<unknown> {
-  // A statement timeout configured for the role is meant for the service; a migration sets its own.
+  // Overrides the statement timeout of the role, which applies to the service; a migration can set its own.
   const client = new pg.Client({
     connectionString: url,
     options: `-c search_path=${schema} -c statement_timeout=0`,

@@ -28,8 +28,8 @@ export function prepareIn(db: QueryRunner): Prepare {
     }
 }
 
-// Statements go to the first connection with fewer in flight, so that they share a write and a read. A connection that is
-// blocked by a lock fills up and gets no more.
+// Statements go to the first connection with fewer in flight, so that they share a write and a read. A connection that
+// is blocked by a lock fills up and gets no more.
 const MAX_SHARED = 16
 
 /**
@@ -67,8 +67,8 @@ export function prepareOn(
   }
 }
 
-// SQLSTATE: feature_not_supported ("cached plan must not change result type"), invalid_sql_statement_name. In both cases
-// the statement was not executed.
+// SQLSTATE: feature_not_supported ("cached plan must not change result type"), invalid_sql_statement_name. In both
+// cases the statement was not executed.
 const OUTDATED_STATES = ['0A000', '26000']
 
 function isOutdated(error: unknown): boolean {

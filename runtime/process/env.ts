@@ -120,7 +120,7 @@ export const telemetrySettings = {
     .url()
     .optional()
     .describe(
-      'Base URL of the OTLP/HTTP collector of spans. Unset: spans are not recorded; trace ids are propagated in any case',
+      'Base URL of the OTLP/HTTP trace collector. Unset: no spans are recorded; trace ids are still propagated',
     ),
   OTEL_EXPORTER_OTLP_PROTOCOL: z
     .enum(['http/protobuf', 'http/json'])
@@ -138,6 +138,6 @@ export const telemetrySettings = {
     .max(1)
     .default(1)
     .describe(
-      'Share of unsampled requests with a 5xx response for which the gateway records a span, from 0 to 1. At most 10 per second',
+      'Share of unsampled requests with a 5xx response whose span is recorded, from 0 to 1; at most 10 per second',
     ),
 }

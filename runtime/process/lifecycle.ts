@@ -60,7 +60,8 @@ export function manageLifecycle(options: LifecycleOptions): Lifecycle {
     const isFirst = !signalled
     signalled = true
     if (!stopping) return void stop(signal)
-    // The shutdown was started by `stop`. A worker gets both: a message of its primary and the signal to the process group.
+    // The shutdown was started by `stop`. A worker gets both: a message of its primary and the signal to the process
+    // group.
     if (isFirst) return
     logger.error({ reason: signal }, 'second signal; exiting without completing the shutdown')
     process.exit(1)

@@ -19,8 +19,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 }
 
 /**
- * The parts of each top-level folder, from high to low. A part may import from itself and from the parts below it. `*.ts`
- * stands for the files of the top-level folder that are not listed by name.
+ * The parts of each top-level folder, from high to low. A part may import from itself and from the parts below it.
+ * `*.ts` are the files of the top-level folder that are not listed by name.
  */
 const PARTS: Record<string, readonly string[]> = {
   runtime: ['postgres', 'grpc', 'auth', 'process', 'observability', 'status.ts'],

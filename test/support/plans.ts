@@ -1,4 +1,4 @@
-/** Query plans of the SQL statements of a piece of work, for their actual parameter values. */
+/** Query plans of SQL statements, for their actual parameter values. */
 import { type CompiledQuery, Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
 

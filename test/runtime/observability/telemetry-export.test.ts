@@ -16,7 +16,7 @@ const telemetry = await startTelemetry({
   service: 'test',
   endpoint: `${receiver.url}/`,
   exportDelayMs: 10,
-  exportTimeoutMs: 500,
+  exportTimeoutMs: 2000,
 })
 
 const READ = { name: 'GET', attributes: { 'db.system.name': 'redis' } }
