@@ -72,7 +72,7 @@ t.test('make up starts the system, keeps its data, and leaves no process or lock
 
     const port = String(await openTestPort())
     const gateway = installation.run('gateway', { GATEWAY_PORT: port })
-    await gateway.waitForOutput(/listening/)
+    await gateway.waitForOutput(/gateway listening/)
     t.match((await signIn(`http://127.0.0.1:${port}`, email)).user, { email }, 'a second gateway serves the same users')
     gateway.signalGroup('SIGINT')
     t.equal(await gateway.exitCode, 0)
