@@ -24,7 +24,8 @@ const VARIABLE = /\$\{([A-Z_][A-Z0-9_]*)(?::-([^}]*))?\}/g
 /**
  * Reads and validates the file. Relative paths in it are resolved against its folder.
  * @param env values of the variables in the file. An unset or empty variable has its default value.
- * @throws SettingsError that lists each variable without a value, or each invalid entry.
+ * @throws SettingsError that lists each variable without a value, or each invalid entry; an error of node:fs or of the
+ * YAML parser if the file cannot be read or parsed.
  */
 export function readGatewayFile(file: string, env: NodeJS.ProcessEnv): GatewayFile {
   const unset: string[] = []

@@ -40,7 +40,8 @@ export interface Gateway {
 /**
  * Builds a gateway that does not listen yet.
  * @param env values of the variables in gateway.yaml.
- * @throws SettingsError if gateway.yaml or a TLS file is invalid; ContractError if the contract is invalid.
+ * @throws SettingsError if gateway.yaml or a TLS file is invalid; ContractError if a contract is invalid; TypeError if the
+ * address of an upstream is invalid.
  */
 export async function createGateway(
   settings: GatewaySettings,

@@ -1,7 +1,4 @@
-/**
- * The access log: one line of level info per request. The line is concatenated instead of serialized by pino, because it
- * is written for each request (see `requestLine` for the measured cost).
- */
+/** The access log: one line of level info per request, concatenated for speed (see `requestLine` for the cost). */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { jsonText, type Logger, requestLine } from '#runtime/observability/logger.ts'
 import { Code } from '#runtime/status.ts'

@@ -3,9 +3,8 @@ import { isIPv4, isIPv6 } from 'node:net'
 import type { FastifyRequest } from 'fastify'
 
 /**
- * Returns the IPv4 or IPv6 address of the client, taken from X-Forwarded-For if the peer is a trusted proxy. If that
- * header contains no valid address, the address of the proxy is returned.
- * @returns undefined if the connection is closed, because its socket has no address then.
+ * Returns the IP address of the client, from X-Forwarded-For if the peer is a trusted proxy and the header has a valid
+ * address, else of the peer. Undefined if the connection is closed, because its socket has no address then.
  */
 export function clientAddress(request: FastifyRequest): string | undefined {
   const { ip }: { readonly ip?: string } = request
@@ -13,8 +12,8 @@ export function clientAddress(request: FastifyRequest): string | undefined {
 }
 
 /**
- * Returns the network that an address belongs to: the address itself for IPv4, the /64 prefix for IPv6. Providers assign
- * at least a /64 to each customer (RFC 6177), who could otherwise use a new address for each request.
+ * Returns an IPv4 address unchanged, and the /64 prefix of an IPv6 address. Providers assign at least a /64 to each
+ * customer (RFC 6177), who could otherwise use a new address for each request.
  */
 export function networkOf(address: string): string {
   if (isIPv4(address)) return address
@@ -24,10 +23,7 @@ export function networkOf(address: string): string {
 
 const MAPPED_PREFIX = '::ffff:'
 
-/**
- * Converts an IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2) to IPv4 and returns any other address unchanged.
- * @returns undefined if `text` is not an IP address.
- */
+/** Converts an IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2) to IPv4. Undefined if `text` is not an IP address. */
 export function normalizeAddress(text: string | undefined): string | undefined {
   if (text === undefined || isIPv4(text)) return text
   // Fast path: a socket that listens on `::` reports each IPv4 peer in this form.

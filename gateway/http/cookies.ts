@@ -3,20 +3,18 @@ import type {} from '@fastify/cookie'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type Cookie, SameSite } from '#runtime/grpc/contract.ts'
 
-/** Cookies by name. */
 export type Cookies = Readonly<Record<string, string | undefined>>
 
 // Without a prototype, because a cookie may be named like a property of Object.
 const NO_COOKIES: Cookies = Object.freeze(Object.create(null))
 
-/** Parses the Cookie header. It is not parsed for every request: call this only where a method reads a cookie. */
+/** Parses the Cookie header. Call it only for methods that read a cookie. */
 export function readCookies({ server, headers }: FastifyRequest): Cookies {
   return headers.cookie === undefined ? NO_COOKIES : server.parseCookie(headers.cookie)
 }
 
 /** A cookie that a response sets or deletes. */
 export interface CookieChange {
-  /** Name, path and `SameSite` of the cookie. */
   readonly cookie: Cookie
   /** The new value. An empty value deletes the cookie. */
   readonly value: string

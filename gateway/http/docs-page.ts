@@ -1,9 +1,8 @@
 /**
  * Serves the OpenAPI document at `/openapi.json` and an HTML reference of it at `/docs/`.
  *
- * The page replaces the Content-Security-Policy of the API with its own. It allows scripts from the gateway and, by
- * hash, the one inline script of @scalar/fastify-api-reference; nothing is loaded from other hosts. Inline styles are
- * allowed, because the library generates them at run time.
+ * The page has its own Content-Security-Policy. It allows scripts from the gateway, the one inline script of
+ * @scalar/fastify-api-reference (by hash), and inline styles, which the library generates at run time.
  */
 import { createHash } from 'node:crypto'
 import Fastify, { type FastifyInstance, type LightMyRequestResponse } from 'fastify'

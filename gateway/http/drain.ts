@@ -17,7 +17,6 @@ const REQUEST_TIMEOUT_MS = 200
 /** Maximum time in milliseconds between two chunks of a request body. */
 const BODY_TIMEOUT_MS = 5000
 
-/** The state of a client connection. */
 interface Connection {
   /** The latest response on the connection that is not closed. A closed one is released: it references the request. */
   response: ServerResponse | undefined

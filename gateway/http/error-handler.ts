@@ -1,4 +1,3 @@
-/** Sends the response for a request that failed. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { toProblem } from './problem.ts'
 import { splitTarget } from './request-target.ts'

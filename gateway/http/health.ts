@@ -3,7 +3,6 @@ import type { FastifyInstance } from 'fastify'
 
 /** A dependency that the process needs in order to serve requests. */
 export interface HealthCheck {
-  /** Identifies the dependency in the body of `/readyz`. */
   readonly name: string
   /** Returns undefined if the dependency is ready, otherwise the reason, for an operator. Must not reject. */
   problem(): string | undefined | Promise<string | undefined>
@@ -15,8 +14,7 @@ interface CheckResult {
 }
 
 /**
- * Registers `/healthz`, which returns 200 if the process responds at all, and `/readyz`, which returns 200 if all checks
- * pass, otherwise 503 with the failed checks.
+ * Registers `/healthz`, which always returns 200, and `/readyz`, which returns 503 with the failed checks if any fails.
  * @param isReady false while the process drains: `/readyz` then returns 503, so that load balancers stop using it.
  */
 export function registerHealth(app: FastifyInstance, checks: readonly HealthCheck[], isReady: () => boolean): void {
@@ -35,7 +33,6 @@ export function registerHealth(app: FastifyInstance, checks: readonly HealthChec
   })
 }
 
-/** Returns whether all checks pass. */
 export async function isHealthy(checks: readonly HealthCheck[]): Promise<boolean> {
   return (await runChecks(checks)).every(({ problem }) => problem === undefined)
 }

@@ -34,13 +34,12 @@ export const HTTP_ERRORS = {
   },
 } as const
 
-/** A stable error code of the gateway: the `code` of the problem document. */
 export type HttpErrorCode = keyof typeof HTTP_ERRORS
 
 export interface HttpErrorOptions {
   /** Headers of the error response, such as `allow`. Default: none. */
   readonly headers?: Readonly<Record<string, string>>
-  /** Replaces the detail of the code. */
+  /** Becomes the message of the error. Default: the detail in HTTP_ERRORS. */
   readonly detail?: string
 }
 
@@ -50,7 +49,6 @@ export class HttpError extends Error {
   readonly code: HttpErrorCode
   readonly headers: Readonly<Record<string, string>>
 
-  /** @param options.detail becomes the message of the error. Default: the detail in HTTP_ERRORS. */
   constructor(code: HttpErrorCode, { headers = {}, detail = HTTP_ERRORS[code].detail }: HttpErrorOptions = {}) {
     super(detail)
     this.code = code

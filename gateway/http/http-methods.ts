@@ -1,8 +1,6 @@
 /**
- * The request methods that metrics and spans name: those of RFC 9110 section 9 and RFC 5789. Any other method is
- * reported as `_OTHER`, because clients could otherwise create any number of time series.
- *
- * Source: OpenTelemetry semantic conventions, `http.request.method`.
+ * The methods of RFC 9110 section 9 and RFC 5789. Metrics and spans report any other method as `_OTHER`, as clients could
+ * otherwise create any number of time series. Source: OpenTelemetry semantic conventions, `http.request.method`.
  */
 export const KNOWN_METHODS: ReadonlySet<string> = new Set([
   'GET',

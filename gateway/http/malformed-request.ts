@@ -6,8 +6,8 @@ import { acceptTrace } from '#runtime/observability/request-trace.ts'
 import { HttpError, type HttpErrorCode } from './http-errors.ts'
 import { toProblem } from './problem.ts'
 
-/** An error of node:http. `reason` is set by its parser, for example to `Duplicate Content-Length`. */
 interface ParserError extends NodeJS.ErrnoException {
+  /** Set by the parser of node:http, for example to `Invalid header token`. */
   readonly reason?: string
 }
 
@@ -18,9 +18,8 @@ const BY_PARSER_CODE: Record<string, HttpErrorCode> = {
 }
 
 /**
- * Returns a listener for the `clientError` event of node:http. It sends a problem document and closes the connection,
- * because the start of the next request on the connection is unknown (RFC 9112 section 6.3). If the client has closed
- * the connection, nothing is sent.
+ * Returns a listener for the `clientError` event of node:http. It sends a problem document, unless the client has closed
+ * the connection, and closes it, because the start of the next request is unknown (RFC 9112 section 6.3).
  * @param onRejected called with the HTTP status of each response.
  */
 export function createMalformedRequestHandler(

@@ -3,13 +3,12 @@ import { Code, StatusError, type Violation } from '#runtime/status.ts'
 import { fromFastifyError, HTTP_ERRORS, HttpError } from './http-errors.ts'
 import { httpStatusOf, reasonPhraseOf } from './http-status.ts'
 
-/** A problem document. The members `code`, `trace_id` and `errors` are extensions of RFC 9457. */
+/** The members `code`, `trace_id` and `errors` are extensions of RFC 9457. */
 export interface Problem {
   /** Always `about:blank`: `code` identifies the problem type. */
   type: 'about:blank'
   /** The reason phrase of the HTTP status. */
   title: string
-  /** The HTTP status. */
   status: number
   /** A sentence for people. It may change between versions. */
   detail: string
@@ -19,12 +18,11 @@ export interface Problem {
   code: string
   /** Identifies the request in logs and traces: 32 hexadecimal digits. */
   trace_id: string
-  /** The invalid fields of the request. Absent if the error concerns no field. */
+  /** Absent if the error concerns no field of the request. */
   errors?: readonly Violation[]
 }
 
 export interface ProblemResponse {
-  /** The body of the response. */
   readonly problem: Problem
   /** Headers that the error requires, such as Retry-After or WWW-Authenticate. */
   readonly headers: Readonly<Record<string, string>>
@@ -34,14 +32,13 @@ export interface ProblemResponse {
 
 /** The facts of a request that its problem document depends on. */
 export interface FailedRequest {
-  /** The path of the request target. */
   readonly path: string
   readonly traceId: string
   /** Whether the request has an If-Match header. A failed condition is then reported as 412. Default false. */
   readonly isConditional?: boolean
 }
 
-/** Converts any thrown value to the response that the client receives. */
+/** Converts any thrown value. A value of unknown type and a status of 500 become `internal`, without their message. */
 export function toProblem(error: unknown, request: FailedRequest): ProblemResponse {
   const { status, code, detail, violations, headers, isInternal } = describe(error, request.isConditional ?? false)
   const problem: Problem = {

@@ -1,9 +1,11 @@
-/** Accepts request bodies of `application/json` only, and leaves them as bytes: the codec of the method parses them. */
 import { context } from '@opentelemetry/api'
 import type { FastifyInstance } from 'fastify'
 import { HttpError } from './http-errors.ts'
 
-/** A body with another Content-Type or with a Content-Encoding is rejected with `unsupported_media_type`. */
+/**
+ * Leaves a JSON body as bytes, which the codec of the method parses. Rejects other content types, and any
+ * Content-Encoding, with `unsupported_media_type`.
+ */
 export function registerJsonBody(app: FastifyInstance): void {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {

@@ -1,9 +1,8 @@
 import type { IncomingMessage } from 'node:http'
 
 /**
- * Splits the request target of RFC 9112 section 3.2 into path and query, both still percent-encoded.
- * @returns the path, and the query without `?` (empty if there is none). The authority of an absolute-form target and a
- *   fragment are dropped.
+ * Splits a request target (RFC 9112 section 3.2) into path and query without `?`, both still percent-encoded. Drops the
+ * authority of an absolute-form target and a fragment.
  */
 export function splitTarget({ url = '/' }: IncomingMessage): { path: string; query: string } {
   const target = url.startsWith('/') ? url : url.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, '')

@@ -24,11 +24,10 @@ declare module 'fastify' {
   }
 }
 
-/** The labels and recorders of a route, created when the route is registered. */
+/** Created when the route is registered. */
 interface RouteTelemetry {
   /** Path template of the contract, else the path of the Fastify route. Undefined for requests that match no route. */
   readonly route: string | undefined
-  /** The route label as a JSON string. */
   readonly routeJson: string
   readonly recorderByMethod: ReadonlyMap<string, CallRecorder>
 }
@@ -36,10 +35,9 @@ interface RouteTelemetry {
 export interface RequestTelemetryOptions {
   /** Fraction of requests whose spans are recorded, from 0 to 1. */
   readonly sampleRatio: number
-  /** Decides whether the span of an unsampled request with a 5xx response is recorded. */
+  /** Whether to record the span of an unsampled request that failed with 5xx. */
   readonly sampleError: () => boolean
   readonly accessLog: AccessLog
-  /** Labels: method and route. */
   readonly metrics: CallMetrics
 }
 
@@ -50,7 +48,6 @@ export interface RequestTelemetry {
   start(request: FastifyRequest, reply: FastifyReply): void
   /** Counts a request that the HTTP parser rejected with `status`. */
   countMalformed(status: number): void
-  /** Returns the number of requests whose response is not closed. */
   inFlight(): number
 }
 

@@ -24,8 +24,7 @@ const REQUEST_ID = /^[\w.:-]{1,128}$/
 
 /**
  * Starts the trace of a request and sets the response headers `x-request-id` and `traceresponse`. The request id is the
- * `x-request-id` of the client, else the trace id.
- * @param sampleRatio fraction of requests to sample, from 0 to 1.
+ * `x-request-id` of the client if that is valid, else the trace id.
  */
 export function startRequestTrace(request: FastifyRequest, reply: FastifyReply, sampleRatio: number): void {
   const { traceparent, tracestate, 'x-request-id': requestId } = request.headers
@@ -38,9 +37,8 @@ export function startRequestTrace(request: FastifyRequest, reply: FastifyReply, 
 }
 
 /**
- * Records the server span if the request is sampled, or if it failed with 5xx and `sampleError` returns true.
- * @param route path template, or undefined if no route matched.
- * @returns whether the span was recorded.
+ * Records the server span if the request is sampled, or if it failed with 5xx and `sampleError` returns true. Returns
+ * whether it did. @param route path template, or undefined if no route matched.
  */
 export function endRequestTrace(
   request: FastifyRequest,

@@ -2,16 +2,13 @@
 import type { PathTemplate } from '../contract/path-template.ts'
 import type { Route } from '../contract/route-table.ts'
 
-/** Returns the custom verb of a path, such as `restore` in `/v1/users/17:restore`; the empty string if it has none. */
+/** Returns the custom verb of a path, such as `restore` in `/v1/users/17:restore`, or the empty string. */
 function verbOf(path: string): string {
   const colon = path.lastIndexOf(':')
   return colon > path.lastIndexOf('/') ? path.slice(colon + 1) : ''
 }
 
-/**
- * A constraint strategy of find-my-way that distinguishes routes by their custom verb. If no route has the verb of a
- * path, the verb is treated as a part of the last path segment.
- */
+/** Constraint strategy of find-my-way: selects by custom verb. A verb that no route has is part of the last segment. */
 export const verbStrategy = {
   name: 'verb',
   storage() {
@@ -26,10 +23,7 @@ export const verbStrategy = {
   mustMatchWhenDerived: false,
 }
 
-/**
- * Returns the sorted methods that a path supports, for the Allow header (RFC 9110 section 10.2.1). Empty if no route has
- * the path. The time is linear in the number of routes, so it is called only when no route matches.
- */
+/** Returns the sorted methods of a path, for the Allow header (RFC 9110 section 10.2.1). Linear in the number of routes. */
 export function allowedMethods(routes: readonly Route[], path: string): string[] {
   const methods = new Set(routes.filter(route => route.template.matches(path)).map(route => route.httpMethod))
   if (methods.has('GET')) methods.add('HEAD')
@@ -37,9 +31,8 @@ export function allowedMethods(routes: readonly Route[], path: string): string[]
 }
 
 /**
- * Converts a path template to the notation of find-my-way. Parameter names are arbitrary, because values are extracted
- * from the raw path. A verb after a literal becomes part of the literal; a verb after a variable becomes a constraint,
- * since the router would otherwise match it as part of the variable.
+ * Converts a path template to the notation of find-my-way. Parameter names are arbitrary, as values are extracted from
+ * the raw path. A verb after a variable becomes a constraint: the router would match it as a part of the variable.
  */
 export function routerPath({ segments, verb }: PathTemplate): { url: string; constraints?: { verb: string } } {
   const parts = segments.map((segment, index) => {

@@ -32,16 +32,8 @@ export interface DecodedResponse {
 
 /** Converts between HTTP and the messages of one RPC. */
 export interface Codec {
-  /**
-   * Encodes the request message.
-   *
-   * @throws StatusError INVALID_ARGUMENT with a violation for each invalid field.
-   */
+  /** Encodes the request message. @throws StatusError INVALID_ARGUMENT with a violation for each invalid field. */
   encode(input: RequestInput): Uint8Array
-  /**
-   * Decodes a response message.
-   *
-   * @throws Error if the bytes are not a valid message of the response type.
-   */
+  /** Decodes a response message. @throws Error if the bytes are not a valid message of the response type. */
   decode(message: Uint8Array): DecodedResponse
 }

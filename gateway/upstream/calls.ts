@@ -89,11 +89,7 @@ export function createUpstreamStream(transport: StreamTransport, method: Method,
   }
 }
 
-/**
- * The metadata of an upstream call. It is built from scratch, so that no header of the client reaches an upstream
- * unchecked. The access token is forwarded only after it was verified.
- * @param traceparent of the span that makes the call.
- */
+/** Builds the metadata of a call. No client header is copied unchecked, and the access token only after verification. */
 export function callMetadata(request: FastifyRequest, traceparent: string): CallMetadata {
   const metadata: Record<string, string> = {
     traceparent,
@@ -107,10 +103,7 @@ export function callMetadata(request: FastifyRequest, traceparent: string): Call
   return metadata
 }
 
-/**
- * At most 256 characters of printable ASCII without surrounding spaces, as gRPC over HTTP/2 defines ASCII-Value. Other
- * characters become `?`.
- */
+/** At most 256 characters of ASCII-Value (gRPC over HTTP/2) without surrounding spaces. Other characters become `?`. */
 function toMetadataValue(text: string): string {
   return text
     .replace(/[^\x20-\x7e]/g, '?')
@@ -122,7 +115,6 @@ function codeOf(error: unknown): Code {
   return error instanceof StatusError ? error.code : Code.UNKNOWN
 }
 
-/** Records the end of the calls of one method. */
 class CallRecorder {
   readonly #name: string
   readonly #server: Attributes
@@ -134,7 +126,6 @@ class CallRecorder {
     this.#metrics = metrics.labels(upstream, name)
   }
 
-  /** @param span undefined if the trace is not sampled. */
   record(request: FastifyRequest, code: Code, startedAt: number, span: CallSpan | undefined): void {
     request.rpcCode = code
     this.#metrics.record(code, (performance.now() - startedAt) / 1000, span?.context)

@@ -1,11 +1,10 @@
-/** An operation that can be cancelled. */
 export interface Cancellable {
   cancel(): void
 }
 
 /**
- * Cancels the calls of one request. A request has at most one call in flight, which is attached; calls made after
- * `cancel` must check `isRequested`. An AbortController with a listener costs 0.33 us per call, this class 0.01 us.
+ * Cancels the call of one request, which has at most one in flight. A transport must check `isRequested` after `attach`.
+ * An AbortController with a listener costs 0.33 us per call, this class 0.01 us.
  */
 export class Cancellation implements Cancellable {
   #requested = false
@@ -15,7 +14,6 @@ export class Cancellation implements Cancellable {
     return this.#requested
   }
 
-  /** Cancels the attached call. Later calls of this method have no effect. */
   cancel(): void {
     if (this.#requested) return
     this.#requested = true
@@ -27,7 +25,6 @@ export class Cancellation implements Cancellable {
     this.#call = call
   }
 
-  /** For transports: the attached call has ended. */
   detach(): void {
     this.#call = undefined
   }

@@ -1,9 +1,5 @@
-/**
- * Deadlines of calls, in milliseconds of `performance.now()`. That clock is monotonic: a change of the system clock neither
- * ends calls early nor extends them.
- */
+/** Deadlines of calls, in milliseconds of `performance.now()`: changes of the system clock do not affect them. */
 
-/** @returns the deadline `timeoutMs` milliseconds from now. */
 export function deadlineIn(timeoutMs: number): number {
   return performance.now() + timeoutMs
 }

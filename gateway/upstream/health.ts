@@ -11,11 +11,7 @@ export const MAX_SERVICE_LENGTH = 127
 
 const CHECK_TIMEOUT_MS = 1000
 
-/**
- * Encodes HealthCheckRequest {service}: field 1, a string.
- * @param service '' for the server as a whole.
- * @throws TypeError if the name is longer than `MAX_SERVICE_LENGTH`.
- */
+/** Encodes HealthCheckRequest {service}: field 1, a string. @throws TypeError if it exceeds `MAX_SERVICE_LENGTH`. */
 export function healthRequest(service: string): Buffer {
   const name = Buffer.from(service)
   if (name.length > MAX_SERVICE_LENGTH) {
@@ -24,14 +20,12 @@ export function healthRequest(service: string): Buffer {
   return name.length === 0 ? name : Buffer.concat([Buffer.from([0x0a, name.length]), name])
 }
 
-/** Whether an encoded HealthCheckResponse has the status SERVING. */
 export function isServing(response: Uint8Array): boolean {
   return SERVING.equals(response)
 }
 
 /**
- * Calls grpc.health.v1.Health/Check with a timeout of one second.
- * @param service '' for the server as a whole.
+ * Calls grpc.health.v1.Health/Check with a timeout of one second. @param service '' for the server as a whole.
  * @returns whether the server reports SERVING or does not implement the health service; false if the call fails.
  */
 export async function checkHealth(transport: Pick<Transport, 'unary'>, service = ''): Promise<boolean> {

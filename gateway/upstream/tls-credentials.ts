@@ -5,10 +5,7 @@ import path from 'node:path'
 import { z } from 'zod'
 import { SettingsError } from '#runtime/process/env.ts'
 
-/**
- * The setting `tls` of an upstream. `tls: {}` trusts the certificate authorities bundled with Node.js and presents no client
- * certificate. Paths are relative to the folder of `gateway.yaml`.
- */
+/** The setting `tls` of an upstream. `{}` trusts the authorities of Node.js and presents no client certificate. */
 export const tlsSchema = z
   .strictObject({
     /** PEM file of the trusted certificate authorities. Replaces the bundled ones. */
@@ -22,7 +19,6 @@ export const tlsSchema = z
   })
   .refine(({ cert, key }) => (cert === undefined) === (key === undefined), 'requires cert and key together')
 
-/** Paths of the PEM files. */
 export type TlsFiles = z.output<typeof tlsSchema>
 
 /** Contents of the PEM files. With `cert` and `key`, connections use mutual TLS. */
@@ -33,11 +29,7 @@ export interface TlsCredentials {
   readonly serverName?: string | undefined
 }
 
-/**
- * Reads and checks the files.
- * @param setting name of the setting, for error messages.
- * @throws SettingsError for a file that is unreadable or invalid, or a key that does not match the certificate.
- */
+/** @throws SettingsError, naming `setting`, for an unreadable or invalid file or a key that does not match `cert`. */
 export function readTlsCredentials({ ca, cert, key, serverName }: TlsFiles, setting: string): TlsCredentials {
   const credentials = {
     ca: ca === undefined ? undefined : readPem(ca, `${setting}.ca`, pem => new X509Certificate(pem)),

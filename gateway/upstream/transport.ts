@@ -1,7 +1,4 @@
-/**
- * The interface between transcoding and the network. Transcoding knows only methods and encoded messages, so each upstream
- * can use another transport.
- */
+/** The interface between transcoding and the network: methods and encoded messages, whatever the transport. */
 import { Code, StatusError } from '#runtime/status.ts'
 import type { Cancellation } from './cancellation.ts'
 
@@ -14,10 +11,7 @@ export class NotProcessedError extends StatusError {
   }
 }
 
-/**
- * The status of a response that exceeds `maxMessageLength`. Its reason distinguishes it from RESOURCE_EXHAUSTED of the
- * upstream, so that the client gets 502, not 429.
- */
+/** A response exceeds `maxMessageLength`. The reason makes it 502; RESOURCE_EXHAUSTED of the upstream itself is 429. */
 export function responseTooLarge(maxLength: number, cause?: unknown): StatusError {
   return new StatusError(Code.RESOURCE_EXHAUSTED, `The response of the upstream is longer than ${maxLength} bytes`, {
     reason: 'upstream_answer_too_large',
@@ -33,12 +27,9 @@ export interface Transport {
   /** The gRPC target, such as `dns:///auth-svc:50051`. */
   readonly address: string
   /**
-   * Makes one unary call.
    * @param method path on the wire, such as `/auth.v1.AuthService/Login`.
    * @param message the encoded request message. Must not change until the call has ended.
    * @param deadline in milliseconds of `performance.now()`. Sent to the server as `grpc-timeout`.
-   * @param cancellation cancels the call before its deadline.
-   * @param observer receives the attempts of this call. Default: none.
    * @returns the encoded response message.
    * @throws StatusError with the status of the upstream, or UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED or
    * RESOURCE_EXHAUSTED of the transport.
@@ -51,7 +42,6 @@ export interface Transport {
     cancellation?: Cancellation,
     observer?: CallObserver,
   ): Promise<Uint8Array>
-  /** Current numbers of connections and calls, for gauges. */
   state(): TransportState
   /** Whether the upstream reports SERVING by grpc.health.v1. Never rejects. */
   isServing(): Promise<boolean>
@@ -61,12 +51,8 @@ export interface Transport {
 
 /** Opens server streams of one upstream. */
 export interface StreamTransport {
-  /** The gRPC target, such as `dns:///auth-svc:50051`. */
   readonly address: string
-  /**
-   * Opens one stream. Parameters and errors are those of `Transport.unary`. The next message is read only after the
-   * consumer has taken the previous one. Returning the generator cancels the call.
-   */
+  /** Parameters and errors are those of `Transport.unary`. Messages are read on demand; `return` cancels the call. */
   open(
     method: string,
     message: Uint8Array,
@@ -85,17 +71,13 @@ export interface KeepaliveOptions {
   intervalMs: number
   /** Time to wait for any bytes after a PING, in milliseconds. Then the connection is closed. */
   timeoutMs: number
-  /**
-   * Whether pings are sent while no call is in flight. Default false: many gRPC servers reject such pings, and a dead
-   * connection is detected at the next call.
-   */
+  /** Whether PINGs are sent while no call is in flight. Many gRPC servers reject such PINGs. */
   withoutCalls: boolean
 }
 
 /** One day. `setTimeout` accepts at most 24. */
 export const MAX_KEEPALIVE_INTERVAL_MS = 24 * 60 * 60 * 1000
 
-/** 10 seconds, 2 seconds, only with calls in flight. */
 export const KEEPALIVE_DEFAULTS: KeepaliveOptions = { intervalMs: 10_000, timeoutMs: 2000, withoutCalls: false }
 
 export interface TransportState {
@@ -103,17 +85,13 @@ export interface TransportState {
   readonly connections: number
   /** Number of calls in flight, including waiting ones. */
   readonly calls: number
-  /** Number of calls that wait for a connection or for a stream. The grpc-js transport counts the former only. */
+  /** Calls that wait for a connection or a stream. The grpc-js transport counts the former only. */
   readonly waitingCalls: number
 }
 
 /** Receives the attempts of one call: `onAttempt`, then `onAttemptEnd`, for each attempt. The methods must not throw. */
 export interface CallObserver {
-  /**
-   * The call is sent to a server.
-   * @param attempt 1, or higher for transparent retries.
-   * @param server address such as `10.0.0.7:50051`. The grpc-js transport passes its target, as it does not know the server.
-   */
+  /** @param attempt 1, or higher for transparent retries. @param server its address; with grpc-js the target. */
   onAttempt(attempt: number, server: string): void
   /** @param error undefined for OK. */
   onAttemptEnd(error: StatusError | undefined): void

@@ -12,32 +12,26 @@ import { createHttp2Transport } from './http2/transport.ts'
 import { readTlsCredentials, resolveTlsFiles, tlsSchema } from './tls-credentials.ts'
 import { MAX_KEEPALIVE_INTERVAL_MS, type StreamTransport, type Transport, type TransportObserver } from './transport.ts'
 
-/** gRPC servers disconnect clients that ping too often. The minimum interval of many servers is 300,000 ms. */
+/** See KeepaliveOptions. Servers disconnect clients that ping too often; many require intervals of 300,000 ms. */
 const keepaliveSchema = z
   .strictObject({
-    /** Time without received bytes after which a PING is sent, in milliseconds. */
     intervalMs: z.int().min(1000).max(MAX_KEEPALIVE_INTERVAL_MS).default(10_000),
-    /** Time to wait for any bytes after a PING, in milliseconds. Then the connection is closed. */
     timeoutMs: z.int().positive().default(2000),
-    /** Whether to ping while no call is in flight. */
     withoutCalls: z.boolean().default(false),
   })
   .prefault({})
 
-/** One entry of `upstreams`. */
+/** One entry of `upstreams`; gateway.yaml describes the fields. */
 export const upstreamSchema = z
   .strictObject({
-    /** Name in routes, metrics and logs. */
     name: z.string().regex(/^[a-z][a-z0-9-]*$/, 'must be lower-case letters, digits and dashes'),
     /** gRPC target, such as `dns:///auth-svc:50051`. */
     address: z.string().min(1),
     /** Path of the contract image, relative to the folder of `gateway.yaml`. */
     contract: z.string().min(1),
-    /** Full names of the services to expose. */
     services: z.array(z.string()).min(1),
     /** `http2`: the gateway's own client. `grpc-js`: @grpc/grpc-js, which uses several times the CPU. */
     transport: z.enum(['http2', 'grpc-js']).default('http2'),
-    /** Default: plain text. */
     tls: tlsSchema.optional(),
     /** Health checking by grpc.health.v1: of the server as a whole (`true`) or of the named service. */
     health: z.union([z.boolean(), z.string().min(1).max(MAX_SERVICE_LENGTH)]).default(false),
@@ -57,13 +51,11 @@ export const upstreamSchema = z
 
 export type UpstreamConfig = z.output<typeof upstreamSchema>
 
-/** An upstream with its contract and its transports. */
 export interface Upstream {
   readonly config: UpstreamConfig
   readonly registry: FileRegistry
   readonly exposed: readonly ExposedService[]
   readonly transport: Transport
-  /** Transport of server streams. */
   readonly streams: StreamTransport
 }
 
@@ -73,10 +65,7 @@ export function resolvePaths(upstream: UpstreamConfig, folder: string): Upstream
   return { ...upstream, contract: path.resolve(folder, contract), tls: tls && resolveTlsFiles(tls, folder) }
 }
 
-/**
- * Reads the contract and creates the transports.
- * @throws ContractError if the image lacks an exposed service; SettingsError for invalid TLS files.
- */
+/** @throws ContractError for an invalid contract, SettingsError for invalid TLS files, TypeError for an invalid address. */
 export function openUpstream(config: UpstreamConfig, logger: Logger, observer?: TransportObserver): Upstream {
   const registry = readContract(config.contract)
   const exposed = config.services.map(name => ({ service: serviceOf(registry, name), upstream: config.name }))

@@ -8,7 +8,7 @@
 import type { Worker } from 'node:cluster'
 import type { Aggregator, Exemplar, MetricSnapshot, Sample, Snapshot } from '#runtime/observability/metric-snapshot.ts'
 
-/** Time for a worker to respond, in milliseconds. After that, its previous snapshot is used. */
+/** Time for a worker to respond, in milliseconds. Then its previous snapshot is used. */
 const RESPONSE_TIMEOUT_MS = 1000
 
 interface MetricsRequest {
@@ -20,13 +20,9 @@ interface MetricsResponse {
   readonly snapshot: Snapshot
 }
 
-/** The message with which the primary requests the metrics of a worker. */
 export const METRICS_REQUEST: MetricsRequest = { kind: 'metrics?' }
 
-/**
- * Handles a message of the primary in a worker.
- * @returns the message to send to the primary; undefined if `message` is not a metrics request.
- */
+/** Returns the response of a worker to a message of the primary; undefined if that is not a metrics request. */
 export async function respondWithMetrics(
   message: unknown,
   snapshot: () => Promise<Snapshot>,
@@ -36,9 +32,8 @@ export async function respondWithMetrics(
 }
 
 /**
- * Collects the metrics of the workers in the primary.
- * @param onFork registers a listener that is called with each worker that is forked.
- * @returns a function that requests the metrics of all workers and returns the aggregate, within one second.
+ * Returns a function of the primary that requests the metrics of all workers and returns the aggregate, within 1 s.
+ * @param onFork registers a listener for each worker that is forked.
  */
 export function collectFromWorkers(onFork: (listener: (worker: Worker) => void) => void): () => Promise<Snapshot> {
   const latest = new Map<Worker, Snapshot>()
@@ -62,7 +57,6 @@ export function collectFromWorkers(onFork: (listener: (worker: Worker) => void) 
     })
   }
 
-  /** Resolves when the worker has responded or exited, or after the timeout. */
   function requestMetrics(worker: Worker): Promise<void> {
     return new Promise(resolve => {
       const done = () => {

@@ -1,24 +1,19 @@
 /**
  * Supervises the worker processes of the gateway: starts them, replaces those that exit, and restarts them one by one.
  *
- * The primary accepts the connections and distributes them round-robin (node:cluster). SO_REUSEPORT would avoid that
- * step, but the kernel resets the connections in the backlog of a socket that is closed, so that a rolling restart would
- * fail requests.
+ * The primary accepts the connections and distributes them round robin (node:cluster). With SO_REUSEPORT, the kernel
+ * would reset the connections in the backlog of a worker that exits, so that a rolling restart would fail requests.
  */
 import type { Worker } from 'node:cluster'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from '#runtime/observability/logger.ts'
 
 export interface WorkersOptions {
-  /** Number of workers to keep running. */
   readonly count: number
   /** Forks a worker. It must listen when it is ready to serve, and exit after it receives a command. */
   readonly fork: () => Worker
   readonly logger: Logger
-  /**
-   * Delay before an exited worker is replaced, in milliseconds, with up to 50 % subtracted at random. Doubled for each
-   * consecutive failure. Default 100.
-   */
+  /** Delay before a worker is replaced, in milliseconds, minus up to 50 %. Doubled per consecutive failure. Default 100. */
   readonly restartDelayMs?: number
   /** Maximum of `restartDelayMs` after doubling, in milliseconds. Default 5,000. */
   readonly maxRestartDelayMs?: number
@@ -28,14 +23,11 @@ export interface WorkersOptions {
   readonly stopTimeoutMs?: number
 }
 
-/** A worker that has run for this long, in milliseconds, did not exit because of its start: the delay is reset. */
+/** A worker that has run for this long, in milliseconds, resets the restart delay. */
 const STABLE_AFTER_MS = 10_000
 
 export interface Workers {
-  /**
-   * Starts all workers. Resolves when all of them listen, or when `stop` is called.
-   * @throws if a worker exits before it listens.
-   */
+  /** Resolves when all workers listen, or when `stop` is called. @throws if a worker exits before it listens. */
   start(): Promise<void>
   /**
    * Rolling restart: replaces each worker by a new one, which reads the settings and files again. A worker is retired
@@ -62,7 +54,6 @@ interface Member {
   isListening: boolean
 }
 
-/** Creates a supervisor. It forks no worker before `start`. */
 export function superviseWorkers(options: WorkersOptions): Workers {
   const { count, fork, logger, restartDelayMs = 100, maxRestartDelayMs = 5000 } = options
   const { startTimeoutMs = 30_000, stopTimeoutMs = 31_000 } = options
@@ -74,7 +65,6 @@ export function superviseWorkers(options: WorkersOptions): Workers {
   let rolling: Promise<void> | undefined
   let consecutiveFailures = 0
 
-  /** Forks a worker and waits until it listens. Rejects if it exits before. */
   function startWorker(): Promise<void> {
     const forkedAt = performance.now()
     const worker = fork()
@@ -116,7 +106,7 @@ export function superviseWorkers(options: WorkersOptions): Workers {
       await delay(maxDelayMs * (0.5 + Math.random() / 2))
       if (isStopping) return
       if (members.size >= count) {
-        logger.debug('no replacement needed; the rolling restart has started another worker')
+        logger.debug('no replacement needed; the rolling restart has forked another worker')
         return
       }
       try {
@@ -205,7 +195,7 @@ export function superviseWorkers(options: WorkersOptions): Workers {
   }
 }
 
-/** Waits for the exit of a worker. Returns its exit code or signal, such as `exit code 1` or `SIGKILL`. */
+/** Waits for the exit of a worker. Returns `exit code 1` or the signal, such as `SIGKILL`. */
 async function exitOf(worker: Worker): Promise<string> {
   if (!worker.isDead()) {
     await new Promise<void>(resolve => {

@@ -30,10 +30,7 @@ import type { Codec, DecodedResponse } from '../codec.ts'
 import { compileStructureCheck } from './structure-check.ts'
 import { findValueViolations } from './value-violations.ts'
 
-/**
- * Creates the reference codec of a route.
- * @param registry the message types that an Any may contain.
- */
+/** Creates the reference codec of a route. @param registry the message types that an Any may contain. */
 export function createReferenceCodec(route: Route, registry: FileRegistry): Codec {
   return { encode: compileEncode(route, registry), decode: compileDecode(route, registry) }
 }

@@ -4,7 +4,7 @@ import type { TlsCredentials } from '../tls-credentials.ts'
 import { type CallMetadata, KEEPALIVE_DEFAULTS, type KeepaliveOptions, type TransportObserver } from '../transport.ts'
 
 export interface GrpcJsOptions {
-  /** The gRPC target: `dns:///auth-svc:50051`, `127.0.0.1:50051`. */
+  /** The gRPC target, such as `dns:///auth-svc:50051`. */
   address: string
   /** Maximum length of one response message, in bytes. A longer one fails its call with RESOURCE_EXHAUSTED. */
   maxMessageLength: number
@@ -16,8 +16,8 @@ export interface GrpcJsOptions {
 }
 
 /**
- * Added to the message limit that grpc-js is given. grpc-js reports an exceeded limit as RESOURCE_EXHAUSTED, and grpc-js
- * servers use the same text for their own limit. The unusual number in the text identifies the limit of this client.
+ * Added to the message limit of a client. grpc-js servers report their own limit with the same code and text; the unusual
+ * number in the text identifies the limit of this client.
  */
 export const GRPC_JS_LIMIT_OFFSET = 1
 
@@ -42,12 +42,11 @@ function channelCredentials(tls: TlsCredentials | undefined): ChannelCredentials
   return credentials.createSsl(tls.ca ?? null, tls.key ?? null, tls.cert ?? null)
 }
 
-/** A Buffer over the same memory, as grpc-js expects. */
+/** Returns a Buffer over the same memory, as grpc-js expects. */
 export function toBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
-/** Converts request metadata for grpc-js. */
 export function toMetadata(entries: CallMetadata): Metadata {
   const metadata = new Metadata()
   for (const [key, value] of Object.entries(entries)) {

@@ -49,12 +49,10 @@ export class Channel {
     })
   }
 
-  /** Number of ready connections. */
   get readyCount(): number {
     return this.#ready.length
   }
 
-  /** Number of queued calls. */
   get waitingCount(): number {
     return this.#waiting.size
   }
@@ -69,7 +67,6 @@ export class Channel {
     } else this.#waiting.add(call)
   }
 
-  /** Removes a call from the queue. */
   remove(call: ChannelCall): void {
     this.#waiting.delete(call)
   }

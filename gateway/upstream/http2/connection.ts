@@ -197,12 +197,6 @@ export class Connection {
     }
   }
 
-  /** Closes immediately. Calls in flight fail with UNAVAILABLE. */
-  destroy(): void {
-    this.#close(undefined)
-    this.#socket.destroy()
-  }
-
   /** Health watches, which have no deadline, do not count: servers treat keepalive pings without calls as abuse. */
   #hasCalls(): boolean {
     return this.#streams.list().some(({ deadline }) => deadline !== Infinity)

@@ -22,7 +22,6 @@ export class DeadlineTimer<Call extends Expiring> {
   #timer: NodeJS.Timeout | undefined
   #timerDeadline = Infinity
 
-  /** Number of calls in flight. */
   get size(): number {
     return this.#calls.length
   }

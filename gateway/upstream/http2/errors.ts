@@ -1,10 +1,7 @@
 import type { StatusError } from '#runtime/status.ts'
 import { ErrorCode } from './protocol.ts'
 
-/**
- * A connection error of the peer (RFC 9113 section 5.4.1). The connection sends GOAWAY with `http2Code` and closes, and
- * every call on it fails with UNAVAILABLE.
- */
+/** A connection error of the peer, RFC 9113 section 5.4.1. Closes the connection with GOAWAY; its calls are UNAVAILABLE. */
 export class ConnectionError extends Error {
   override name = 'ConnectionError'
   readonly http2Code: number
@@ -15,10 +12,7 @@ export class ConnectionError extends Error {
   }
 }
 
-/**
- * A stream error of the peer (RFC 9113 section 5.4.2). The stream is reset with `http2Code`, and its call fails with
- * `status`.
- */
+/** A stream error of the peer, RFC 9113 section 5.4.2. Resets the stream; its call fails with `status`. */
 export class StreamError extends Error {
   override name = 'StreamError'
   readonly http2Code: number
@@ -31,7 +25,6 @@ export class StreamError extends Error {
   }
 }
 
-/** A connection error of type PROTOCOL_ERROR. */
 export function protocolError(message: string): ConnectionError {
   return new ConnectionError(ErrorCode.PROTOCOL_ERROR, message)
 }

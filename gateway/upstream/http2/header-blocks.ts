@@ -31,7 +31,7 @@ export class HeaderBlocks {
     this.#handler = handler
   }
 
-  /** The peer has acknowledged the SETTINGS: from now on a missing table size update is an error. */
+  /** From now on a missing table size update is an error. */
   onSettingsAck(): void {
     this.#settingsAcked = true
   }

@@ -15,8 +15,7 @@ export interface HealthWatch {
 
 /**
  * Starts a watch on an open connection.
- * @param service '' for the server as a whole.
- * @param onChange called with the health on every message of the server, and when the stream ends: false, or true if the
+ * @param onChange called on every message of the server, and when the stream ends: with false, or with true if the
  * server does not implement the health service.
  */
 export function watchHealth(

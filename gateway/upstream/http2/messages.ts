@@ -1,7 +1,4 @@
-/**
- * gRPC messages as they arrive in DATA frames (gRPC over HTTP/2, "Length-Prefixed-Message"): 1 octet compressed flag, 4
- * octets length, then the message.
- */
+/** Length-Prefixed-Messages of gRPC over HTTP/2: 1 octet compressed flag, 4 octets length, then the message. */
 import { gunzip, gunzipSync } from 'node:zlib'
 import { Code, StatusError, unavailable } from '#runtime/status.ts'
 import { responseTooLarge } from '../transport.ts'
@@ -49,7 +46,6 @@ export class MessageAssembler {
   #body: Buffer = EMPTY
   #filled = 0
 
-  /** @param maxLength maximum length of a message, in bytes. */
   constructor(maxLength: number, budget: BufferBudget) {
     this.#maxLength = maxLength
     this.#budget = budget
@@ -120,8 +116,7 @@ export class MessageAssembler {
 const EMPTY = Buffer.alloc(0)
 
 /**
- * Decompresses a gzip message.
- * @param maxLength maximum decompressed length, in bytes. Checked while decompressing.
+ * Decompresses a gzip message of at most `maxLength` bytes after decompression.
  * @throws StatusError RESOURCE_EXHAUSTED if the message is longer, INTERNAL if it is not valid gzip.
  */
 export function decompress(message: Buffer, maxLength: number): Promise<Buffer> {

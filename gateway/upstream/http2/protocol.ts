@@ -1,9 +1,7 @@
 /** Constants of HTTP/2, RFC 9113 sections 3.4, 4, 6 and 7. Lengths and sizes are in octets. */
 
-/** The client connection preface, RFC 9113 section 3.4. */
 export const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1')
 
-/** RFC 9113 section 6. */
 export const FrameType = {
   DATA: 0x0,
   HEADERS: 0x1,
@@ -20,7 +18,6 @@ export const FrameType = {
 /** Frame flags, RFC 9113 section 6. Their meaning depends on the frame type. */
 export const Flag = { END_STREAM: 0x1, ACK: 0x1, END_HEADERS: 0x4, PADDED: 0x8, PRIORITY: 0x20 } as const
 
-/** RFC 9113 section 6.5.2. */
 export const Setting = {
   HEADER_TABLE_SIZE: 0x1,
   ENABLE_PUSH: 0x2,
@@ -30,7 +27,6 @@ export const Setting = {
   MAX_HEADER_LIST_SIZE: 0x6,
 } as const
 
-/** RFC 9113 section 7. */
 export const ErrorCode = {
   NO_ERROR: 0x0,
   PROTOCOL_ERROR: 0x1,
@@ -62,7 +58,7 @@ export const DEFAULT_HEADER_TABLE_SIZE = 4096
 
 const NAMES = new Map<number, string>(Object.entries(ErrorCode).map(([name, code]) => [code, name]))
 
-/** @returns the name of an error code, or `0x…` for an unknown one. */
+/** Returns the name of an error code, or `0x…` for an unknown one. */
 export function errorName(code: number): string {
   return NAMES.get(code) ?? `0x${code.toString(16)}`
 }

@@ -11,7 +11,7 @@ export class ReceiveFlow {
   readonly #size: number
   #window = DEFAULT_WINDOW
 
-  /** @param size of the window in octets, at least the initial 65,535. */
+  /** @param size of the window in octets, at least 65,535. */
   constructor(writer: FrameWriter, size: number) {
     this.#writer = writer
     this.#size = size

@@ -19,11 +19,10 @@ const NEVER_INDEXED: ReadonlyMap<string, number> = new Map([
 /** Maximum length of one header block, in octets. The peer's SETTINGS_MAX_HEADER_LIST_SIZE may be lower. */
 const MAX_BLOCK_LENGTH = 256 * 1024
 const INITIAL_CAPACITY = 4096
-// Methods and metadata keys come from the contract and the gateway's code, so the caches are small. The bound is a safeguard.
+// A safeguard: methods and metadata keys come from the contract and the code of the gateway.
 const MAX_CACHED = 4096
 
 export interface RequestHeaderEncoderOptions {
-  /** Value of `:authority`. */
   authority: string
   /** Whether `:scheme` is `https`. */
   secure: boolean

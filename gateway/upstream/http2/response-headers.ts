@@ -10,12 +10,10 @@ import { decodeHeaderBlock, type HeaderField } from './hpack/decoder.ts'
 export interface ResponseHeaders {
   /** `:status`; 0 in trailers. */
   readonly httpStatus: number
-  /** Whether the content type is `application/grpc`. */
   readonly isGrpc: boolean
   readonly contentType: string | undefined
   /** -1 if absent. */
   readonly contentLength: number
-  /** `grpc-encoding`. */
   readonly encoding: string | undefined
   readonly grpcStatus: string | undefined
   /** Percent-encoded. */
@@ -24,7 +22,6 @@ export interface ResponseHeaders {
   readonly grpcStatusDetails: string | undefined
   /** Why the block is malformed; undefined if it is valid. */
   readonly malformed: string | undefined
-  /** Whether the header list exceeds its maximum size. */
   readonly tooLarge: boolean
 }
 
@@ -38,8 +35,7 @@ const CACHE_SLOTS = 64
 const MAX_CACHED_LENGTH = 256
 
 /**
- * Creates a reader with a direct-mapped cache: a block replaces the one in its slot, so the cache is bounded without
- * eviction.
+ * Creates a reader with a direct-mapped cache: a block replaces the one in its slot.
  * @param maxListSize maximum size of a header list, in octets as RFC 9113 section 6.5.2 counts it.
  */
 export function createResponseHeaderReader(maxListSize: number): ResponseHeaderReader {

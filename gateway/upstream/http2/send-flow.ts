@@ -20,7 +20,7 @@ export class SendFlow {
     this.#writer = writer
   }
 
-  /** Whether more than 1 MiB waits for the socket. Then no stream may start: HEADERS are not subject to flow control. */
+  /** If true, no stream may start, because HEADERS are not subject to flow control. */
   get isBacklogged(): boolean {
     return this.#writer.backlog > MAX_BACKLOG
   }
@@ -56,10 +56,7 @@ export class SendFlow {
     this.resume()
   }
 
-  /**
-   * @param increment negative if SETTINGS_INITIAL_WINDOW_SIZE was lowered.
-   * @throws StreamError FLOW_CONTROL_ERROR if the stream window exceeds 2^31-1.
-   */
+  /** @param increment may be negative. @throws StreamError FLOW_CONTROL_ERROR if the window exceeds 2^31-1. */
   increaseStreamWindow(stream: Stream, increment: number): void {
     stream.sendWindow += increment
     if (stream.sendWindow > MAX_WINDOW) {

@@ -54,7 +54,7 @@ export class StreamTable<S extends Identified> {
     this.#size--
   }
 
-  /** A copy, so that the table may change during iteration. */
+  /** Returns a copy, so that the table may change during iteration. */
   list(): S[] {
     return this.#slots.filter(stream => stream !== undefined)
   }

@@ -6,13 +6,8 @@ import { ErrorCode } from './protocol.ts'
 import type { ResponseHeaders } from './response-headers.ts'
 import { notGrpc, protocolViolation, statusOf } from './status-mapping.ts'
 
-/** Receives the response of a stream. */
 export interface StreamSink {
-  /**
-   * @param message not shared with the stream; the sink may keep it.
-   * @param gzipped whether the message is compressed.
-   * @throws StreamError to reset the stream.
-   */
+  /** @param message not shared; the sink may keep it. @throws StreamError to reset the stream. */
   onMessage(message: Buffer, gzipped: boolean): void
   /** Called exactly once, last. @param error undefined for status OK. */
   onEnd(error: StatusError | undefined): void
@@ -25,7 +20,7 @@ export interface StreamLimits {
   window: number
 }
 
-/** DATA frames without data cost the receiver more than the sender. Beyond this number the stream is reset. */
+/** Empty DATA frames cost the receiver more than the sender. Beyond this number the stream is reset. */
 const MAX_EMPTY_FRAMES = 100
 
 /** The stream of one call: how much of the request is sent, and the checks and state of its response. */
@@ -70,14 +65,12 @@ export class Stream {
     this.#receiveWindow = limits.window
   }
 
-  /** Whether the whole request was written. */
   get isSent(): boolean {
     return this.sent === MESSAGE_HEADER_LENGTH + this.message.length
   }
 
   /**
-   * Processes response headers, an interim response or trailers.
-   * @returns whether the response is complete.
+   * Processes response headers, an interim response or trailers. Returns whether the response is complete.
    * @throws StreamError for a malformed response or one that is not gRPC.
    */
   receiveHeaders(headers: ResponseHeaders, endStream: boolean): boolean {
@@ -115,9 +108,7 @@ export class Stream {
   }
 
   /**
-   * Processes the DATA in `payload` from `start` to `end`, without padding.
-   * @param flowLength octets that count against the receive window, including padding.
-   * @returns whether the response is complete.
+   * Processes DATA without padding; `flowLength` includes it. Returns whether the response is complete.
    * @throws StreamError for a protocol violation or an exceeded limit.
    */
   receiveData(payload: Buffer, start: number, end: number, flowLength: number, endStream: boolean): boolean {
@@ -137,7 +128,7 @@ export class Stream {
     return endStream
   }
 
-  /** @returns the increment to send as WINDOW_UPDATE; 0 while more than half of the window is left. */
+  /** Returns the increment to send as WINDOW_UPDATE; 0 while more than half of the window is left. */
   replenish(): number {
     const { window } = this.#limits
     if (this.#receiveWindow > window / 2) return 0

@@ -9,17 +9,14 @@ export class Streams {
   readonly #reset = new ResetStreams()
   #nextId: number
 
-  /** @param firstId odd, as the ids of all client streams. */
   constructor(firstId: number) {
     this.#nextId = firstId
   }
 
-  /** Number of open streams. */
   get size(): number {
     return this.#open.size
   }
 
-  /** The id allocated last. */
   get lastId(): number {
     return this.#nextId - 2
   }
@@ -48,11 +45,7 @@ export class Streams {
     return this.#open.list()
   }
 
-  /**
-   * Finds the stream of a frame that is legal after the stream has closed, such as WINDOW_UPDATE.
-   * @returns undefined for a closed stream.
-   * @throws ConnectionError PROTOCOL_ERROR for an idle stream.
-   */
+  /** Returns undefined for a closed stream. @throws ConnectionError PROTOCOL_ERROR for an idle stream. */
   find(id: number): Stream | undefined {
     const stream = this.#open.get(id)
     if (stream === undefined && (id % 2 === 0 || id >= this.#nextId)) {
@@ -62,9 +55,8 @@ export class Streams {
   }
 
   /**
-   * Finds the stream of a HEADERS or DATA frame.
-   * @returns undefined for a stream that this side has reset.
-   * @throws ConnectionError PROTOCOL_ERROR for an idle stream, STREAM_CLOSED for one that the peer has closed.
+   * For HEADERS and DATA, which are illegal after the peer has closed the stream. Returns undefined for a stream that
+   * this side has reset. @throws ConnectionError as `find`, or STREAM_CLOSED.
    */
   findForResponse(id: number): Stream | undefined {
     const stream = this.find(id)

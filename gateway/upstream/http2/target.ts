@@ -8,7 +8,6 @@
  */
 import { isIP } from 'node:net'
 
-/** A TCP address. */
 export interface Endpoint {
   /** An IP address or a host name. */
   readonly host: string
@@ -18,7 +17,7 @@ export interface Endpoint {
 export interface Target {
   /** Value of `:authority`: the first address as written. */
   readonly authority: string
-  /** Host of the first address. The server's certificate is verified against it unless another name is configured. */
+  /** Host of the first address, against which the server's certificate is verified by default. */
   readonly host: string
   readonly addresses: readonly Endpoint[]
   /** Whether at least one address has a host name, so that resolving it again may give another result. */
@@ -50,7 +49,7 @@ function parseAddress(address: string, target: string): Endpoint {
   return { host: (match[1] ?? match[2]) as string, port }
 }
 
-/** @returns `host:port`, with an IPv6 host in brackets. */
+/** Returns `host:port`, with an IPv6 host in brackets. */
 export function endpointName({ host, port }: Endpoint): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }

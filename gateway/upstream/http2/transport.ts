@@ -1,7 +1,6 @@
 /**
- * Unary gRPC calls over this project's own HTTP/2 client. It implements only what the gateway needs, at a fraction of the
- * CPU of a general client: test/bench/transport.ts compares it with @grpc/grpc-js. Server streams use
- * grpc-js/stream-transport.ts.
+ * Unary gRPC calls over this project's own HTTP/2 client, which implements only what the gateway needs, at a fraction of
+ * the CPU of @grpc/grpc-js (compared in test/bench/transport.ts). Server streams use grpc-js/stream-transport.ts.
  */
 import type { Logger } from '#runtime/observability/logger.ts'
 import { unavailable } from '#runtime/status.ts'
@@ -26,15 +25,11 @@ export interface Http2TransportOptions {
   tls?: TlsCredentials | undefined
   /** Default `KEEPALIVE_DEFAULTS`. */
   keepalive?: KeepaliveOptions
-  /**
-   * Watches the health of this service ('' for the server as a whole) by grpc.health.v1 and sends no calls to servers that
-   * do not report SERVING. Default: no health checking.
-   */
+  /** Service ('' for the whole server) that servers must report as SERVING to get calls. Default: no health checking. */
   healthService?: string | undefined
   /** Logs resolution and connection failures. Default: no log. */
   logger?: Pick<Logger, 'warn'>
   observer?: TransportObserver | undefined
-  /** Overrides of the defaults. */
   limits?: Partial<Http2TransportLimits>
   /** Default: the system's resolver. */
   lookUp?: LookUp

@@ -17,10 +17,8 @@ export interface UnaryCallDependencies {
   /** The calls in flight of the transport. */
   readonly calls: DeadlineTimer<UnaryCall>
   readonly headerEncoder: RequestHeaderEncoder
-  /** Maximum length of the response message after decompression, in bytes. */
   readonly maxMessageLength: number
   readonly observer: TransportObserver | undefined
-  /** Called when a call has ended, with whatever result. */
   onSettled(): void
 }
 
@@ -79,7 +77,7 @@ export class UnaryCall implements StreamSink, ChannelCall {
     try {
       const headers = this.#dependencies.headerEncoder.encode(method, metadata, Math.max(1, timeLeft(this.deadline)))
       if (headers.listSize > connection.maxHeaderListSize) {
-        throw new StatusError(Code.RESOURCE_EXHAUSTED, 'The metadata exceeds the header list size of the upstream', {
+        throw new StatusError(Code.RESOURCE_EXHAUSTED, 'The request headers are longer than the upstream accepts', {
           reason: 'headers_too_large',
         })
       }
@@ -120,12 +118,10 @@ export class UnaryCall implements StreamSink, ChannelCall {
     this.#request.reject(error)
   }
 
-  /** Ends the call with DEADLINE_EXCEEDED. */
   expire(): void {
     this.#abort(deadlineExceeded())
   }
 
-  /** Ends the call with CANCELLED. */
   cancel(): void {
     this.#abort(new StatusError(Code.CANCELLED, 'The call was cancelled'))
   }

@@ -19,7 +19,7 @@ const WAITING_THEN_FAILING: Behaviour = { WAITS: 'yes', FAILS: 'yes' }
 const IGNORING_COMMANDS: Behaviour = { IGNORES_COMMANDS: 'yes' }
 
 const REPLACING = 'worker exited unexpectedly; replacing it'
-const NO_REPLACEMENT = 'no replacement needed; the rolling restart has started another worker'
+const NO_REPLACEMENT = 'no replacement needed; the rolling restart has forked another worker'
 
 type Timeouts = Pick<WorkersOptions, 'startTimeoutMs' | 'stopTimeoutMs'>
 

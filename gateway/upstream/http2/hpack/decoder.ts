@@ -7,7 +7,7 @@ import { ErrorCode } from '../protocol.ts'
 import { decodeHuffman } from './huffman.ts'
 import { STATIC_TABLE } from './static-table.ts'
 
-/** A header field. Octets are decoded as latin1. */
+/** Octets are decoded as latin1. */
 export type HeaderField = readonly [name: string, value: string]
 
 /** Octets that each field adds to the size of a header list, RFC 9113 section 6.5.2. */
@@ -19,11 +19,7 @@ export interface DecodedBlock {
   readonly tooLarge: boolean
 }
 
-/**
- * Decodes the block in `block` from `start` to `end`.
- * @param maxListSize maximum octets of names and values, plus 32 per field.
- * @throws ConnectionError COMPRESSION_ERROR for a malformed block.
- */
+/** @param maxListSize as RFC 9113 section 6.5.2 counts it. @throws ConnectionError COMPRESSION_ERROR. */
 export function decodeHeaderBlock(block: Buffer, start: number, end: number, maxListSize: number): DecodedBlock {
   const cursor: Cursor = { block, at: start, end }
   while (cursor.at < end && isSizeUpdate(block[cursor.at] as number)) {

@@ -4,7 +4,7 @@
  * more CPU than sending them.
  */
 
-/** Dynamic table size update to 0 (section 6.3), the first octet of the first block of a connection. */
+/** Dynamic table size update to 0, section 6.3. */
 export const SIZE_UPDATE_TO_ZERO = 0x20
 
 /** Writes an integer, section 5.1. @param pattern the bits above the prefix. @returns the offset of the next octet. */
@@ -38,11 +38,7 @@ export function indexed(index: number): Buffer {
   return Buffer.from([0x80 | index])
 }
 
-/**
- * A literal field, sections 6.2.2 and 6.2.3.
- * @param name index of the static table, or the name.
- * @param neverIndexed forbids intermediaries to index the field.
- */
+/** A literal field, sections 6.2.2 and 6.2.3. @param name index of the static table, or the name. */
 export function literal(name: string | number, value: string, neverIndexed = false): Buffer {
   const head = literalName(name, neverIndexed)
   const field = Buffer.alloc(head.length + MAX_INTEGER_LENGTH + value.length)
@@ -50,7 +46,7 @@ export function literal(name: string | number, value: string, neverIndexed = fal
   return field.subarray(0, writeString(field, head.length, value))
 }
 
-/** A literal field up to its value. Parameters as for `literal`. */
+/** Encodes a literal field up to its value. */
 export function literalName(name: string | number, neverIndexed = false): Buffer {
   const pattern = neverIndexed ? 0x10 : 0x00
   const text = typeof name === 'string' ? name : ''

@@ -90,8 +90,7 @@ function walk(nodes: readonly [number, number][], state: number, nibble: number)
 const EXPANSION = 8 / 5
 
 /**
- * Decodes `bytes` from `start` to `end`.
- * @returns the octets as latin1 text.
+ * Decodes to latin1 text.
  * @throws ConnectionError COMPRESSION_ERROR for EOS in the text, and for padding that is longer than 7 bits or not all ones.
  */
 export function decodeHuffman(bytes: Uint8Array, start: number, end: number): string {
