@@ -6,13 +6,14 @@ import {
   listenSettings,
   metricsPort,
   port,
+  type Settings,
   secret,
   telemetrySettings,
   tokenSettings,
 } from '#runtime/process/env.ts'
 
 /** The settings of auth-svc, read from the environment by main.ts. */
-export const settings = {
+export const settingsSchema = {
   ...databaseSettings,
   ...listenSettings,
   ...tokenSettings,
@@ -79,3 +80,6 @@ export const settings = {
   OTEL_EXPORTER_OTLP_ENDPOINT: telemetrySettings.OTEL_EXPORTER_OTLP_ENDPOINT,
   OTEL_EXPORTER_OTLP_PROTOCOL: telemetrySettings.OTEL_EXPORTER_OTLP_PROTOCOL,
 }
+
+/** The validated settings of auth-svc. */
+export type AuthSettings = Settings<typeof settingsSchema>

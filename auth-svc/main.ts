@@ -9,13 +9,13 @@ import { databaseOptionsOf, openDatabase } from '#runtime/postgres/database.ts'
 import { readSettings, SettingsError } from '#runtime/process/env.ts'
 import { manageLifecycle } from '#runtime/process/lifecycle.ts'
 import { createRedis } from '#runtime/process/redis.ts'
-import { settings as shape } from './config.ts'
+import { settingsSchema } from './config.ts'
 import { createAuthMetrics } from './metrics.ts'
 import { type AuthServer, createAuthServer } from './server.ts'
 import { assertDurable } from './sessions/redis-durability.ts'
 import { SCHEMA, type Tables } from './tables.ts'
 
-const settings = readSettings(shape)
+const settings = readSettings(settingsSchema)
 const { ADMIN_EMAIL: adminEmail, ADMIN_PASSWORD: adminPassword } = settings
 if ((adminEmail === undefined) !== (adminPassword === undefined)) {
   throw new SettingsError('ADMIN_EMAIL and ADMIN_PASSWORD must be set together')

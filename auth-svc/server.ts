@@ -13,14 +13,13 @@ import { createGrpcServer, type GrpcServer } from '#runtime/grpc/server.ts'
 import type { Logger } from '#runtime/observability/logger.ts'
 import type { Database } from '#runtime/postgres/database.ts'
 import { toStatusError } from '#runtime/postgres/errors.ts'
-import type { Settings } from '#runtime/process/env.ts'
 import { createAccountRepository } from './accounts/account-repository.ts'
 import { ensureFirstAdministrator, type FirstAdministrator } from './accounts/first-administrator.ts'
 import { createSignUp } from './accounts/sign-up.ts'
 import { createUserDirectory } from './accounts/user-directory.ts'
 import { createAuthHandlers } from './auth-handlers.ts'
 import { type BackgroundTasks, startBackgroundTasks } from './background-tasks.ts'
-import type { settings } from './config.ts'
+import type { AuthSettings } from './config.ts'
 import type { AuthMetrics } from './metrics.ts'
 import { createBcryptPool } from './passwords/bcrypt-pool.ts'
 import { createBoundedQueue } from './passwords/bounded-queue.ts'
@@ -40,9 +39,6 @@ import type { Tables } from './tables.ts'
 import { createSigningKeySeal } from './tokens/signing-key-seal.ts'
 import { openSigningKeys } from './tokens/signing-keys.ts'
 import { createTokenIssuer, type TokenIssuer } from './tokens/token-issuer.ts'
-
-/** The validated settings of auth-svc. */
-export type AuthSettings = Settings<typeof settings>
 
 export interface AuthServerOptions {
   /** Contract with the policies and validation rules of the RPCs. */

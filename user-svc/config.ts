@@ -11,7 +11,7 @@ import {
 } from '#runtime/process/env.ts'
 
 /** The settings of user-svc. */
-export const settings = {
+export const settingsSchema = {
   ...databaseSettings,
   ...listenSettings,
   ...tokenSettings,

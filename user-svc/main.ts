@@ -10,7 +10,7 @@ import { startTelemetry } from '#runtime/observability/telemetry.ts'
 import { databaseOptionsOf, openDatabase } from '#runtime/postgres/database.ts'
 import { readSettings } from '#runtime/process/env.ts'
 import { manageLifecycle } from '#runtime/process/lifecycle.ts'
-import { settings as shape } from './config.ts'
+import { settingsSchema } from './config.ts'
 import { createUserMetrics } from './metrics.ts'
 import { createErasure } from './privacy/erasure.ts'
 import { createRetention } from './privacy/retention.ts'
@@ -21,7 +21,7 @@ import { SCHEMA, type Tables } from './tables.ts'
 /** Below the timeout of 30 s that the contract sets for bulk methods, so that the database error reaches the client. */
 const ADMIN_STATEMENT_TIMEOUT_MS = 28_000
 
-const settings = readSettings(shape)
+const settings = readSettings(settingsSchema)
 const logger = createLogger({ service: 'user-svc', level: settings.LOG_LEVEL })
 const telemetry = await startTelemetry({
   service: 'user-svc',

@@ -6,9 +6,9 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { SettingsShape } from '#runtime/process/env.ts'
-import { settings as auth } from '../../auth-svc/config.ts'
+import { settingsSchema as auth } from '../../auth-svc/config.ts'
 import { settingsSchema as gateway } from '../../gateway/config.ts'
-import { settings as user } from '../../user-svc/config.ts'
+import { settingsSchema as user } from '../../user-svc/config.ts'
 import { devSettings, seedSettings } from './settings.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))

@@ -18,9 +18,9 @@ import { type Database, openDatabase } from '#runtime/postgres/database.ts'
 import { readSettings } from '#runtime/process/env.ts'
 import { createRedis } from '#runtime/process/redis.ts'
 import { fromGrpcError } from '#runtime/status.ts'
-import { settings as shape } from '../../auth-svc/config.ts'
+import { type AuthSettings, settingsSchema } from '../../auth-svc/config.ts'
 import { createAuthMetrics } from '../../auth-svc/metrics.ts'
-import { type AuthServer, type AuthSettings, createAuthServer } from '../../auth-svc/server.ts'
+import { type AuthServer, createAuthServer } from '../../auth-svc/server.ts'
 import { SCHEMA, type Tables } from '../../auth-svc/tables.ts'
 import { openTestDatabase } from '../support/test-database.ts'
 import { openTestRedis } from '../support/test-redis.ts'
@@ -82,7 +82,7 @@ export async function startAuthSystem(t: Test, options: AuthSystemOptions = {}):
   const logger = options.logger ?? silent
   const secret = () => randomBytes(32).toString('base64')
   const settings: AuthSettings = {
-    ...readSettings(shape, {
+    ...readSettings(settingsSchema, {
       DATABASE_URL: authUrl,
       REDIS_URL: redisUrl,
       PASSWORD_PEPPER: secret(),
