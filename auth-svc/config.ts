@@ -35,18 +35,18 @@ export const settingsSchema = {
     'Secret key that encrypts the stored signing keys: 32 bytes in base64. With another key auth-svc does not start.',
   ),
   BCRYPT_COST: z.coerce
-    .number('takes a whole number')
-    .int()
-    .min(10)
-    .max(15)
+    .number('must be a whole number')
+    .int('must be a whole number')
+    .min(10, 'must be at least 10')
+    .max(15, 'must be at most 15')
     .default(12)
     .describe(
       'Cost of new password hashes, 10 to 15; each step doubles the time. A hash with a lower cost is replaced at the next sign-in.',
     ),
   PASSWORD_QUEUE_LIMIT: z.coerce
-    .number('takes a whole number')
-    .int()
-    .positive()
+    .number('must be a whole number')
+    .int('must be a whole number')
+    .positive('must be at least 1')
     .optional()
     .describe(
       'Maximum number of passwords that wait for a bcrypt thread; beyond it, sign-ins and sign-ups are rejected with 503 `overloaded`. If unset, 32 per core, which is about 5 s of waiting.',
@@ -72,7 +72,9 @@ export const settingsSchema = {
   ADMIN_EMAIL: z
     .string()
     .optional()
-    .describe('E-mail address of the first administrator, who is signed up at boot. If unset, none is.'),
+    .describe(
+      'E-mail address of the first administrator, who is signed up at boot. If unset, no administrator is created.',
+    ),
   ADMIN_PASSWORD: z
     .string()
     .optional()

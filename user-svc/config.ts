@@ -15,9 +15,7 @@ export const settingsSchema = {
   ...databaseSettings,
   ...listenSettings,
   ...tokenSettings,
-  USER_SVC_PORT: port()
-    .default(50052)
-    .describe('Port of user-svc for gRPC. 0 selects a free port, which the log names.'),
+  USER_SVC_PORT: port().default(50052).describe('Port on which user-svc serves gRPC; 0 selects any free port.'),
   USER_SVC_METRICS_PORT: metricsPort(9466),
   AUTH_SVC_ADDRESS: z
     .string()
