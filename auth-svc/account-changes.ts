@@ -21,7 +21,6 @@ import type { Revocations } from './revocations/revocations.ts'
 import { createSessionRepository } from './sessions/session-repository.ts'
 import type { Tables } from './tables.ts'
 
-/** What `followAccountChanges` calls. */
 export interface AccountChangesDependencies {
   db: Kysely<Tables>
   users: Pick<UserDirectory, 'watchChanges' | 'confirmErasure'>
@@ -32,10 +31,7 @@ export interface AccountChangesDependencies {
 
 const RECONNECT_MS = 500
 
-/**
- * Starts to follow the account changes of user-svc, from the cursor on, until it is stopped. After an error it
- * reconnects every 500 ms.
- */
+/** Follows the account changes of user-svc from the cursor on; after an error, reconnects every 500 ms. */
 export function followAccountChanges(dependencies: AccountChangesDependencies): PeriodicTask {
   const { db, users, signUp, revocations, logger } = dependencies
   const stopping = new AbortController()
@@ -99,10 +95,8 @@ export function followAccountChanges(dependencies: AccountChangesDependencies): 
   }
 
   /**
-   * Resolves a conflict: another account has the e-mail address of the account to restore. user-svc is authoritative
-   * for addresses, so a pending account is completed. If user-svc rejects it, it is removed, and the address is free
-   * again.
-   *
+   * Resolves a conflict: another account has the e-mail address of the account to restore. user-svc is authoritative,
+   * so a pending account is completed, or removed if user-svc rejects it.
    * @returns true if another user has the address. user-svc has then deactivated the account again, by a later change.
    */
   async function isEmailHeld(userId: string): Promise<boolean> {

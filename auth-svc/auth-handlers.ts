@@ -11,7 +11,6 @@ import type { Refresh } from './sessions/refresh.ts'
 import type { IssuedTokens, Sessions } from './sessions/sessions.ts'
 import type { SigningKeys } from './tokens/signing-keys.ts'
 
-/** What the handlers call. Each operation documents its own errors. */
 export interface AuthHandlersDependencies {
   signUp: Pick<SignUp, 'start' | 'complete'>
   login: Login
@@ -21,9 +20,7 @@ export interface AuthHandlersDependencies {
   keys: Pick<SigningKeys, 'jwks'>
 }
 
-/**
- * Implements `auth.v1.AuthService`: converts between messages and the operations of sessions/, accounts/ and tokens/.
- */
+/** Implements `auth.v1.AuthService`. Each operation documents its own errors. */
 export function createAuthHandlers(dependencies: AuthHandlersDependencies): Handlers<AuthServiceServer> {
   const { signUp, login, refresh, logout, sessions, keys } = dependencies
 
@@ -71,10 +68,7 @@ export function createAuthHandlers(dependencies: AuthHandlersDependencies): Hand
   }
 }
 
-/**
- * Puts the refresh token into the field for its delivery: the gateway sets `refreshCookie` as a cookie.
- * @param delivery `body`, or `cookie` (also if empty).
- */
+/** For `delivery` `cookie`, also if empty, the gateway sets `refreshCookie` as a cookie. */
 function toTokens(issued: IssuedTokens, delivery: string, user: User | undefined): Tokens {
   const { accessToken, expiresIn, refreshToken, refreshExpiresIn } = issued
   const delivered = delivery === 'body' ? { refreshToken } : { refreshCookie: refreshToken }

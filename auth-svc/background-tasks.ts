@@ -9,16 +9,13 @@ import type { SessionRepository } from './sessions/session-repository.ts'
 import { JOBS_SCHEMA } from './tables.ts'
 import type { SigningKeys } from './tokens/signing-keys.ts'
 
-/** Running background tasks. */
 export interface BackgroundTasks {
-  /** Stops every task. Resolves when all of them have finished their current run. */
+  /** Resolves when every task has finished its current run. */
   stop(): Promise<void>
 }
 
 export interface BackgroundTasksDependencies {
-  /** Dependencies of the task that applies the account changes of user-svc. */
   accountChanges: AccountChangesDependencies
-  /** Connection of the job worker. */
   jobs: Pick<JobWorkerOptions, 'databaseUrl' | 'preparedStatements'>
   keys: Pick<SigningKeys, 'rotate'>
   logger: Logger
@@ -33,9 +30,8 @@ const KEY_ROTATION_INTERVAL_MS = 10_000
 const CLEAN_UP_INTERVAL_MS = 60_000
 
 /**
- * Starts everything that auth-svc does without a request: the jobs of sign-ups, the account changes of user-svc, the
- * revocation stream, key rotation, and the deletion of expired rows. Several replicas may run these at the same time.
- *
+ * Starts what auth-svc does without a request: sign-up jobs, account changes of user-svc, the revocation stream, key
+ * rotation, and the deletion of expired rows. Several replicas may run these at the same time.
  * @throws if the job worker cannot connect to PostgreSQL.
  */
 export async function startBackgroundTasks(dependencies: BackgroundTasksDependencies): Promise<BackgroundTasks> {

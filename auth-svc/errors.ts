@@ -1,22 +1,19 @@
 /** The errors of auth-svc. docs/errors.md describes every reason. Messages are shown to clients. */
 import { Code, invalidArgument, notFound, StatusError, unauthenticated, unavailable } from '#runtime/status.ts'
 
-/**
- * Unknown e-mail address or wrong password. The same error for both, so that it does not reveal which addresses exist.
- */
+/** The same error for an unknown address and a wrong password, so that it does not reveal which addresses exist. */
 export const invalidCredentials = () => unauthenticated('invalid_credentials', 'Wrong e-mail address or password')
 
-/** ALREADY_EXISTS: another account or user has the e-mail address. */
+/** Another account, or another user of user-svc, has the e-mail address. */
 export const emailTaken = () =>
   new StatusError(Code.ALREADY_EXISTS, 'Another account has this e-mail address', { reason: 'email_taken' })
 
-/** Whether an error was created by `emailTaken`. */
 export const isEmailTaken = (error: unknown): boolean => error instanceof StatusError && error.reason === 'email_taken'
 
-/** INVALID_ARGUMENT: the field `email` cannot be normalized. */
+/** The field `email` cannot be normalized. */
 export const badEmail = () => invalidArgument([{ field: 'email', description: 'is not an e-mail address' }])
 
-/** INVALID_ARGUMENT: the field `password` is weak. @param weakness a result of `PasswordStrength.findWeakness`. */
+/** @param weakness a result of `PasswordStrength.findWeakness`. */
 export const weakPassword = (weakness: string) =>
   invalidArgument([{ field: 'password', description: `is too easy to guess. ${weakness}`.trimEnd() }])
 
@@ -31,10 +28,10 @@ export const refreshTokenReused = () =>
 /** The session has ended or expired, or Redis has lost its refresh token family. */
 export const sessionEnded = () => unauthenticated('session_ended', 'The session has ended. Sign in again.')
 
-/** NOT_FOUND: the user has no such active session. */
+/** The user has no such active session. */
 export const sessionNotFound = () => notFound('session')
 
-/** The queue of passwords to hash is full. @param retryAfterMs estimated time until there is room, in milliseconds. */
+/** @param retryAfterMs estimated time until the queue of passwords has room, in milliseconds. */
 export const overloaded = (retryAfterMs: number) =>
   unavailable('Too many requests with passwords are waiting', { reason: 'overloaded', retryAfterMs })
 
@@ -44,7 +41,7 @@ export const hashingFailed = (cause: unknown) => unavailable('Passwords cannot b
 /** The client has cancelled the request, or its deadline has passed. */
 export const requestCancelled = () => new StatusError(Code.CANCELLED, 'Request cancelled', { reason: 'cancelled' })
 
-/** Redis is unavailable. The message does not reveal the cause. */
+/** The message does not reveal the cause. */
 export const redisUnavailable = (cause: unknown) => unavailable('The session store is unavailable', { cause })
 
 /** user-svc is unavailable, or has failed. The message does not reveal the cause. */

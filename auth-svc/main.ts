@@ -9,6 +9,7 @@ import { databaseOptionsOf, openDatabase } from '#runtime/postgres/database.ts'
 import { readSettings, SettingsError } from '#runtime/process/env.ts'
 import { manageLifecycle } from '#runtime/process/lifecycle.ts'
 import { createRedis } from '#runtime/process/redis.ts'
+import type { BackgroundTasks } from './background-tasks.ts'
 import { settingsSchema } from './config.ts'
 import { createAuthMetrics } from './metrics.ts'
 import { type AuthServer, createAuthServer } from './server.ts'
@@ -64,7 +65,7 @@ function fail(error: unknown): never {
 
 const server = await open().catch(fail)
 let metricsServer: MetricsServer | undefined
-let background: { stop(): Promise<void> } | undefined
+let background: BackgroundTasks | undefined
 
 manageLifecycle({
   logger,

@@ -6,7 +6,6 @@ import { createMetrics } from '#runtime/observability/metrics.ts'
 import { registerDroppedSpansMetric } from '#runtime/observability/telemetry.ts'
 import { type PoolState, registerPoolMetrics } from '#runtime/postgres/pool-metrics.ts'
 
-/** Recorders of the metrics of auth-svc. */
 export interface AuthMetrics {
   /** Records served RPCs, by method. */
   readonly rpc: CallMetrics
@@ -18,11 +17,9 @@ export interface AuthMetrics {
     readonly passwordQueue: (read: () => { running: number; waiting: number }) => void
     readonly droppedSpans: (read: () => number) => void
   }
-  /** Reads all metrics, for a scrape. */
   snapshot(): Promise<Snapshot>
 }
 
-/** Creates the metrics in a new registry. */
 export function createAuthMetrics(): AuthMetrics {
   const metrics = createMetrics()
   const reuses = metrics.counter({

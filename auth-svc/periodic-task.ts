@@ -1,25 +1,24 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from '#runtime/observability/logger.ts'
 
-/** A task that runs repeatedly until it is stopped. */
 export interface PeriodicTask {
   /** Starts no further run. Resolves when the current run, if any, has finished. */
   stop(): Promise<void>
 }
 
 export interface PeriodicTaskOptions {
-  /** Name of the task in log messages (field `task`). */
+  /** Field `task` of log messages. */
   name: string
   /** Pause between the end of one run and the start of the next, in milliseconds. */
   intervalMs: number
   logger: Logger
-  /** One run. A rejection is logged and does not end the task. */
+  /** A rejection is logged and does not end the task. */
   run: () => Promise<unknown>
 }
 
 /**
- * Starts a task: the first run at once, each further run `intervalMs` after the previous one has finished, so that runs
- * never overlap. Of consecutive failures only the first is logged, and then the recovery.
+ * Starts a task: the first run at once, each further one `intervalMs` after the previous one has finished. Of
+ * consecutive failures only the first is logged, and then the recovery.
  */
 export function startPeriodicTask({ name, intervalMs, logger, run }: PeriodicTaskOptions): PeriodicTask {
   const stopping = new AbortController()

@@ -1,6 +1,5 @@
 /**
- * Builds auth-svc from its settings and connections. The domains depend on each other in the order in which they are
- * created: tokens and passwords, then revocations and sign-up, then sessions.
+ * The parts are created in the order of their dependencies: tokens and passwords, revocations and sign-up, sessions.
  */
 import { availableParallelism } from 'node:os'
 import type { FileRegistry } from '@bufbuild/protobuf'
@@ -41,25 +40,21 @@ import { openSigningKeys } from './tokens/signing-keys.ts'
 import { createTokenIssuer, type TokenIssuer } from './tokens/token-issuer.ts'
 
 export interface AuthServerOptions {
-  /** Contract with the policies and validation rules of the RPCs. */
   contract: FileRegistry
   logger: Logger
   metrics: AuthMetrics
   database: Database<Tables>
-  /** Redis for refresh token families and the revocation stream. */
   redis: Redis
-  /** Connection to user-svc. */
   users: AccountServiceClient
   settings: AuthSettings
 }
 
-/** auth-svc, ready to listen. */
+/** auth-svc before it listens. */
 export interface AuthServer {
-  /** Serves `auth.v1`. The caller starts it with `listen`. */
   readonly grpc: GrpcServer
-  /** Starts jobs, periodic tasks and the stream of account changes. @throws if PostgreSQL is unavailable. */
+  /** @throws if PostgreSQL is unavailable. */
   startBackground(): Promise<BackgroundTasks>
-  /** Signs the first administrator up. @throws StatusError if the e-mail address or the password is not acceptable. */
+  /** @throws StatusError if the e-mail address or the password is not acceptable. */
   ensureFirstAdministrator(administrator: FirstAdministrator): Promise<void>
   /** Ends the worker thread of the password strength check. Call it after `grpc.stop()`. */
   close(): Promise<void>
@@ -68,7 +63,6 @@ export interface AuthServer {
 /**
  * Creates auth-svc; the caller starts listening and background tasks. While user-svc is unavailable, sign-up and
  * sign-in fail with UNAVAILABLE, and everything else works.
- *
  * @throws Error if the stored signing keys cannot be decrypted with `SIGNING_KEY_SECRET`.
  */
 export async function createAuthServer(options: AuthServerOptions): Promise<AuthServer> {

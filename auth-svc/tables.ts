@@ -7,7 +7,7 @@ export const SCHEMA = 'auth'
 /** The PostgreSQL schema of its job queue, created and migrated by graphile-worker. */
 export const JOBS_SCHEMA = 'auth_jobs'
 
-/** The tables of `SCHEMA`, for Kysely. `make check` compares them with schema.ts. */
+/** For Kysely; `make check` compares them with schema.ts. */
 export interface Tables {
   accounts: AccountsTable
   sessions: SessionsTable
@@ -23,7 +23,7 @@ export interface Tables {
  */
 export type AccountStatus = 'pending' | 'active' | 'closed'
 
-/** Credentials and role of a user. */
+/** Credentials are null only in deactivated accounts. */
 export interface AccountsTable {
   user_id: string
   /** Normalized; unique among pending and active accounts. */
@@ -36,20 +36,19 @@ export interface AccountsTable {
   /** Name given at sign-up; null unless pending. */
   sign_up_name: string | null
   created_at: Generated<Date>
-  /** Time of the deactivation. */
   closed_at: Date | null
-  /** Time of the erasure: all personal data is removed. */
+  /** All personal data is removed. */
   erased_at: Date | null
 }
 
-/** Why a session ended: `ended` by the user, `reuse` of a refresh token, `closed` when the account was deactivated. */
+/** `logout` or `ended` by the user, `reuse` of a refresh token, `closed` when the account was deactivated. */
 export type EndReason = 'logout' | 'ended' | 'reuse' | 'closed'
 
 /** Sessions, kept until a day after they expire. */
 export interface SessionsTable {
   id: string
   user_id: string
-  /** 16 random bytes; input of the MAC of the session's refresh tokens. */
+  /** Input of the MAC of the refresh tokens; 16 random bytes. */
   refresh_nonce: Buffer
   user_agent: string
   address: string
@@ -60,10 +59,7 @@ export interface SessionsTable {
   end_reason: EndReason | null
 }
 
-/**
- * The target of a revocation: a session (`sid`), one access token (`jti`) or a user. No code inserts `jti`. An operator
- * can insert one by SQL to revoke a single token; auth-svc publishes it.
- */
+/** `jti` is for operators: auth-svc publishes a row that they insert by SQL to revoke a single token. */
 export type RevocationKind = 'sid' | 'jti' | 'user'
 
 /** Revocations of access tokens, kept until they expire. */
@@ -78,7 +74,6 @@ export interface RevocationsTable {
   published_at: Date | null
 }
 
-/** Keys that sign tokens. */
 export interface SigningKeysTable {
   kid: string
   /** Parameter `x` of the JWK, base64url. */

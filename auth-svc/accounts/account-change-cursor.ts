@@ -5,14 +5,13 @@ import type { Tables } from '../tables.ts'
 export interface AccountChangeCursor {
   read(): Promise<bigint>
   /**
-   * Moves the cursor to `sequence`. Call it in the transaction that applies the change: it locks the row, so that
-   * replicas apply each change once.
+   * Locks the row until the end of the transaction, which applies the change: each change is applied once.
    * @returns false if the cursor is already at or past `sequence`.
    */
   advance(sequence: bigint): Promise<boolean>
 }
 
-/** @param db the database, or the transaction that applies the change. */
+/** @param db the database or a transaction. */
 export function createAccountChangeCursor(db: Kysely<Tables>): AccountChangeCursor {
   return {
     async read() {

@@ -19,7 +19,7 @@ export interface Account {
 
 /** An account to insert, in the state pending. */
 export interface NewAccount {
-  /** UUID; also the id of the user in user-svc. */
+  /** Also the id of the user in user-svc. */
   userId: string
   /** Normalized (`normalizeEmail`). */
   email: string
@@ -29,68 +29,49 @@ export interface NewAccount {
 }
 
 /**
- * Accounts in PostgreSQL. An account is pending until user-svc has its user, then active, and deactivated (status
- * `closed`) when user-svc reports it. A deactivated account keeps its credentials, but other accounts may take its
- * e-mail address.
- *
- * Every method rejects with the error of PostgreSQL if a statement fails.
+ * Accounts in PostgreSQL: pending until user-svc has the user, then active, and deactivated (status `closed`) when
+ * user-svc reports it. A deactivated account keeps its credentials, but another account may take its e-mail address.
  */
 export interface AccountRepository {
-  /** Finds the pending or active account with a normalized e-mail address. */
+  /** Finds a pending or active account by its normalized e-mail address. */
   findByEmail(email: string): Promise<Account | undefined>
-  /** Finds a pending or active account. */
   findById(userId: string): Promise<Account | undefined>
-  /**
-   * Finds the pending or active account that has the e-mail address of a deactivated account.
-   * @param userId the deactivated account.
-   */
+  /** Finds the pending or active account that has the e-mail address of the deactivated account `userId`. */
   findEmailHolder(userId: string): Promise<Account | undefined>
-  /** Lists the user ids of accounts that have been pending for more than `olderThanMs` milliseconds. */
+  /** User ids of the accounts that have been pending for more than `olderThanMs` milliseconds. */
   listPending(olderThanMs: number): Promise<string[]>
-  /**
-   * Inserts a pending account. Call it in the transaction that also adds the account's job (`SignUpJobs`).
-   * @returns false if a pending or active account has the e-mail address.
-   */
+  /** Call it in the transaction that also adds the job (`SignUpJobs`). @returns false if the address is in use. */
   insertPending(account: NewAccount): Promise<boolean>
-  /** Makes a pending account active. Does nothing in any other state. */
+  /** Does nothing unless the account is pending. */
   activate(userId: string): Promise<void>
-  /** Deletes a pending account. Does nothing in any other state. */
+  /** Does nothing unless the account is pending. */
   deletePending(userId: string): Promise<void>
-  /**
-   * Replaces a password hash. Does nothing if the stored hash is not `expected`, because another request has replaced
-   * it.
-   */
+  /** Does nothing if the stored hash is not `expected`: another request has replaced it. */
   replacePassword(userId: string, expected: StoredPassword, replacement: StoredPassword): Promise<void>
   /**
-   * Locks the account row until the end of the transaction: no session starts and no token is issued meanwhile. Take
+   * Locks the account row until the end of the transaction: meanwhile no session starts and no token is issued. Take
    * this lock before `SessionRepository.endAll` and `RevocationRepository.insertUser`.
    */
   lock(userId: string): Promise<void>
-  /**
-   * Changes the role, and locks the account row until the end of the transaction.
-   * @returns false if the account has this role already, or does not exist.
-   */
+  /** Also locks the row, as `lock` does. @returns false if the account has this role already, or does not exist. */
   changeRole(userId: string, role: Role): Promise<boolean>
   /**
-   * Deactivates an account, and locks its row until the end of the transaction. End its sessions and revoke its tokens
-   * in the same transaction.
-   *
+   * Also locks the row. End the sessions and revoke the tokens in the same transaction.
    * @returns false if the account is deactivated already, or does not exist.
    */
   deactivate(userId: string): Promise<boolean>
   /**
-   * Makes a deactivated account active, with the given role.
-   *
+   * Makes a deactivated account active.
    * @returns false if the account is not deactivated, or has no credentials: it was erased, or deactivated by a version
    *   that did not keep them.
    * @throws an error of PostgreSQL with the constraint `accounts_email` if another account has the e-mail address.
    */
   restore(userId: string, role: Role): Promise<boolean>
-  /** Permanently removes all personal data of an account, and deactivates it. Only its id, role and times remain. */
+  /** Removes all personal data and deactivates the account. Id, role and times remain. */
   erase(userId: string): Promise<void>
 }
 
-/** @param db the database, or a transaction. */
+/** @param db the database or a transaction. */
 export function createAccountRepository(db: Kysely<Tables>): AccountRepository {
   const notDeactivated = db
     .selectFrom('accounts')

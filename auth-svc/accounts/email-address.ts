@@ -5,9 +5,8 @@ const MAX_LENGTH = 254
 
 /**
  * Normalizes an e-mail address: NFKC, lower case, domain in its ASCII form (IDNA, UTS 46). Addresses that look the same
- * to people are then equal, for example `Ａda@BÜCHER.example` and `ada@xn--bcher-kva.example`. The local part is
- * lower-cased as well, because users type both cases and no major provider distinguishes them.
- *
+ * are then equal, for example `Ａda@BÜCHER.example` and `ada@xn--bcher-kva.example`. The local part is lower-cased too:
+ * users type both cases, and no major provider distinguishes them.
  * @returns undefined if `text` is not an e-mail address, or is longer than 254 characters after normalization.
  */
 export function normalizeEmail(text: string): string | undefined {

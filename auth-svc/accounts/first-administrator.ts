@@ -3,24 +3,22 @@ import type { AccountRepository } from './account-repository.ts'
 import { normalizeEmail } from './email-address.ts'
 import type { SignUp } from './sign-up.ts'
 
-/** What `ensureFirstAdministrator` calls. */
 export interface FirstAdministratorDependencies {
   accounts: Pick<AccountRepository, 'findByEmail'>
   signUp: Pick<SignUp, 'start'>
   logger: Logger
 }
 
-/** Credentials of the first administrator: the settings `ADMIN_EMAIL` and `ADMIN_PASSWORD`. */
+/** The settings `ADMIN_EMAIL` and `ADMIN_PASSWORD`. */
 export interface FirstAdministrator {
   email: string
   password: string
 }
 
 /**
- * Signs the first administrator up, with the role `admin`. An existing account with this e-mail address keeps its
- * password and its role. user-svc may be unavailable: the sign-up's job completes the account later.
- *
- * @throws StatusError with the errors of `SignUp.start`, for example for a weak password.
+ * Signs the first administrator up, with the role `admin`. An existing account keeps its password and its role. While
+ * user-svc is unavailable the account stays pending, and its job completes it later.
+ * @throws StatusError as `SignUp.start` does, for example for a weak password.
  */
 export async function ensureFirstAdministrator(
   { accounts, signUp, logger }: FirstAdministratorDependencies,

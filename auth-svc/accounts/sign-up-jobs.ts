@@ -4,19 +4,14 @@ import { JOBS_SCHEMA, type Tables } from '../tables.ts'
 /** Name of the job that completes a pending account. */
 export const COMPLETE_SIGN_UP = 'complete_sign_up'
 
-/** Payload of the job `COMPLETE_SIGN_UP`. */
 export interface CompleteSignUpPayload {
   userId: string
 }
 
 /** Jobs that complete pending accounts; at most one for each account. */
 export interface SignUpJobs {
-  /**
-   * Schedules the job of an account. Replaces a job that has not started yet.
-   * @param options.delayMs time until the job starts, in milliseconds.
-   */
+  /** Schedules the job in `delayMs` milliseconds. Replaces a job that has not started yet. */
   schedule(userId: string, options: { delayMs: number }): Promise<void>
-  /** Removes the job of an account, if there is one. */
   cancel(userId: string): Promise<void>
 }
 

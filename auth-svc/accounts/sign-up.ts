@@ -30,32 +30,26 @@ export interface SignUpRequest {
   role: Role
 }
 
-/** The steps of a sign-up. */
 export interface SignUp {
   /**
-   * Step 1: inserts a pending account. A repeated request with the same e-mail address and password returns the
-   * existing account, for ten minutes after its sign-up.
-   *
+   * Step 1. A repeated request with the same address and password returns the existing account, for ten minutes.
    * @param signal cancels the request while its password waits for a bcrypt thread.
-   * @throws StatusError INVALID_ARGUMENT for an invalid e-mail address or a weak password.
-   * @throws StatusError ALREADY_EXISTS `email_taken`.
-   * @throws StatusError UNAVAILABLE `overloaded` if too many passwords wait; CANCELLED if `signal` is aborted.
+   * @throws StatusError INVALID_ARGUMENT for an invalid e-mail address or a weak password; ALREADY_EXISTS
+   *   `email_taken`; UNAVAILABLE `overloaded` if too many passwords wait; CANCELLED if `signal` is aborted.
    */
   start(request: SignUpRequest, signal?: AbortSignal): Promise<Account>
   /**
-   * Steps 2 and 3: creates the user and makes the account active. Idempotent.
-   *
+   * Steps 2 and 3. Idempotent.
    * @returns undefined if the user has been deactivated.
-   * @throws StatusError ALREADY_EXISTS `email_taken` if user-svc has another user with the e-mail address. The pending
-   *   account is then deleted.
-   * @throws StatusError UNAVAILABLE if user-svc fails. The account stays pending.
+   * @throws StatusError ALREADY_EXISTS `email_taken` if another user of user-svc has the address; the pending account
+   *   is then deleted. UNAVAILABLE if user-svc fails; the account stays pending.
    */
   complete(account: Account): Promise<User | undefined>
-  /** Completes an account if it is pending. Run by the job. @throws StatusError as `complete` does. */
+  /** Completes an account if it is pending; the job runs this. @throws StatusError as `complete` does. */
   completePending(userId: string): Promise<void>
   /**
-   * Schedules the job again for every account that has been pending for more than a minute. graphile-worker would retry
-   * a job whose worker crashed only after 4 hours.
+   * Schedules the job again for every account that has been pending for more than a minute: graphile-worker retries a
+   * job whose worker crashed only after 4 hours.
    */
   reschedulePending(): Promise<void>
 }
@@ -65,7 +59,7 @@ export interface SignUpDependencies {
   hasher: PasswordHasher
   strength: Pick<PasswordStrength, 'findWeakness'>
   users: Pick<UserDirectory, 'create'>
-  /** Time that the request has to complete the account before the job does, in milliseconds. Default 5,000. */
+  /** Time in which the request completes the account before the job does, in milliseconds. Default 5,000. */
   jobDelayMs?: number
 }
 
@@ -98,7 +92,7 @@ export function createSignUp(dependencies: SignUpDependencies): SignUp {
     return account.userId === userId ? account : verifyRepeated(account, password, signal)
   }
 
-  /** Accepts a repeated sign-up: recent and with the same password. */
+  /** Accepts a repeated sign-up if it is recent and has the same password. */
   async function verifyRepeated(account: Account, password: string, signal?: AbortSignal): Promise<Account> {
     if (account.ageMs > REPEAT_WINDOW_MS) throw emailTaken()
     const { matches } = await hasher.verify(password, account.password, signal)

@@ -6,34 +6,22 @@ import { callServerStream, callUnary } from '#runtime/grpc/client.ts'
 import { Code, StatusError } from '#runtime/status.ts'
 import { emailTaken, usersUnavailable } from '../errors.ts'
 
-/** The RPCs of user-svc that auth-svc calls. */
+/** Methods reject with StatusError UNAVAILABLE for every error of user-svc that they do not document. */
 export interface UserDirectory {
   /**
-   * Creates a user. Idempotent: if the user exists, returns it unchanged.
-   *
+   * Idempotent: an existing user is returned unchanged.
    * @returns undefined if the user has been deactivated.
    * @throws StatusError ALREADY_EXISTS `email_taken` if another user has the e-mail address.
-   * @throws StatusError UNAVAILABLE for any other error of user-svc.
    */
   create(user: { id: string; email: string; name: string; role: Role }): Promise<User | undefined>
-  /**
-   * Fetches a user.
-   * @returns undefined if there is no active user with this id.
-   * @throws StatusError UNAVAILABLE for any other error of user-svc.
-   */
+  /** @returns undefined if there is no active user with this id. */
   find(userId: string): Promise<User | undefined>
   /**
-   * Streams the account changes after `sequence`, then new ones as they happen.
-   * @param signal ends the stream.
+   * Streams the account changes after `sequence`, then new ones as they happen, until `signal` is aborted.
    * @throws StatusError with the code of user-svc if the stream fails.
    */
   watchChanges(sequence: bigint, signal: AbortSignal): AsyncIterable<AccountChange>
-  /**
-   * Confirms that an account has been erased here. Idempotent. Does nothing if user-svc has no such erasure, for
-   * example after a backup was restored.
-   *
-   * @throws StatusError UNAVAILABLE for any other error of user-svc.
-   */
+  /** Idempotent. Does nothing if user-svc has no such erasure, for example after a restored backup. */
   confirmErasure(userId: string): Promise<void>
 }
 

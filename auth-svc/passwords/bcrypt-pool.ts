@@ -14,32 +14,25 @@
 import { Worker } from 'node:worker_threads'
 import { hashingFailed } from '../errors.ts'
 
-/** A message to a worker thread: `cost` hashes `input`; `hash` verifies `input` against it. */
+/** `cost` hashes `input`; `hash` verifies `input` against it. */
 export type BcryptRequest = { input: string; cost: number } | { input: string; hash: string }
 
-/** A message from a worker thread: the hash, whether `input` matches, or the error of bcrypt. */
+/** The hash, whether `input` matches, or the error of bcrypt. */
 export type BcryptResult = { value: string | boolean } | { error: unknown }
 
-/** Runs every operation at once, in an idle or a new thread. The caller bounds the concurrency (`BoundedQueue`). */
+/** Runs each operation at once, in an idle or a new thread; the caller bounds the concurrency (`BoundedQueue`). */
 export interface BcryptPool {
   /**
-   * Hashes at most 72 bytes without NUL.
-   *
-   * @param cost binary logarithm of the number of rounds, 4 to 31.
-   * @throws Error if `cost` is out of range.
-   * @throws StatusError UNAVAILABLE if the thread crashes.
+   * Hashes at most 72 bytes without NUL. @param cost binary logarithm of the number of rounds, 4 to 31.
+   * @throws Error if `cost` is out of range; StatusError UNAVAILABLE if the thread crashes.
    */
   hash(input: string, cost: number): Promise<string>
-  /**
-   * Verifies `input`.
-   * @returns false also for a malformed hash.
-   * @throws StatusError UNAVAILABLE if the thread crashes.
-   */
+  /** @returns false also for a malformed hash. @throws StatusError UNAVAILABLE if the thread crashes. */
   verify(input: string, hash: string): Promise<boolean>
 }
 
 export interface BcryptPoolOptions {
-  /** Module of the worker thread; replies to each `BcryptRequest` with a `BcryptResult`. Default bcrypt-worker.ts. */
+  /** Module of the worker thread: receives `BcryptRequest`, sends `BcryptResult`. Default bcrypt-worker.ts. */
   module?: URL
 }
 

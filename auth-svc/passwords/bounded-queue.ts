@@ -5,23 +5,17 @@ import { overloaded, requestCancelled } from '../errors.ts'
 export interface BoundedQueue {
   /**
    * Runs `task` when there is room, in the order of the calls.
-   *
-   * @param signal if it is aborted while the task waits, the task does not start.
-   * @returns the result of `task`.
-   * @throws StatusError UNAVAILABLE `overloaded` if the queue is full, with the estimated time until it is half empty.
-   * @throws StatusError CANCELLED if `signal` was aborted before the task could start.
+   * @throws StatusError UNAVAILABLE `overloaded` if the queue is full, with the estimated time until it is half empty;
+   *   CANCELLED if `signal` is aborted before the task starts.
    */
   run<R>(task: () => Promise<R>, signal?: AbortSignal): Promise<R>
-  /** Number of tasks that are running. */
   readonly running: number
-  /** Number of tasks that are waiting. */
   readonly waiting: number
 }
 
 export interface BoundedQueueOptions {
-  /** Maximum number of tasks that run at the same time. */
   concurrency: number
-  /** Maximum number of tasks that wait. Further tasks are rejected. */
+  /** Further tasks are rejected. */
   maxWaiting: number
 }
 

@@ -12,7 +12,6 @@ export const CURRENT_SCHEME = 'bcrypt-hmac-sha384'
 /** Scheme of imported hashes: bcrypt without HMAC. A sign-in replaces them. */
 const PLAIN_SCHEME = 'bcrypt'
 
-/** A password hash as stored in the database. */
 export interface StoredPassword {
   /** `bcrypt-hmac-sha384` or `bcrypt`. */
   scheme: string
@@ -23,23 +22,17 @@ export interface StoredPassword {
 /** Every operation waits in the queue, then occupies a core for about 160 ms (cost 12). */
 export interface PasswordHasher {
   /**
-   * Hashes a password with the current scheme and cost, and a random salt. All bytes of its UTF-8 encoding are
-   * significant. The length is not limited here; the contract limits it to 256 characters.
-   *
+   * Hashes a password with the current scheme and cost. All bytes of its UTF-8 encoding are significant; the contract
+   * limits it to 256 characters.
    * @param signal cancels the operation while it waits.
-   * @throws StatusError UNAVAILABLE `overloaded` if the queue is full; UNAVAILABLE if the thread crashes.
-   * @throws StatusError CANCELLED if `signal` is aborted while the operation waits.
+   * @throws StatusError UNAVAILABLE if the queue is full (`overloaded`) or the thread crashes; CANCELLED.
    */
   hash(password: string, signal?: AbortSignal): Promise<StoredPassword>
   /**
-   * Verifies a password.
-   *
-   * @param stored undefined if the account does not exist: the result is then false, after the same time, so that the
-   *   response time does not reveal which accounts exist.
-   * @returns `matches`: whether the password is correct. `outdated`: whether `hash` would use another scheme or a
-   *   higher cost.
-   * @throws StatusError as `hash` does.
-   * @throws Error if the scheme is unknown.
+   * @param stored undefined if there is no account: the result is false after the same time, so that the response time
+   *   does not reveal which accounts exist.
+   * @returns `outdated`: whether `hash` would use another scheme or a higher cost.
+   * @throws StatusError as `hash` does; Error if the scheme is unknown.
    */
   verify(
     password: string,
@@ -49,7 +42,6 @@ export interface PasswordHasher {
 }
 
 export interface PasswordHasherOptions {
-  /** The 32 bytes of PASSWORD_PEPPER. */
   pepper: Uint8Array
   /** bcrypt cost of new hashes. */
   cost: number
@@ -85,7 +77,7 @@ export async function createPasswordHasher(options: PasswordHasherOptions): Prom
   }
 }
 
-/** Reads the cost of a hash in modular crypt format: `$2b$12$`, then 53 characters of salt and hash. */
+/** Format: `$2b$12$`, then 53 characters of salt and hash. */
 function parseCost(hash: string): number {
   return Number(hash.split('$')[2])
 }

@@ -4,16 +4,15 @@ import { ZxcvbnFactory } from '@zxcvbn-ts/core'
 import { adjacencyGraphs, dictionary as common } from '@zxcvbn-ts/language-common'
 import { dictionary as english, translations } from '@zxcvbn-ts/language-en'
 
-/** A message to the worker thread. */
+/** Message to the worker thread; `id` identifies the result. */
 export interface StrengthRequest {
-  /** Identifies the result. */
   id: number
   password: string
   /** Words about the user, such as name and e-mail address, that count as easy to guess. */
   userInputs: string[]
 }
 
-/** A message from the worker thread. */
+/** Message from the worker thread. */
 export interface StrengthResult {
   id: number
   /** Why the password is easy to guess; undefined if it is strong enough. */

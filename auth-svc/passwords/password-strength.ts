@@ -6,24 +6,22 @@ import { Worker } from 'node:worker_threads'
 import { createBoundedQueue } from './bounded-queue.ts'
 import type { StrengthRequest, StrengthResult } from './password-strength-worker.ts'
 
-/** Checks passwords in a worker thread. */
 export interface PasswordStrength {
   /**
-   * Checks a password. Takes up to 100 ms of another core.
-   *
-   * @param owner e-mail address and name of the user: a password made of them counts as weak.
-   * @returns the weakness as English sentences, to show to the user; undefined if the password is strong enough.
+   * Checks a password; takes up to 100 ms of another core.
+   * @param owner a password made of this e-mail address and name is weak.
+   * @returns the weakness as English sentences for the user; undefined if the password is strong enough.
    * @throws StatusError UNAVAILABLE `overloaded` if 50 passwords wait already.
    */
   findWeakness(password: string, owner: { email: string; name: string }): Promise<string | undefined>
-  /** Terminates the worker thread. Pending checks never resolve. */
+  /** Pending checks never resolve. */
   close(): Promise<void>
 }
 
 // At most 100 ms each.
 const MAX_WAITING = 50
 
-/** Starts the worker thread. */
+/** Starts the worker thread; `close` ends it. */
 export function createPasswordStrength(): PasswordStrength {
   const worker = new Worker(new URL('password-strength-worker.ts', import.meta.url))
   const queue = createBoundedQueue({ concurrency: 1, maxWaiting: MAX_WAITING })

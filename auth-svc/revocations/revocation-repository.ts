@@ -11,32 +11,28 @@ export interface Revocation {
   readonly target: string
   /** Kind `user`: tokens issued at or before this time are revoked. Null for the other kinds. */
   readonly notAfter: Date | null
-  /** Expiry of the last revoked token. The revocation has no effect after it. */
+  /** Not before the last revoked token expires. The revocation has no effect afterwards. */
   readonly expiresAt: Date
 }
 
 /** Revocations in PostgreSQL. Every method rejects with the error of PostgreSQL if a statement fails. */
 export interface RevocationRepository {
-  /** Revokes the access tokens of a session. @param lifetimeMs time until the revocation expires, in milliseconds. */
+  /** @param lifetimeMs time until the revocation expires, in milliseconds. */
   insertSession(sessionId: string, lifetimeMs: number): Promise<Revocation>
   /**
-   * Revokes every access token issued to a user until now. The transaction must hold the lock on the account
-   * (`AccountRepository.lock`). Takes at least 1 ms.
-   *
-   * @param lifetimeMs time until the revocation expires, in milliseconds.
+   * Revokes every access token issued to a user until now. Takes at least 1 ms. The transaction must hold the lock on
+   * the account (`AccountRepository.lock`).
    */
   insertUser(userId: string, lifetimeMs: number): Promise<Revocation>
   /** Lists the revocations with an id above `after` that have not expired, ordered by id. */
   listUnexpired(after: bigint, limit: number): Promise<Revocation[]>
-  /** Returns the highest id of a revocation that is not published. */
   findNewestUnpublished(): Promise<bigint | undefined>
-  /** Returns whether all revocations up to `id` are published. Rows locked by another process count as unpublished. */
+  /** Rows that another process has locked count as unpublished. */
   isPublishedUpTo(id: bigint): Promise<boolean>
   /** Locks at most `limit` unpublished revocations until the end of the transaction. Skips rows locked by others. */
   lockUnpublished(limit: number): Promise<Revocation[]>
-  /** Marks revocations as published to the stream. @param ids at least one. */
+  /** @param ids at least one. */
   markPublished(ids: readonly bigint[]): Promise<void>
-  /** Deletes expired revocations. */
   deleteExpired(): Promise<void>
 }
 
@@ -102,7 +98,6 @@ function fromNow(ms: number) {
   return sql<Date>`clock_timestamp() + ${ms} * interval '1 millisecond'`
 }
 
-/** Converts a revocation to `edge.v1.Revocation`. */
 export function toRevocationMessage({ kind, target, notAfter, expiresAt }: Revocation): RevocationMessage {
   const cases = { sid: 'sessionId', jti: 'tokenId', user: 'userId' } as const
   return { target: { $case: cases[kind], value: target }, notAfter: notAfter ?? undefined, expiresAt }

@@ -1,10 +1,10 @@
 /**
- * The Redis stream that distributes revocations to gateways. PostgreSQL is the source of truth: whatever Redis loses is
+ * The Redis stream that distributes revocations to gateways. PostgreSQL is the source of truth: what Redis loses is
  * published again or read from a snapshot.
  *
  * - The epoch identifies one life of the Redis data. If it is missing or changes, gateways fetch a snapshot.
- * - The heartbeat is the time up to which the stream is complete, in milliseconds by the clock of Redis, because the
- *   clocks of gateways may differ.
+ * - The heartbeat is the time up to which the stream is complete, by the clock of Redis, because the clocks of gateways
+ *   may differ.
  */
 import { randomUUID } from 'node:crypto'
 import type { Redis } from 'ioredis'
@@ -25,12 +25,9 @@ export interface RevocationStream {
   append(revocations: readonly Revocation[]): Promise<void>
   /** Sets a new random epoch unless the stream has one. */
   ensureEpoch(): Promise<void>
-  /** Reads the clock of Redis, in milliseconds since the epoch. */
+  /** The clock of Redis, in milliseconds since the Unix epoch. */
   time(): Promise<number>
-  /**
-   * Sets the heartbeat. Call it when every revocation committed before `completeUntil` has been appended.
-   * @param completeUntil a result of `time`.
-   */
+  /** @param completeUntil a result of `time`; every revocation committed before it has been appended. */
   writeHeartbeat(completeUntil: number): Promise<void>
 }
 
@@ -58,7 +55,7 @@ export function createRevocationStream(redis: Redis): RevocationStream {
   }
 }
 
-/** Fields of a stream entry. Times are in milliseconds since the epoch. */
+/** Times are in milliseconds since the Unix epoch. */
 function toFields({ kind, target, notAfter, expiresAt }: Revocation): string[] {
   const fields = [FIELDS.kind, kind, FIELDS.id, target, FIELDS.expiresAt, String(expiresAt.getTime())]
   return notAfter === null ? fields : [...fields, FIELDS.notAfter, String(notAfter.getTime())]

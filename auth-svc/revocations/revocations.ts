@@ -1,8 +1,7 @@
 /**
  * Revocations of access tokens. A revocation is written to PostgreSQL in the transaction of the change that causes it,
- * and published to the Redis stream right after the commit. A periodic pass publishes the revocations for which this
- * failed, because of a crash or an unavailable Redis. After a pass without failures it writes the heartbeat; without a
- * recent heartbeat, gateways consider the stream stale.
+ * and published to the Redis stream after the commit. A periodic pass publishes those for which this failed, and then
+ * writes the heartbeat; without a recent heartbeat, gateways consider the stream stale.
  */
 import type { Kysely } from 'kysely'
 import type { Logger } from '#runtime/observability/logger.ts'
@@ -10,33 +9,26 @@ import type { Tables } from '../tables.ts'
 import { createRevocationRepository, type Revocation } from './revocation-repository.ts'
 import type { RevocationStream } from './revocation-stream.ts'
 
-/** Writes, publishes and lists revocations. */
+/** Revoke in the transaction of the change, and publish after its commit. */
 export interface Revocations {
-  /** Revokes the access tokens of a session. */
   revokeSession(transaction: Kysely<Tables>, sessionId: string): Promise<Revocation>
   /**
    * Revokes every access token issued to a user until now. The transaction must hold the lock on the account
    * (`AccountRepository.lock`, or an update of its row).
    */
   revokeUser(transaction: Kysely<Tables>, userId: string): Promise<Revocation>
-  /**
-   * Publishes revocations. Call it after the commit. Never rejects: `publishPending` publishes them after a failure.
-   */
+  /** Never rejects: after a failure, `publishPending` publishes the revocations. */
   publish(revocations: readonly Revocation[]): Promise<void>
   /**
-   * Lists the revocations that have not expired, ordered by id.
-   *
-   * @param after lists ids above this one. Default 0.
-   * @param limit page size. Unlimited by default.
+   * Lists unexpired revocations with an id above `after` (default 0), by id, at most `limit` (default unlimited).
    * @returns `next`: the `after` of the next page; undefined on the last page.
    */
   list(after?: bigint, limit?: number): Promise<{ revocations: Revocation[]; next: bigint | undefined }>
   /**
-   * Publishes the unpublished revocations, then writes the heartbeat. Also sets a new epoch if the stream has none.
-   * @throws the error of Redis or PostgreSQL. The heartbeat is then not written.
+   * Publishes the unpublished revocations, then writes the heartbeat. Also sets an epoch if the stream has none.
+   * @throws the error of Redis or PostgreSQL; the heartbeat is then not written.
    */
   publishPending(): Promise<void>
-  /** Deletes expired revocations. */
   deleteExpired(): Promise<void>
 }
 

@@ -16,14 +16,12 @@ export interface LoginDependencies {
 }
 
 /**
- * Verifies e-mail address and password, and starts a session. An outdated password hash is replaced. A pending account
- * is completed first.
- *
+ * Verifies e-mail address and password, and starts a session. Replaces an outdated password hash, and completes a
+ * pending account first.
  * @param signal cancels the request while its password waits for a bcrypt thread.
  * @throws StatusError UNAUTHENTICATED `invalid_credentials` for an unknown address, a wrong password or a deactivated
- *   user; the response takes as long in each case.
- * @throws StatusError UNAVAILABLE if user-svc or Redis is unavailable, or with `overloaded` if too many passwords wait.
- * @throws StatusError CANCELLED if `signal` is aborted.
+ *   user, after the same time; UNAVAILABLE if user-svc or Redis is unavailable, or with `overloaded` if too many
+ *   passwords wait; CANCELLED if `signal` is aborted.
  */
 export type Login = (
   credentials: { email: string; password: string },

@@ -11,11 +11,9 @@ export interface LogoutDependencies {
 }
 
 /**
- * Ends the session of the refresh token, whatever its generation; without a valid refresh token, the session of the
- * access token. An invalid token, or one whose session has already ended, is not an error (RFC 7009 section 2.2).
- *
+ * Ends the session of the refresh token, whatever its generation; without a valid refresh token, that of the access
+ * token. An invalid token, or one whose session has already ended, is not an error (RFC 7009 section 2.2).
  * @param refreshToken the empty string if the request has none.
- * @param principal the user of the access token; undefined if the request has no valid one.
  * @returns the revocation of the session that ended, or an empty array.
  */
 export type Logout = (refreshToken: string, principal: UserPrincipal | undefined) => Promise<Revocation[]>

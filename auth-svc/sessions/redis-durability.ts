@@ -2,13 +2,9 @@ import type { Redis } from 'ioredis'
 import type { Logger } from '#runtime/observability/logger.ts'
 
 /**
- * Rejects configurations of Redis in which a rotated refresh token could become valid again, or sessions end at random:
- *
- * - eviction (any `maxmemory-policy` but `noeviction`), because it removes refresh token families;
- * - RDB snapshots without an append-only file, because a restart restores families as they were at the snapshot.
- *
- * Without any persistence, a restart ends every session. That is safe, and only logged as a warning.
- *
+ * Rejects configurations of Redis in which sessions end at random (any `maxmemory-policy` but `noeviction`) or a
+ * rotated refresh token becomes valid again (RDB snapshots without an append-only file). A restart without any
+ * persistence ends every session, which is safe and only logged.
  * @throws Error that names the required setting, or the error of Redis if it is unavailable.
  */
 export async function assertDurable(redis: Redis, logger: Logger): Promise<void> {
@@ -26,10 +22,7 @@ export async function assertDurable(redis: Redis, logger: Logger): Promise<void>
   logger.warn('Redis has no append-only file; a restart of Redis ends every session')
 }
 
-/**
- * Reads the setting `save`. Hosted Redis services forbid CONFIG; they count as having no snapshot schedule.
- * @returns the empty string if Redis takes no snapshots.
- */
+/** The setting `save`, empty without snapshots. Hosted Redis services forbid CONFIG and count as having none. */
 async function readSnapshotSchedule(redis: Redis): Promise<string> {
   try {
     const reply = (await redis.config('GET', 'save')) as string[]

@@ -17,15 +17,15 @@ import { redisOperation } from '#runtime/process/redis.ts'
 import { redisUnavailable } from '../errors.ts'
 
 /**
- * How long ago a reused token was rotated.
+ * When a reused token was rotated:
  *
- * - `recent`: the last rotation replaced it, at most a minute ago. Probably a client that lost a response.
- * - `stale`: it was replaced more than a minute ago. Probably a stolen token.
- * - `unknown`: it was replaced before the last rotation; the time is not recorded.
+ * - `recent`: by the last rotation, at most a minute ago; probably a client that lost a response.
+ * - `stale`: more than a minute ago; probably a stolen token.
+ * - `unknown`: before the last rotation, at an unrecorded time.
  */
 export type ReuseClass = 'recent' | 'stale' | 'unknown'
 
-/** Result of a rotation: `generation` is the generation of the refresh token to return. */
+/** `generation` is that of the refresh token to return. */
 export type RotationOutcome =
   | { kind: 'rotated' | 'retried'; generation: number }
   | { kind: 'reused'; reuse: ReuseClass }
@@ -34,28 +34,23 @@ export type RotationOutcome =
 
 /** Every method rejects with StatusError UNAVAILABLE if Redis is unavailable. */
 export interface RefreshFamilies {
-  /** Creates the family of a session, with generation 1. @param ttlMs time until it expires, in milliseconds. */
+  /** Creates the family, with generation 1. @param ttlMs time until it expires, in milliseconds. */
   start(sessionId: string, ttlMs: number): Promise<void>
   /**
-   * Rotates the family if `generation` is the current one.
-   *
-   * @param generation generation of the presented token. Its MAC must have been verified.
+   * @param generation of the presented token, whose MAC must have been verified.
    * @param ttlMs time until the family expires unless it is rotated again, in whole milliseconds.
    * @throws StatusError UNAVAILABLE if Redis does not run the script in time. The token is then still valid.
    */
   rotate(sessionId: string, generation: number, ttlMs: number): Promise<RotationOutcome>
-  /** Returns when each session was last refreshed, or created. Sessions without a family are omitted. */
+  /** Time of the last refresh (or the sign-in) of each session. Sessions without a family are omitted. */
   findLastUsed(sessionIds: readonly string[]): Promise<Map<string, Date>>
 }
 
 export interface RefreshFamiliesOptions {
   redis: Redis
-  /** Grace period in which a repeated refresh is a retry, in milliseconds. After it, a repeated refresh is reuse. */
+  /** Grace period, in milliseconds. After it, a repeated refresh is reuse. */
   graceMs: number
-  /**
-   * Time in which Redis must start a rotation, in milliseconds. Default 1,000. A script that starts later changes
-   * nothing.
-   */
+  /** Time in which Redis must start a rotation, in milliseconds. Default 1,000. A later script changes nothing. */
   timeoutMs?: number
 }
 
@@ -132,7 +127,6 @@ export function createRefreshFamilies(options: RefreshFamiliesOptions): RefreshF
   /**
    * Runs the script once. The script carries a deadline, because a Redis that hung still executes the commands that it
    * has received: a rotation after the caller timed out would make the client's retry look like reuse.
-   *
    * @returns undefined if the script started after its deadline.
    */
   async function rotateOnce(
@@ -158,8 +152,8 @@ export function createRefreshFamilies(options: RefreshFamiliesOptions): RefreshF
       )
     },
     async rotate(sessionId, generation, ttlMs) {
-      // The first attempt misses its deadline if the clock offset is not known yet or the clock of Redis was set. It
-      // updates the offset for the second attempt.
+      // The first attempt misses its deadline before the clock offset is known or after the clock of Redis was set, and
+      // updates the offset for the second.
       const outcome =
         (await orUnavailable(rotateOnce(sessionId, generation, ttlMs))) ??
         (await orUnavailable(rotateOnce(sessionId, generation, ttlMs)))
@@ -182,7 +176,7 @@ export function createRefreshFamilies(options: RefreshFamiliesOptions): RefreshF
   }
 }
 
-/** Reports every error of Redis as UNAVAILABLE: whatever the cause, the caller can only retry. */
+/** Whatever the error of Redis, the caller can only retry. */
 async function orUnavailable<R>(reply: Promise<R>): Promise<R> {
   try {
     return await reply

@@ -11,21 +11,20 @@
  */
 import { createHmac, timingSafeEqual } from 'node:crypto'
 
-/** A parsed refresh token. Its MAC is not verified yet. */
+/** A parsed token whose MAC is not verified yet. */
 export interface RefreshToken {
   /** UUID, lower case. */
   readonly sessionId: string
   /** Integer from 1 to 10^15 - 1. */
   readonly generation: number
-  /** 32 bytes. */
   readonly mac: Uint8Array
 }
 
 /** Creates and verifies refresh tokens with one secret. */
 export interface RefreshTokens {
-  /** Creates the token of a generation. The same arguments always give the same token. */
+  /** The same arguments always give the same token. */
   format(sessionId: string, generation: number, nonce: Uint8Array): string
-  /** Compares the MAC in constant time. @returns false for a forged token, or if `nonce` belongs to another session. */
+  /** Compares in constant time. @returns false for a forged token, or if `nonce` belongs to another session. */
   verify(token: RefreshToken, nonce: Uint8Array): boolean
 }
 
@@ -51,9 +50,7 @@ export function createRefreshTokens(secret: Uint8Array): RefreshTokens {
 }
 
 /**
- * Parses a refresh token without verifying it. Only the canonical base64url encoding is accepted, so that one token has
- * one spelling.
- *
+ * Parses a token without verifying it. Accepts the canonical base64url encoding only: one token has one spelling.
  * @returns undefined if `text` is malformed.
  */
 export function parseRefreshToken(text: string): RefreshToken | undefined {

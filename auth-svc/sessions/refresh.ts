@@ -14,14 +14,13 @@ export interface RefreshDependencies {
   logger: Logger
   /** Called once for each reused token, before sessions end. */
   onReuse: (reuse: ReuseClass) => void
-  /** Sessions that end when a token is reused: all sessions of the user, or only the session of the token. */
+  /** Sessions that end when a token is reused. */
   reuseScope: 'user' | 'session'
 }
 
 /**
  * Rotates the refresh token and issues new tokens for its session. A retry within the grace period returns the same
  * refresh token and a new access token.
- *
  * @throws StatusError UNAUTHENTICATED `refresh_token_invalid`, `refresh_token_reused` or `session_ended`.
  * @throws StatusError UNAVAILABLE if Redis or PostgreSQL is unavailable. The token is then still valid.
  */

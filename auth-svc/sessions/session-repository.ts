@@ -10,17 +10,13 @@ export interface SessionRecord extends SessionClaims {
   readonly nonce: Uint8Array
 }
 
-/** A session to insert. */
 export interface NewSession {
-  /** UUID. */
   sessionId: string
   userId: string
   /** 16 random bytes. */
   nonce: Uint8Array
   userAgent: string
-  /** IP address of the client. */
   address: string
-  /** Time until the session ends even if it is in use, in milliseconds. */
   ttlMs: number
 }
 
@@ -35,29 +31,24 @@ export interface SessionSummary {
 
 /** Sessions in PostgreSQL. Every method rejects with the error of PostgreSQL if a statement fails. */
 export interface SessionRepository {
-  /** Inserts a session. Locks the account row, see `INSERT`. @returns undefined if the account is not active. */
+  /** Locks the account row, see `INSERT`. @returns undefined if the account is not active. */
   insert(session: NewSession): Promise<SessionRecord | undefined>
-  /**
-   * Looks a session up to issue tokens. Locks the account row, see `INSERT`.
-   * @returns undefined if there is no such session. `isActive` is false if the session has ended or expired, or its
-   *   account is not active: no token may be issued then.
-   */
+  /** Locks the account row, see `INSERT`. Issue no token unless `isActive`. @returns undefined without session. */
   findForRefresh(sessionId: string): Promise<(SessionRecord & { isActive: boolean }) | undefined>
-  /** Looks up the nonce of a session, also of one that has ended. */
+  /** Also of a session that has ended. */
   findNonce(sessionId: string): Promise<Uint8Array | undefined>
-  /** Lists the sessions that have neither ended nor expired, newest first, at most 200. */
+  /** Sessions that have neither ended nor expired, newest first, at most 200. */
   listActive(userId: string): Promise<SessionSummary[]>
   /**
-   * Ends a session.
    * @param userId if given, the session must belong to this user.
    * @returns false if there is no such session, or it has already ended or expired.
    */
   end(sessionId: string, reason: EndReason, userId?: string): Promise<boolean>
-  /** Ends all sessions of a user. The transaction must hold the lock on the account (`AccountRepository.lock`). */
+  /** The transaction must hold the lock on the account (`AccountRepository.lock`). */
   endAll(userId: string, reason: EndReason): Promise<void>
   /** Erases the addresses and user agents of all sessions of a user. */
   erase(userId: string): Promise<void>
-  /** Deletes sessions a day after they have expired. */
+  /** A day after they have expired. */
   deleteExpired(): Promise<void>
 }
 
@@ -65,10 +56,9 @@ export interface SessionRepository {
 const MAX_LISTED = 200
 
 /**
- * Both queries first lock the account row against a change of its role, and read the clock while they hold the lock. A
- * token with the old role is thus issued before the change and covered by the `not_after` of its revocation; a token
- * with the new role is issued after it. After waiting for the lock, PostgreSQL reads the changed row and the clock
- * again.
+ * Both queries first lock the account row against a change of its role, then read the clock. A token with the old role
+ * is thus covered by the `not_after` of its revocation, and one with the new role is issued after it. After waiting for
+ * the lock, PostgreSQL reads the changed row and the clock again.
  */
 const INSERT = `
 with account as (

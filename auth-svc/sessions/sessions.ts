@@ -11,21 +11,18 @@ import type { RefreshFamilies } from './refresh-families.ts'
 import type { RefreshTokens } from './refresh-token.ts'
 import { createSessionRepository, type SessionRecord, type SessionSummary } from './session-repository.ts'
 
-/** Tokens of a session, as returned to the client. */
+/** Tokens as returned to the client. Lifetimes are in seconds. */
 export interface IssuedTokens {
   readonly accessToken: string
-  /** Lifetime of the access token, in seconds. */
   readonly expiresIn: number
   readonly refreshToken: string
-  /** Lifetime of the refresh token, in seconds. */
   readonly refreshExpiresIn: number
 }
 
 /** The client of a sign-in, as the gateway reports it. Shown to the user; not used for decisions. */
 export interface ClientInfo {
-  /** IP address. */
   address: string
-  /** Value of the header User-Agent. Stored up to 400 characters. */
+  /** Stored up to 400 characters. */
   userAgent: string
 }
 
@@ -37,27 +34,21 @@ export interface ListedSession extends SessionSummary {
 /** Methods that end sessions return their revocations, and have published them unless Redis is unavailable. */
 export interface Sessions {
   /**
-   * Starts a session with a new refresh token family.
-   *
-   * @throws StatusError UNAUTHENTICATED `invalid_credentials` if the account is not active, for example because it was
-   *   deactivated after its password had been verified.
-   * @throws StatusError UNAVAILABLE if Redis is unavailable.
+   * @throws StatusError UNAUTHENTICATED `invalid_credentials` if the account is not active, for example deactivated
+   *   after its password had been verified; UNAVAILABLE if Redis is unavailable.
    */
   start(userId: string, client: ClientInfo): Promise<IssuedTokens>
-  /** Issues tokens for a session. @param generation generation of the refresh token. */
+  /** @param generation of the refresh token. */
   issueTokens(session: SessionRecord, generation: number): IssuedTokens
-  /** Returns the lifetime of the session's next refresh token, in whole milliseconds, at least 1. */
+  /** Lifetime of the next refresh token, in whole milliseconds, at least 1. */
   refreshTtlMs(session: SessionRecord): number
-  /**
-   * Lists the active sessions of a user, the last used first.
-   * @throws StatusError UNAVAILABLE if Redis is unavailable.
-   */
+  /** The last used first. @throws StatusError UNAVAILABLE if Redis is unavailable. */
   list(userId: string): Promise<ListedSession[]>
-  /** Ends a session of this user. @throws StatusError NOT_FOUND if the user has no such active session. */
+  /** @throws StatusError NOT_FOUND if the user has no such active session. */
   endOwn(userId: string, sessionId: string): Promise<Revocation[]>
-  /** Ends a session of any user. @returns an empty array if it is not active. */
+  /** @returns an empty array if the session is not active. */
   end(sessionId: string, reason: EndReason): Promise<Revocation[]>
-  /** Ends all sessions of a user, and revokes every access token issued to the user until now. */
+  /** Also revokes every access token issued to the user until now. */
   endAll(userId: string, reason: EndReason): Promise<Revocation[]>
 }
 
@@ -114,8 +105,8 @@ export function createSessions(dependencies: SessionsDependencies): Sessions {
     refreshTtlMs,
     async start(userId, { address, userAgent }) {
       const sessionId = randomUUIDv7()
-      // Create the family first: a family without a session grants nothing and expires, but a session without a family
-      // cannot be refreshed.
+      // Create the family first: without a session it grants nothing and expires, but a session needs it to be
+      // refreshed.
       await families.start(sessionId, Math.min(dependencies.refreshTtlMs, sessionTtlMs))
       const session = await repository.insert({
         sessionId,

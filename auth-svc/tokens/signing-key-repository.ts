@@ -1,22 +1,21 @@
 import { type Kysely, type Selectable, sql } from 'kysely'
 import type { SigningKeysTable, Tables } from '../tables.ts'
 
-/** A stored signing key; its private key is encrypted. */
+/** The private key is encrypted. */
 export type SigningKeyRow = Selectable<SigningKeysTable>
 
 /** Signing keys in PostgreSQL. Every method rejects with the error of PostgreSQL if a statement fails. */
 export interface SigningKeyRepository {
-  /** Lists all keys, ordered by `activates_at`. */
+  /** By `activates_at`, ascending. */
   list(): Promise<SigningKeyRow[]>
   /** Reads the clock of PostgreSQL, which schedules the keys for all processes. */
   now(): Promise<Date>
-  /** Inserts a key. @throws if a key with the same `kid` exists. */
+  /** @throws if a key with the same `kid` exists. */
   insert(key: SigningKeyRow): Promise<void>
-  /** Deletes a key. Does nothing if it does not exist. */
   delete(kid: string): Promise<void>
 }
 
-/** @param db the database, or the transaction that holds the rotation lock (`withRotationLock`). */
+/** @param db the database or a transaction. */
 export function createSigningKeyRepository(db: Kysely<Tables>): SigningKeyRepository {
   return {
     list: () => db.selectFrom('signing_keys').selectAll().orderBy('activates_at').execute(),
@@ -34,11 +33,9 @@ export function createSigningKeyRepository(db: Kysely<Tables>): SigningKeyReposi
 }
 
 /**
- * Runs `work` in a transaction that holds an advisory lock, so that one process at a time changes the signing keys.
- * PostgreSQL releases the lock at the end of the transaction, also if the process crashes.
- *
- * @param options.wait if another process holds the lock: true waits for it, false returns undefined without running
- *   `work`.
+ * Runs `work` in a transaction with an advisory lock: one process at a time changes the signing keys. PostgreSQL also
+ * releases the lock if the process crashes.
+ * @param options.wait false: returns undefined at once if another process holds the lock.
  */
 export function withRotationLock<R>(
   db: Kysely<Tables>,

@@ -8,11 +8,10 @@ import { createCipheriv, createDecipheriv, createPrivateKey, type KeyObject, ran
 const NONCE_LENGTH = 12
 const TAG_LENGTH = 16
 
-/** Encrypts (seals) and decrypts (opens) private keys with one secret. */
+/** Encrypts (seals) and decrypts (opens) private keys. */
 export interface SigningKeySeal {
-  /** Encrypts a private key, with a random nonce. */
   seal(kid: string, key: KeyObject): Buffer
-  /** Decrypts a private key. @throws Error if it was sealed with another secret or `kid`, or was modified. */
+  /** @throws Error if the key was sealed with another secret or `kid`, or was modified. */
   open(kid: string, sealed: Buffer): KeyObject
 }
 

@@ -18,17 +18,16 @@ import type { SigningKeySeal } from './signing-key-seal.ts'
 /** Public part of a signing key, as published in the key set: an Ed25519 JWK (RFC 8037). */
 export type PublishedKey = Required<Pick<Jwk, 'kty' | 'crv' | 'x' | 'kid'>>
 
-/** A key that signs tokens. */
 export interface SigningKey {
   readonly kid: string
   readonly privateKey: KeyObject
 }
 
-/** Signing keys, and a key source that verifies the tokens that they sign. */
+/** The loaded keys. As a `KeySource` they verify the tokens that auth-svc has signed. */
 export interface SigningKeys extends KeySource {
-  /** Returns the key that signs at `time`, in milliseconds since the epoch. */
+  /** @param time in milliseconds since the Unix epoch. */
   activeAt(time: number): SigningKey
-  /** All published keys: published ahead, active and retiring. */
+  /** Published ahead, active and retiring. */
   readonly jwks: readonly PublishedKey[]
   /**
    * Creates and deletes the keys that are due, unless another process is doing so, and reloads the keys.
@@ -40,7 +39,7 @@ export interface SigningKeys extends KeySource {
 export interface SigningKeysOptions {
   db: Kysely<Tables>
   seal: SigningKeySeal
-  /** Time for which a key is active, in milliseconds. */
+  /** In milliseconds. */
   periodMs: number
   /** Time for which a key is published before it is active, in milliseconds. */
   publishAheadMs: number

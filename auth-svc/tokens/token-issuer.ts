@@ -16,33 +16,29 @@ import {
 } from '#runtime/auth/token-profile.ts'
 import type { SigningKeys } from './signing-keys.ts'
 
-/** User and session of an access token. Times are by the clock of PostgreSQL. */
+/** User and session of an access token. Times are in milliseconds since the Unix epoch, by the clock of PostgreSQL. */
 export interface SessionClaims {
   readonly userId: string
   readonly sessionId: string
   readonly role: Role
   readonly email: string
-  /** Time of issue, in milliseconds since the epoch. */
   readonly issuedAt: number
-  /** Time of the sign-in, in milliseconds since the epoch. */
   readonly authenticatedAt: number
-  /** End of the session, in milliseconds since the epoch. The token expires no later. */
+  /** The token expires no later. */
   readonly sessionExpiresAt: number
 }
 
-/** Signs access tokens and service tokens with the active signing key. */
+/** Signs with the key that is active at the time of issue. */
 export interface TokenIssuer {
-  /** Issues an access token. @returns the token, and its lifetime in whole seconds. */
+  /** @returns the token, and its lifetime in whole seconds. */
   accessToken(claims: SessionClaims): { token: string; expiresIn: number }
-  /** Returns a service token for calls to user-svc. It is valid for at least 30 s, and renewed every 30 s. */
+  /** For calls to user-svc. Valid for at least 30 s. */
   serviceToken(): string
 }
 
 export interface TokenIssuerOptions {
   keys: Pick<SigningKeys, 'activeAt'>
-  /** Claim `iss` of all tokens. */
   issuer: string
-  /** Claim `aud` of access tokens. */
   audience: string
   /** Lifetime of an access token, in seconds. */
   accessTtlS: number
