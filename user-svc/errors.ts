@@ -17,7 +17,7 @@ export const accountErased = () =>
     reason: 'account_erased',
   })
 
-/** No receipt exists for the user. */
+/** There is no receipt for the user. */
 export const erasureNotFound = () => notFound('erasure')
 
 /** The change would leave no active administrator. */
@@ -32,16 +32,15 @@ export const notAdministrator = () => permissionDenied('You are no longer an adm
 /** The document does not exist, or the caller may not read it. */
 export const documentNotFound = () => notFound('document')
 
-/** The comment does not exist on the document. */
+/** The document has no such comment. */
 export const commentNotFound = () => notFound('comment')
 
 /** The user has no grant on the document. */
 export const grantNotFound = () => notFound('grant')
 
-/** The caller may read the document. */
+/** Only for a document that the caller may read; otherwise `documentNotFound`. */
 export const documentForbidden = () => permissionDenied('You may read this document, but not perform this action on it')
 
-/** The caller may read the comment. */
 export const commentForbidden = () => permissionDenied('You may read this comment, but not delete it')
 
 /** None of the entity tags of If-Match is current. */

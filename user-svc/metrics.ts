@@ -7,7 +7,6 @@ import { createMetrics } from '#runtime/observability/metrics.ts'
 import { registerDroppedSpansMetric } from '#runtime/observability/telemetry.ts'
 import { type PoolState, registerPoolMetrics } from '#runtime/postgres/pool-metrics.ts'
 
-/** The metrics registry of one process. */
 export interface UserMetrics {
   /** Served RPCs, by method and status. */
   readonly rpc: CallMetrics
@@ -16,11 +15,9 @@ export interface UserMetrics {
     readonly pool: (read: () => PoolState) => void
     readonly droppedSpans: (read: () => number) => void
   }
-  /** The current values of all metrics. */
   snapshot(): Promise<Snapshot>
 }
 
-/** Creates the registry of the process. */
 export function createUserMetrics(): UserMetrics {
   const metrics = createMetrics()
   return {

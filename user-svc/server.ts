@@ -41,19 +41,16 @@ import { createAccountHandlers } from './users/account-handlers.ts'
 import { createUserHandlers } from './users/user-handlers.ts'
 import { createUserRepository, type UserRepository } from './users/user-repository.ts'
 
-/** Options of `createUserServer`. The caller opens and closes both databases. */
 export interface UserServerOptions {
-  /** Descriptors with the policies and rules of all methods. */
   contract: FileRegistry
   logger: Logger
   metrics: UserMetrics
-  /** Verifies access tokens and service tokens. */
   verifier: TokenVerifier
   /** Serves all methods except those of administrators. Its state decides readiness. */
   database: Database<Tables>
   /**
-   * A small pool for bulk changes, erasures and reports, with a longer statement timeout. Separate, so that slow statements
-   * of administrators do not occupy the connections of other requests.
+   * A small pool with a longer statement timeout for bulk changes, erasures and reports, so that they do not occupy the
+   * connections of other requests.
    */
   adminDatabase: Database<Tables>
   /** Key of page tokens, 32 bytes. */

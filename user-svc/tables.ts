@@ -2,23 +2,21 @@
 import type { Generated, GeneratedAlways } from 'kysely'
 import type { Role } from '#runtime/auth/principal.ts'
 
-/** PostgreSQL schema owned by user-svc. */
 export const SCHEMA = 'users'
 
-/** PostgreSQL schema of the job queue; graphile-worker creates and migrates it. */
+/** Created and migrated by graphile-worker. */
 export const JOBS_SCHEMA = 'user_jobs'
 
-/** All tables and views, by name. A `delete` from a view marks the row as deleted in its base table (`…_all`). */
+/** A `delete` from a view marks the row as deleted in its base table (`…_all`). */
 export interface Tables {
-  /** View of active users. */
   users: UsersView
   users_all: UsersTable
   account_changes: AccountChangesTable
   erasures: ErasuresTable
-  /** View of documents that are not deleted and whose owner is active. */
+  /** Not deleted, and owned by an active user. */
   documents: DocumentsView
   documents_all: DocumentsTable
-  /** View of comments that are not deleted, on visible documents, by active authors. */
+  /** Not deleted, on visible documents, by active authors. */
   comments: CommentsView
   comments_all: CommentsTable
   document_grants: DocumentGrantsTable
@@ -27,10 +25,9 @@ export interface Tables {
 /** The group that may read a document: owner and grants only, the department, or everyone. */
 export type Visibility = 'private' | 'department' | 'public'
 
-/** Active users. */
 export interface UsersView {
   id: string
-  /** Normalised by auth-svc; unique among active users. */
+  /** Normalized by auth-svc; unique among active users. */
   email: string
   name: Generated<string>
   role: Generated<Role>
@@ -44,15 +41,13 @@ export interface UsersView {
 
 /** Users in any state. */
 export interface UsersTable extends UsersView {
-  /** Time of deactivation. */
   deleted_at: Date | null
-  /** Id of the user who deactivated the account. */
   deleted_by: string | null
   /** Time of erasure: only the id remains. Implies `deleted_at`. */
   erased_at: Date | null
 }
 
-/** The outbox. A row is the state of an account after a change of its role or its deactivation, restoration or erasure. */
+/** The outbox: the state of an account after a change of its role, or its deactivation, restoration or erasure. */
 export interface AccountChangesTable {
   /** Increases in commit order. */
   sequence: GeneratedAlways<bigint>
@@ -63,7 +58,7 @@ export interface AccountChangesTable {
   changed_at: GeneratedAlways<Date>
 }
 
-/** Receipts of erasures. They remain after the user is purged and contain no personal data. */
+/** Receipts remain after the user is purged and contain no personal data. */
 export interface ErasuresTable {
   user_id: string
   /** Id of the administrator; null if the retention job erased the user. */
@@ -72,13 +67,11 @@ export interface ErasuresTable {
   documents: Generated<number>
   comments: Generated<number>
   grants: Generated<number>
-  /** Time at which auth-svc confirmed its erasure; null until then. */
+  /** Set when auth-svc has confirmed its erasure. */
   identity_erased_at: Date | null
-  /** Time at which the cleared rows were purged; null until then. */
   purged_at: Date | null
 }
 
-/** Visible documents. */
 export interface DocumentsView {
   id: Generated<string>
   owner_id: string
@@ -101,7 +94,6 @@ export interface DocumentsTable extends DocumentsView {
   deleted_by: string | null
 }
 
-/** Visible comments. */
 export interface CommentsView {
   id: Generated<string>
   document_id: string

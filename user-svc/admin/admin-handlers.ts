@@ -15,7 +15,6 @@ export interface AdminHandlersDependencies {
   erasure: Pick<Erasure, 'erase' | 'find'>
   users: Pick<AdministrationRepository, 'page'>
   trees: UserTreeRepository
-  /** The report methods, from report-handlers.ts. */
   reports: ReportHandlers
   pageTokens: PageTokens
 }

@@ -37,7 +37,6 @@ export function toErasure(row: ErasureRow): Erasure {
   }
 }
 
-/** Converts a user of the tree with documents and comments. */
 export function toUserNode(root: TreeUser): UserNode {
   return {
     user: toAdminUser(root),
@@ -58,7 +57,6 @@ export function toUserNode(root: TreeUser): UserNode {
   }
 }
 
-/** Converts a row of the user report. */
 export function toUserFigures(row: UserFiguresRow): UserFigures {
   const { id, email, name, tags } = row
   return {

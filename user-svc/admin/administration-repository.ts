@@ -9,32 +9,27 @@ import { matchesFilter, type UserFilter } from './user-filter.ts'
 /** Users that a list includes, as named in the API: active, deactivated or erased, or all. */
 export type UserState = 'living' | 'deleted' | 'all'
 
-/** Result of a bulk change or of its dry run. */
+/** `matched`: users that match the filter. `changed`: those of them that the change affects. */
 export interface BulkCounts {
-  /** Users that match the filter. */
   matched: number
-  /** Matching users that the change affects. */
   changed: number
 }
 
-/** Users in any state. The bulk methods match active users only. */
+/** The bulk methods match active users only, without `caller`. */
 export interface AdministrationRepository {
   /** Newest first. */
   page(state: UserState, filter: UserFilter, size: number, after: Position | undefined): Promise<Page<StoredUserRow>>
-  /** Finds a user in any state. */
   find(id: string): Promise<StoredUserRow | undefined>
   /**
-   * Restores a deactivated user.
-   *
    * @returns undefined if there is no deactivated user with this id, or the user is erased.
    * @throws DatabaseError with the constraint `users_email` if an active user has the e-mail address.
    */
   restore(id: string): Promise<StoredUserRow | undefined>
-  /** Sets the role of all matching active users except `caller`. Requires a transaction. */
+  /** Requires a transaction. */
   setRole(filter: UserFilter, role: Role, caller: string): Promise<BulkCounts>
-  /** Deactivates all matching active users except `caller`. Requires a transaction. */
+  /** Requires a transaction. */
   deactivate(filter: UserFilter, caller: string): Promise<BulkCounts>
-  /** The result that `setRole` or, without a role, `deactivate` would have. */
+  /** What `setRole` or, without a role, `deactivate` would return. */
   count(filter: UserFilter, role: Role | undefined, caller: string): Promise<BulkCounts>
 }
 

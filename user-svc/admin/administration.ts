@@ -1,6 +1,6 @@
 /**
- * Bulk changes of accounts and the restoration of deactivated ones. A bulk change never affects its caller: at least one
- * administrator remains, and a filter that matches more users than intended does not lock the caller out.
+ * Bulk changes of accounts and the restoration of deactivated ones. A bulk change never affects its caller: at least
+ * one administrator remains, and a filter that matches more users than intended does not lock the caller out.
  */
 import type { Kysely } from 'kysely'
 import type { Role } from '#runtime/auth/principal.ts'
@@ -16,24 +16,20 @@ import {
 } from './administration-repository.ts'
 import { isEmptyFilter, type UserFilter } from './user-filter.ts'
 
-/** Changes by administrators. All methods reject with StatusError. */
 export interface Administration {
   /**
-   * Restores a deactivated user. Returns an active user unchanged.
-   *
-   * @throws StatusError NOT_FOUND, ALREADY_EXISTS `email_taken` if an active user has the e-mail address by now,
-   * FAILED_PRECONDITION `account_erased`.
+   * Returns an active user unchanged.
+   * @throws StatusError NOT_FOUND, ALREADY_EXISTS `email_taken` if an active user has the address by now,
+   *   FAILED_PRECONDITION `account_erased`.
    */
   restore(id: string): Promise<StoredUserRow>
   /**
-   * Sets the role of all active users that match, in one transaction.
-   *
-   * @param caller id of the administrator; never changed.
-   * @param isDryRun counts without changing anything.
-   * @throws StatusError INVALID_ARGUMENT for an empty filter, PERMISSION_DENIED if `caller` is no longer an administrator.
+   * Sets the role of all matching active users except `caller`, in one transaction; a dry run counts only.
+   * @throws StatusError INVALID_ARGUMENT for an empty filter, PERMISSION_DENIED if `caller` is no longer an
+   *   administrator.
    */
   setRole(filter: UserFilter, role: Role, caller: string, isDryRun: boolean): Promise<BulkCounts>
-  /** Deactivates all active users that match, in one transaction. Parameters and errors are those of `setRole`. */
+  /** Parameters and errors as in `setRole`. */
   deactivate(filter: UserFilter, caller: string, isDryRun: boolean): Promise<BulkCounts>
 }
 
@@ -76,7 +72,6 @@ export function createAdministration(db: Kysely<Tables>): Administration {
   }
 }
 
-/** An empty filter would match all users. */
 function assertFilter(filter: UserFilter): void {
   if (isEmptyFilter(filter)) {
     throw invalidArgument([{ field: 'filter', description: 'must have at least one condition' }])

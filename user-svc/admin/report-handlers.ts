@@ -4,7 +4,6 @@ import { invalidArgument } from '#runtime/status.ts'
 import { toUserFigures } from './admin-message.ts'
 import type { ReportRepository, SignupsDayRow, UserOrder } from './report-repository.ts'
 
-/** The methods ReportSignups and ReportUsers. */
 export type ReportHandlers = Pick<Handlers<AdminServiceServer>, 'reportSignups' | 'reportUsers'>
 
 const DEFAULT_DAYS = 30

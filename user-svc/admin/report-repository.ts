@@ -2,14 +2,12 @@
 import { type Kysely, sql } from 'kysely'
 import type { Tables } from '../tables.ts'
 
-/** One day of the sign-up report. */
 export interface SignupsDayRow {
   /** ISO 8601 date, such as `2026-11-24`, in the time zone of the report. */
   date: string
   signups: number
 }
 
-/** One user of the user report. */
 export interface UserFiguresRow {
   id: string
   email: string
@@ -17,7 +15,7 @@ export interface UserFiguresRow {
   doc_count: number
   /** Mean sentiment of the comments on the user's documents, from -1 to 1. Null if no comment has a sentiment. */
   average_sentiment: number | null
-  /** Distinct tags of the user's documents, in alphabetical order. */
+  /** Distinct, in alphabetical order. */
   tags: string[]
 }
 
@@ -32,14 +30,11 @@ export const USER_ORDERS = {
 /** Values of `order_by`; a minus sign means descending. */
 export type UserOrder = keyof typeof USER_ORDERS
 
-/** Read-only; each method is one statement and needs no transaction. */
 export interface ReportRepository {
   /**
-   * Counts sign-ups per day, oldest first: one row for each of the last `days` days including today. Counts deactivated
-   * and erased users too.
-   *
-   * @param timeZone IANA name.
-   * @throws DatabaseError 22023 for an unknown time zone.
+   * Sign-ups per day, oldest first: one row for each of the last `days` days including today. Deactivated and erased
+   * users count too.
+   * @throws DatabaseError 22023 if `timeZone` is not an IANA name.
    */
   signups(days: number, timeZone: string): Promise<SignupsDayRow[]>
   /** The first `limit` active users with more than `minDocs` documents; nulls last, ties ordered by id. */
@@ -64,8 +59,8 @@ export function createReportRepository(db: Kysely<Tables>): ReportRepository {
     },
     users(minDocs, order, limit) {
       const { column, direction } = USER_ORDERS[order]
-      // The document count is stored with the user, so that order selects the page before documents are read. An order by
-      // average must compute the averages of all candidates first.
+      // The document count is stored with the user: that order selects the page before documents are read. An order by
+      // average needs the averages of all candidates first.
       const isByCount = column === 'doc_count'
       return db
         .with('candidates', cte =>

@@ -7,7 +7,7 @@ import type { Tables } from '../tables.ts'
 export interface UserFilter {
   role?: Role | undefined
   department?: string | undefined
-  /** Case-sensitive, as is `emailSuffix`: stored addresses are normalised. */
+  /** Case-sensitive, as is `emailSuffix`: stored addresses are normalized. */
   emailPrefix?: string | undefined
   emailSuffix?: string | undefined
   /** Inclusive. */
@@ -17,7 +17,7 @@ export interface UserFilter {
   ids?: readonly string[] | undefined
 }
 
-/** Whether the filter has no condition and therefore matches all users. */
+/** An empty filter matches all users. */
 export function isEmptyFilter(filter: UserFilter): boolean {
   return Object.values(filter).every(value => value === undefined)
 }
@@ -37,7 +37,6 @@ export function matchesFilter<Table extends 'users' | 'users_all'>(filter: UserF
     ])
 }
 
-/** Escapes the wildcards of LIKE. */
 function escapeLike(text: string): string {
   return text.replace(/[\\%_]/g, '\\$&')
 }

@@ -15,7 +15,6 @@ export interface TreeComment {
   created_at: string
 }
 
-/** A document in the tree, with its latest comments. */
 export interface TreeDocument {
   id: string
   title: string
@@ -25,20 +24,15 @@ export interface TreeDocument {
   comments: TreeComment[]
 }
 
-/** A user with the latest documents. */
 export type TreeUser = StoredUserRow & { documents: TreeDocument[] }
 
-/** Maximum numbers of rows. */
+/** Maximum numbers: users per page, documents per user, comments per document. */
 export interface TreeSize {
-  /** Per page. */
   users: number
-  /** Per user. */
   documents: number
-  /** Per document. */
   comments: number
 }
 
-/** Read-only; one statement per page. */
 export interface UserTreeRepository {
   /** Active users, newest first; documents by last update and comments by creation, latest first. */
   page(size: TreeSize, after: Position | undefined): Promise<Page<TreeUser>>

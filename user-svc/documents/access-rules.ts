@@ -1,7 +1,7 @@
 /**
- * Access rules of documents: a table of the relations between a caller and a document, and the actions that each relation
- * allows. PostgreSQL evaluates the rules inside each statement. Lists and single reads use the same conditions, so pages
- * are always full, and a document that a list returns can also be read by id.
+ * Access rules of documents: a table of the relations between a caller and a document, and the actions that each
+ * relation allows. PostgreSQL evaluates the rules inside each statement. Lists and single reads use the same
+ * conditions, so pages are always full, and a document that a list returns can also be read by id.
  */
 import { type Expression, type ExpressionBuilder, type ExpressionWrapper, type SqlBool, sql } from 'kysely'
 import type { Role } from '#runtime/auth/principal.ts'
@@ -27,7 +27,7 @@ type Condition = (document: Document) => Expression<SqlBool>
 
 /** A relation between a caller (undefined: anonymous) and a document. */
 export interface Relation {
-  /** Whether the relation is possible for the caller. If not, its condition is omitted from the statement. */
+  /** False omits the condition from the statement. */
   readonly appliesTo: (caller: Caller | undefined) => boolean
   /** Condition on a row of `documents`. Each condition has an index that finds its documents; see migrations/. */
   readonly holds: (document: Document, caller: Caller | undefined) => Expression<SqlBool>
@@ -51,7 +51,7 @@ const hasGrant = (document: Document, caller: Caller | undefined, access: 'read'
       .where('document_grants.access', '=', access),
   )
 
-/** All relations, in the order of evaluation: cheap conditions first. */
+/** In the order of evaluation: cheap conditions first. */
 export const RELATIONS: Readonly<Record<string, Relation>> = {
   administrator: {
     appliesTo: hasRole('admin'),
@@ -105,7 +105,7 @@ export const RELATIONS: Readonly<Record<string, Relation>> = {
   },
 }
 
-/** Condition on a row of `documents`: the caller may perform the action. */
+/** Condition on a row of `documents`. */
 export function isAllowed(
   action: DocumentAction,
   caller: Caller | undefined,
@@ -115,8 +115,8 @@ export function isAllowed(
 }
 
 /**
- * The conditions of which one must hold for the caller to perform the action. A list reads one page for each condition,
- * each from its own index, and merges them: with a single condition joined by `or`, PostgreSQL would scan all documents.
+ * The conditions of which one must hold. A list reads a page for each, from its own index, and merges the pages: with a
+ * single condition joined by `or`, PostgreSQL would scan all documents.
  */
 export function conditionsFor(action: DocumentAction, caller: Caller | undefined): readonly Condition[] {
   return Object.values(RELATIONS)

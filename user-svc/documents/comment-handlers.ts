@@ -10,11 +10,9 @@ import { type CommentRepository, createCommentRepository } from './comment-repos
 import { toComment } from './document-message.ts'
 import type { Documents } from './documents.ts'
 
-/** The methods CreateComment, ListComments and DeleteComment. */
 export type CommentHandlers = Pick<Handlers<DocumentServiceServer>, 'createComment' | 'listComments' | 'deleteComment'>
 
 export interface CommentHandlersDependencies {
-  /** For the transaction of a deletion. */
   db: Kysely<Tables>
   comments: Pick<CommentRepository, 'insert' | 'page' | 'exists'>
   documents: Pick<Documents, 'assertAllowed'>

@@ -3,10 +3,9 @@ import { OLDEST_FIRST, type Page, type Position, readPage } from '../paging/keys
 import type { CommentsView, Tables } from '../tables.ts'
 import { type Caller, isAllowed } from './access-rules.ts'
 
-/** A comment that is not deleted. */
+/** A visible comment; see `CommentRepository`. */
 export type CommentRow = Selectable<CommentsView>
 
-/** A comment to insert; the author is the caller. */
 export interface NewComment {
   documentId: string
   body: string
@@ -21,8 +20,7 @@ export interface CommentRepository {
   /** Oldest first. Does not check access to the document. */
   page(documentId: string, size: number, after: Position | undefined): Promise<Page<CommentRow>>
   /**
-   * Marks a comment as deleted. Requires a transaction, because it sets `deleted_by` through a transaction-local setting.
-   *
+   * Requires a transaction, for the transaction-local setting that fills `deleted_by`.
    * @returns false if the comment does not exist, or `caller` is neither its author nor may moderate the document.
    */
   delete(documentId: string, id: string, caller: Caller): Promise<boolean>

@@ -9,9 +9,7 @@ const FIELDS = ['title', 'body', 'tags', 'visibility', 'department'] as const
 type Field = (typeof FIELDS)[number]
 
 /**
- * Selects the changed fields of a message.
- *
- * @param mask paths of the changed fields, or `*` for all mutable fields. Undefined selects the fields that are not empty.
+ * @param mask paths of the changed fields, or `*` for all; undefined selects the fields that are not empty.
  * @throws StatusError INVALID_ARGUMENT for an unknown path, `*` beside other paths, or an empty title or visibility.
  */
 export function toDocumentChanges(message: ChangesMessage, mask: readonly string[] | undefined): DocumentChanges {
@@ -44,7 +42,7 @@ export function distinct(tags: readonly string[]): string[] {
   return [...new Set(tags)]
 }
 
-/** Whether the change affects read access to the document; such a change requires the `share` action. */
+/** Whether read access changes, which requires the action `share`. */
 export function changesReaders({ visibility, department }: DocumentChanges): boolean {
   return visibility !== undefined || department !== undefined
 }

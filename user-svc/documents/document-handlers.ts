@@ -15,9 +15,7 @@ export interface DocumentHandlersDependencies {
   lists: DocumentListRepository
   users: Pick<UserRepository, 'findAll'>
   pageTokens: PageTokens
-  /** The methods for comments, from comment-handlers.ts. */
   comments: CommentHandlers
-  /** The methods for grants, from grant-handlers.ts. */
   grants: GrantHandlers
 }
 

@@ -1,7 +1,7 @@
 /**
- * Lists the documents that a caller may read. The statement selects one page for each access condition, each from its own
- * index, and merges the pages. With a single condition joined by `or`, PostgreSQL would scan documents until a page is
- * full, for a caller with access to few documents all of a million.
+ * Lists the documents that a caller may read. The statement selects one page for each access condition, each from its
+ * own index, and merges the pages. With a single condition joined by `or`, PostgreSQL would scan documents until a page
+ * is full, for a caller with access to few documents all of a million.
  */
 import { type Expression, type ExpressionBuilder, type Kysely, type SqlBool, sql } from 'kysely'
 import {
@@ -21,9 +21,8 @@ import { DOCUMENT_COLUMNS, type DocumentRow } from './document-repository.ts'
 /** A document without its body. */
 export type DocumentSummaryRow = Omit<DocumentRow, 'body'>
 
-/** Conditions of the list; undefined fields do not filter. */
+/** Undefined fields do not filter. */
 export interface DocumentFilter {
-  /** User id of the owner. */
   readonly owner: string | undefined
   readonly tag: string | undefined
   /** Inclusive. */
@@ -46,9 +45,8 @@ export const DOCUMENT_SORTS: Readonly<Record<DocumentSort, Keyset<'created_at' |
   createdAt: OLDEST_FIRST,
 }
 
-/** Read-only; one statement per page. */
 export interface DocumentListRepository {
-  /** One page of the documents that `caller` (undefined: anonymous) may read. */
+  /** `caller` is undefined if anonymous. */
   page(
     filter: DocumentFilter,
     sort: DocumentSort,
@@ -62,7 +60,6 @@ const SUMMARY_COLUMNS = DOCUMENT_COLUMNS.filter(column => column !== 'body')
 
 type Condition = (row: ExpressionBuilder<Tables, 'documents'>) => Expression<SqlBool>
 
-/** @param db database; a transaction is not required. */
 export function createDocumentListRepository(db: Kysely<Tables>): DocumentListRepository {
   return {
     async page(filter, sort, caller, size, after) {

@@ -65,14 +65,13 @@ export function toGrant(row: GrantRow): Grant {
 const VERSION = /^[1-9][0-9]{0,8}$/
 
 /**
- * The entity tag of a document: its version, which each change increments. Opaque to clients, which return it in If-Match
- * (RFC 9110, section 13.1.1).
+ * The version, which each change increments. Opaque to clients, which return it in If-Match (RFC 9110, section 13.1.1).
  */
 function etagOf({ version }: { version: number }): string {
   return String(version)
 }
 
-/** @returns the versions that satisfy If-Match; undefined if every version does: no tag is given, or one of them is `*`. */
+/** @returns the accepted versions; undefined if every one is: no tag is given, or one of them is `*`. */
 export function versionsOf(ifMatch: readonly string[]): number[] | undefined {
   if (ifMatch.length === 0 || ifMatch.includes('*')) return undefined
   // 0, which is no version, for a tag that `etagOf` did not produce: SQL does not accept an empty list.

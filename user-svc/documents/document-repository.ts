@@ -5,7 +5,6 @@ import { type Caller, type DocumentAction, isAllowed } from './access-rules.ts'
 /** A visible document, without its search vector. */
 export type DocumentRow = Omit<Selectable<DocumentsView>, 'search'>
 
-/** A document to insert. The database adds id, version and times. */
 export interface NewDocument {
   owner_id: string
   title: string
@@ -15,19 +14,18 @@ export interface NewDocument {
   department: string
 }
 
-/** The new values of changed fields. Undefined fields keep their value. */
+/** Undefined fields keep their value. */
 export type DocumentChanges = Partial<Omit<NewDocument, 'owner_id'>>
 
-/** Whether an action on a readable document is allowed. */
+/** `version` is the current one. */
 export interface AccessCheck {
-  /** Current version of the document. */
   version: number
   isAllowed: boolean
 }
 
 /**
- * Visible documents: not deleted, and owned by an active user. Each method checks access in the same statement: a document
- * on which the caller may not perform the action is treated as missing.
+ * Visible documents: not deleted, and owned by an active user. Each method checks access in the same statement: a
+ * document on which the caller may not perform the action is treated as missing.
  */
 export interface DocumentRepository {
   /** @returns undefined if the document does not exist or `caller` may not read it. */
@@ -35,8 +33,8 @@ export interface DocumentRepository {
   /** @throws on a violated constraint, such as `documents_department_named`. */
   insert(document: NewDocument): Promise<DocumentRow>
   /**
-   * @param action that `caller` must be allowed to perform: `update` or `share`.
-   * @param versions accepted versions of the document; undefined accepts every version.
+   * @param action that `caller` must be allowed to perform.
+   * @param versions accepted versions; undefined accepts all.
    * @returns undefined if the document does not exist, has another version, or the action is not allowed.
    */
   update(
@@ -47,10 +45,7 @@ export interface DocumentRepository {
     versions: readonly number[] | undefined,
   ): Promise<DocumentRow | undefined>
   /**
-   * Marks a document as deleted. Requires a transaction: sets `deleted_by` through a transaction-local setting and locks
-   * the row.
-   *
-   * @param versions see `update`.
+   * Requires a transaction: sets `deleted_by` through a transaction-local setting and locks the row.
    * @returns false if the document does not exist, has another version, or `caller` may not delete it.
    */
   delete(id: string, caller: Caller, versions: readonly number[] | undefined): Promise<boolean>
@@ -96,7 +91,7 @@ export function createDocumentRepository(db: Kysely<Tables>): DocumentRepository
         .executeTakeFirst(),
     async delete(id, caller, versions) {
       await sql`select set_config('gatehouse.actor', ${caller.userId}, true)`.execute(db)
-      // The INSTEAD OF DELETE trigger selects by id only: lock the row, so that no change comes between check and deletion.
+      // The INSTEAD OF DELETE trigger selects by id only: lock the row between check and deletion.
       const found = await db
         .selectFrom('documents')
         .select('id')

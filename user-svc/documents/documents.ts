@@ -17,24 +17,22 @@ import {
   type NewDocument,
 } from './document-repository.ts'
 
-/** The versions that If-Match accepts; undefined accepts every version. */
+/** Versions that If-Match accepts; undefined accepts all. */
 type Versions = readonly number[] | undefined
 
-/** Operations on documents as one caller; `caller` is undefined for anonymous calls. */
+/** `caller` is undefined for anonymous calls. */
 export interface Documents {
   /** @throws StatusError NOT_FOUND. */
   find(id: string, caller: Caller | undefined): Promise<DocumentRow>
   /**
-   * Creates a document in the given department, or in the department of its owner if `department` is empty.
-   *
+   * An empty `department` is the department of the owner.
    * @throws StatusError INVALID_ARGUMENT on `department`, NOT_FOUND if the owner is not an active user.
    */
   create(document: Omit<NewDocument, 'owner_id'>, owner: Caller): Promise<DocumentRow>
   /**
    * Requires the `share` action to change visibility or department, else `update`.
-   *
-   * @throws StatusError INVALID_ARGUMENT on `document.department`, NOT_FOUND, PERMISSION_DENIED, ABORTED `etag_mismatch`
-   * if the document has none of `versions`.
+   * @throws StatusError INVALID_ARGUMENT on `document.department`, NOT_FOUND, PERMISSION_DENIED, ABORTED
+   *   `etag_mismatch` if the document has none of `versions`.
    */
   update(id: string, changes: DocumentChanges, caller: Caller, versions: Versions): Promise<DocumentRow>
   /** @throws StatusError NOT_FOUND, PERMISSION_DENIED, ABORTED `etag_mismatch`. */
@@ -44,13 +42,11 @@ export interface Documents {
 }
 
 export interface DocumentsDependencies {
-  /** For the transaction of a deletion. */
   db: Kysely<Tables>
   documents: Pick<DocumentRepository, 'find' | 'insert' | 'update' | 'checkAccess'>
   users: Pick<UserRepository, 'find'>
 }
 
-/** Access is checked by the statements of the repository and by `assertAllowed`. */
 export function createDocuments({ db, documents, users }: DocumentsDependencies): Documents {
   async function departmentOf(caller: Caller): Promise<string> {
     const user = await users.find(caller.userId)
@@ -58,7 +54,6 @@ export function createDocuments({ db, documents, users }: DocumentsDependencies)
     return user.department
   }
 
-  /** The error for a statement that affected no row. */
   async function errorFor(
     action: DocumentAction,
     id: string,

@@ -9,7 +9,6 @@ import { toGrant } from './document-message.ts'
 import type { Documents } from './documents.ts'
 import type { GrantRepository, GrantRow } from './grant-repository.ts'
 
-/** The methods PutGrant, DeleteGrant and ListGrants. */
 export type GrantHandlers = Pick<Handlers<DocumentServiceServer>, 'putGrant' | 'deleteGrant' | 'listGrants'>
 
 export interface GrantHandlersDependencies {
@@ -25,7 +24,6 @@ const DEFAULT_PAGE_SIZE = 50
 export function createGrantHandlers(dependencies: GrantHandlersDependencies): GrantHandlers {
   const { grants, documents, users, pageTokens } = dependencies
 
-  /** The error for a grant that was not stored. */
   async function errorFor(documentId: string, userId: string, caller: Caller): Promise<StatusError> {
     await documents.assertAllowed('share', documentId, caller)
     const { owner_id: owner } = await documents.find(documentId, caller)
@@ -45,7 +43,7 @@ export function createGrantHandlers(dependencies: GrantHandlersDependencies): Gr
     async deleteGrant({ documentId, userId }, call) {
       const caller = userOf(call)
       if (await grants.delete(documentId, userId, caller)) return {}
-      // A user may delete an own grant without the right to share.
+      // A user may delete their own grant without the right to share.
       await documents.assertAllowed(userId.toLowerCase() === caller.userId ? 'read' : 'share', documentId, caller)
       throw grantNotFound()
     },

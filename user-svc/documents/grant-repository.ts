@@ -10,7 +10,6 @@ export type GrantRow = Selectable<DocumentGrantsTable>
 export interface GrantRepository {
   /**
    * Creates or replaces the grant of a user.
-   *
    * @returns undefined if `caller` may not share the document, or the user is not active or owns the document.
    */
   put(documentId: string, userId: string, access: GrantRow['access'], caller: Caller): Promise<GrantRow | undefined>

@@ -1,6 +1,6 @@
 /**
- * Keyset pagination: a page continues after the sort key of the last row of the page before it. A page costs the same at
- * any depth, and concurrent inserts and deletes neither skip nor repeat a row.
+ * Keyset pagination: a page continues after the sort key of the last row of the page before it. A page costs the same
+ * at any depth, and concurrent inserts and deletes neither skip nor repeat a row.
  */
 import { type RawBuilder, type SelectQueryBuilder, type StringReference, sql } from 'kysely'
 
@@ -10,7 +10,6 @@ import { type RawBuilder, type SelectQueryBuilder, type StringReference, sql } f
  */
 export type Position = readonly string[]
 
-/** One page of a list. */
 export interface Page<Row> {
   readonly rows: readonly Row[]
   /** Position of the last row; undefined on the last page. */
@@ -24,7 +23,7 @@ export interface Keyset<Column extends string = string> {
   readonly columns: readonly (readonly [name: Column, type: 'timestamptz' | 'uuid' | 'float4'])[]
 }
 
-/** By creation time and id, descending. */
+/** By creation time and id. */
 export const NEWEST_FIRST = {
   direction: 'desc',
   columns: [
@@ -33,7 +32,6 @@ export const NEWEST_FIRST = {
   ],
 } as const satisfies Keyset
 
-/** By creation time and id, ascending. */
 export const OLDEST_FIRST = { ...NEWEST_FIRST, direction: 'asc' } as const satisfies Keyset
 
 /** A row with its position, the way `selectPage` selects it. */
@@ -42,8 +40,7 @@ export type Positioned<Row> = Row & { position: Position }
 type ColumnsOf<DB, TB extends keyof DB> = Keyset<NoInfer<StringReference<DB, TB>>>
 
 /**
- * Runs `query` for one page: the rows after `after`, at most `size`, in the order of the keyset.
- *
+ * Reads the page of at most `size` rows after the position `after`.
  * @param query has the columns and conditions of the list, and no order or limit.
  */
 export async function readPage<DB, TB extends keyof DB, Row>(
@@ -55,10 +52,7 @@ export async function readPage<DB, TB extends keyof DB, Row>(
   return toPage((await selectPage(query, keyset, size, after).execute()) as Positioned<Row>[], size)
 }
 
-/**
- * The statement of `readPage`, for use as a subquery. Selects at most `size + 1` rows: the extra row shows that another
- * page follows.
- */
+/** The statement of `readPage`, for use as a subquery. The extra row (`size + 1`) shows that another page follows. */
 export function selectPage<DB, TB extends keyof DB, Row>(
   query: SelectQueryBuilder<DB, TB, Row>,
   keyset: ColumnsOf<DB, TB>,
@@ -71,7 +65,6 @@ export function selectPage<DB, TB extends keyof DB, Row>(
   return orderByKeyset(rest, keyset).limit(size + 1) as unknown as SelectQueryBuilder<DB, TB, Positioned<Row>>
 }
 
-/** Orders by the columns of the keyset. */
 export function orderByKeyset<DB, TB extends keyof DB, Row>(
   query: SelectQueryBuilder<DB, TB, Row>,
   { columns, direction }: ColumnsOf<DB, TB>,

@@ -9,7 +9,6 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
 import { invalidPageToken } from '../errors.ts'
 import type { Page, Position } from './keyset.ts'
 
-/** Codec of page tokens. */
 export interface PageTokens {
   /** @param list name of the list, including everything that selects or orders its rows. */
   encode(list: string, position: Position): string
@@ -41,11 +40,9 @@ export function createPageTokens(secret: Uint8Array): PageTokens {
 }
 
 /**
- * Serves one page of a list: verifies the page token of the request, reads the page, and issues the next page token.
- *
- * @param list name of the list, see `PageTokens.encode`.
- * @param pageToken from the request; empty for the first page.
- * @returns the rows, and the `nextPageToken` of the response: empty on the last page.
+ * Verifies the page token of the request, reads the page, and issues the next page token.
+ * @param list see `PageTokens.encode`.
+ * @returns `nextPageToken`: empty on the last page, as `pageToken` is for the first.
  * @throws StatusError INVALID_ARGUMENT on `pageToken`.
  */
 export async function servePage<Row>(

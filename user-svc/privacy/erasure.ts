@@ -20,15 +20,12 @@ import { createErasureRepository, type ErasureRow } from './erasure-repository.t
 /** Each method runs its own transaction. */
 export interface Erasure {
   /**
-   * Runs stage 1. Returns the existing receipt if the user is already erased.
-   *
-   * @param requestedBy id of the administrator.
+   * Runs stage 1; returns the existing receipt if the user is already erased.
    * @throws StatusError NOT_FOUND, FAILED_PRECONDITION `last_administrator`.
    */
   erase(userId: string, requestedBy: string): Promise<ErasureRow>
   /**
-   * Runs stage 1 for a user who was deactivated before the given time; the receipt has no `requested_by`.
-   *
+   * Runs stage 1 for a user who was deactivated before the given time, without `requested_by`.
    * @returns false if the user was restored or is already erased.
    */
   eraseDeactivated(userId: string, deactivatedBefore: Date): Promise<boolean>
@@ -42,10 +39,7 @@ export interface Erasure {
 export function createErasure(db: Kysely<Tables>): Erasure {
   const receipts = createErasureRepository(db)
 
-  /**
-   * @returns undefined if a receipt exists or there is no such user.
-   * @throws StatusError and rolls back if the user does not meet the conditions.
-   */
+  /** @returns undefined if a receipt exists or there is no such user. @throws StatusError and rolls back. */
   function runStage1(userId: string, requestedBy?: string, deactivatedBefore?: Date): Promise<ErasureRow | undefined> {
     return db.transaction().execute(async transaction => {
       const erasures = createErasureRepository(transaction)
@@ -54,7 +48,7 @@ export function createErasure(db: Kysely<Tables>): Erasure {
       // As late as possible: the lock blocks all other changes of accounts.
       await lockAccountChanges(transaction)
       await assertNotLastAdministrator(createUserRepository(transaction), userId)
-      if (!(await erasures.anonymise(userId, requestedBy, deactivatedBefore))) throw userNotFound()
+      if (!(await erasures.anonymize(userId, requestedBy, deactivatedBefore))) throw userNotFound()
       return erasures.setCounts(userId, counts)
     })
   }

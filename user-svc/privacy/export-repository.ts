@@ -1,10 +1,10 @@
 /**
- * Reads all data that this service stores about a user, in batches by keyset. Reads the base tables, because deactivated
- * users have an export, and deleted rows are stored until the end of retention.
+ * Reads all data that this service stores about a user, in batches by keyset. Reads the base tables, because
+ * deactivated users have an export, and deleted rows are stored until the end of retention.
  *
- * Each batch is a separate statement: a slow client holds neither a connection nor a snapshot, which would block vacuum.
- * Therefore the export is not a consistent snapshot. The keys (creation time and id) are immutable: a row that exists
- * during the whole export is contained exactly once.
+ * Each batch is a separate statement: a slow client holds neither a connection nor a snapshot, which would block
+ * vacuum. Therefore the export is not a consistent snapshot. The keys (creation time and id) are immutable: a row that
+ * exists during the whole export is contained exactly once.
  */
 import type { Kysely, Selectable } from 'kysely'
 import type { CommentRow } from '../documents/comment-repository.ts'
@@ -18,13 +18,12 @@ type Deleted = Pick<Selectable<DocumentsTable>, 'deleted_at'>
 
 /** Read-only. The iterables reject with the error of a failed statement. */
 export interface ExportRepository {
-  /** Finds a user in any state. */
   findUser(id: string): Promise<StoredUserRow | undefined>
-  /** All documents of the owner, oldest first. Ends without error if `signal` aborts, as do `comments` and `grants`. */
+  /** Oldest first. Like the other lists, ends without error if `signal` aborts. */
   documents(owner: string, signal: AbortSignal): AsyncIterable<DocumentRow & Deleted>
-  /** All comments of the author, oldest first. */
+  /** Oldest first. */
   comments(author: string, signal: AbortSignal): AsyncIterable<CommentRow & Deleted>
-  /** Grants to the user, ordered by document id. */
+  /** By document id. */
   grants(user: string, signal: AbortSignal): AsyncIterable<GrantRow>
 }
 
@@ -58,7 +57,7 @@ export function createExportRepository(db: Kysely<Tables>): ExportRepository {
   }
 }
 
-/** Reads a batch after all rows of the previous batch were consumed, and none after `signal` aborted. */
+/** Reads a batch after the previous one was consumed, and none after `signal` aborted. */
 async function* inBatches<Row>(
   signal: AbortSignal,
   read: (after: Position | undefined) => Promise<Page<Row>>,

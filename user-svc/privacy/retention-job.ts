@@ -5,21 +5,19 @@ import type { Retention } from './retention.ts'
 
 export interface RetentionJobOptions {
   databaseUrl: string
-  /** Whether the job queue may use prepared statements (setting `DATABASE_PREPARED`). */
+  /** Setting `DATABASE_PREPARED`. */
   preparedStatements: boolean
   retention: Retention
   logger: Logger
-  /** Poll interval of the job queue, in milliseconds. Default 10,000. */
+  /** In milliseconds. Default 10,000. */
   pollMs?: number
 }
 
 const RETENTION = 'retention'
 
 /**
- * Starts the cron job that runs a retention pass each hour, in one process at a time. A serial queue prevents concurrent
- * passes. If a process dies during a pass, graphile-worker releases its job after four hours.
- *
- * @returns a worker that must be stopped. Resolves without PostgreSQL too; the job starts when it is available.
+ * Runs a retention pass each hour, one at a time over all processes. If a process dies during a pass, graphile-worker
+ * releases its job after four hours. Resolves without PostgreSQL too; the job starts when it is available.
  */
 export function startRetentionJob(options: RetentionJobOptions): Promise<JobWorker> {
   const { databaseUrl, preparedStatements, retention, logger, pollMs = 10_000 } = options
@@ -29,7 +27,6 @@ export function startRetentionJob(options: RetentionJobOptions): Promise<JobWork
     logger,
     preparedStatements,
     concurrency: 1,
-    // user-svc must start without PostgreSQL.
     startInBackground: true,
     pollMs,
     cron: [{ task: RETENTION, match: '23 * * * *', options: { queueName: RETENTION, jobKey: RETENTION } }],

@@ -1,35 +1,33 @@
 /**
- * Finds and deletes rows past retention. Each call deletes one batch in its own statement and skips rows that are locked
- * by other transactions.
+ * Finds and deletes rows past retention. Each call deletes one batch in its own statement and skips rows that are
+ * locked by other transactions.
  */
 import { type Kysely, type RawBuilder, sql } from 'kysely'
 import type { Tables } from '../tables.ts'
 
 /**
- * The `delete…` methods delete at most `RETENTION_BATCH` rows and return their number. A smaller number means that no
- * unlocked row is left.
+ * The `delete…` methods delete at most `RETENTION_BATCH` rows and return their number; fewer means that no unlocked row
+ * is left.
  */
 export interface RetentionRepository {
-  /** Comments that were marked as deleted before the given time. */
   deleteComments(before: Date): Promise<number>
-  /** All comments on documents that were marked as deleted before the given time. */
+  /** Whether deleted or not, on documents deleted before the given time. */
   deleteCommentsOnDocuments(before: Date): Promise<number>
-  /** Documents that were marked as deleted before the given time, with their grants (by cascade). */
+  /** Also deletes their grants (by cascade). */
   deleteDocuments(before: Date): Promise<number>
-  /** At most `RETENTION_BATCH` users deactivated before the given time and not erased, oldest first. */
+  /**
+   * Users deactivated before the given time and not erased, oldest first; at most `RETENTION_BATCH`, as `listErased`.
+   */
   listDeactivated(before: Date): Promise<string[]>
   /**
-   * At most `RETENTION_BATCH` users to purge, oldest first: erased before the given time, or erased by the retention job,
-   * which has waited for the retention period already.
+   * Users to purge, oldest first: erased before the given time, or erased by the retention job, which has waited
+   * already.
    */
   listErased(before: Date): Promise<string[]>
-  /** Comments of one author. */
   deleteCommentsBy(userId: string): Promise<number>
-  /** Comments on the documents of one owner. */
   deleteCommentsOnDocumentsOf(userId: string): Promise<number>
-  /** Documents of one owner. */
   deleteDocumentsOf(userId: string): Promise<number>
-  /** Deletes the row of a user without documents and comments, and records the time in the receipt, in one transaction. */
+  /** Deletes the row of a user without documents and comments, and completes the receipt, in one transaction. */
   purge(userId: string): Promise<void>
 }
 

@@ -7,22 +7,19 @@ import type { Tables } from '../tables.ts'
 import type { Erasure } from './erasure.ts'
 import { createRetentionRepository, RETENTION_BATCH } from './retention-repository.ts'
 
-/** Deleted rows and affected users of one run. */
+/** Numbers of deleted rows and affected users of one pass. */
 export interface RetentionCounts {
   comments: number
   documents: number
-  /** Deactivated users that were erased. */
   erased: number
-  /** Erased users whose rows were purged. */
+  /** Erased users whose rows were deleted. */
   purged: number
 }
 
 export interface Retention {
   /**
-   * Runs one retention pass, in batches of `RETENTION_BATCH` rows.
-   *
-   * @param signal stops the pass after the current batch.
-   * @returns the number of rows and users affected.
+   * Runs one pass.
+   * @param signal stops it after the current batch.
    * @throws the error of a failed statement; batches committed before it remain.
    */
   run(signal: AbortSignal): Promise<RetentionCounts>
@@ -33,13 +30,12 @@ export interface RetentionDependencies {
   erasure: Pick<Erasure, 'eraseDeactivated'>
   /** Retention period in days, counted from deletion, deactivation or erasure. */
   days: number
-  /** Clock, replaceable in tests. Default: system time. */
+  /** Default: system time. */
   now?: () => Date
 }
 
 const DAY_MS = 24 * 3600 * 1000
 
-/** Creates the retention pass; it runs only when `run` is called. */
 export function createRetention(dependencies: RetentionDependencies): Retention {
   const { db, erasure, days, now = () => new Date() } = dependencies
   const rows = createRetentionRepository(db)

@@ -15,8 +15,8 @@ export interface SearchCondition {
 }
 
 /**
- * Stop words ("the") have no lexeme and are ignored. A query of stop words only, without tags, matches no document.
- * PostgreSQL evaluates the tsquery functions at planning time: they are immutable if the configuration is named.
+ * Stop words ("the") are ignored; a query of nothing else, without tags, matches no document. The tsquery functions
+ * name their configuration, so that they are immutable and evaluated at planning time.
  */
 export function toSearchCondition({ terms, tags, excludedTags }: SearchQuery): SearchCondition {
   const included = terms.filter(term => !term.isExcluded)

@@ -1,6 +1,6 @@
 /**
- * Highlighting of search hits. PostgreSQL's `ts_headline` encloses each match in markers; the response carries matched and
- * unmatched text as separate parts, so that a client needs no markup parser.
+ * PostgreSQL's `ts_headline` encloses matches in markers; the response carries matched and unmatched text as separate
+ * parts, so that a client needs no markup parser.
  */
 import { type RawBuilder, sql } from 'kysely'
 import type { Piece } from '#proto/search/v1/search.ts'
@@ -20,7 +20,7 @@ export function highlight(text: RawBuilder<string>, query: RawBuilder<string>): 
   return sql`ts_headline('english', ${escaped(text)}, ${query}, ${WHOLE_TEXT})`
 }
 
-/** At most two snippets of 12 to 30 words around matches of `query`, or the beginning of the text if nothing matches. */
+/** At most two snippets of 12 to 30 words around matches, or the beginning of the text if nothing matches. */
 export function highlightSnippets(text: RawBuilder<string>, query: RawBuilder<string>): RawBuilder<string> {
   return sql`ts_headline('english', ${escaped(text)}, ${query}, ${SNIPPETS})`
 }

@@ -18,12 +18,9 @@ export interface SearchTerm {
   readonly isExcluded: boolean
 }
 
-/** A parsed query. */
 export interface SearchQuery {
   readonly terms: readonly SearchTerm[]
-  /** The document must have all of these tags. */
   readonly tags: readonly string[]
-  /** The document must have none of these tags. */
   readonly excludedTags: readonly string[]
 }
 
@@ -47,7 +44,7 @@ export function parseSearchQuery(text: string): SearchQuery {
   return { terms, tags, excludedTags }
 }
 
-/** Whether the query has at least one term or tag that is not excluded. */
+/** Whether at least one term or tag is not excluded. */
 export function hasIncludedTerm({ terms, tags }: SearchQuery): boolean {
   return tags.length > 0 || terms.some(term => !term.isExcluded)
 }

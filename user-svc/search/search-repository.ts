@@ -46,24 +46,22 @@ const MAX_SNIPPET_SOURCE = 20_000
 
 type Condition = (row: ExpressionBuilder<Tables, 'documents'>) => Expression<SqlBool>
 
-/** A document that matches a search. */
 export interface SearchHit {
   id: string
   owner_id: string
   tags: string[]
   visibility: Visibility
   updated_at: Date
-  /** `ts_rank_cd`, normalised by document length; greater is better. */
+  /** `ts_rank_cd`, normalized by document length; greater is better. */
   rank: number
-  /** The whole title with highlight markers, see search-highlights.ts. */
+  /** The whole title with markers, see search-highlights.ts. */
   title: string
-  /** Snippets of the body with highlight markers. */
+  /** Snippets of the body, marked in the same way. */
   excerpt: string
 }
 
-/** Read-only; one statement per page. */
 export interface SearchRepository {
-  /** One page of hits, by descending rank and id. `caller` is undefined for anonymous callers. */
+  /** By descending rank and id. `caller` is undefined for anonymous callers. */
   search(
     query: SearchQuery,
     caller: Caller | undefined,

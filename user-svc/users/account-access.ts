@@ -12,19 +12,11 @@ export interface AccessChanges {
   department?: string | undefined
 }
 
-/** Changes that must not remove the last administrator. */
+/** Changes that must leave at least one active administrator. */
 export interface AccountAccess {
-  /**
-   * Changes role or department of an active user.
-   *
-   * @throws StatusError NOT_FOUND, or FAILED_PRECONDITION `last_administrator`.
-   */
+  /** @throws StatusError NOT_FOUND without an active user, FAILED_PRECONDITION `last_administrator`. */
   change(id: string, changes: AccessChanges): Promise<UserRow>
-  /**
-   * Deactivates an active user.
-   *
-   * @throws StatusError NOT_FOUND, or FAILED_PRECONDITION `last_administrator`.
-   */
+  /** Errors as in `change`. */
   deactivate(id: string, deactivatedBy: string): Promise<void>
 }
 
@@ -56,11 +48,7 @@ export function createAccountAccess(db: Kysely<Tables>): AccountAccess {
   }
 }
 
-/**
- * Requires the lock of `lockAccountChanges`.
- *
- * @throws StatusError FAILED_PRECONDITION `last_administrator` if `id` is the only active administrator.
- */
+/** Call under `lockAccountChanges`. @throws StatusError FAILED_PRECONDITION `last_administrator`. */
 export async function assertNotLastAdministrator(users: UserRepository, id: string): Promise<void> {
   const user = await users.find(id)
   if (user?.role === 'admin' && !(await users.hasOtherAdministrator(id))) throw lastAdministrator()

@@ -1,30 +1,23 @@
-/**
- * The outbox: changes of accounts that auth-svc follows, in commit order. Triggers write it (see migrations/).
- */
+/** The outbox: changes of accounts that auth-svc follows, in commit order. Triggers write it (see migrations/). */
 import { type Kysely, type Selectable, sql } from 'kysely'
 import type { AccountChangesTable, Tables } from '../tables.ts'
 
-/** One entry of the outbox. */
 export type AccountChangeRow = Selectable<AccountChangesTable>
 
 /** The read side of the outbox. */
 export interface AccountChanges {
   /**
-   * Streams the changes after `sequence` in order, then new ones as they are committed, until `signal` aborts. The
-   * sequence of the last change received is the position to resume from.
-   *
-   * @throws DatabaseError and connection errors of PostgreSQL; the stream ends.
+   * Streams the changes after `sequence` in order, then new ones as they are committed, until `signal` aborts.
+   * @throws errors of PostgreSQL; resume after the sequence of the last change received.
    */
   follow(sequence: bigint, signal: AbortSignal): AsyncGenerator<AccountChangeRow, void, void>
 }
 
-/** The read side of the outbox. */
 export interface AccountChangesOptions {
   /** Poll interval, in milliseconds. Default 200. Part of the time until a role change takes effect at all gateways. */
   pollMs?: number
 }
 
-/** Rows per statement. */
 const BATCH = 500
 
 /** @param db connections are used during a poll only, not between polls. */
@@ -48,15 +41,12 @@ export function createAccountChanges(db: Kysely<Tables>, { pollMs = 200 }: Accou
   }
 }
 
-/**
- * Takes the lock that serialises changes of roles and deactivations until the transaction ends. Call it before reading
- * the rows that such a change depends on.
- */
+/** Serializes changes of roles and deactivations until the transaction ends. Lock before reading the rows involved. */
 export async function lockAccountChanges(transaction: Kysely<Tables>): Promise<void> {
   await sql`select lock_account_changes()`.execute(transaction)
 }
 
-/** Resolves, and does not reject, if `signal` aborts before the time is over. */
+/** Also resolves if `signal` aborts. */
 function sleep(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise(resolve => {
     if (signal.aborted) return resolve()

@@ -11,7 +11,7 @@ export interface AccountHandlersDependencies {
   changes: AccountChanges
   /** Implemented by privacy/erasure.ts. */
   erasure: {
-    /** Records that auth-svc has erased its data of the user. @throws StatusError NOT_FOUND. */
+    /** @throws StatusError NOT_FOUND. */
     confirm(userId: string): Promise<void>
   }
 }

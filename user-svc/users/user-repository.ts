@@ -8,11 +8,9 @@ import type { Tables, UsersTable, UsersView } from '../tables.ts'
 /** An active user. */
 export type UserRow = Omit<Selectable<UsersView>, 'doc_count'>
 
-/** A user to insert. Department is empty. */
 export interface NewUser {
-  /** UUID, chosen by auth-svc. */
+  /** Chosen by auth-svc. */
   id: string
-  /** Normalised by auth-svc. */
   email: string
   name: string
   role: Role
@@ -32,18 +30,16 @@ export interface UserRepository {
   findAll(ids: readonly string[]): Promise<UserRow[]>
   /** @returns undefined if the id was ever used or an active user has the e-mail address. */
   insert(user: NewUser): Promise<UserRow | undefined>
-  /** Whether any user has or had the id, including deactivated and erased users. */
+  /** Includes deactivated and erased users. */
   isIdUsed(id: string): Promise<boolean>
-  /** @returns the changed user; undefined if there is no active user with this id. */
+  /** @returns undefined if there is no active user with this id. */
   update(id: string, changes: UserChanges): Promise<UserRow | undefined>
   /**
-   * Deactivates a user; the row remains. Requires a transaction, because it sets `deleted_by` through a transaction-local
-   * setting.
-   *
+   * Requires a transaction, for the transaction-local setting that fills `deleted_by`.
    * @returns false if there is no active user with this id.
    */
   deactivate(id: string, deactivatedBy: string): Promise<boolean>
-  /** Whether an administrator other than `id` exists. */
+  /** Whether an active administrator other than `id` exists. */
   hasOtherAdministrator(id: string): Promise<boolean>
   /** Newest first. */
   page(size: number, after: Position | undefined): Promise<Page<UserRow>>
@@ -52,10 +48,7 @@ export interface UserRepository {
 // Explicit names: after `select *`, a new column would invalidate prepared statements.
 const COLUMNS = ['id', 'email', 'name', 'role', 'department', 'created_at', 'updated_at'] as const
 
-/**
- * @param db database or transaction.
- * @param prepare prepares the statement of `find`. Default: unnamed statements on `db`.
- */
+/** @param prepare prepares the statement of `find`. Default: unnamed statements on `db`. */
 export function createUserRepository(db: Kysely<Tables>, prepare: Prepare = prepareIn(db)): UserRepository {
   const selectById = prepare<UserRow>(() => db.selectFrom('users').select(COLUMNS).where('id', '=', '').compile())
   const find = async (id: string) => (await selectById(id))[0]
@@ -98,7 +91,6 @@ export function createUserRepository(db: Kysely<Tables>, prepare: Prepare = prep
 /** A user in any state: active, deactivated or erased. */
 export type StoredUserRow = Selectable<UsersTable>
 
-/** The columns of `StoredUserRow` that responses use. */
 export const STORED_USER_COLUMNS = [
   'id',
   'email',
@@ -113,22 +105,14 @@ export const STORED_USER_COLUMNS = [
   'erased_at',
 ] as const
 
-/**
- * Finds a user in any state.
- *
- * @param db database or transaction.
- */
+/** Finds a user in any state. @param db database or transaction. */
 export function findStoredUser(db: Kysely<Tables>, id: string): Promise<StoredUserRow | undefined> {
   return db.selectFrom('users_all').select(STORED_USER_COLUMNS).where('id', '=', id).executeTakeFirst()
 }
 
-/** Loads active users by id; see `createUserLoader`. */
 export type UserLoader = DataLoader<string, UserRow | undefined>
 
-/**
- * Creates a loader for the duration of one call. Loads requested in the same event-loop turn share one statement, and
- * each user is read once. `load` returns undefined for an id without an active user.
- */
+/** Loads active users for one call: each is read once, and loads of the same event-loop turn share one statement. */
 export function createUserLoader(users: Pick<UserRepository, 'findAll'>): UserLoader {
   return new DataLoader(async ids => {
     const found = new Map((await users.findAll(ids)).map(user => [user.id, user]))
