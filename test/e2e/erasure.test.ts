@@ -16,7 +16,7 @@ const untilRejected = (email: string) =>
     ({ status }) => status === 401,
   )
 
-t.test('a restored user can sign in and read the own documents', async t => {
+t.test('a restored user can sign in and read their own documents', async t => {
   const { user, accessToken } = await signUp(url)
   const created = await request('POST', `${url}/v1/docs`, { token: accessToken, body: { title: 'Plan' } })
   const { id } = created.body as { id: string }

@@ -1,4 +1,4 @@
-/** The process: start, behaviour without auth-svc or PostgreSQL, and shutdown. */
+/** The process: start, behavior without auth-svc or PostgreSQL, and shutdown. */
 import { createPublicKey, randomBytes, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:net'

@@ -32,7 +32,7 @@ t.test('a grant gives access to a document, can be replaced, and can be deleted'
   await t.rejects(docs.removeGrant(id, user.id, token), NOT_FOUND)
 })
 
-t.test('a user with a grant may delete the own grant, but not share the document', async t => {
+t.test('a user with a grant may delete their own grant, but not share the document', async t => {
   const { id } = await docs.create({}, token)
   const [user, friend] = [await createUser(), await createUser()]
   await docs.grant(id, user.id, 'write', token)

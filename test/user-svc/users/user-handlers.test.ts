@@ -13,7 +13,7 @@ const getMe = (token: string) => callUnary(users, users.getMe, {}, { token })
 const getUser = (id: string, token: string) => callUnary(users, users.getUser, { id }, { token })
 const deleteUser = (id: string) => callUnary(users, users.deleteUser, { id }, { token: adminToken })
 
-t.test('a user can read, rename and deactivate the own account', async t => {
+t.test('a user can read, rename and deactivate their own account', async t => {
   const user = await createUser({ name: 'Ada' })
   const token = tokenOf(user)
   t.same(await getMe(token), user)
