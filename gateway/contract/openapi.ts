@@ -66,7 +66,7 @@ function operationId(route: Route, routes: readonly Route[]): string {
   return `${route.descriptor.parent.name}_${route.descriptor.name}${index === 0 ? '' : index + 1}`
 }
 
-/** Returns the first sentence of the comment without its full stop. */
+/** Returns the comment up to its first full stop, semicolon or colon. */
 function summaryOf(comment: string): string {
   const [first = ''] = comment.replaceAll('\n', ' ').split(/(?<=[.;:])\s/, 1)
   return first.replace(/[.;:]$/, '')

@@ -1,8 +1,7 @@
 /**
- * Authenticates requests by access token (`Authorization: Bearer`, RFC 6750). @fastify/jwt verifies the token with the
- * key set of auth-svc; then it is looked up in the revocation set.
- *
- * A token that was verified before is authenticated synchronously: 0.4 us per request, revocation check included.
+ * Authenticates requests by access token (`Authorization: Bearer`, RFC 6750): @fastify/jwt verifies the token with the
+ * key set of auth-svc, then it is looked up in the revocation set. A token that was verified before is authenticated
+ * synchronously, in 0.4 us.
  */
 import fastifyJwt from '@fastify/jwt'
 import Fastify, { type FastifyRequest } from 'fastify'
@@ -15,29 +14,25 @@ import { AccessLevel, type Policy } from '#runtime/grpc/contract.ts'
 import { Code, StatusError, unauthenticated, unavailable } from '#runtime/status.ts'
 import type { RevocationSet } from './revocations/revocation-set.ts'
 
-/** Dependencies and settings of authentication. */
 export interface AuthenticationOptions {
-  /** Key set of auth-svc. */
   readonly keys: KeySource
   /** Required `iss` claim. */
   readonly issuer: string
   /** Required `aud` claim. */
   readonly audience: string
   readonly revocations: RevocationSet
-  /** Reports whether the revocation set is stale. Every token is then rejected with `revocations_unknown` (503). */
+  /** While true, every token is rejected with `revocations_unknown` (503). */
   readonly isStale: () => boolean
 }
 
 /**
- * Authenticates a request. Returns the user, or undefined for an anonymous request if the policy allows it. Returns a
- * promise only if a key must be fetched or an invalid token may be tolerated.
- *
- * @throws StatusError UNAUTHENTICATED with reason `unauthenticated`, `token_invalid`, `token_expired` or
- *   `token_revoked`; UNAVAILABLE with reason `keys_unavailable` or `revocations_unknown`.
+ * Returns the user; undefined for an anonymous request if the policy allows it. Returns a promise only if a key must be
+ * fetched or compiled, or if the policy tolerates invalid tokens.
+ * @throws StatusError UNAUTHENTICATED (`unauthenticated`, `token_invalid`, `token_expired`, `token_revoked`) or
+ * UNAVAILABLE (`keys_unavailable`, `revocations_unknown`).
  */
 export type Authenticate = (request: FastifyRequest) => UserPrincipal | undefined | Promise<UserPrincipal | undefined>
 
-/** Builds the authentication of a route from its policy. */
 export type AuthenticateByPolicy = (policy: Policy) => Authenticate
 
 /** Creates the authentication of all routes. They share one token verifier and its cache. */
@@ -89,11 +84,8 @@ async function tolerateInvalid(
   }
 }
 
-/**
- * Registers @fastify/jwt on a separate instance for each key; there are two or three. With a static key the plugin parses
- * it once, allows only the key's algorithm and verifies synchronously. `request.jwtVerify` with a key callback
- * decodes each token twice and takes 3 us more.
- */
+// A separate instance for each key, of which there are two or three: with a static key the plugin parses it once and
+// verifies synchronously. `request.jwtVerify` with a key callback decodes each token twice and takes 3 us more.
 async function compileFastifyJwt(key: VerificationKey, expected: ExpectedToken): Promise<ClaimsVerifier> {
   const instance = Fastify()
   await instance.register(fastifyJwt, {

@@ -1,13 +1,11 @@
 /**
- * The checks of a request before it is bound to an RPC message, in their order:
+ * The checks of a request before it is bound to a message, configured by `edge.v1.policy` and built once per route:
  *
  *   1. rate limit by client address
  *   2. authenticate
  *   3. rate limit by principal
  *   4. authorize
  *   5. cross-site check of requests with a credential cookie
- *
- * The policy of a method (`edge.v1.policy`) configures each step. The steps of a route are built once, at registration.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest, onResponseHookHandler } from 'fastify'
 import type { UserPrincipal } from '#runtime/auth/principal.ts'
@@ -28,7 +26,6 @@ declare module 'fastify' {
 }
 
 export interface RequestPolicyOptions {
-  /** The routes that will be registered. Their rate limits are checked at once. */
   readonly routes: readonly Route[]
   readonly authentication: AuthenticationOptions
   readonly limits: RateLimitOptions
@@ -36,25 +33,14 @@ export interface RequestPolicyOptions {
   readonly trustedOrigins: ReadonlySet<string>
 }
 
-/** The hooks of a route. */
+/** The Fastify hooks of a route. */
 export interface RequestPolicy {
-  /**
-   * Runs the checks and sets `request.principal`.
-   *
-   * @throws HttpError `rate_limited` or `cross_site_request`.
-   * @throws StatusError UNAUTHENTICATED, PERMISSION_DENIED or UNAVAILABLE (see `Authenticate`).
-   */
+  /** @throws HttpError `rate_limited`, `cross_site_request`; StatusError PERMISSION_DENIED or as `Authenticate`. */
   onRequest(request: FastifyRequest, reply: FastifyReply): Promise<void>
-  /** Refunds the cost of a successful request. Undefined without `refund_on_success` in the policy. */
   readonly onResponse: onResponseHookHandler | undefined
 }
 
-/**
- * Registers what the policies need on the instance.
- *
- * @returns a function that builds the policy of a route. Call it once for each route.
- * @throws ContractError if a rate limit of any route is invalid; its message lists all of them.
- */
+/** @returns a function that builds the policy of a route. @throws ContractError that lists all invalid rate limits. */
 export async function registerRequestPolicies(
   app: FastifyInstance,
   options: RequestPolicyOptions,
@@ -102,10 +88,8 @@ function authorize({ access, roles }: Policy, principal: UserPrincipal | undefin
   }
 }
 
-/**
- * Rejects a request with cookies that another site may have caused (CSRF). Browsers report the initiator in
- * `Sec-Fetch-Site`, older ones in `Origin`; scripts can set neither. Requiring `application/json` excludes HTML forms.
- */
+// Rejects a request with cookies that another site may have caused (CSRF). Browsers report the initiator in
+// `Sec-Fetch-Site`, older ones in `Origin`; scripts can set neither. Requiring `application/json` excludes HTML forms.
 function assertSameSite(request: FastifyRequest, origins: ReadonlySet<string>): void {
   const { 'sec-fetch-site': site, origin, 'content-type': type = '' } = request.headers
   const isTrusted = site === 'same-origin' || site === 'none' || (origin !== undefined && origins.has(origin))

@@ -1,4 +1,4 @@
-/** What the unary and the stream handler share: their dependencies, reading the request, timeouts and cancellation. */
+/** The common parts of the unary and the stream handler. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Revocation } from '#proto/edge/v1/revocation.ts'
 import type { Policy } from '#runtime/grpc/contract.ts'
@@ -13,32 +13,22 @@ import type { StreamTransport, Transport } from '../upstream/transport.ts'
 import type { Codec, RequestInput } from './codec.ts'
 import type { OpenStreams } from './open-streams.ts'
 
-/** A Fastify handler of one route. */
 export type RouteHandler = (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>
 
-/** Dependencies of the handlers. */
 export interface HandlerOptions {
-  /** Builds the codec of a route. Called once per route, at registration. */
+  /** Called once per route, at registration. */
   readonly codecFor: (route: Route) => Codec
-  /** Returns the transport for unary calls, by the name of the upstream. */
   readonly transportOf: (upstream: string) => Transport
-  /** Returns the transport for server streams, by the name of the upstream. */
   readonly streamsOf: (upstream: string) => StreamTransport
-  /** Receives each open stream, so that a shutdown can end it. */
   readonly openStreams: OpenStreams
-  /** Returns the timeout in milliseconds of unary methods whose policy has none, by the name of the upstream. */
+  /** Timeout of unary methods whose policy has none, in milliseconds, by name of the upstream. */
   readonly defaultTimeoutOf: (upstream: string) => number
-  /** Counts calls by upstream and method. */
   readonly rpcMetrics: CallMetrics
   /** Applies a revocation in a response at once, before it arrives by the revocation stream. */
   readonly revoke: (revocation: Revocation) => void
 }
 
-/**
- * Collects the parts of a request that its codec needs.
- *
- * @throws HttpError `route_not_found` if the path does not match the template after all (see `PathTemplate.extract`).
- */
+/** @throws HttpError `route_not_found` if the path does not match the template (see `PathTemplate.extract`). */
 export function readRequestInput(template: PathTemplate, request: FastifyRequest): RequestInput {
   const { path, query } = splitTarget(request.raw)
   const pathValues = template.extract(path)
@@ -47,7 +37,7 @@ export function readRequestInput(template: PathTemplate, request: FastifyRequest
   return { pathValues, query, body, cookies: readCookies(request), ifMatch: request.headers['if-match'] }
 }
 
-/** Returns the timeout of a method's policy in milliseconds; undefined if it has none. */
+/** In milliseconds; undefined if the policy has no timeout. */
 export function policyTimeoutMs({ timeout }: Policy): number | undefined {
   return timeout && Number(timeout.seconds) * 1000 + timeout.nanos / 1e6
 }

@@ -3,11 +3,7 @@ import type { Cancellation } from '../upstream/cancellation.ts'
 
 /** The server streams in progress. A shutdown must end them, since a stream can be endless. */
 export interface OpenStreams {
-  /**
-   * Adds a stream. If `end` has cancelled the others, the stream is cancelled at once.
-   *
-   * @returns a function that removes the stream. Call it when the stream has ended.
-   */
+  /** @returns a function that must be called when the stream has ended. */
   add(cancellation: Cancellation): () => void
   /** The error that a cancelled stream reports to its client; undefined until `end` cancels streams. */
   readonly endReason: Error | undefined
@@ -15,7 +11,6 @@ export interface OpenStreams {
   end(graceMs: number): Promise<void>
 }
 
-/** Creates an empty registry of streams. */
 export function createOpenStreams(): OpenStreams {
   const open = new Set<Cancellation>()
   let endReason: Error | undefined

@@ -1,7 +1,3 @@
-/**
- * Registers the routes of the contract in Fastify, one for each HTTP binding. A request passes the checks of its policy
- * (edge/request-policy.ts), then the handler of its method.
- */
 import type { FastifyInstance } from 'fastify'
 import { isStream, type Route } from '../contract/route-table.ts'
 import type { RequestPolicy } from '../edge/request-policy.ts'
@@ -12,11 +8,13 @@ import { createUnaryHandler } from './unary-handler.ts'
 
 export interface RoutesOptions extends HandlerOptions {
   readonly routes: readonly Route[]
-  /** Builds the policy of a route. Called once per route. */
   readonly policyFor: (route: Route) => RequestPolicy
 }
 
-/** Registers all routes. Codecs, policies and calls are built now, so that a request builds nothing. */
+/**
+ * Registers the routes of the contract in Fastify. A request passes the checks of its policy (edge/request-policy.ts),
+ * then the handler of its method. Codecs, policies and calls are built now, so that a request builds nothing.
+ */
 export function registerRoutes(app: FastifyInstance, options: RoutesOptions): void {
   for (const route of options.routes) {
     const { onRequest, onResponse } = options.policyFor(route)

@@ -1,37 +1,28 @@
 /**
- * The response body of a server stream. A message is read from the upstream only after the previous one was consumed, so
- * that a slow client slows the upstream down and nothing accumulates in the gateway.
+ * The response body of a server stream. The next message is read after the previous one was consumed, so that a slow
+ * client slows the upstream down and nothing accumulates in the gateway.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { StreamFormat } from './stream-format.ts'
 
-/** Interval of heartbeats in an idle event stream, in milliseconds. Load balancers close idle connections after 30 s or more. */
+// Load balancers close idle connections after 30 s or more.
 const HEARTBEAT_MS = 15_000
 
-/**
- * Maximum time, in milliseconds, that the response headers wait for the first message. A call that fails within it gets
- * an ordinary error response; for an idle stream the headers are sent after it.
- */
+// The response headers wait this long, so that a call that fails at once gets an ordinary error response.
 const FIRST_MESSAGE_MS = 1000
 
 type NextMessage = Promise<IteratorResult<Uint8Array, void>>
 
 export interface StreamBodyOptions {
-  /** The encoded messages of the stream. The body returns the generator when it ends. */
+  /** Encoded messages. The body returns the generator when it ends. */
   readonly messages: AsyncGenerator<Uint8Array, void, void>
   readonly format: StreamFormat
-  /** Converts an encoded message to JSON text. */
   readonly toJson: (message: Uint8Array) => string
-  /** Converts an error to the last item of the body. */
+  /** Returns the last item of the body. */
   readonly toErrorItem: (error: unknown) => string
 }
 
-/**
- * Waits for the first message, but at most 1 s.
- *
- * @returns the body as text; its items are those of `format`.
- * @throws the error of the call if it fails before the first message and within 1 s.
- */
+/** Waits up to 1 s for the first message. @throws the error of the call if it fails before that. */
 export async function startStreamBody(options: StreamBodyOptions): Promise<AsyncGenerator<string, void, void>> {
   const first = options.messages.next()
   // If the client disconnects before the body is read, nothing else handles the rejection of the cancelled call.
@@ -71,7 +62,7 @@ async function* generateBody(
   }
 }
 
-/** Returns the next message; undefined if it does not arrive within `ms` milliseconds. Without `ms` it waits without limit. */
+/** Returns undefined if the message does not arrive within `ms` milliseconds; undefined means no limit. */
 async function withTimeout(next: NextMessage, ms: number | undefined): Promise<Awaited<NextMessage> | undefined> {
   if (ms === undefined) return next
   const timer = new AbortController()

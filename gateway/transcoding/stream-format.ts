@@ -1,15 +1,13 @@
 /**
- * The two formats of a streamed response body: newline-delimited JSON (NDJSON) and server-sent events (HTML, section
- * 9.2). In both, a stream that fails ends with an error item; a stream without one is complete.
+ * The formats of a streamed response body: newline-delimited JSON (NDJSON) and server-sent events (HTML, section 9.2).
+ * A stream that fails ends with an error item; a stream without one is complete.
  */
 import type { Problem } from '../http/problem.ts'
 
 export interface StreamFormat {
-  /** The Content-Type of the response. */
   readonly contentType: string
-  /** Formats a message. @param json JSON text without line breaks. */
+  /** @param json text without line breaks. */
   message(json: string): string
-  /** Formats the error that ends the stream. */
   error(problem: Problem): string
   /** Text that clients ignore, sent in an idle stream; undefined if the format has none. */
   readonly heartbeat: string | undefined
@@ -29,10 +27,7 @@ const EVENT_STREAM: StreamFormat = {
   heartbeat: ':\n\n',
 }
 
-/**
- * Selects the format by the Accept header: an event stream if it names `text/event-stream`, as EventSource does, and
- * NDJSON otherwise. Quality values are ignored.
- */
+/** Selects an event stream if Accept names `text/event-stream`, otherwise NDJSON. Quality values are ignored. */
 export function streamFormatOf(accept: string | undefined): StreamFormat {
   const types = accept?.split(',').map(range => range.split(';', 1)[0]?.trim().toLowerCase())
   return types?.includes('text/event-stream') ? EVENT_STREAM : NDJSON

@@ -1,4 +1,3 @@
-/** Handles requests to a server-streaming method: encode the request, open the stream, send its messages as they arrive. */
 import { Readable } from 'node:stream'
 import type { Route } from '../contract/route-table.ts'
 import { toProblem } from '../http/problem.ts'
@@ -15,15 +14,12 @@ import {
 import { startStreamBody } from './stream-body.ts'
 import { streamFormatOf } from './stream-format.ts'
 
-/**
- * Timeout of a stream whose policy has none: one hour. It bounds the resources of a stream whose client no longer reads
- * but has not closed the connection.
- */
+// Bounds the resources of a stream whose client no longer reads but has not closed the connection.
 const DEFAULT_TIMEOUT_MS = 3_600_000
 
 /**
- * Creates the handler of a route to a server-streaming method. The response is NDJSON or an event stream, by the Accept
- * header. An error before the first message is an ordinary error response; a later one is the last item of the body.
+ * Handles a server-streaming method: encodes the request, opens the stream and sends its messages as they arrive. An
+ * error before the first message is an ordinary error response; a later one is the last item of the body.
  */
 export function createStreamHandler(route: Route, options: HandlerOptions): RouteHandler {
   const { policy, template, upstream } = route

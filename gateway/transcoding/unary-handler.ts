@@ -1,4 +1,3 @@
-/** Handles requests to a unary method: encode the request, call the upstream, decode the response. */
 import { isIfMatch } from '#runtime/grpc/contract.ts'
 import { invalidArgument } from '#runtime/status.ts'
 import type { Route } from '../contract/route-table.ts'
@@ -17,11 +16,7 @@ import {
 // Ignoring If-Match would execute a request whose condition may be false.
 const IF_MATCH_NOT_SUPPORTED = invalidArgument([{ field: 'If-Match', description: 'is not supported by this method' }])
 
-/**
- * Creates the handler of a route to a unary method.
- *
- * A response with an entity tag supports conditional GET: 304 if the tag is in If-None-Match.
- */
+/** Handles a unary method: encodes the request, calls the upstream, decodes the response. Supports conditional GET. */
 export function createUnaryHandler(route: Route, options: HandlerOptions): RouteHandler {
   const { policy, template, descriptor, upstream } = route
   const codec = options.codecFor(route)

@@ -3,9 +3,7 @@ import http from 'node:http'
 import { connect } from 'node:net'
 import { create, type DescMessage, type Message } from '@bufbuild/protobuf'
 import t, { type Test } from 'tap'
-import { serviceOf } from '#runtime/grpc/contract.ts'
 import { Code, StatusError } from '#runtime/status.ts'
-import { buildRouteTable } from '../../gateway/contract/route-table.ts'
 import { buildContract } from '../support/contract.ts'
 import type { Responder } from '../support/echo-upstream.ts'
 import { startTestGateway } from '../support/test-gateway.ts'
@@ -39,10 +37,6 @@ const contract = buildContract({
       rpc User(Item) returns (Item) {
         option (google.api.http) = { get: "/v1/user" };
         option (edge.v1.policy) = { access: ACCESS_USER };
-      }
-      rpc Optional(Item) returns (Item) {
-        option (google.api.http) = { get: "/v1/optional" };
-        option (edge.v1.policy) = { access: ACCESS_OPTIONAL };
       }
       rpc Admin(Item) returns (Item) {
         option (google.api.http) = { get: "/v1/admin" };
@@ -165,24 +159,17 @@ t.test('authentication and authorization failures reach the client as problem do
   const user = mint.access({ role: 'user', sid })
   const admin = mint.access({ role: 'admin' })
 
-  t.same(await callAs('/v1/user'), [401, 'unauthenticated'])
-  t.same(await callAs('/v1/user', user), [200, undefined])
+  t.same(await callAs('/v1/admin'), [401, 'unauthenticated'])
   t.same(await callAs('/v1/admin', user), [403, 'permission_denied'])
   t.same(await callAs('/v1/admin', admin), [200, undefined])
-  t.same(await callAs('/v1/optional'), [200, undefined])
-  t.same(await callAs('/v1/optional', 'malformed'), [401, 'token_invalid'])
-  t.same(await callAs('/v1/items/7', 'malformed'), [200, undefined], 'a public method ignores tokens')
-  t.same(await callAs('/v1/user', mint.access({ exp: Date.now() / 1000 - 1 })), [401, 'token_expired'])
-
   revocations.add({
     target: { $case: 'sessionId', value: sid },
     notAfter: undefined,
     expiresAt: new Date(Date.now() + 1e6),
   })
-  t.same(await callAs('/v1/user', user), [401, 'token_revoked'])
-  t.same(await callAs('/v1/user', admin), [200, undefined])
+  t.same(await callAs('/v1/admin', user), [401, 'token_revoked'])
   state.isStale = true
-  t.same(await callAs('/v1/user', admin), [503, 'revocations_unknown'])
+  t.same(await callAs('/v1/admin', admin), [503, 'revocations_unknown'])
   t.same(await callAs('/v1/items/7'), [200, undefined], 'a public method needs no revocations')
 })
 
@@ -243,24 +230,15 @@ t.test('a cookie field is read from and written to its cookie, and is not part o
 
   t.match(await problemOf(await send('POST', '/v1/sign-out', { session: 'x' })), { errors: [{ field: 'session' }] })
   upstream.received.length = 0
-  for (const headers of [
-    { cookie: trusted.cookie },
-    { ...trusted, origin: 'https://evil.example' },
-    { ...trusted, origin: '', 'sec-fetch-site': 'cross-site' },
-  ]) {
-    t.match(await problemOf(await send('POST', '/v1/sign-out', {}, headers as Record<string, string>)), {
-      status: 403,
-      code: 'cross_site_request',
-    })
-  }
+  t.match(await problemOf(await send('POST', '/v1/sign-out', {}, { ...trusted, origin: 'https://evil.example' })), {
+    status: 403,
+    code: 'cross_site_request',
+  })
   t.same(upstream.received, [])
   t.equal(
-    (await send('POST', '/v1/sign-out', {}, { cookie: trusted.cookie, 'sec-fetch-site': 'same-origin' })).status,
+    (await send('POST', '/v1/sign-out', {}, { ...trusted, origin: 'https://app.example' })).status,
     200,
-  )
-  t.equal(
-    (await send('POST', '/v1/sign-out', {}, { cookie: trusted.cookie, origin: 'https://app.example' })).status,
-    200,
+    'a CORS origin is trusted',
   )
 })
 
@@ -308,17 +286,10 @@ t.test('the trace of a request continues in upstream metadata, the access log an
   t.equal(received?.metadata['tracestate'], 'a=1,b=2')
   t.match(state.lines.at(-1), { route: '/v1/items/{id}', status: 200, request_id: 'my-request.1' })
 
-  for (const traceparent of [
-    '',
-    '00-0-0-00',
-    `ff-${traceId}-b7ad6b7169203331-01`,
-    `00-${'0'.repeat(32)}-b7ad6b7169203331-01`,
-    `00-${traceId}-b7ad6b7169203331-01-x`,
-  ]) {
-    const restarted = await call('/v1/items/7', { headers: { traceparent, 'x-request-id': 'a b\u00e9' } })
-    t.notMatch(restarted.headers.get('traceresponse'), traceId, traceparent)
-    t.match(restarted.headers.get('traceresponse'), new RegExp(restarted.headers.get('x-request-id') ?? 'none'))
-  }
+  const headers = { traceparent: `ff-${traceId}-b7ad6b7169203331-01`, 'x-request-id': 'a b' }
+  const restarted = await call('/v1/items/7', { headers })
+  t.notMatch(restarted.headers.get('traceresponse'), traceId, 'an invalid traceparent is ignored')
+  t.match(restarted.headers.get('traceresponse'), new RegExp(restarted.headers.get('x-request-id') ?? 'none'))
   t.match(await problemOf(await call('/nowhere')), { trace_id: /^[0-9a-f]{32}$/ })
 })
 
@@ -406,24 +377,6 @@ function sendRaw(port: number, text: string): Promise<string> {
   })
 }
 
-t.test('malformed HTTP gets a problem document, and the connection is closed', async t => {
-  const { port, upstream } = await startGateway(t)
-  const cases: [string, string][] = [
-    ['malformed\r\n\r\n', '400'],
-    ['PUT /v1/items/7 HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n', '400'],
-    ['PUT /v1/items/7 HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc', '400'],
-    ['GET /v1/items/7 HTTP/1.1\r\nHost: x\r\nBad Header: 1\r\n\r\n', '400'],
-    [`GET /v1/items/7 HTTP/1.1\r\nHost: x\r\nX: ${'a'.repeat(20_000)}\r\n\r\n`, '431'],
-  ]
-  for (const [text, status] of cases) {
-    const response = await sendRaw(port, text)
-    t.match(response, new RegExp(`^HTTP/1.1 ${status} `), text.slice(0, 60))
-    t.match(response, /application\/problem\+json/)
-    t.match(JSON.parse(response.slice(response.indexOf('\r\n\r\n') + 4)), { status: Number(status) })
-  }
-  t.same(upstream.received, [])
-})
-
 t.test('an absolute-form request target is routed by its path', async t => {
   const { port } = await startGateway(t)
   const response = await sendRaw(
@@ -452,36 +405,8 @@ t.test('close completes requests in flight and does not wait for idle keep-alive
   t.pass('closed')
 })
 
-t.test('a missing or contradictory policy fails at boot with the name of the method', async t => {
-  const contractWith = (policy: string) =>
-    buildContract({
-      'c/v1/c.proto': `
-        syntax = "proto3";
-        package c.v1;
-        import "edge/v1/options.proto";
-        import "google/api/annotations.proto";
-        service CService {
-          rpc Get(Empty) returns (Empty) {
-            option (google.api.http) = { get: "/v1/c" };
-            ${policy}
-          }
-        }
-        message Empty {}`,
-    })
-  for (const policy of [
-    '',
-    'option (edge.v1.policy) = { timeout: { seconds: 1 } };',
-    'option (edge.v1.policy) = { access: ACCESS_ROLES };',
-    'option (edge.v1.policy) = { access: ACCESS_USER tolerate_invalid_token: true };',
-    'option (edge.v1.policy) = { access: ACCESS_USER timeout: { seconds: -1 } };',
-  ]) {
-    const service = serviceOf(contractWith(policy), 'c.v1.CService')
-    t.throws(() => buildRouteTable([{ service, upstream: 'c' }]), { message: /c\.v1\.CService\/Get: / }, policy)
-  }
-})
-
 t.test('requests rejected by the router or the HTTP parser have a trace id and a log line', async t => {
-  const { call, port, state } = await startGateway(t)
+  const { call, port, state, upstream } = await startGateway(t)
   for (const path of ['/v1/items/%ZZ', `/v1/items/${'x'.repeat(2000)}`]) {
     const rejected = await call(path)
     const { trace_id: traceId, status } = await problemOf(rejected)
@@ -496,17 +421,10 @@ t.test('requests rejected by the router or the HTTP parser have a trace id and a
   const response = await sendRaw(port, 'malformed\r\n\r\n')
   const { trace_id: traceId } = JSON.parse(response.slice(response.indexOf('\r\n\r\n') + 4)) as { trace_id: string }
   t.match(traceId, /^[0-9a-f]{32}$/)
+  t.match(response, /^HTTP\/1.1 400 /)
   t.match(response, `X-Request-Id: ${traceId}`)
+  t.same(upstream.received, [])
   t.ok(state.lines.some(line => line['msg'] === 'malformed HTTP request; closing the connection'))
-})
-
-t.test('the connection is closed after malformed HTTP although the client keeps its side open', async t => {
-  const { port } = await startGateway(t)
-  const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
-  socket.resume().write('malformed\r\n\r\n')
-  await new Promise(resolve => socket.once('end', resolve))
-  socket.destroy()
-  t.pass('closed by the server')
 })
 
 t.test('a problem document lists at most 100 violations', async t => {

@@ -1,10 +1,8 @@
 /**
- * `chargeBucket` of token-bucket.ts as a Lua script of Redis. It charges any number of buckets in one call, by the clock
- * of Redis, so that all gateways share one clock. A bucket is stored as `level:at:unitsPerToken` and expires when it
- * would be full; a missing bucket is full.
+ * `chargeBucket` of token-bucket.ts as a Lua script: charges any number of buckets in one call, by the clock of Redis.
+ * A bucket is stored as `level:at:unitsPerToken` and expires when it would be full; a missing bucket is full.
  *
- * KEYS: one key per bucket. ARGV: one `cost:capacity:refill:unitsPerToken` per bucket, in units.
- * Returns an `Outcome` per bucket.
+ * KEYS: one per bucket. ARGV: one `cost:capacity:refill:unitsPerToken` per bucket, in units. Returns an `Outcome` each.
  */
 export const CHARGE_SCRIPT = `
 local time = redis.call('TIME')

@@ -3,7 +3,7 @@ import type { CreateRateLimitOptions, FastifyRateLimitStore, FastifyRateLimitSto
 import type { ClientOperation } from '#runtime/observability/client-spans.ts'
 import { type BucketShape, isAdmitted, type Outcome, remainingTokens, waitMs } from './token-bucket.ts'
 
-/** The cost of one request to a method, precomputed at boot. */
+/** The cost of a request, precomputed at boot. */
 export interface Charge {
   readonly shape: BucketShape
   /** In units. A negative cost is a refund. */
@@ -12,13 +12,12 @@ export interface Charge {
   readonly argument: string
 }
 
-/** Creates a charge. @param tokens the cost in tokens; negative for a refund. */
+/** @param tokens the cost; negative for a refund. */
 export function createCharge(shape: BucketShape, tokens: number): Charge {
   const cost = tokens * shape.unitsPerToken
   return { shape, cost, argument: `${cost}:${shape.capacityUnits}:${shape.refillPerUs}:${shape.unitsPerToken}` }
 }
 
-/** Receives the outcome of a charge. */
 export type OnOutcome = (outcome: Outcome) => void
 
 /** Token buckets by key. A key that does not exist is a full bucket. */
@@ -29,15 +28,11 @@ export interface Buckets {
   charge(key: string, charge: Charge, onOutcome: OnOutcome): void
 }
 
-/** Options of `createRateLimit` with the charge that the store applies. */
 export interface BucketLimitOptions extends CreateRateLimitOptions {
   readonly charge: Charge
 }
 
-/**
- * Creates the store of @fastify/rate-limit. The plugin compares a counter with a maximum: the store reports the used
- * tokens as `current`, one more than the capacity for a rejection, and `waitMs` as `ttl`.
- */
+/** The plugin compares a counter with a maximum: `current` is the used tokens, and capacity + 1 for a rejection. */
 export function bucketStore(buckets: Buckets): FastifyRateLimitStoreCtor {
   return class implements FastifyRateLimitStore {
     readonly #charge: Charge | undefined

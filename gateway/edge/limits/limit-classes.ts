@@ -1,11 +1,10 @@
-/** The section `limits` of gateway.yaml: rate-limit classes by name, and limits by method that override the contract. */
+/** The section `limits` of gateway.yaml: rate-limit classes by name, and overrides of the contract by method. */
 import { z } from 'zod'
 import { type BucketShape, bucketShape } from './token-bucket.ts'
 
-/** The bucket of a class, or `unlimited`. */
 export type LimitClass = BucketShape | 'unlimited'
 
-/** The classes of methods whose policy names none: by principal for authenticated requests, by address for anonymous ones. */
+/** The classes of methods whose policy names none. */
 export const DEFAULT_CLASSES = { authenticated: 'user', anonymous: 'anonymous' } as const
 
 const MICROSECONDS: Record<string, number> = { ms: 1e3, s: 1e6, m: 60e6, h: 3600e6 }
@@ -44,7 +43,6 @@ const className = z
   .string()
   .regex(/^[a-z][a-z0-9_-]{0,31}$/, 'must be 1 to 32 lower-case letters, digits, dashes or underscores')
 
-/** Schema of the section. The classes `user` and `anonymous` are required. */
 export const limitsSchema = z.strictObject({
   classes: z
     .record(className, classSchema)
@@ -65,5 +63,4 @@ export const limitsSchema = z.strictObject({
     .default({}),
 })
 
-/** The parsed section `limits` of gateway.yaml. */
 export type LimitSettings = z.output<typeof limitsSchema>

@@ -1,23 +1,21 @@
 import type { Buckets, Charge } from './buckets.ts'
 import { type BucketState, chargeBucket, type Outcome } from './token-bucket.ts'
 
-/** Default of `maxBuckets`; they take about 15 MB. */
+// They take about 15 MB.
 const MAX_BUCKETS = 100_000
 
 export interface LocalBucketsOptions {
-  /** Maximum number of buckets. Beyond it, the least recently used one is dropped and so becomes full. Default 100,000. */
+  /** Default 100,000. Beyond it, the least recently used bucket is dropped and so becomes full. */
   maxBuckets?: number
   /** Microseconds of a clock that never steps back. Default `performance.now()`. */
   nowUs?: () => number
 }
 
-/** Buckets in the memory of this process. */
 export interface LocalBuckets extends Buckets {
-  /** Charges a bucket and returns the outcome. */
   chargeNow(key: string, charge: Charge): Outcome
 }
 
-/** Creates local buckets, all of them full. */
+/** Creates buckets in the memory of this process. */
 export function createLocalBuckets(options: LocalBucketsOptions = {}): LocalBuckets {
   const { maxBuckets = MAX_BUCKETS, nowUs = () => Math.floor(performance.now() * 1000) } = options
   /** In the order of their last use, least recent first. */

@@ -1,9 +1,8 @@
-/** Resolves the rate limits of each method from its policy in the contract and the overrides in gateway.yaml. */
+/** The rate limits of each method, from its policy in the contract and the overrides in gateway.yaml. */
 import { AccessLevel, ContractError } from '#runtime/grpc/contract.ts'
 import type { Route } from '../../contract/route-table.ts'
 import { DEFAULT_CLASSES, type LimitClass, type LimitSettings } from './limit-classes.ts'
 
-/** A class and the cost of a request in it. */
 export interface Limit {
   readonly className: string
   readonly bucket: LimitClass
@@ -23,12 +22,7 @@ export interface MethodLimits {
   readonly unauthenticated: Limit
 }
 
-/**
- * Resolves the limits of all methods, by `package.Service/Method`.
- *
- * @throws ContractError if a method names an unknown class or costs more than the capacity of its class, or if
- *   gateway.yaml names an unknown method. The message has one line for each.
- */
+/** @throws ContractError that lists unknown classes, costs above the capacity and unknown methods in gateway.yaml. */
 export function resolveMethodLimits(
   routes: readonly Pick<Route, 'name' | 'policy'>[],
   settings: LimitSettings,

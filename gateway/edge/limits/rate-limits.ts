@@ -1,7 +1,7 @@
 /**
- * Rate limits of the routes of the contract. @fastify/rate-limit does the counting (0.5 us per request) with our token
- * buckets as its store. Header fields and the 429 response are written here, because the plugin supports neither the
- * current draft of the RateLimit fields nor problem documents.
+ * Rate limits of the routes. @fastify/rate-limit counts (0.5 us per request), with token buckets as its store. Header
+ * fields and the 429 response are written here, because the plugin supports neither the current draft of the RateLimit
+ * fields nor problem documents.
  */
 import fastifyRateLimit from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyReply, FastifyRequest, onResponseHookHandler } from 'fastify'
@@ -23,22 +23,16 @@ declare module 'fastify' {
   }
 }
 
-/** Label values of the metric of decisions. */
 export type LimitDecision = 'admitted' | 'refused'
 
-/** Settings of the limits, and the buckets that hold their state. */
 export interface RateLimitOptions {
   /** Section `limits` of gateway.yaml. */
   readonly settings: LimitSettings
   readonly buckets: Buckets
-  /** Called for each decision with the class that was charged. */
   readonly onDecision?: (limitClass: string, decision: LimitDecision) => void
 }
 
-/**
- * The limits of a route at each stage of a request. Each function returns undefined if it charges nothing, and rejects
- * with HttpError `rate_limited` if the bucket holds too few tokens.
- */
+/** Each function returns undefined if it charges nothing, and rejects with HttpError `rate_limited` if tokens lack. */
 export interface RouteLimits {
   /** Before authentication: charges requests that are limited by address whatever their token is. */
   onArrival(request: FastifyRequest, reply: FastifyReply): Promise<void> | undefined
@@ -55,12 +49,7 @@ type KeyOf = (request: FastifyRequest) => string
 
 const unlimited: Check = () => undefined
 
-/**
- * Registers @fastify/rate-limit on the instance.
- *
- * @returns a function that builds the limits of a route.
- * @throws ContractError if a limit of any method is invalid (see `resolveMethodLimits`).
- */
+/** @returns a function that builds the limits of a route. @throws ContractError as `resolveMethodLimits`. */
 export async function registerRateLimits(
   app: FastifyInstance,
   routes: readonly Route[],
@@ -134,20 +123,12 @@ export async function registerRateLimits(
   }
 }
 
-/**
- * Formats the field `RateLimit-Policy` of draft-ietf-httpapi-ratelimit-headers-11, such as `"user";q=100;w=10`: the
- * capacity in tokens, and the seconds in which an empty bucket becomes full.
- */
+/** `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-11): capacity; seconds until an empty bucket is full. */
 export function policyField(className: string, bucket: BucketShape): string {
   return `"${className}";q=${bucket.capacityTokens};w=${windowSeconds(bucket)}`
 }
 
-/**
- * Formats the field `RateLimit` of the same draft, such as `"user";r=99;t=1`.
- *
- * @param remaining tokens left in the bucket.
- * @param seconds time until the bucket gains a token, or until a rejected request would be admitted.
- */
+/** `RateLimit` (same draft): tokens left; seconds until the next one or until a rejected request is admitted. */
 export function limitField(className: string, remaining: number, seconds: number): string {
   return `"${className}";r=${remaining};t=${seconds}`
 }

@@ -9,13 +9,11 @@ import { createLocalBuckets } from './local-buckets.ts'
 import { createRedisBuckets } from './redis-buckets.ts'
 import { bucketShape } from './token-bucket.ts'
 
-/** Default of `timeoutMs`. The documented bound of a decision is 50 ms; timers may fire late. */
+// The documented bound of a decision is 50 ms; timers may fire late.
 const TIMEOUT_MS = 40
-/** Interval of the probes that detect whether Redis is available again, in milliseconds. */
 const PROBE_MS = 200
-/** Maximum delay between two attempts to connect, in milliseconds. */
 const RECONNECT_MS = 500
-/** Time without a reply after which a connection is considered dead and replaced, in milliseconds. */
+/** Time without a reply after which a connection is replaced, in milliseconds. */
 const COMMAND_TIMEOUT_MS = 1000
 
 // A charge of 0 tokens still writes, so that a Redis that is out of memory or read-only fails the probe.
@@ -26,15 +24,13 @@ export interface SharedBucketsOptions {
   readonly logger: Logger
   /** Maximum time of a charge in Redis, in milliseconds. Default 40. Then the local buckets take over. */
   readonly timeoutMs?: number
-  /** Called with true when the local buckets take over, and with false when Redis is used again or for the first time. */
+  /** Called with true when local buckets take over, with false when Redis is used again or for the first time. */
   readonly onFallback?: (isLocal: boolean) => void
 }
 
-/** Buckets in Redis with a fallback to local buckets. */
 export interface SharedBuckets extends Buckets {
   /** Whether the local buckets are in use. True until the first reply of Redis. */
   readonly isLocal: boolean
-  /** Sends pending charges and closes the connection. */
   close(): Promise<void>
 }
 

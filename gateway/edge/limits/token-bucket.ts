@@ -1,14 +1,11 @@
 /**
- * A token bucket in integer arithmetic. A token is divided into `unitsPerToken` units, and a bucket gains `refillPerUs`
- * units per microsecond. Any rate, such as 5 per 15 minutes or 7 per second, is exact: frequent charges accumulate no
- * rounding error.
+ * A token bucket in integer arithmetic: a token is `unitsPerToken` units, a bucket gains `refillPerUs` units per
+ * microsecond. Any rate, such as 5 per 15 minutes or 7 per second, is exact, however often the bucket is charged.
  */
 
-/** The parameters of a bucket. All are integers. */
+/** The parameters of a bucket; all are integers. */
 export interface BucketShape {
-  /** Tokens in a full bucket. */
   readonly capacityTokens: number
-  /** Units in a full bucket. */
   readonly capacityUnits: number
   readonly unitsPerToken: number
   /** Units gained per microsecond. */
@@ -23,19 +20,10 @@ export interface BucketState {
   at: number
 }
 
-/**
- * The result of a charge in one number, as the Redis script returns it: the remaining units if the charge was admitted,
- * or `-1 - units` if it was rejected because only `units` were left.
- */
+/** The units left after an admitted charge; `-1 - units` if the charge was rejected because only `units` were left. */
 export type Outcome = number
 
-/**
- * Computes the parameters of a bucket.
- *
- * @param tokens capacity in tokens.
- * @param refill tokens gained per `periodUs` microseconds.
- * @throws RangeError if the capacity in units is not a safe integer.
- */
+/** @param refill tokens gained per `periodUs` microseconds. @throws RangeError if the capacity is not exact. */
 export function bucketShape(tokens: number, refill: number, periodUs: number): BucketShape {
   const divisor = greatestCommonDivisor(refill, periodUs)
   const unitsPerToken = periodUs / divisor
@@ -48,9 +36,7 @@ export function bucketShape(tokens: number, refill: number, periodUs: number): B
 
 /**
  * Charges a bucket and updates `state`. The Redis script (bucket-script.ts) implements the same function.
- *
- * @param cost in units. A negative cost is a refund; it never exceeds the capacity.
- * @param nowUs microseconds of the bucket's clock.
+ * @param cost in units. A negative cost is a refund; the level never exceeds the capacity.
  */
 export function chargeBucket(state: BucketState, shape: BucketShape, cost: number, nowUs: number): Outcome {
   // A clock that was set back neither adds nor removes units. The bucket refills from the new time on.
@@ -63,20 +49,16 @@ export function chargeBucket(state: BucketState, shape: BucketShape, cost: numbe
   return state.level
 }
 
-/** Reports whether the charge was admitted. */
 export function isAdmitted(outcome: Outcome): boolean {
   return outcome >= 0
 }
 
-/** Returns the tokens left in the bucket, rounded down. */
+/** Tokens left, rounded down. */
 export function remainingTokens({ unitsPerToken }: BucketShape, outcome: Outcome): number {
   return Math.floor(remainingUnits(outcome) / unitsPerToken)
 }
 
-/**
- * Returns the milliseconds until the bucket gains the next token if the charge was admitted, or until it holds `cost`
- * units if the charge was rejected.
- */
+/** Time until the bucket gains the next token after an admission, or holds `cost` units after a rejection. */
 export function waitMs({ unitsPerToken, refillPerUs }: BucketShape, outcome: Outcome, cost: number): number {
   const level = remainingUnits(outcome)
   const missing = outcome < 0 ? cost - level : unitsPerToken - (level % unitsPerToken)

@@ -1,17 +1,13 @@
-/**
- * A set of ids, each with an expiry time. Ids are grouped by the minute in which they expire, so that the cost of
- * `removeExpired` depends on its limit and not on the size of the set.
- */
+/** Ids with expiry times, grouped by minute of expiry, so that `removeExpired` is bounded by its limit only. */
 export interface ExpiringSet {
-  /** Adds an id. Adding it again can only extend its expiry. @param expiresAt milliseconds since the Unix epoch. */
+  /** Adding an id again can only extend its expiry. @param expiresAt milliseconds since the Unix epoch. */
   add(id: string, expiresAt: number): void
   has(id: string): boolean
-  /** Removes expired ids; checks at most `limit` ids. @param onRemove is called with each id removed. */
+  /** Checks at most `limit` ids. @param onRemove is called with each removed id. */
   removeExpired(limit: number, onRemove?: (id: string) => void): void
   readonly size: number
 }
 
-/** The two clocks, in milliseconds. Tests replace them. */
 export interface Clocks {
   /** Milliseconds since the Unix epoch. It may be stepped forward or back. */
   readonly wall: () => number
@@ -19,17 +15,13 @@ export interface Clocks {
   readonly monotonic: () => number
 }
 
-/** The clocks of the process. */
 export const CLOCKS: Clocks = { wall: () => Date.now(), monotonic: () => performance.now() }
 
 const MINUTE_MS = 60_000
 
 /**
- * Creates an empty set. An id expires when both clocks agree: the wall clock has reached its expiry time, and it has
- * been in the set for `minLifetimeMs`. The wall clock alone does not suffice: it may be ahead when an id is added, and be
- * stepped back after the id was removed.
- *
- * @param minLifetimeMs minimum time that an id stays in the set, in milliseconds.
+ * An id expires when the wall clock has reached its expiry time and it has been in the set for `minLifetimeMs`. The
+ * wall clock alone does not suffice: it may be ahead when an id is added, and be stepped back after the id was removed.
  */
 export function createExpiringSet({ wall, monotonic }: Clocks, minLifetimeMs: number): ExpiringSet {
   const entries = new Map<string, { readonly expiresAt: number; readonly keptUntil: number }>()

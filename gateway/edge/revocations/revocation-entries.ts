@@ -13,11 +13,7 @@ const PAGE_TIMEOUT_MS = 5_000
 /** An entry as `XREAD` and `XRANGE` return it: field names and values alternate in `fields`. */
 export type StreamEntry = [id: string, fields: string[]]
 
-/**
- * Reads the fields of a stream entry.
- *
- * @returns the revocation; undefined if the kind is unknown or a required field is missing or malformed.
- */
+/** @returns undefined if the kind is unknown or a required field is missing or malformed. */
 export function readRevocation(fields: readonly string[]): Revocation | undefined {
   const entry: Record<string, string | undefined> = {}
   for (let index = 0; index < fields.length; index += 2) entry[fields[index] ?? ''] = fields[index + 1]
@@ -45,7 +41,6 @@ export function entryTimeMs(id: string): number {
   return Number(id.slice(0, id.indexOf('-')))
 }
 
-/** Reports whether the entry `id` precedes the entry `other` in the stream. */
 export function isBefore(id: string, other: string): boolean {
   const [ms, otherMs] = [entryTimeMs(id), entryTimeMs(other)]
   return ms < otherMs || (ms === otherMs && sequenceNumber(id) < sequenceNumber(other))
@@ -55,12 +50,7 @@ function sequenceNumber(id: string): number {
   return Number(id.slice(id.indexOf('-') + 1))
 }
 
-/**
- * Fetches all revocations in force from auth-svc, in pages of 1,000.
- *
- * @param signal cancels the call in flight.
- * @throws StatusError if a page cannot be fetched within 5 s (see `callUnary`).
- */
+/** Yields pages with all revocations in force. @throws StatusError as `callUnary`, with a timeout of 5 s per page. */
 export async function* fetchSnapshot(
   client: RevocationServiceClient,
   signal: AbortSignal,

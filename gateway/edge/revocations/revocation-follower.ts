@@ -7,10 +7,9 @@
  *
  * Two failures can hide a revocation; each has a bound after which access tokens are rejected:
  * - Redis unreachable: 30 s (`MAX_STALE_MS`), because logouts may have completed elsewhere.
- * - auth-svc sends no heartbeat for 10 s: the follower fetches a snapshot from auth-svc, which is just as complete. If
- *   auth-svc is down, no session can be ended, so the bound is longer (`maxHeartbeatAgeMs`, minutes). Only what auth-svc
- *   committed in its last moments, and role changes that wait for it, may be missing. A restart or migration of auth-svc
- *   must not reject every token.
+ * - No heartbeat for 10 s: the follower fetches a snapshot from auth-svc, which is just as complete. If auth-svc is
+ *   down, the bound is longer (`maxHeartbeatAgeMs`, minutes), so that its restart does not reject every token: only what
+ *   it committed in its last moments, and role changes that wait for it, may be missing.
  *
  * All intervals use a monotonic clock, so changes of the system clock have no effect.
  */
@@ -39,9 +38,8 @@ const RETRY_MS = 250
 export interface RevocationFollowerOptions {
   /** A dedicated connection: reads of the stream block it. The follower closes it when stopped. */
   redis: Redis
-  /** Fetches all revocations in force from auth-svc, in pages small enough to be applied without blocking. */
+  /** Fetches all revocations in force, in pages small enough to be applied without blocking the event loop. */
   snapshot: (signal: AbortSignal) => AsyncIterable<readonly Revocation[]>
-  /** Receives the revocations. */
   set: RevocationSet
   logger: Logger
   /** Maximum heartbeat age in milliseconds. Past it, the set is stale. A snapshot counts as a heartbeat. */
@@ -52,15 +50,13 @@ export interface RevocationFollowerOptions {
   monotonic?: () => number
 }
 
-/** A running follower and the age of its state. */
 export interface RevocationFollower {
-  /** Reports whether a bound is exceeded, so that access tokens must be rejected. True until the first snapshot. */
+  /** Whether a bound is exceeded, so that access tokens must be rejected. True until the first snapshot. */
   isStale(): boolean
   /** Milliseconds since the set last contained every entry of the stream. Infinite until the first snapshot. */
   staleForMs(): number
   /** Milliseconds since the last heartbeat or snapshot of auth-svc. Infinite until the first snapshot. */
   heartbeatAgeMs(): number
-  /** Stops following and closes the Redis connection. */
   stop(): Promise<void>
 }
 
@@ -68,7 +64,6 @@ export interface RevocationFollower {
 export function followRevocations(options: RevocationFollowerOptions): RevocationFollower {
   const { redis, snapshot, set, logger, maxHeartbeatAgeMs, onApplied, monotonic = () => performance.now() } = options
   const stopping = new AbortController()
-  // All times are of the monotonic clock.
   let completeAt = Number.NEGATIVE_INFINITY
   let heartbeatAt = Number.NEGATIVE_INFINITY
   let snapshotTriedAt = Number.NEGATIVE_INFINITY
@@ -111,7 +106,7 @@ export function followRevocations(options: RevocationFollowerOptions): Revocatio
     }
   }
 
-  /** Adds a snapshot to the set and keeps what the set has: revocations may be applied here before auth-svc lists them. */
+  /** Adds to the set, because a revocation that was applied during the fetch may be missing in the snapshot. */
   async function takeSnapshot(): Promise<number> {
     const startedAt = monotonic()
     for await (const page of snapshot(stopping.signal)) for (const revocation of page) set.add(revocation)
@@ -154,7 +149,7 @@ export function followRevocations(options: RevocationFollowerOptions): Revocatio
 
   const heartbeatAgeMs = () => monotonic() - heartbeatAt
 
-  /** Reads the entries after `position`. The heartbeat is read first, so that the entries it covers are in the reply. */
+  /** Reads entries after `position`. The heartbeat is read first, so that the entries it covers are in the reply. */
   async function readStream(position: string) {
     const replies = await redis
       .pipeline()
@@ -199,7 +194,8 @@ export function followRevocations(options: RevocationFollowerOptions): Revocatio
 
   const running = run()
   return {
-    isStale: () => monotonic() > staleFrom,
+    // Negated, so that the set counts as stale if a time is NaN.
+    isStale: () => !(monotonic() <= staleFrom),
     staleForMs: () => monotonic() - completeAt,
     heartbeatAgeMs,
     async stop() {

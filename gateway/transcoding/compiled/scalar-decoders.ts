@@ -111,7 +111,7 @@ function numberText(value: number): string {
  * Writes the name of an enum value, or the number if it has no name.
  * @param isSingular a singular field of a closed enum falls back for a number without a name: it is an unknown field.
  */
-function enumText(schema: DescEnum, isSingular: boolean): ScalarDecoder {
+function enumDecoder(schema: DescEnum, isSingular: boolean): ScalarDecoder {
   const isNull = schema.typeName === 'google.protobuf.NullValue'
   const names = new Map(
     Object.values(schema.value).map(({ number, jsonName }) => [number, isNull ? 'null' : JSON.stringify(jsonName)]),
@@ -129,6 +129,6 @@ function enumText(schema: DescEnum, isSingular: boolean): ScalarDecoder {
 
 /** Returns the decoder of a singular value or an entry of the field; undefined for messages. */
 export function scalarDecoder(field: DescField): ScalarDecoder | undefined {
-  if (field.enum !== undefined) return enumText(field.enum, field.fieldKind === 'enum')
+  if (field.enum !== undefined) return enumDecoder(field.enum, field.fieldKind === 'enum')
   return field.message === undefined ? SCALAR_DECODERS[field.scalar as ScalarType] : undefined
 }

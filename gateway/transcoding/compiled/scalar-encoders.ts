@@ -65,8 +65,8 @@ export const SCALAR_ENCODERS: Record<ScalarType, ScalarEncoder> = {
   }),
 }
 
-function scalar<Value>(bytes: ScalarEncoder<Value>): ScalarEncoder {
-  return bytes as ScalarEncoder
+function scalar<Value>(encoder: ScalarEncoder<Value>): ScalarEncoder {
+  return encoder as ScalarEncoder
 }
 
 function number(
@@ -141,7 +141,7 @@ function isPositiveZero(value: number): boolean {
 }
 
 /** @returns undefined for NullValue, whose null means unset in some positions and a value in others. */
-function enumBytes({ typeName, open, values }: DescEnum): ScalarEncoder | undefined {
+function enumEncoder({ typeName, open, values }: DescEnum): ScalarEncoder | undefined {
   if (typeName === 'google.protobuf.NullValue') return undefined
   const named = new Map([
     ...values.map(({ jsonName, number }) => [jsonName, number] as const),
@@ -164,6 +164,6 @@ function enumBytes({ typeName, open, values }: DescEnum): ScalarEncoder | undefi
 
 /** Returns the encoder of a singular value or an entry of the field; undefined for messages and NullValue. */
 export function scalarEncoder(field: DescField): ScalarEncoder | undefined {
-  if (field.enum !== undefined) return enumBytes(field.enum)
+  if (field.enum !== undefined) return enumEncoder(field.enum)
   return field.message === undefined ? SCALAR_ENCODERS[field.scalar as ScalarType] : undefined
 }

@@ -110,6 +110,16 @@ const ERRORS: { fault: string; methods: string; messages?: string; message: stri
     message: 'roles require ACCESS_ROLES',
   },
   {
+    fault: 'tolerate_invalid_token without ACCESS_OPTIONAL',
+    methods: method('get: "/v1"', 'access: ACCESS_USER tolerate_invalid_token: true'),
+    message: 'tolerate_invalid_token requires ACCESS_OPTIONAL',
+  },
+  {
+    fault: 'a negative timeout',
+    methods: method('get: "/v1"', 'access: ACCESS_USER timeout: { seconds: -1 }'),
+    message: 'its timeout is not positive',
+  },
+  {
     fault: 'a success_status other than 2xx',
     methods: method('get: "/v1"', 'access: ACCESS_PUBLIC success_status: 302'),
     message: 'success_status 302 is not a 2xx status',

@@ -108,11 +108,11 @@ async function startApp(t: Test) {
   return { send, bearer, state }
 }
 
-t.test('access level and role decide who may call a method', async t => {
+t.test('access level and role of the caller decide whether a method admits the request', async t => {
   const { send, bearer } = await startApp(t)
   const ANONYMOUS = { status: 200, code: undefined, user: null }
-  const DENIED = { status: 403, code: 'permission_denied' }
-  const UNAUTHENTICATED = { status: 401, code: 'unauthenticated' }
+  const DENIED = { status: 403, code: 'permission_denied', user: undefined }
+  const UNAUTHENTICATED = { status: 401, code: 'unauthenticated', user: undefined }
   const as = (user: string) => ({ status: 200, code: undefined, user })
   const expected: Record<string, Record<'anonymous' | 'user' | 'editor' | 'moderator' | 'admin', object>> = {
     public: { anonymous: ANONYMOUS, user: ANONYMOUS, editor: ANONYMOUS, moderator: ANONYMOUS, admin: ANONYMOUS },
@@ -142,7 +142,9 @@ t.test('access level and role decide who may call a method', async t => {
   for (const [method, outcomes] of Object.entries(expected)) {
     for (const [caller, outcome] of Object.entries(outcomes)) {
       const headers = caller === 'anonymous' ? {} : bearer(caller as 'user')
-      t.match(await send(`/${method}`, headers), outcome, `${caller} calls ${method}`)
+      const { charged, ...response } = await send(`/${method}`, headers)
+      t.strictSame(response, outcome, `${caller} calls ${method}`)
+      t.equal(charged.length, 1, `${caller} calls ${method}: one charge`)
     }
   }
 })
@@ -203,27 +205,34 @@ t.test('the checks run in their order: address, authentication, principal, autho
   const { send, bearer, state } = await startApp(t)
   const crossSite = { cookie: '__Secure-session=s', 'sec-fetch-site': 'cross-site' }
   const invalid = { authorization: 'Bearer x' }
-  const ADDRESS = ['anonymous:127.0.0.1']
-  const USER = ['user:user']
+  const user = bearer('user')
+  const BY_ADDRESS = ['anonymous:127.0.0.1']
+  const BY_USER = ['user:user']
+  type Case = [path: string, headers: Record<string, string>, status: number, code: string | undefined, string[]]
+  const check = async (name: string, cases: readonly Case[]) => {
+    for (const [path, headers, status, code, charged] of cases) {
+      const response = await send(path, headers)
+      const title = `${name}: ${path} ${Object.keys(headers).join(', ')}`
+      t.strictSame([response.status, response.code, response.charged], [status, code, charged], title)
+    }
+  }
 
-  t.match(await send('/public'), { status: 200, charged: ADDRESS })
-  t.match(await send('/user'), { status: 401, code: 'unauthenticated', charged: ADDRESS })
-  t.match(await send('/user', invalid), { status: 401, code: 'token_invalid', charged: ADDRESS })
-  t.match(await send('/user', bearer('user')), { status: 200, charged: USER })
-  t.match(await send('/admin', bearer('user')), { status: 403, code: 'permission_denied', charged: USER })
-  t.match(await send('/userCookie', { ...crossSite, ...bearer('user') }), {
-    status: 403,
-    code: 'cross_site_request',
-    charged: USER,
-  })
-  t.match(await send('/userCookie', { ...crossSite, ...invalid }), { status: 401, code: 'token_invalid' })
-
+  await check('full buckets', [
+    ['/public', {}, 200, undefined, BY_ADDRESS],
+    ['/user', {}, 401, 'unauthenticated', BY_ADDRESS],
+    ['/user', invalid, 401, 'token_invalid', BY_ADDRESS],
+    ['/user', user, 200, undefined, BY_USER],
+    ['/admin', user, 403, 'permission_denied', BY_USER],
+    ['/userCookie', { ...crossSite, ...user }, 403, 'cross_site_request', BY_USER],
+    ['/userCookie', { ...crossSite, ...invalid }, 401, 'token_invalid', BY_ADDRESS],
+  ])
   state.isLimited = true
-  t.match(await send('/user'), { status: 429, charged: ADDRESS }, 'limited by address before authentication')
-  t.match(await send('/user', invalid), { status: 429, charged: ADDRESS }, 'limited by address after a failed one')
-  t.match(await send('/admin', bearer('user')), { status: 429, charged: USER }, 'limited before authorization')
-  t.match(await send('/cookie', crossSite), { status: 429, charged: ADDRESS }, 'limited before the cross-site check')
-
+  await check('empty buckets', [
+    ['/user', {}, 429, 'rate_limited', BY_ADDRESS],
+    ['/user', invalid, 429, 'rate_limited', BY_ADDRESS],
+    ['/admin', user, 429, 'rate_limited', BY_USER],
+    ['/cookie', crossSite, 429, 'rate_limited', BY_ADDRESS],
+  ])
   state.isStale = true
-  t.match(await send('/user', bearer('user')), { status: 503, code: 'revocations_unknown', charged: [] })
+  await check('stale revocations', [['/user', user, 503, 'revocations_unknown', []]])
 })

@@ -29,6 +29,13 @@ t.test('a request that the parser rejects gets a problem document, and its conne
   const cases: [request: string, status: number, code: string, detail: RegExp][] = [
     ['not HTTP\r\n\r\n', 400, 'bad_request', /^Malformed HTTP request: .+\.$/],
     [`GET / HTTP/1.1\r\n${HOST}content-length: 1\r\ncontent-length: 2\r\n\r\n`, 400, 'bad_request', /Content-Length/],
+    [
+      `PUT / HTTP/1.1\r\n${HOST}content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n`,
+      400,
+      'bad_request',
+      /Content-Length|Transfer-Encoding/,
+    ],
+    [`GET / HTTP/1.1\r\n${HOST}bad header: 1\r\n\r\n`, 400, 'bad_request', /^Malformed HTTP request: .+\.$/],
     [`GET / HTTP/1.1\r\n${HOST}x: ${'x'.repeat(20_000)}\r\n\r\n`, 431, 'headers_too_large', /16 KiB/],
   ]
   for (const [request, status, code, detail] of cases) {
@@ -41,5 +48,5 @@ t.test('a request that the parser rejects gets a problem document, and its conne
     t.match(head, new RegExp(`^x-request-id: ${problem.trace_id}$`, 'im'))
     t.match(problem, { status, code, detail })
   }
-  t.same(rejected, [400, 400, 431], 'each rejected request is counted once')
+  t.same(rejected, [400, 400, 400, 400, 431], 'each rejected request is counted once')
 })

@@ -61,7 +61,7 @@ async function startFollowing(t: Test) {
       String(expiresAt.getTime()),
     )
   }
-  /** Waits until the follower waitUntilRevoked an entry of the stream. Before the first entry it cannot exclude a trimmed stream. */
+  /** Adds the first entry, for which the follower takes a second snapshot: the stream may have been trimmed before it. */
   const startStream = async () => {
     await until(() => state.snapshots === 1)
     await publish('first entry')
@@ -257,6 +257,13 @@ t.test('the revocation set is stale after 30 s without the stream and recovers w
   server.signal('SIGCONT')
   await until(() => !follower.isStale())
   t.pass('up to date again')
+})
+
+t.test('the revocation set is stale if the clock returns NaN', async t => {
+  const { follower, state } = await startFollowing(t)
+  await until(() => !follower.isStale())
+  state.clockOffsetMs = Number.NaN
+  t.ok(follower.isStale())
 })
 
 t.test('without a heartbeat for 10 s the follower takes a snapshot; with heartbeats it does not', async t => {
