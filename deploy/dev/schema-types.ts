@@ -12,12 +12,14 @@
  */
 import { type Kysely, sql } from 'kysely'
 import {
+  ArrayExpressionNode,
   type ColumnMetadata,
   GenericExpressionNode,
   IdentifierNode,
   PostgresDialect,
   serializeFromMetadata,
   type TableMetadata,
+  UnionExpressionNode,
 } from 'kysely-codegen'
 import { LEDGER_TABLES } from '#runtime/postgres/migration-ledger.ts'
 
@@ -50,8 +52,12 @@ export async function generateTypes(db: Kysely<unknown>, schema: string): Promis
       const origin = `${table.isView ? `${table.name}_all` : table.name}.${column.name}`
       column.enumValues = choices.get(origin) ?? null
       if (!generated.has(origin)) continue
-      // As a node, because kysely-codegen parses strings by an API of TypeScript that release 7 does not have.
-      overrides[`${table.name}.${column.name}`] = new GenericExpressionNode('GeneratedAlways', [scalar])
+      const values = column.isArray ? new ArrayExpressionNode(scalar) : scalar
+      const selected = column.isNullable ? new UnionExpressionNode([values, new IdentifierNode('null')]) : values
+      // kysely-codegen would write `GeneratedAlways<…> | null`, which allows inserts of null.
+      column.isNullable = false
+      // A node, because kysely-codegen parses strings with an API that TypeScript 7 does not have.
+      overrides[`${table.name}.${column.name}`] = new GenericExpressionNode('GeneratedAlways', [selected])
     }
   }
   return serializeFromMetadata({
