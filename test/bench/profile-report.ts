@@ -16,7 +16,6 @@ export interface CpuProfile {
   readonly timeDeltas: readonly number[]
 }
 
-/** Self time of a part or a function. */
 export interface SelfTime {
   readonly label: string
   /** Share of the time that was not idle, from 0 to 1. */
@@ -25,15 +24,15 @@ export interface SelfTime {
 
 /** Parts by the URL of a function. The first match applies; modules of Node come last (see `partsByNode`). */
 const PARTS: readonly (readonly [RegExp, string])[] = [
-  [/gateway\/upstream\//, 'transport'],
+  [/gateway\/upstream\/(?!calls)/, 'transport'],
   [/@grpc\/|node:(internal\/)?http2/, 'transport: grpc-js'],
-  [/gateway\/transcoding\/(?!routes)|@bufbuild|runtime\/grpc\/rules|gateway\/contract/, 'codec'],
+  [/gateway\/transcoding\/(binding|compiled|reference)|@bufbuild|runtime\/grpc\/rules|gateway\/contract/, 'codec'],
   [/fast-jwt|@fastify\/jwt|edge\/(authentication|token|revocation)|runtime\/auth/, 'token and revocation'],
   [/edge\/limits|@fastify\/rate-limit/, 'rate limit'],
   [/ioredis|redis-parser|runtime\/process\/redis/, 'redis client'],
   [/pino|sonic-boom|observability\/logger|access-log/, 'log'],
-  [/prom-client|metrics/, 'metrics'],
-  [/opentelemetry|observability\/telemetry|request-trace/, 'trace'],
+  [/prom-client|metrics|labelled-series/, 'metrics'],
+  [/opentelemetry|observability\/(telemetry|.*spans|trace-|random-ids)|request-trace/, 'trace'],
   [/\/gateway\//, 'other gateway code'],
   [/fastify|find-my-way|fast-|cookie|node:_?http|node:internal\/http/, 'http: fastify, node:http'],
   [/^node:(net|events|stream|_stream|internal\/stream)/, 'http and transport: sockets'],
