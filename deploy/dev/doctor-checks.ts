@@ -21,7 +21,7 @@ export interface CheckResult {
 /** Queries by invariant. Each returns one row with a text column `problem` per violation. */
 const QUERIES: Record<string, string> = {
   'doc_count of a user equals the number of their documents': `
-    select users_all.id || ' says ' || doc_count || ', has ' || coalesce(counted.number, 0) as problem
+    select users_all.id || ': doc_count ' || doc_count || ', documents ' || coalesce(counted.number, 0) as problem
     from users.users_all
     left join (
       select owner_id, count(*) as number from users.documents_all where deleted_at is null group by owner_id

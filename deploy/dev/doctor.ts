@@ -5,15 +5,14 @@
 import { recountDocuments, runChecks } from './doctor-checks.ts'
 import { withSystemDatabase } from './system-database.ts'
 
-/** Maximum number of problems printed per check. */
-const MAX_PRINTED = 5
+const MAX_PROBLEMS_PER_CHECK = 5
 
 await withSystemDatabase(async urls => {
   if (process.env['FIX'] === '1') console.log(`doc_count corrected for ${await recountDocuments(urls)} users`)
   for (const { check, problems } of await runChecks(urls)) {
     const isOk = problems.length === 0
-    console.log(`${isOk ? 'ok  ' : 'FAIL'} ${check}${isOk ? '' : `: ${problems.length} problems`}`)
-    for (const problem of problems.slice(0, MAX_PRINTED)) console.log(`       ${problem}`)
+    console.log(`${isOk ? 'ok  ' : 'FAIL'} ${check}${isOk ? '' : ` (problems: ${problems.length})`}`)
+    for (const problem of problems.slice(0, MAX_PROBLEMS_PER_CHECK)) console.log(`       ${problem}`)
     if (!isOk) process.exitCode = 1
   }
 })

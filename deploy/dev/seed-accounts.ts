@@ -6,12 +6,15 @@ import { from as copyFrom, to as copyTo } from 'pg-copy-streams'
 import type { DatabaseUrls } from './database.ts'
 import type { LoadStep } from './seed-load.ts'
 
+/** Regular expression of PostgreSQL that matches the e-mail addresses of sample users. */
+export const SEED_EMAIL = '[.][0-9]+@example[.]com$'
+
 /** The password of all sample users. */
 export const SEED_PASSWORD = 'all these people share one phrase'
 
 /**
- * Creates an account for every sample user, recognized by the e-mail address `….<number>@example.com`. The password
- * hash is plain bcrypt, like one imported from another system; auth-svc replaces it at the first sign-in.
+ * Creates an account for every sample user. The password hash is plain bcrypt, like one imported from another system;
+ * auth-svc replaces it at the first sign-in.
  */
 export async function loadAccounts(urls: DatabaseUrls, onStep: (step: LoadStep) => void): Promise<void> {
   const startedAt = performance.now()
@@ -29,7 +32,7 @@ export async function loadAccounts(urls: DatabaseUrls, onStep: (step: LoadStep) 
       copyTo(`copy (
         select id, email, '${secret}', 'bcrypt', role, case when deleted_at is null then 'active' else 'closed' end,
           created_at, deleted_at
-        from users.users_all where email ~ '[.][0-9]+@example[.]com$'
+        from users.users_all where email ~ '${SEED_EMAIL}'
       ) to stdout`),
     )
     await pipeline(source, target)

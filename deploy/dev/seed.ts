@@ -5,7 +5,7 @@
 import pg from 'pg'
 import { readSettings } from '#runtime/process/env.ts'
 import { migrateAll } from './migrate.ts'
-import { loadAccounts, SEED_PASSWORD } from './seed-accounts.ts'
+import { loadAccounts, SEED_EMAIL, SEED_PASSWORD } from './seed-accounts.ts'
 import { type LoadStep, loadRows } from './seed-load.ts'
 import { seedTables } from './seed-rows.ts'
 import { seedSettings } from './settings.ts'
@@ -30,11 +30,11 @@ await withSystemDatabase(async urls => {
     await loadRows(client, tables, printStep)
     await loadAccounts(urls, printStep)
     const seconds = (performance.now() - startedAt) / 1000
-    console.log(
-      `Wrote ${USERS} users and ${DOCS} documents in ${seconds.toFixed(0)} s. The password of every user is "${SEED_PASSWORD}". One user per role:`,
-    )
+    console.log(`Wrote ${USERS} users and ${DOCS} documents in ${seconds.toFixed(0)} s.`)
+    console.log(`The password of every sample user is "${SEED_PASSWORD}". One user per role:`)
     const { rows } = await client.query<{ email: string; role: string }>(
-      'select distinct on (role) email, role from users order by role, id',
+      'select distinct on (role) email, role from users where email ~ $1 order by role, id',
+      [SEED_EMAIL],
     )
     for (const { email, role } of rows) console.log(`  ${role.padEnd(9)} ${email}`)
   } finally {

@@ -16,7 +16,6 @@ import { SetupError } from './setup-error.ts'
 import { type Crash, createSystem, type System } from './system.ts'
 import { openLogFiles, toReport } from './terminal.ts'
 
-/** Number of log lines printed after a crash. */
 const CRASH_LINES = 20
 
 // Ignore write errors after the terminal was closed, so that the processes still stop in order.
@@ -110,10 +109,7 @@ async function runSystem(settings: Settings<typeof devSettings>): Promise<number
   }
 }
 
-/**
- * @returns the environment of this process, without the credentials of the administrator, which only the first start
- *   gets.
- */
+/** @returns the environment without ADMIN_EMAIL and ADMIN_PASSWORD, which auth-svc gets at the first start only. */
 function serviceEnvironment(): NodeJS.ProcessEnv {
   const { ADMIN_EMAIL: _email, ADMIN_PASSWORD: _password, ...env } = process.env
   return env
@@ -168,12 +164,13 @@ function welcome(summary: {
   const { publicUrl, seconds, administrator } = summary
   const dataDir = path.relative(ROOT, summary.dataDir)
   const logs = path.join(dataDir.startsWith('..') ? summary.dataDir : dataDir, 'log')
+  const account = administrator && `${administrator.email}${describePassword(administrator)}`
   return `
 Ready after ${seconds} s.
 
   API            ${publicUrl}
   API reference  ${publicUrl}/docs (OpenAPI document: ${publicUrl}/openapi.json)
-  Administrator  ${administrator === undefined ? 'created at the first start' : `${administrator.email}${describePassword(administrator)}`}
+  Administrator  ${account ?? 'created at the first start'}
   Logs           ${logs}/*.log; this terminal shows requests, warnings and errors
 
   Try:  curl -i ${publicUrl}/v1/auth/signup -H 'Content-Type: application/json' \\

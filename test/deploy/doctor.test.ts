@@ -16,7 +16,7 @@ const CONSISTENT = `
 
 /** Statements that break each invariant. A superuser runs them with triggers and foreign keys disabled. */
 const violations: [check: RegExp, statement: string, problem: RegExp][] = [
-  [/doc_count/, `update users.users_all set doc_count = 7`, /says 7, has 1/],
+  [/doc_count/, `update users.users_all set doc_count = 7`, /: doc_count 7, documents 1$/],
   [
     /every account change/,
     `insert into users.account_changes (user_id, role, closed) values ('${other}', 'user', true)`,
