@@ -1,7 +1,7 @@
 # Commands for developers. `make help` lists them.
 #
-# Requires Node 20 or later with npm, and make. Every target installs the npm packages first, including Node 26, which runs
-# everything. Settings on the command line (`make up GATEWAY_PORT=4000`) are passed to the processes.
+# Requires Node 20 or later with npm, and make. Every target installs the npm packages first, including Node 26, which
+# runs everything. Settings on the command line (`make up GATEWAY_PORT=4000`) are passed to the processes.
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c

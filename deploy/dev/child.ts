@@ -17,9 +17,7 @@ export interface ChildOptions {
   onLine?: (line: string) => void
   /** Signal that `stop` sends first. Default SIGTERM. */
   stopSignal?: NodeJS.Signals
-  /**
-   * Time after which `stop` sends SIGKILL, in milliseconds. Default 35,000, more than the hard stop of the services.
-   */
+  /** Time until `stop` sends SIGKILL, in milliseconds. Default 35,000, more than the hard stop of the services. */
   stopTimeoutMs?: number
 }
 

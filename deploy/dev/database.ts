@@ -8,13 +8,10 @@ import type { Secrets } from './secrets.ts'
 
 const DATABASE = 'gatehouse'
 
-/** URLs of the database `gatehouse`, one per role. */
+/** URLs of the database `gatehouse` as the superuser postgres and as the roles auth_svc and user_svc. */
 export interface DatabaseUrls {
-  /** As the superuser postgres. */
   adminUrl: string
-  /** As the role auth_svc. */
   authUrl: string
-  /** As the role user_svc. */
   userUrl: string
 }
 

@@ -4,7 +4,6 @@ import { execa } from 'execa'
 export interface DebianCommand {
   /** Names of the program; the first one found is used. */
   names: readonly string[]
-  /** The Debian package that contains it. */
   package: string
   /** Called with a message before an installation, which takes some seconds. */
   log: (text: string) => void

@@ -2,8 +2,8 @@ import { readdir, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 
 const TEMPLATE = `/**
- * TODO: what the migration changes, and why in this way. The previous release uses the tables meanwhile: see "Migrations"
- * in CONTRIBUTING.
+ * TODO: what the migration changes, and why in this way. The previous release uses the tables meanwhile: see
+ * "Migrations" in CONTRIBUTING.
  */
 import { type Kysely, sql } from 'kysely'
 

@@ -24,7 +24,6 @@ export interface PostgresOptions {
   password: string
   /** Server settings, passed with `-c`. */
   settings?: Record<string, string>
-  /** Called for each line of the server log. */
   onLine?: (line: string) => void
   /** Shutdown mode of `stop`. Default `fast`. `immediate` writes no checkpoint, so the next start must recover. */
   stopMode?: 'fast' | 'immediate'

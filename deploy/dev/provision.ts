@@ -4,7 +4,6 @@
  */
 import pg from 'pg'
 
-/** Passwords of the roles of the services. */
 export interface Passwords {
   auth_svc: string
   user_svc: string
@@ -38,8 +37,8 @@ export async function provision(adminUrl: string, database: string, passwords: P
 /**
  * Sets the privileges and the search paths of a database, which `create database … template` does not copy.
  *
- * Both roles may create schemas, because each job queue has one of its own. The search path is set per role, because a
- * connection through a pooler ignores the one in the start-up parameters.
+ * Both roles may create schemas, because each job queue has its own schema. The search path is set per role, because
+ * a connection through a pooler ignores the one in the start-up parameters.
  */
 export async function grantDatabase(client: pg.Client, database: string): Promise<void> {
   const name = client.escapeIdentifier(database)
@@ -59,14 +58,13 @@ export function hasAdministrator(adminUrl: string): Promise<boolean> {
   })
 }
 
-/** @returns the URL with another database. */
 export function withDatabase(url: string, database: string): string {
   const changed = new URL(url)
   changed.pathname = `/${database}`
   return changed.href
 }
 
-/** Runs `work` with a connection of its own, which is closed afterwards. */
+/** Runs `work` with a new connection and closes it. */
 export async function withClient<R>(url: string, work: (client: pg.Client) => Promise<R>): Promise<R> {
   const client = new pg.Client({ connectionString: url })
   await client.connect()

@@ -21,7 +21,6 @@ export async function findRedisServer(log: (text: string) => void): Promise<stri
 }
 
 export interface RedisOptions {
-  /** Path of the server, from `findRedisServer`. */
   command: string
   /** Folder of the data. Created if it is missing. */
   dir: string
@@ -29,7 +28,6 @@ export interface RedisOptions {
   port: number
   /** Configuration directives; they override the defaults. */
   settings?: Record<string, string | string[]>
-  /** Called for each line of the server log. */
   onLine?: (line: string) => void
 }
 

@@ -42,7 +42,6 @@ export async function writeRunFile(
   }
 }
 
-/** Removes the run file of a process, if there is one. */
 export async function removeRunFile(dataDir: string, name: string): Promise<void> {
   await rm(fileOf(dataDir, name), { force: true })
 }

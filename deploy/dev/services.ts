@@ -4,13 +4,12 @@ import { ROOT } from './migrate.ts'
 import { waitUntilReady, waitUntilServing } from './readiness.ts'
 import type { Secrets } from './secrets.ts'
 
+/** `authUrl` and `userUrl` are database URLs as the roles auth_svc and user_svc. */
 export interface EnvironmentOptions {
   ports: { gateway: number; authSvc: number; userSvc: number }
   /** URL at which clients reach the gateway. It is also the issuer of tokens. */
   publicUrl: string
-  /** Database URL as the role auth_svc. */
   authUrl: string
-  /** Database URL as the role user_svc. */
   userUrl: string
   redisUrl: string
   secrets: Omit<Secrets, 'POSTGRES_PASSWORD' | 'AUTH_SVC_PASSWORD' | 'USER_SVC_PASSWORD'>
@@ -20,7 +19,6 @@ export interface EnvironmentOptions {
 
 export type ServiceName = 'gateway' | 'auth-svc' | 'user-svc'
 
-/** Environment variables by service. */
 export type ServiceEnvironments = Record<ServiceName, Record<string, string>>
 
 /** Settings that make each process serve /metrics on any free port, so that several systems can run on one machine. */
@@ -69,7 +67,6 @@ export function composeEnvironments(options: EnvironmentOptions): ServiceEnviron
  */
 const GATEWAY_FLAGS = ['--v8-pool-size=1']
 
-/** Returns the command line of a service. */
 export function serviceCommand(name: ServiceName): { command: string; args: string[] } {
   const flags = name === 'gateway' ? GATEWAY_FLAGS : []
   return { command: process.execPath, args: [...flags, path.join(ROOT, name, 'main.ts')] }

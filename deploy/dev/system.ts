@@ -13,7 +13,6 @@ import { composeEnvironments, type ServiceName, serviceCommand, waitForService }
 import type { LogFiles } from './terminal.ts'
 
 export interface SystemOptions {
-  /** Folder of databases, secrets, logs and run files. */
   dataDir: string
   ports: { gateway: number; authSvc: number; userSvc: number; postgres: number; redis: number }
   /** URL at which clients reach the gateway. */
@@ -25,7 +24,6 @@ export interface SystemOptions {
   logs: LogFiles
   /** Called if there is no administrator yet; returns the one to create. */
   chooseAdministrator: () => { email: string; password: string }
-  /** Called with progress messages. */
   log: (text: string) => void
 }
 
@@ -43,11 +41,9 @@ export interface System {
   readonly crashed: Promise<Crash>
   /** Stops all processes in sequence. A pending `start` rejects. */
   stop(): Promise<void>
-  /** Sends SIGKILL to all processes. */
   kill(): void
 }
 
-/** Prepares a system; `start` runs it. */
 export function createSystem(options: SystemOptions): System {
   const { dataDir, ports, logs, log } = options
   const children = new Map<string, Child>()
@@ -82,7 +78,6 @@ export function createSystem(options: SystemOptions): System {
     return urls
   }
 
-  /** @returns the URL of the Redis to use. */
   async function runRedis(): Promise<string> {
     if (options.redisUrl !== undefined) return options.redisUrl
     const command = await findRedisServer(log)

@@ -4,8 +4,8 @@
  *   BASE_URL=https://api.example USERS="$(cat users.json)" k6 run deploy/k6/load.ts
  *
  * BASE_URL   URL of the gateway. Default http://127.0.0.1:3000
- * USERS      existing accounts as JSON: [{"email": "…", "password": "…"}, …]. Required. The limits of gateway.yaml allow each
- *            user 10 requests/s, so a rate of R needs R / 8 users. The scripts do not sign up users, because sign-ups are
+ * USERS      existing accounts as JSON: [{"email": "…", "password": "…"}, …]. Required. gateway.yaml allows each user
+ *            10 requests/s, so a rate of R needs R / 8 users. The scripts do not sign up users, because sign-ups are
  *            limited per address
  * RATE       reads per second at full load. Default 50. The rates of the other requests are proportional to it
  * DURATION   time at full load, such as 10m. The default depends on the script
@@ -15,13 +15,9 @@ export interface User {
   readonly password: string
 }
 
-/** BASE_URL without a slash at the end. */
 export const baseUrl = (__ENV['BASE_URL'] ?? 'http://127.0.0.1:3000').replace(/\/$/, '')
-/** USERS, at least one. */
 export const users: readonly User[] = JSON.parse(__ENV['USERS'] ?? '[]')
-/** RATE: reads per second at full load. */
 export const rate = Number(__ENV['RATE'] ?? 50)
-/** Returns DURATION, or the default of the script. */
 export const durationOr = (defaultDuration: string): string => __ENV['DURATION'] ?? defaultDuration
 
 if (users.length === 0) throw new Error('USERS is not set. See deploy/k6/environment.ts.')

@@ -4,12 +4,10 @@ import { baseUrl } from './environment.ts'
 import { checkResponse } from './response-check.ts'
 import { authorization, refresh as refreshSession, signIn } from './session.ts'
 
-/** Signs in with e-mail and password. */
 export function login(): void {
   signIn()
 }
 
-/** Rotates the refresh token. */
 export function refresh(): void {
   refreshSession()
 }

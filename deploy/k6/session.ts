@@ -24,9 +24,7 @@ export function refresh(): Session | undefined {
   return store(send('refresh', '/v1/auth/refresh', { refreshToken: session.refreshToken }), 'refresh')
 }
 
-/**
- * Returns the header of an authenticated request, after a sign-in or refresh if necessary; undefined if that failed.
- */
+/** Returns the header of an authenticated request. Signs in or refreshes if necessary; undefined if that fails. */
 export function authorization(): { authorization: string } | undefined {
   if (session === undefined) signIn()
   else if (Date.now() >= session.refreshAt) refresh()

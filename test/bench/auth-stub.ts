@@ -5,9 +5,7 @@ import { AuthServiceService, type GetJwksResponse } from '#proto/auth/v1/auth.ts
 import { type ListRevocationsResponse, RevocationServiceService } from '#proto/auth/v1/revocations.ts'
 import type { SigningKey } from './tokens.ts'
 
-/** A running stub. */
 export interface AuthStub {
-  /** Host and port. */
   readonly address: string
   stop(): void
 }

@@ -12,7 +12,6 @@ const SOURCES = path.join(import.meta.dirname, '../support/grpc-peers/go')
 const BINARY = path.join(PEERS_DIRECTORY, 'bench-backend')
 
 export interface Backend {
-  /** Implementation. */
   readonly kind: 'grpc-go' | 'grpc-js'
   /** Host and port of the gRPC server. */
   readonly grpcAddress: string

@@ -7,7 +7,6 @@ import type { Case } from './rounds.ts'
 /** Names of the two baseline cases, the first and the last of a round. Two of them reduce the noise of all ratios. */
 export const BASELINE = ['baseline', 'baseline 2'] as const
 
-/** The request of the baseline. */
 export const BASELINE_REQUESTS = [{ path: USER_PATH }]
 
 /** Returns the baseline case with this name. The second one needs no warm-up, because both load the same server. */

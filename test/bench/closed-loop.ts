@@ -1,7 +1,6 @@
 export interface ClosedLoop {
   /** Starts no further iteration. Resolves when those in progress have finished. */
   pause(): Promise<void>
-  /** Continues after `pause`. */
   resume(): void
   /**
    * Stops the loop and waits for the iterations in progress.

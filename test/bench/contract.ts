@@ -6,7 +6,6 @@ import { parseContract, serviceOf } from '#runtime/grpc/contract.ts'
 import { buildImage } from '../support/contract.ts'
 import { BENCH_DIRECTORY } from './directory.ts'
 
-/** Full name of the service. */
 export const SERVICE = 'bench.v1.UserService'
 /** Methods that the backend implements. The other methods of a larger contract are never called. */
 export const SERVED_METHODS = ['GetUser', 'GetPublicUser']
@@ -23,7 +22,6 @@ export interface BenchContract {
   readonly image: string
   /** The user as a serialized message of 222 bytes, like one of user.v1. */
   readonly message: Uint8Array
-  /** The user as ProtoJSON. */
   readonly json: string
 }
 

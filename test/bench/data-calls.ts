@@ -12,19 +12,16 @@ import { callUnary } from '#runtime/grpc/client.ts'
 import { createDocumentClient } from '../user-svc/documents/document-client.ts'
 import type { UserServer } from '../user-svc/user-server.ts'
 
-/** One call. */
 export interface DataCall {
   readonly name: string
   run(): Promise<unknown>
 }
 
-/** Ids of rows that exist. */
 export interface SampleIds {
   /** A user with a department and 20 to 100 documents. */
   user: string
   administrator: string
   publicDocuments: readonly string[]
-  /** Documents of `user`. */
   ownDocuments: readonly string[]
 }
 

@@ -11,7 +11,6 @@ import { seedTables } from '../../deploy/dev/seed-rows.ts'
 
 const FOLDER = path.join(ROOT, '.data/bench-data')
 
-/** The running database. */
 export interface DataFolder extends DatabaseUrls {
   /** Steps of the load. Empty if the data existed. */
   readonly steps: readonly LoadStep[]

@@ -67,7 +67,6 @@ function seedTable(): string {
   ].join('\n')
 }
 
-/** Finds users and documents for the calls. */
 async function findSampleIds({ database: { db } }: UserServer): Promise<SampleIds> {
   const user = await db
     .selectFrom('users')

@@ -16,7 +16,6 @@ import { pin } from './pinned.ts'
 import { type GatewayOptions, type ServerUnderTest, startScript, waitUntilResponding } from './server-under-test.ts'
 import { createSigningKey, type SigningKey } from './tokens.ts'
 
-/** The running environment. */
 export interface BenchEnvironment {
   readonly stores: RunningStores
   /**
@@ -26,17 +25,14 @@ export interface BenchEnvironment {
   readonly env: NodeJS.ProcessEnv
   readonly contract: BenchContract
   readonly backend: Backend
-  /** Key that signs access tokens. */
   readonly key: SigningKey
   /** Fastify with a fixed response. */
   readonly baseline: ServerUnderTest
   /** Options of a gateway for the backend, without tracing. */
   readonly gateway: GatewayOptions
-  /** Returns the URL of a logical database. */
   redisUrlOf(database: number): string
   /** Logical database 1, which the gateways use. */
   readonly redisUrl: string
-  /** Origin of the trace collector. */
   readonly otlpOrigin: string
   stop(): Promise<void>
 }

@@ -9,9 +9,7 @@ import type { BenchEnvironment } from './environment.ts'
 import { AUDIENCE, ISSUER } from './tokens.ts'
 
 export interface EnvoyOptions extends Pick<BenchEnvironment, 'backend' | 'contract' | 'key'> {
-  /** Port to listen on. */
   readonly port: number
-  /** Whether Envoy caches verified tokens. */
   readonly cachesTokens: boolean
 }
 

@@ -10,7 +10,6 @@ const SECONDS = 2
 const CONNECTIONS = 64
 const MAX_RATIO = 5
 
-/** A server and the requests to send to it. */
 export interface PacedTarget {
   readonly server: ServerUnderTest
   readonly requests: readonly Request[]

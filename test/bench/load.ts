@@ -19,7 +19,6 @@ export interface Load {
   readonly connections: number
 }
 
-/** Result of a load. */
 export interface LoadResult {
   /** Number of 2xx responses. */
   readonly succeeded: number
@@ -31,7 +30,6 @@ export interface LoadResult {
   readonly p99Ms: number
 }
 
-/** A running load. */
 export interface RunningLoad extends Pick<Pausable, 'pause' | 'resume'> {
   /** Ends the load. @throws if the generator failed. */
   end(): Promise<LoadResult>

@@ -24,7 +24,6 @@ for (const end = performance.now() + workerData.ms; performance.now() < end; ) {
 }
 `
 
-/** A load at a constant average rate. */
 export interface PacedLoad extends Omit<Load, 'name'> {
   readonly seconds: number
   /** Average number of requests per second. */

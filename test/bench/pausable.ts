@@ -10,7 +10,6 @@ export interface Pausable {
   end(): Promise<string>
 }
 
-/** Starts a process. */
 export function startPausable(command: string, args: readonly string[]): Pausable {
   // If the bench exits first, only SIGKILL ends a suspended process.
   const child = execa(command, [...args], { killSignal: 'SIGKILL' })

@@ -10,12 +10,10 @@ import { availableParallelism } from 'node:os'
 // Read before this process is pinned to one core.
 const coreCount = availableParallelism()
 
-/** A set of cores. */
 export type Cores = 'measured' | 'load' | 'all'
 /** Core lists in the notation of taskset. */
 const LISTS: Record<Cores, string> = { measured: '0', load: '1', all: `0-${coreCount - 1}` }
 
-/** Whether processes can be pinned. */
 export const canPin = coreCount > 1 && spawnSync('taskset', ['-c', '0', 'true']).status === 0
 
 /** Pins a running process and its threads. Processes that it starts later inherit the cores. */
@@ -28,7 +26,6 @@ export function pinnedCommand(cores: Cores, command: string, args: readonly stri
   return canPin ? ['taskset', ['-c', LISTS[cores], command, ...args]] : [command, [...args]]
 }
 
-/** A running process. */
 export interface PinnedProcess {
   readonly name: string
   readonly pid: number

@@ -18,7 +18,6 @@ export interface Case {
   start(seconds: number): Promise<Run>
 }
 
-/** A run of a case. */
 export interface Run {
   /** Pauses the load. Resolves when no request is in flight. */
   pause(): Promise<void>
@@ -27,7 +26,6 @@ export interface Run {
   end(): Promise<Measurement>
 }
 
-/** Result of a run. */
 export interface Measurement {
   /** CPU time of the measured processes per request, user and system, in microseconds. */
   readonly cpuUs: number
@@ -38,7 +36,6 @@ export interface Measurement {
   readonly residentBytes?: number
 }
 
-/** All results of a case. */
 export interface Outcome {
   /** Result of the run without pauses: rate and latency at saturation. */
   readonly alone?: Measurement
@@ -59,7 +56,6 @@ export interface RoundsOptions {
   readonly warmUpSeconds: number
   /** Duration of the run without pauses, in seconds. */
   readonly aloneSeconds: number
-  /** Called with progress messages. */
   readonly log: (text: string) => void
 }
 
@@ -149,7 +145,6 @@ export function acrossRounds(
   return Array.from({ length: rounds }, (_, at) => compute(series.map(values => values[at] as number)))
 }
 
-/** Returns the arithmetic mean. */
 export function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length
 }

@@ -26,7 +26,6 @@ export interface ServerUnderTest {
 export interface GatewayOptions {
   readonly authSvcAddress: string
   readonly backendAddress: string
-  /** Path of the descriptor image. */
   readonly image: string
   readonly redisUrl: string
   /** Environment of the process, including settings. */
@@ -94,7 +93,6 @@ export async function waitUntilResponding(origin: string): Promise<void> {
   await until(probe, isUp => isUp)
 }
 
-/** A command line and its environment. */
 export interface Command {
   readonly command: string
   readonly args: readonly string[]

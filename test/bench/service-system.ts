@@ -14,18 +14,14 @@ import { createHttp2Transport } from '../../gateway/upstream/http2/transport.ts'
 import type { Transport } from '../../gateway/upstream/transport.ts'
 import { startStores, TEMPLATE_DATABASE, urlsOf } from '../support/stores.ts'
 
-/** A signed-in user. */
 export interface Session {
   readonly accessToken: string
   /** The current refresh token; each refresh replaces it. */
   refreshToken: string
 }
 
-/** The running services. */
 export interface ServiceSystem {
-  /** Connection to auth-svc. */
   readonly auth: Transport
-  /** Connection to user-svc. */
   readonly users: Transport
   readonly authPid: number
   readonly userPid: number
@@ -39,9 +35,7 @@ export interface ServiceSystem {
 }
 
 export interface ServiceSystemOptions {
-  /** Number of sessions. */
   sessions: number
-  /** Settings of both services. */
   env?: Record<string, string>
   /** Flags of Node, such as `--cpu-prof`. */
   nodeArgs?: readonly string[]

@@ -15,7 +15,6 @@ import { call, type ServiceSystem, type Session, startServiceSystem } from './se
 const CONCURRENCY = 32
 const QUEUED_LOGINS = 50
 
-/** Result of a measurement. */
 export interface CallCost {
   /** CPU per call in microseconds, by process. */
   readonly cpu: { readonly userSvc: number; readonly authSvc: number }
@@ -88,7 +87,6 @@ async function repeat<T>(items: readonly T[], ms: number, operation: (item: T) =
 export interface LoginRates {
   /** Bcrypt verifications at cost 12, one per core at a time. */
   readonly bcryptPerSecond: number
-  /** Logins. */
   readonly perSecond: number
 }
 

@@ -1,14 +1,12 @@
 /** A client that signs users in and refreshes their sessions through the gateway, with keep-alive connections. */
 import { Agent, request } from 'node:http'
 
-/** A signed-in user. */
 export interface Session {
   readonly accessToken: string
   /** The current refresh token; each refresh replaces it. */
   refreshToken: string
 }
 
-/** Requests to the auth routes. */
 export interface SessionClient {
   signUp(email: string): Promise<Session>
   login(email: string): Promise<Session>

@@ -6,6 +6,5 @@ export interface Stage {
   readonly cases: readonly Case[]
   /** Returns the rows, from the outcomes of all cases and from measurements that follow them. */
   rows(outcomes: Outcomes): Promise<Row[]>
-  /** Stops the servers. */
   stop(): Promise<void>
 }

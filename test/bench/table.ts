@@ -1,7 +1,6 @@
 /** The results as a Markdown table. */
 import { acrossRounds, cpuOf, mean, median, type Outcomes, quantile } from './rounds.ts'
 
-/** One row. */
 export interface Row {
   readonly name: string
   /** Measured value with unit. */
@@ -28,7 +27,6 @@ export function toMarkdown(rows: readonly Row[]): string {
 
 /** A comparison of two cases. Each may be several processes of one program; the mean of a round is used then. */
 interface Comparison {
-  /** Name of the row. */
   readonly name: string
   /** Names of the measured cases. */
   readonly keys: readonly string[]

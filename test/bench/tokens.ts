@@ -1,18 +1,14 @@
 /** Access tokens like those of auth-svc, and HS256 tokens for the Express gateway. */
 import { createHmac, generateKeyPairSync, type KeyObject, randomUUID, sign } from 'node:crypto'
 
-/** Claim `iss` of all tokens. */
 export const ISSUER = 'http://127.0.0.1:3000'
-/** Claim `aud` of all tokens. */
 export const AUDIENCE = 'gatehouse'
 
-/** An Ed25519 key. */
 export interface SigningKey {
   readonly kid: string
   readonly privateKey: KeyObject
 }
 
-/** Generates a key. */
 export function createSigningKey(): SigningKey {
   return { kid: 'bench-key', privateKey: generateKeyPairSync('ed25519').privateKey }
 }

@@ -19,7 +19,6 @@ import { accessTokens, hmacTokens } from './tokens.ts'
 const TOKENS_PER_SECOND = 8000
 const MAX_EXTRA_US = 3
 
-/** Starts a gateway and the Express gateway. */
 export async function openUncached(environment: BenchEnvironment): Promise<Stage> {
   const { env, contract, backend, key } = environment
   const expected = contract.json

@@ -1,4 +1,4 @@
--- Sends the requests of a file in turn, repeatedly. They are separated by the byte 1. Prints the result as one line of JSON.
+-- Sends the requests of a file, separated by the byte 1, in turn and repeatedly. Prints the result as a line of JSON.
 local requests, at = {}, 0
 
 function init(args)

@@ -1,4 +1,4 @@
-/** A process under `manageLifecycle`. It prints each stage as it stops. Its argument selects how it is stopped or fails. */
+/** A process under `manageLifecycle` that prints each stage as it stops. Its argument selects how it stops or fails. */
 import { once } from 'node:events'
 import { pino } from 'pino'
 import { manageLifecycle } from '#runtime/process/lifecycle.ts'

@@ -12,7 +12,6 @@ export interface Installation {
   readonly dataDir: string
   /** Settings: the data folder and the ports. */
   readonly env: Record<string, string>
-  /** URL of the gateway. */
   readonly url: string
   /** Process ids from the run files, by name. */
   pids(): Promise<Record<string, number>>
@@ -20,7 +19,6 @@ export interface Installation {
   run(program: 'up' | 'down' | 'gateway', env?: Record<string, string>): Run
 }
 
-/** A running program. */
 export interface Run {
   /** Standard output and standard error so far. */
   readonly output: string

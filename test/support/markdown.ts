@@ -6,13 +6,14 @@ const ROOT = path.resolve(import.meta.dirname, '../..')
 
 export interface CodeBlock {
   readonly language: string
-  /** The path that the block is to be saved under; undefined for a block that is no file. */
+  /** Path to save the block under; undefined if it is not a file. */
   readonly file: string | undefined
   readonly code: string
 }
 
 /**
- * The fenced code blocks of a page, in order. A fence names the language and, for a file, its path: ```` ```js hello/a.mjs ````.
+ * Returns the fenced code blocks of a page, in order. A fence names the language and, for a file, its path:
+ * ```` ```js hello/a.mjs ````.
  * @param page path from the root of the repository.
  * @param heading restricts the result to the section with this heading.
  */
@@ -29,7 +30,7 @@ export function codeBlocksOf(page: string, heading?: string): CodeBlock[] {
   }))
 }
 
-/** The `sh` blocks of a page or section. */
+/** Returns the `sh` blocks of a page or section. */
 export function commandsOf(page: string, heading?: string): string[] {
   return codeBlocksOf(page, heading)
     .filter(({ language }) => language === 'sh')

@@ -5,7 +5,6 @@ const OPEN_METRICS = 'application/openmetrics-text;version=1.0.0;q=0.5,text/plai
 /** Accept header for the Prometheus text format. It has no exemplars. */
 export const PLAIN_TEXT = 'text/plain;version=0.0.4'
 
-/** One line of a scrape. */
 export interface ScrapedSample {
   readonly name: string
   readonly labels: Readonly<Record<string, string>>
@@ -13,7 +12,6 @@ export interface ScrapedSample {
   readonly exemplar: { readonly labels: Readonly<Record<string, string>>; readonly value: number } | undefined
 }
 
-/** The parsed response of `/metrics`. */
 export interface Scrape {
   readonly contentType: string | null
   readonly text: string

@@ -6,7 +6,6 @@ import { execaNode } from 'execa'
 import type { DatabaseUrls } from '../../deploy/dev/database.ts'
 import { withDatabase } from '../../deploy/dev/provision.ts'
 
-/** Where the stores of a run are. */
 export interface Stores {
   /** URL of the database `postgres` as the superuser. */
   postgres: string

@@ -2,8 +2,8 @@
 import type { InsertType, SelectType, UpdateType } from 'kysely'
 
 /**
- * A union of messages, one for each difference; `never` if there is none. tables.ts may be stricter than the database: it
- * may exclude writes to a column, and narrow `string` to a union of values.
+ * A union of messages, one for each difference; `never` if there is none. tables.ts may be stricter than the database:
+ * it may exclude writes to a column, and narrow `string` to a union of values.
  */
 export type Disagreements<Tables, Schema> =
   | `${Name<Exclude<keyof Schema, keyof Tables>>} is not in tables.ts`

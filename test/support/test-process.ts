@@ -3,7 +3,6 @@ import { EventEmitter, once } from 'node:events'
 import { type Child, startChild } from '../../deploy/dev/child.ts'
 import { type ServiceName, serviceCommand, waitForService } from '../../deploy/dev/services.ts'
 
-/** One line of the JSON log. */
 export interface LogEntry {
   level: string
   msg: string

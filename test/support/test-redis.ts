@@ -20,7 +20,6 @@ export async function openTestRedis(_t: Test): Promise<{ url: string }> {
   return { url: `${redis}/${number}` }
 }
 
-/** A Redis server for one test. */
 export interface TestRedis {
   readonly url: string
   /** Sends the process a signal, such as SIGSTOP. */

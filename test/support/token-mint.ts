@@ -3,7 +3,6 @@ import { createHmac, generateKeyPairSync, randomUUID, sign } from 'node:crypto'
 import type { KeySource, VerificationKey } from '#runtime/auth/key-set.ts'
 import { type AccessClaims, SERVICE_AUDIENCE } from '#runtime/auth/token-profile.ts'
 
-/** An issuer of tokens. */
 export interface TokenMint {
   /** A key set with the mint's key. */
   readonly keys: KeySource

@@ -7,7 +7,6 @@ const SUBSTITUTES: Record<string, string> = {
   'k6/metrics': './k6-metrics.ts',
 }
 
-/** Global variables of k6 scripts. */
 export interface K6Globals {
   __ENV: Record<string, string>
   /** Number of the virtual user, from 1. */
