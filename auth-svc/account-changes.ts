@@ -95,8 +95,8 @@ export function followAccountChanges(dependencies: AccountChangesDependencies): 
   }
 
   /**
-   * Resolves a conflict: another account has the e-mail address of the account to restore. user-svc is authoritative,
-   * so a pending account is completed, or removed if user-svc rejects it.
+   * Resolves a conflict over the e-mail address of the account to restore: completes a pending account that has it, or
+   * removes it if user-svc, which is authoritative, rejects it.
    * @returns true if another user has the address. user-svc has then deactivated the account again, by a later change.
    */
   async function isEmailHeld(userId: string): Promise<boolean> {

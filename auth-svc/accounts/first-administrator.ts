@@ -16,8 +16,8 @@ export interface FirstAdministrator {
 }
 
 /**
- * Signs the first administrator up, with the role `admin`. An existing account keeps its password and its role. While
- * user-svc is unavailable the account stays pending, and its job completes it later.
+ * Signs the first administrator up, with the role `admin`; an existing account keeps its password and its role. The
+ * account is pending until its job completes it, so user-svc may be unavailable.
  * @throws StatusError as `SignUp.start` does, for example for a weak password.
  */
 export async function ensureFirstAdministrator(

@@ -29,7 +29,7 @@ export type ReuseClass = 'recent' | 'stale' | 'unknown'
 export type RotationOutcome =
   | { kind: 'rotated' | 'retried'; generation: number }
   | { kind: 'reused'; reuse: ReuseClass }
-  /** The family is missing in Redis, or older than the presented token. */
+  /** Redis has lost the family or its last rotations. */
   | { kind: 'lost' }
 
 /** Every method rejects with StatusError UNAVAILABLE if Redis is unavailable. */
@@ -59,7 +59,7 @@ export function familyKey(sessionId: string): string {
   return `gatehouse:refresh-family:${sessionId}`
 }
 
-/** No client retries a request for longer than this. */
+/** A client retries a request within this time. */
 const RECENT_REUSE_MS = 60_000
 
 // KEYS: family. ARGV: time to live in milliseconds.

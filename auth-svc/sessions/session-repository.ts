@@ -4,7 +4,7 @@ import { type Prepare, prepareIn } from '#runtime/postgres/prepared-statements.t
 import type { EndReason, Tables } from '../tables.ts'
 import type { SessionClaims } from '../tokens/token-issuer.ts'
 
-/** A session joined with its account: the claims of its access tokens and the nonce of its refresh tokens. */
+/** Claims of the access tokens and nonce of the refresh tokens of a session. */
 export interface SessionRecord extends SessionClaims {
   /** 16 random bytes. */
   readonly nonce: Uint8Array
@@ -20,7 +20,6 @@ export interface NewSession {
   ttlMs: number
 }
 
-/** A session as its user sees it. */
 export interface SessionSummary {
   readonly id: string
   readonly userAgent: string
@@ -35,7 +34,7 @@ export interface SessionRepository {
   insert(session: NewSession): Promise<SessionRecord | undefined>
   /** Locks the account row, see `INSERT`. Issue no token unless `isActive`. @returns undefined without session. */
   findForRefresh(sessionId: string): Promise<(SessionRecord & { isActive: boolean }) | undefined>
-  /** Also of a session that has ended. */
+  /** Also for a session that has ended. */
   findNonce(sessionId: string): Promise<Uint8Array | undefined>
   /** Sessions that have neither ended nor expired, newest first, at most 200. */
   listActive(userId: string): Promise<SessionSummary[]>

@@ -41,7 +41,7 @@ export interface SigningKeysOptions {
   seal: SigningKeySeal
   /** In milliseconds. */
   periodMs: number
-  /** Time for which a key is published before it is active, in milliseconds. */
+  /** In milliseconds; see above. */
   publishAheadMs: number
   /** Lifetime of an access token, in milliseconds: how long a retiring key stays published. */
   tokenTtlMs: number
@@ -56,10 +56,7 @@ interface LoadedKey extends SigningKey {
 /** Maximum difference between our clock and a verifier's. */
 const CLOCK_SKEW_MS = 60_000
 
-/**
- * Loads the signing keys. Creates the first one if there is none.
- * @throws Error if PostgreSQL is unavailable, or a stored key cannot be decrypted.
- */
+/** Creates the first key if there is none. @throws Error if PostgreSQL is unavailable, or a key cannot be decrypted. */
 export async function openSigningKeys(options: SigningKeysOptions): Promise<SigningKeys> {
   const { db, seal, periodMs, publishAheadMs, tokenTtlMs } = options
   let loaded: readonly LoadedKey[] = []
