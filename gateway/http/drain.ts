@@ -21,7 +21,7 @@ interface Connection {
   /** The latest response on the connection that is not closed. A closed one is released: it references the request. */
   response: ServerResponse | undefined
   bytesRead: number
-  /** Time of the check that last saw `bytesRead` change, in milliseconds. */
+  /** Time of the accept, of the start of the drain, or of the check that last saw `bytesRead` change, in milliseconds. */
   lastReadAt: number
 }
 
@@ -38,7 +38,7 @@ export function registerDrain(app: FastifyInstance, isDraining: () => boolean): 
   let isClosing = false
 
   server.on('connection', (socket: Socket) => {
-    connections.set(socket, { response: undefined, bytesRead: 0, lastReadAt: 0 })
+    connections.set(socket, { response: undefined, bytesRead: 0, lastReadAt: performance.now() })
     socket.once('close', () => connections.delete(socket))
   })
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {

@@ -7,9 +7,11 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import t from 'tap'
 import { registerDrain } from '../../../gateway/http/drain.ts'
 
-async function listen(): Promise<FastifyInstance> {
+/** @param onPreClose runs after the drain has started and before the server stops listening. */
+async function listen(onPreClose: () => Promise<void> = async () => {}): Promise<FastifyInstance> {
   const app = Fastify({ return503OnClosing: false })
   registerDrain(app, () => false)
+  app.addHook('preClose', onPreClose)
   app.get('/', () => 'here')
   app.get('/large', () => LARGE)
   app.post('/', ({ body }) => body)
@@ -40,6 +42,18 @@ t.test('a request on a connection accepted before the drain gets a response with
   const response = await text(socket)
   t.match(response, /^HTTP\/1\.1 200 OK\r\n/)
   t.match(response, /^connection: close\r$/im)
+  await closed
+})
+
+t.test('a connection accepted while the drain closes connections has 200 ms to send a request', async t => {
+  const opened = Promise.withResolvers<Socket>()
+  const app = await listen(async () => opened.resolve(await open(app)))
+  const closed = app.close()
+  const socket = await opened.promise
+  // At least one check for idle connections, which runs every 50 ms.
+  await delay(100)
+  socket.write(REQUEST)
+  t.match(await text(socket), /^HTTP\/1\.1 200 OK\r\n/)
   await closed
 })
 
