@@ -1,9 +1,10 @@
 import { once } from 'node:events'
 import { get, type IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
+import { json } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
-import { getMe, request, signUp } from '../support/rest-client.ts'
+import { getMe, signUp } from '../support/rest-client.ts'
 import { requestsInFlight, samplesOf, scrape } from '../support/scrape.ts'
 import type { LogEntry, TestProcess } from '../support/test-process.ts'
 import { startSystem } from '../support/test-system.ts'
@@ -75,10 +76,25 @@ t.test('both workers serve requests on the port, and the primary serves none', a
   t.same([...servingPids()].sort(), [...pids].sort())
 })
 
-/** Runs a rolling restart. Returns how often `/readyz` did not return 200 meanwhile. */
-async function roll(): Promise<number> {
+/** A response of `/readyz` other than 200: the failed checks, or the error of the connection. */
+type NotReady = { checks: string[] } | { error: string }
+
+/** Requests `/readyz` on a new connection, so that any worker that accepts connections may respond. */
+async function probeReadiness(): Promise<NotReady | undefined> {
+  try {
+    const [response] = (await once(get(`${system.url}/readyz`, { agent: false }), 'response')) as [IncomingMessage]
+    const { notReady } = (await json(response)) as { notReady: { name: string; problem: string }[] }
+    if (response.statusCode === 200) return undefined
+    return { checks: notReady.map(({ name, problem }) => `${name}: ${problem}`) }
+  } catch (error) {
+    return { error: String(error) }
+  }
+}
+
+/** Runs a rolling restart. Returns each response of `/readyz` other than 200 meanwhile. */
+async function roll(): Promise<NotReady[]> {
   const startedAt = new Date().toISOString()
-  let notReadyCount = 0
+  const failures: NotReady[] = []
   let isCompleted = false
   const completed = gateway
     .entry(({ msg, time }) => msg === 'rolling restart completed' && String(time) >= startedAt)
@@ -87,11 +103,21 @@ async function roll(): Promise<number> {
     })
   gateway.signal('SIGHUP')
   while (!isCompleted) {
-    if ((await request('GET', `${system.url}/readyz`)).status !== 200) notReadyCount++
+    const failure = await probeReadiness()
+    if (failure !== undefined) failures.push(failure)
     await delay(20)
   }
   await completed
-  return notReadyCount
+  return failures
+}
+
+t.test('/readyz of every worker returns 200 throughout a rolling restart', async t => {
+  t.same(await roll(), [])
+})
+
+/** The health check of an upstream times out after 1 s, which the load alone can cause on a busy machine. */
+function isCausedByLoad(failure: NotReady): boolean {
+  return 'checks' in failure && failure.checks.every(check => /^upstream \w+: health check failed/.test(check))
 }
 
 for (const [connections, send] of [
@@ -100,12 +126,16 @@ for (const [connections, send] of [
 ] as const) {
   t.test(`SIGHUP replaces each worker and fails no request ${connections}`, async t => {
     const before = workerPids(gateway).slice(-2)
-    let notReadyCount = 0
+    let notReady: NotReady[] = []
     const counts = await underLoad(async () => {
-      notReadyCount = await roll()
+      notReady = await roll()
     }, send)
     t.same(Object.keys(counts), ['200'])
-    t.equal(notReadyCount, 0, '/readyz returns 200 during the rolling restart')
+    t.same(
+      notReady.filter(failure => !isCausedByLoad(failure)),
+      [],
+      '/readyz returns 200 during the rolling restart',
+    )
     const after = workerPids(gateway).slice(-2)
     t.equal(new Set([...before, ...after]).size, 4)
     t.comment(counts)

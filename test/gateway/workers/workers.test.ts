@@ -141,7 +141,7 @@ t.test('a worker that exits before its replacement fails is replaced by the next
 })
 
 t.test('a worker that does not listen or does not exit in time is killed', async t => {
-  const { workers, behaviours, alive, serving } = supervise(t, 2, { startTimeoutMs: 1500, stopTimeoutMs: 500 })
+  const { workers, behaviours, alive, serving } = supervise(t, 2, { startTimeoutMs: 5000, stopTimeoutMs: 500 })
   behaviours.push(IGNORING_COMMANDS)
   await workers.start()
   const old = alive()
