@@ -8,10 +8,15 @@ import { JOBS_SCHEMA, SCHEMA, type Tables } from '../../../auth-svc/tables.ts'
 import { openTestDatabase } from '../../support/test-database.ts'
 
 const events = new EventEmitter()
-// The restart is visible in the log only.
+// A restart is visible in the log only.
 const logger = pino(
-  {},
-  { write: (line: string) => void (line.includes('job worker shut down; restarting it') && events.emit('restart')) },
+  { level: 'debug' },
+  {
+    write(line: string) {
+      if (line.includes('job worker shut down; restarting it')) events.emit('shutdown')
+      if (line.includes('Worker connected')) events.emit('connected')
+    },
+  },
 )
 
 const { authUrl } = await openTestDatabase(t)
@@ -48,8 +53,9 @@ t.test('a worker runs added jobs', async t => {
 })
 
 t.test('a worker runs jobs after its connections were lost', async t => {
+  // Waits for the end of each backend: one that is still running could lock a new job and lose its response.
   await sql`
-    select pg_terminate_backend(pid) from pg_stat_activity
+    select pg_terminate_backend(pid, 5000) from pg_stat_activity
     where datname = current_database() and pid <> pg_backend_pid()`.execute(db)
   for (let i = 0; i < 5; i++) await runQuickJob()
   t.pass()
@@ -60,10 +66,13 @@ t.test('a worker restarts and runs jobs after it could not record the completion
   await add('held')
   await started
   await sql`alter table auth_jobs._private_jobs rename to elsewhere`.execute(db)
-  const restarting = once(events, 'restart')
+  const shutdown = once(events, 'shutdown')
   release()
-  await restarting
+  await shutdown
+  const restarted = once(events, 'connected')
   await sql`alter table auth_jobs.elsewhere rename to _private_jobs`.execute(db)
+  // A job added earlier could still run in the worker that is shutting down.
+  await restarted
   await runQuickJob()
   t.pass()
 })
