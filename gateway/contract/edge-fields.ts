@@ -12,9 +12,7 @@ export function inlineOneof(message: DescMessage): DescOneof | undefined {
   return message.oneofs.find(isInline)
 }
 
-/**
- * Returns the messages that a response can consist of: the members of an inline oneof, otherwise the message itself.
- */
+/** Returns the messages that a response can consist of: the members of an inline oneof, or the message itself. */
 function responseMessages(message: DescMessage): readonly DescMessage[] {
   const oneof = inlineOneof(message)
   return oneof === undefined ? [message] : oneof.fields.flatMap(field => field.message ?? [])

@@ -1,7 +1,6 @@
 /**
  * Authenticates requests by access token (`Authorization: Bearer`, RFC 6750): @fastify/jwt verifies the token with the
- * key set of auth-svc, then it is looked up in the revocation set. A token that was verified before is authenticated
- * synchronously, in 0.4 us.
+ * key set of auth-svc, then it is looked up in the revocation set. A token verified before takes 0.4 us, synchronously.
  */
 import fastifyJwt from '@fastify/jwt'
 import Fastify, { type FastifyRequest } from 'fastify'

@@ -1,7 +1,6 @@
 /**
- * Rate limits of the routes. @fastify/rate-limit counts (0.5 us per request), with token buckets as its store. Header
- * fields and the 429 response are written here, because the plugin supports neither the current draft of the RateLimit
- * fields nor problem documents.
+ * Rate limits of the routes. @fastify/rate-limit counts (0.5 us per request), with token buckets as its store. It
+ * supports neither the current draft of the RateLimit fields nor problem documents, so both are written here.
  */
 import fastifyRateLimit from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyReply, FastifyRequest, onResponseHookHandler } from 'fastify'
@@ -26,7 +25,6 @@ declare module 'fastify' {
 export type LimitDecision = 'admitted' | 'refused'
 
 export interface RateLimitOptions {
-  /** Section `limits` of gateway.yaml. */
   readonly settings: LimitSettings
   readonly buckets: Buckets
   readonly onDecision?: (limitClass: string, decision: LimitDecision) => void

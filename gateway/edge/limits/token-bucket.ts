@@ -34,10 +34,7 @@ export function bucketShape(tokens: number, refill: number, periodUs: number): B
   return { capacityTokens: tokens, capacityUnits, unitsPerToken, refillPerUs: refill / divisor }
 }
 
-/**
- * Charges a bucket and updates `state`. The Redis script (bucket-script.ts) implements the same function.
- * @param cost in units. A negative cost is a refund; the level never exceeds the capacity.
- */
+/** Updates `state`, as the Redis script (bucket-script.ts) does. @param cost in units; negative for a refund. */
 export function chargeBucket(state: BucketState, shape: BucketShape, cost: number, nowUs: number): Outcome {
   // A clock that was set back neither adds nor removes units. The bucket refills from the new time on.
   if (nowUs < state.at) state.at = nowUs

@@ -8,8 +8,8 @@
  * Two failures can hide a revocation; each has a bound after which access tokens are rejected:
  * - Redis unreachable: 30 s (`MAX_STALE_MS`), because logouts may have completed elsewhere.
  * - No heartbeat for 10 s: the follower fetches a snapshot from auth-svc, which is just as complete. If auth-svc is
- *   down, the bound is longer (`maxHeartbeatAgeMs`, minutes), so that its restart does not reject every token: only what
- *   it committed in its last moments, and role changes that wait for it, may be missing.
+ *   down, the bound is longer (`maxHeartbeatAgeMs`: minutes), so that its restart does not reject every token. Only
+ *   what it committed in its last moments, and role changes that wait for it, may be missing.
  *
  * All intervals use a monotonic clock, so changes of the system clock have no effect.
  */

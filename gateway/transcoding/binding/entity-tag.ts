@@ -1,6 +1,4 @@
-/**
- * Entity tags (RFC 9110 sections 8.8.3 and 13.1). HTTP headers contain them in quotes, messages without quotes.
- */
+/** Entity tags (RFC 9110 sections 8.8.3 and 13.1): in quotes in HTTP headers, without quotes in messages. */
 import { invalidArgument } from '#runtime/status.ts'
 
 // etagc: any visible character except the quotation mark.
@@ -13,8 +11,7 @@ export function quoteTag(tag: string): string | undefined {
 }
 
 /**
- * Parses an If-Match header. Weak tags are dropped, because the strong comparison of If-Match never matches them
- * (section 8.8.3.2).
+ * Parses If-Match. Weak tags are dropped: its strong comparison never matches them (section 8.8.3.2).
  * @returns the tags without quotes, or `*` alone. If all tags are weak: one empty tag, which matches no resource.
  * @throws StatusError INVALID_ARGUMENT with a violation of `If-Match`.
  */
@@ -29,10 +26,7 @@ export function parseIfMatch(header: string): string[] {
   return strong.length > 0 ? strong : ['']
 }
 
-/**
- * Whether an If-None-Match header contains the tag, by weak comparison. A malformed header contains no tag.
- * @param tag without quotes.
- */
+/** Whether an If-None-Match header contains the tag, by weak comparison. A malformed header contains no tag. */
 export function hasTag(header: string, tag: string): boolean {
   return header.trim() === '*' || (parseTags(header)?.some(listed => listed.tag === tag) ?? false)
 }

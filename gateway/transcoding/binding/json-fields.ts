@@ -1,13 +1,9 @@
-/** The names by which a JSON object may give the fields of a message, and access to its own properties by name. */
 import type { DescField, DescMessage, JsonObject, JsonValue } from '@bufbuild/protobuf'
 import { isHeaderField } from '#runtime/grpc/contract.ts'
 
 const cache = new WeakMap<DescMessage, ReadonlyMap<string, DescField>>()
 
-/**
- * Returns the fields that a client may set in JSON or query parameters, by JSON name and by proto name. Fields that a
- * header carries (cookies, If-Match) are excluded.
- */
+/** The fields that JSON and query parameters may set, by JSON and by proto name: all but cookies and If-Match. */
 export function fieldsByName(message: DescMessage): ReadonlyMap<string, DescField> {
   let names = cache.get(message)
   if (names === undefined) {
@@ -22,7 +18,7 @@ export function fieldsByName(message: DescMessage): ReadonlyMap<string, DescFiel
   return names
 }
 
-/** Returns the own property of an object. Inherited ones, such as `constructor`, may have the name of a field. */
+/** Excludes inherited properties, such as `constructor`, which may have the name of a field. */
 export function ownProperty(json: JsonObject, name: string): JsonValue | undefined {
   return Object.hasOwn(json, name) ? json[name] : undefined
 }

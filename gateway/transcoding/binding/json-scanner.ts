@@ -39,11 +39,7 @@ export function measure(text: string): { depth: number; names: number } {
   return { depth, names }
 }
 
-/**
- * Finds the first name that occurs twice in one object.
- * @param text valid JSON.
- * @returns the name without escapes; undefined if there is none.
- */
+/** Returns the first name that occurs twice in one object, without escapes. @param text valid JSON. */
 export function findDuplicateName(text: string): string | undefined {
   const open: (Set<string> | undefined)[] = []
   for (let at = 0; at < text.length; at++) {

@@ -13,9 +13,7 @@ export const MAX_JSON_DEPTH = 64
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /**
- * Parses the bytes of a JSON document.
- * @param lossy receives the numbers that a double cannot represent. The type of their field decides whether that is an
- * error.
+ * @param lossy receives the numbers that a double cannot represent. Whether that is an error depends on their field.
  * @throws StatusError INVALID_ARGUMENT that names the duplicate name, or `body` for other errors.
  */
 export function parseJson(bytes: Uint8Array, lossy: LossyNumbers): JsonValue {
@@ -28,7 +26,7 @@ export function parseJson(bytes: Uint8Array, lossy: LossyNumbers): JsonValue {
   } catch (error) {
     throw malformed(`is not valid JSON: ${(error as SyntaxError).message}`)
   }
-  // Counting names is faster than looking for duplicates. JSON.parse drops a duplicate, so the counts differ.
+  // JSON.parse drops a duplicate name, so the counts differ.
   if (countNames(value) !== names) throw duplicateName(text)
   findLossyNumbers(text, value, lossy)
   return value

@@ -12,10 +12,7 @@ export type LossyNumbers = Map<object, Set<string>>
 // Only numbers of at least 16 digits or with an exponent can change. A match inside a string costs one scan.
 const MAY_CHANGE = /\d{16}|\d[eE]/
 
-/**
- * Adds the numbers that JSON.parse changed to `lossy`.
- * @param root the parsed text, in which no object has a duplicate name.
- */
+/** Adds to `lossy`. @param root the parsed text, in which no object has a duplicate name. */
 export function findLossyNumbers(text: string, root: JsonValue, lossy: LossyNumbers): void {
   if (!MAY_CHANGE.test(text)) return
   /** The objects and arrays around the current position, from the outermost. */
@@ -74,11 +71,8 @@ function isLossy(source: string): boolean {
 
 const DECIMAL = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/
 
-/**
- * Returns the exact value of a decimal; undefined if it is not an integer. Zeros are counted in a loop: a regular
- * expression for trailing zeros takes quadratic time on a number of a megabyte.
- * @param source absolute value at most 2 ** 64; its digits may fill a whole body.
- */
+// Zeros are counted in a loop: a regular expression for trailing zeros takes quadratic time on a number of a megabyte.
+// The value is at most 2 ** 64; its digits may fill a whole body.
 function exactInteger(source: string): bigint | undefined {
   const [, sign = '', whole = '', fraction = '', power = '0'] = DECIMAL.exec(source) ?? []
   const digits = whole + fraction

@@ -1,7 +1,6 @@
 /**
  * Combines path, query and body of a request into the ProtoJSON of its request message (google/api/http.proto, "Rules
- * for HTTP mapping"). A field that is given in two places is rejected by name, and so is an unknown name. No source
- * overrides another.
+ * for HTTP mapping"). An unknown field and a field that is given in two places are rejected by name.
  */
 import type { DescField, DescMessage, JsonObject, JsonValue } from '@bufbuild/protobuf'
 import { invalidArgument, type Violation } from '#runtime/status.ts'
@@ -13,18 +12,14 @@ import type { LossyNumbers } from './lossy-numbers.ts'
 import { isTextMessage, scalarFromText } from './text-values.ts'
 import { compileUpdateMask } from './update-mask.ts'
 
-/** The parts of a request that a binding reads. */
+/** As in `RequestInput`. */
 export interface BindingInput {
-  /** Decoded values of the variables of the path template, in template order. */
   readonly pathValues: readonly string[]
-  /** The raw query string without `?`; empty if there is none. */
   readonly query: string
-  /** The JSON text; undefined if the request has no body. */
   readonly body: Uint8Array | undefined
 }
 
 /**
- * Compiles the binding of a route.
  * @returns a function that returns the ProtoJSON of the request message, not yet checked against its types. It throws
  * StatusError INVALID_ARGUMENT with a violation per field that is unknown, given twice or in the wrong place.
  */
@@ -135,7 +130,6 @@ function resolve(message: DescMessage, names: readonly string[]): readonly DescF
   return fields
 }
 
-/** Returns the fields of a dotted path, from the request message down; undefined if a name is unknown. */
 function tryResolve(message: DescMessage, names: readonly string[]): readonly DescField[] | undefined {
   // Recursive messages allow paths of any length, and the codecs recurse into what the path creates.
   if (names.length > MAX_JSON_DEPTH) return undefined
@@ -172,7 +166,6 @@ function setField(request: JsonObject, fields: readonly DescField[], value: Json
   parentOf(request, fields)[last(fields).jsonName] = value
 }
 
-/** Returns the object that contains the last field of the path. Creates missing objects. */
 function parentOf(request: JsonObject, fields: readonly DescField[]): JsonObject {
   let current = request
   for (const field of fields.slice(0, -1)) {

@@ -26,8 +26,8 @@ export function isTextMessage(message: DescMessage): boolean {
 }
 
 /**
- * Returns the ProtoJSON value of a text. Numbers stay strings, which ProtoJSON accepts with all their digits. Text that
- * does not fit the type of the field also stays a string: the structure check reports it.
+ * Numbers stay strings, which ProtoJSON accepts with all their digits. Text that does not fit the type of the field
+ * also stays a string: the structure check reports it.
  */
 export function scalarFromText(field: DescField, text: string): JsonValue {
   if (field.enum !== undefined) return /^-?\d+$/.test(text) ? Number(text) : text

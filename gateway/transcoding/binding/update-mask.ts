@@ -7,7 +7,6 @@ import type { Route } from '../../contract/route-table.ts'
 import { fieldsByName } from './json-fields.ts'
 
 /**
- * Compiles the update mask of a route.
  * @returns a function that adds a missing mask to the JSON of a request. Undefined unless the route is a PATCH whose
  * body is a message field and whose request has an `update_mask` of type FieldMask.
  */

@@ -7,12 +7,11 @@
 // Created once: an Error with a stack trace costs more than the compiled attempt that it ends.
 const FALLBACK = new Error('Falling back to the reference codec')
 
-/** Ends the compiled attempt. @throws the fallback signal, which `withFallback` catches. */
+/** @throws the fallback signal, which `withFallback` catches. */
 export function fallBack(): never {
   throw FALLBACK
 }
 
-/** Whether a caught error is the fallback signal. */
 export function isFallback(error: unknown): boolean {
   return error === FALLBACK
 }

@@ -8,14 +8,9 @@ import { fallBack } from './fallback.ts'
 import { SCALAR_DECODERS, type ScalarDecoder, scalarDecoder } from './scalar-decoders.ts'
 import { DELIMITED, type WireReader } from './wire-reader.ts'
 
-/**
- * Reads the message between `start` and `end`.
- * @param depth nesting of the message; 1 for the response itself.
- * @returns its JSON text.
- */
+/** Returns the JSON text of a message. @param depth nesting of the message; 1 for the response itself. */
 export type MessageDecoder = (reader: WireReader, start: number, end: number, depth: number) => string
 
-/** Returns the decoder of a message type. */
 export type DecoderOf = (schema: DescMessage) => MessageDecoder
 
 /**
@@ -35,8 +30,7 @@ export type FieldDecoder = (reader: WireReader, start: number, end: number, slot
 type ValueReader = (reader: WireReader, start: number, end: number, depth: number) => string
 
 /**
- * Compiles the decoders of a field, one per tag. A repeated scalar has two tags: one for packed values, one for a
- * single value.
+ * Compiles one decoder per tag. A repeated scalar has two tags: one for packed values, one for a single value.
  * @param fields all fields of the message, in the order of their slots.
  */
 export function compileFieldDecoders(
@@ -72,8 +66,7 @@ function messageReader(field: DescField, decoderOf: DecoderOf): ValueReader {
 }
 
 /**
- * The last occurrence of a singular field wins. Occurrences of a message are merged instead; that is rare and falls
- * back.
+ * The last occurrence of a singular field wins. Occurrences of a message are merged: that is rare and falls back.
  * @param otherSlots the slots of the other members of the oneof, which a new value clears.
  */
 function singularDecoder(

@@ -13,7 +13,6 @@ import type { WireWriter } from './wire-writer.ts'
  */
 export type MessageEncoder = (writer: WireWriter, json: JsonValue, depth: number) => void
 
-/** Returns the encoder of a message type. */
 export type EncoderOf = (schema: DescMessage) => MessageEncoder
 
 /** The encoder of one field, and what the object encoder must know about the field. */

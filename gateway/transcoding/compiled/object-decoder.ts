@@ -20,11 +20,7 @@ export interface ObjectDecoder {
   writeField(slots: readonly Slot[], index: number): string | undefined
 }
 
-/**
- * Compiles the decoder of a message type.
- *
- * @param omitted fields that are not written if unset, even if ProtoJSON would write their default.
- */
+/** @param omitted fields that are not written if unset, even if ProtoJSON would write their default. */
 export function compileObjectDecoder(
   schema: DescMessage,
   decoderOf: DecoderOf,

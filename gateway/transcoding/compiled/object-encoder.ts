@@ -10,11 +10,7 @@ import { compileFieldEncoder, type EncoderOf, type MessageEncoder } from './fiel
 // Below the limit of @bufbuild/protobuf (100), above what a body or a parameter name can nest (64).
 const MAX_DEPTH = 80
 
-/**
- * Compiles the encoder of a message type.
- *
- * @param includesHeaderFields whether the JSON also contains the fields that headers carry, as a request message does.
- */
+/** @param includesHeaderFields whether the JSON also has the fields that headers carry, as a request message does. */
 export function compileObjectEncoder(
   schema: DescMessage,
   encoderOf: EncoderOf,

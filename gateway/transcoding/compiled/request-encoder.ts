@@ -1,4 +1,3 @@
-/** Compiles the encoder of a route: binds a request to its JSON value and writes that value as the request message. */
 import type { DescField, FileRegistry, JsonValue } from '@bufbuild/protobuf'
 import { isIfMatch } from '#runtime/grpc/contract.ts'
 import { cookieFields } from '../../contract/edge-fields.ts'
@@ -16,7 +15,10 @@ import { WireWriter } from './wire-writer.ts'
 // Shared by all routes: encoding is synchronous, so only one request uses it at a time.
 const writer = new WireWriter()
 
-/** Compiles the encoder of a route. @returns undefined if the request type cannot be compiled. */
+/**
+ * Compiles the encoder of a route, which binds a request to a JSON value and writes that value as the request message.
+ * @returns undefined if the request type cannot be compiled.
+ */
 export function compileRequestEncoder(route: Route, registry: FileRegistry): Codec['encode'] | undefined {
   const { input } = route.descriptor
   if (!isCompilable(input, registry) || wellKnownEncoder(input) !== undefined) return undefined

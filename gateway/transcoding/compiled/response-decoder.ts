@@ -15,7 +15,6 @@ import { compileObjectDecoder } from './object-decoder.ts'
 import { wellKnownDecoder } from './well-known-decoders.ts'
 import { DELIMITED, WireReader } from './wire-reader.ts'
 
-/** Reads the message between `start` and `end`. */
 type ResponseDecoder = (reader: WireReader, start: number, end: number, depth: number) => DecodedResponse
 
 /** Compiles the decoder of a route. @returns undefined if the response type cannot be compiled. */
