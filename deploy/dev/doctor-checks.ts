@@ -49,10 +49,7 @@ const QUERIES: Record<string, string> = {
     select conrelid::regclass || '.' || conname as problem from pg_constraint where not convalidated`,
 }
 
-/**
- * Checks every invariant. A sign-up or deactivation in progress can be reported, because the services commit in
- * sequence.
- */
+/** Checks every invariant. Can report a sign-up or deactivation in progress, because the services commit in turn. */
 export async function runChecks(urls: DatabaseUrls): Promise<CheckResult[]> {
   return withClient(urls.adminUrl, async client => {
     const results: CheckResult[] = []

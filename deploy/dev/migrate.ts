@@ -20,11 +20,7 @@ export async function migrateAll({ authUrl, userUrl }: { authUrl: string; userUr
   await Promise.all([runMigrate('auth-svc', 'up', authUrl), runMigrate('user-svc', 'up', userUrl)])
 }
 
-/**
- * Runs `migrate.ts` of a service on a database.
- * @returns its output.
- * @throws with its output if the exit code is not 0.
- */
+/** Runs `migrate.ts` of a service. @returns its output. @throws with its output if the exit code is not 0. */
 export async function runMigrate(service: Service, command: 'up' | 'down' | 'status', url: string): Promise<string> {
   const { exitCode, all } = await execaNode(path.join(ROOT, service, 'migrate.ts'), [command], {
     env: { DATABASE_URL: url },

@@ -3,9 +3,8 @@ import { createServer } from 'node:net'
 import { SetupError } from './setup-error.ts'
 
 /**
- * Checks that every port is free on 127.0.0.1 and given once.
  * @param ports by the name of their setting; 0 (any free port) and undefined are ignored.
- * @throws SetupError with one line per port that is in use or given twice.
+ * @throws SetupError with one line per port that is in use on 127.0.0.1 or given twice.
  */
 export async function assertPortsFree(ports: Record<string, number | undefined>): Promise<void> {
   const problems: string[] = []

@@ -14,7 +14,6 @@ const SCHEMAS = { auth_svc: 'auth', user_svc: 'users' } as const
 /**
  * Creates the roles, the database and the schemas that are missing, and sets the passwords of the roles. Idempotent.
  * @param adminUrl any database of the cluster, as a superuser.
- * @param database name of the database to create.
  */
 export async function provision(adminUrl: string, database: string, passwords: Passwords): Promise<void> {
   await withClient(adminUrl, async client => {

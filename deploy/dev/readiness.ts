@@ -2,10 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { credentials, makeClientConstructor, type ServiceError } from '@grpc/grpc-js'
 import { service as healthService } from 'grpc-health-check'
 
-/**
- * Polls the health service of a gRPC server every 50 ms. Resolves when it reports SERVING.
- * @throws if it does not within `timeoutMs` milliseconds.
- */
+/** Resolves when the health service of a gRPC server reports SERVING. Polls every 50 ms. @throws after `timeoutMs`. */
 export async function waitUntilServing(address: string, timeoutMs: number): Promise<void> {
   const Health = makeClientConstructor(healthService, 'grpc.health.v1.Health')
   const client = new Health(address, credentials.createInsecure(), {
@@ -34,10 +31,7 @@ export async function waitUntilServing(address: string, timeoutMs: number): Prom
   }
 }
 
-/**
- * Polls `/readyz` of an HTTP server every 50 ms. Resolves when the status is 2xx.
- * @throws if it does not within `timeoutMs` milliseconds, with the last response.
- */
+/** Resolves when `/readyz` returns 2xx. Polls every 50 ms. @throws after `timeoutMs`, with the last response. */
 export async function waitUntilReady(url: string, timeoutMs: number): Promise<void> {
   const deadline = Date.now() + timeoutMs
   for (;;) {

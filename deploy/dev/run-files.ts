@@ -23,8 +23,7 @@ const fileOf = (dataDir: string, name: string) => path.join(folderOf(dataDir), `
 
 /**
  * Writes the run file of a process, atomically.
- * @param isNew fails if the file exists, so that only one of two concurrent starts succeeds.
- * @throws an error with code EEXIST if `isNew` is set and the file exists.
+ * @param isNew throws EEXIST if the file exists, so that only one of two concurrent starts succeeds.
  */
 export async function writeRunFile(
   dataDir: string,

@@ -7,7 +7,6 @@ import { generateTypes } from './schema-types.ts'
 const SCHEMAS = { 'auth-svc': 'auth', 'user-svc': 'users' } as const
 
 /**
- * Describes the schema of each service.
  * @param adminUrl a migrated database, as a superuser.
  * @returns the contents of the files that `make schema` writes, by their path in the repository.
  */

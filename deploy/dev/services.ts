@@ -63,7 +63,7 @@ export function composeEnvironments(options: EnvironmentOptions): ServiceEnviron
  * requests/s was 16 to 51 ms instead of 36 to 66 ms, lower in each of seven rounds, at the same CPU per request.
  *
  * The size of the young generation stays at its default. Compared with it, 16 MB saved 25 MB of memory and cost 1 to
- * 5 % CPU per request, 8 MB saved 37 to 53 MB and cost 6 to 16 %, 4 MB saved no more than 8 MB and cost 10 %.
+ * 5 % CPU per request, 8 MB saved 37 to 53 MB and cost 6 to 16 %, 4 MB used as much memory as 8 MB and cost 10 %.
  */
 const GATEWAY_FLAGS = ['--v8-pool-size=1']
 
@@ -72,10 +72,7 @@ export function serviceCommand(name: ServiceName): { command: string; args: stri
   return { command: process.execPath, args: [...flags, path.join(ROOT, name, 'main.ts')] }
 }
 
-/**
- * Resolves when the service is ready: `/readyz` of the gateway, the gRPC health service of the others.
- * @throws if it is not ready within `timeoutMs` milliseconds.
- */
+/** Polls `/readyz` of the gateway, or the gRPC health service of another service. @throws after `timeoutMs`. */
 export function waitForService(name: ServiceName, env: Record<string, string>, timeoutMs = 30_000): Promise<void> {
   if (name === 'gateway') return waitUntilReady(`http://127.0.0.1:${env['GATEWAY_PORT']}`, timeoutMs)
   const port = name === 'auth-svc' ? env['AUTH_SVC_PORT'] : env['USER_SVC_PORT']

@@ -49,7 +49,7 @@ export function createSystem(options: SystemOptions): System {
   const children = new Map<string, Child>()
   const crashed = Promise.withResolvers<Crash>()
   const stopping = Promise.withResolvers<never>()
-  // No start may be pending when it rejects.
+  // Avoids an unhandled rejection if no start is pending.
   stopping.promise.catch(() => {})
   let isStopping = false
   let starting: Promise<void> = Promise.resolve()
