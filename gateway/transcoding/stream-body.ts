@@ -22,7 +22,7 @@ export interface StreamBodyOptions {
   readonly toErrorItem: (error: unknown) => string
 }
 
-/** Waits up to 1 s for the first message. @throws the error of the call if it fails before that. */
+/** Waits up to 1 s for the first message. @throws the error of the call if it fails within that time. */
 export async function startStreamBody(options: StreamBodyOptions): Promise<AsyncGenerator<string, void, void>> {
   const first = options.messages.next()
   // If the client disconnects before the body is read, nothing else handles the rejection of the cancelled call.
