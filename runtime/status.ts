@@ -100,10 +100,7 @@ function* packDetails(error: StatusError): Iterable<Any> {
   }
 }
 
-/**
- * Converts an error that a grpc-js client received. Malformed error details are ignored. The cause is the original
- * error.
- */
+/** Converts an error of a grpc-js client, which becomes the cause. Malformed error details are ignored. */
 export function fromGrpcError(error: ServiceError): StatusError {
   const packed = error.metadata?.get(DETAILS)[0]
   return new StatusError(error.code, error.details, {

@@ -3,9 +3,7 @@ import { createPublicKey, type KeyObject } from 'node:crypto'
 import type { Logger } from '../observability/logger.ts'
 import { unavailable } from '../status.ts'
 
-/**
- * A public JSON Web Key (RFC 7517, 7518, 8037). An absent member may also be an empty string, as in the proto message.
- */
+/** A public JSON Web Key (RFC 7517, 7518, 8037). Absent members may also be empty strings, as in protobuf. */
 export interface Jwk {
   kty: string
   kid: string
@@ -18,9 +16,7 @@ export interface Jwk {
   alg?: string
 }
 
-/**
- * A public key with its one algorithm. The `alg` header of a token never selects the algorithm (RFC 8725 section 3.1).
- */
+/** A public key and its one algorithm. The `alg` header of a token never selects it (RFC 8725 section 3.1). */
 export interface VerificationKey {
   readonly kid: string
   readonly algorithm: 'EdDSA' | 'ES256' | 'RS256'

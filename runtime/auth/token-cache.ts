@@ -10,9 +10,7 @@ export interface VerifiedToken {
 }
 
 export interface TokenCache {
-  /**
-   * @returns the principal; undefined if the token is not cached, has expired, or its key was withdrawn or replaced.
-   */
+  /** @returns undefined if the token is not cached or has expired, or if its key was withdrawn or replaced. */
   get(token: string): Principal | undefined
   put(token: string, verified: VerifiedToken): void
 }

@@ -42,10 +42,7 @@ function parseJson(text: string): { kid?: unknown; typ?: unknown } | null {
 
 const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 
-/**
- * Rejects non-zero bits after the last byte: they would allow several encodings of one signature (RFC 4648 section
- * 3.5).
- */
+/** Rejects non-zero trailing bits, which would allow several encodings of a signature (RFC 4648 section 3.5). */
 function isCanonicalSegment(token: string, start: number, end: number): boolean {
   const length = end - start
   if (length <= 0 || length % 4 === 1) return false

@@ -11,10 +11,7 @@ export interface AccessClaims {
   sub: string
   sid: string
   jti: string
-  /**
-   * Seconds since the epoch, with milliseconds as decimals, so that a revocation by time can separate tokens issued in
-   * one second.
-   */
+  /** Seconds since the epoch with milliseconds as decimals, so that revocations can separate tokens of a second. */
   iat: number
   exp: number
   role: Role

@@ -6,18 +6,13 @@ import { unauthenticated } from '../status.ts'
 export interface Call {
   /** The verified caller; undefined if the policy allows anonymous calls and no token was sent. */
   readonly principal: Principal | undefined
-  /**
-   * Address and User-Agent of the client, as reported by the gateway. Informative only: do not base decisions on them.
-   */
+  /** Address and User-Agent of the client, reported by the gateway. Informative: never base decisions on them. */
   readonly client: { readonly address: string; readonly userAgent: string }
   /** Aborted when the caller cancels the call or its deadline expires. */
   readonly signal: AbortSignal
 }
 
-/**
- * The handlers of a ts-proto service definition, with promises for unary methods and async iterables for server
- * streams.
- */
+/** Handlers of a ts-proto service: promises for unary methods, async iterables for server streams. */
 export type Handlers<Service> = {
   [M in keyof Service as string extends M ? never : M]: Service[M] extends handleUnaryCall<infer Q, infer R>
     ? (request: Q, call: Call) => Promise<R>
@@ -26,10 +21,7 @@ export type Handlers<Service> = {
       : never
 }
 
-/**
- * Returns the user that makes the call.
- * @throws StatusError UNAUTHENTICATED if the caller is anonymous or a service.
- */
+/** Returns the calling user. @throws StatusError UNAUTHENTICATED if the caller is anonymous or a service. */
 export function userOf(call: Call): UserPrincipal {
   if (call.principal?.kind !== 'user') throw unauthenticated('unauthenticated', 'Sign in first')
   return call.principal

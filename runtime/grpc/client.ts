@@ -22,9 +22,7 @@ const DEFAULT_TIMEOUT_MS = 2000
 
 /** Settings of one call. */
 export interface CallSettings {
-  /**
-   * Time until the deadline of the call, in milliseconds. Default 2,000. The call then fails with DEADLINE_EXCEEDED.
-   */
+  /** Time until the deadline, in milliseconds. Default 2,000. The call then fails with DEADLINE_EXCEEDED. */
   timeoutMs?: number
   /** Token for the metadata `authorization: Bearer`. Default none. */
   token?: string
@@ -135,9 +133,7 @@ interface CallSpan {
   end(code?: Code): void
 }
 
-/**
- * Starts a span below the active one if that is sampled; otherwise the active span is the parent of the service's span.
- */
+/** Starts a span below the active one if that is sampled. Otherwise the active span itself is propagated. */
 function startCallSpan(client: GrpcClient, method: Method): CallSpan {
   const parent = activeSpanContext()
   if (!isSampled(parent)) return { spanContext: parent, end: () => {} }

@@ -16,9 +16,7 @@ export interface Health {
   start(): Promise<void>
   /** Stops the checks and reports NOT_SERVING. */
   stop(): void
-  /**
-   * Ends the `Watch` streams of clients. grpc-health-check leaves them open, and a graceful stop would wait for them.
-   */
+  /** Ends the `Watch` streams of clients, which grpc-health-check leaves open and a graceful stop waits for. */
   endWatches(): void
 }
 

@@ -39,10 +39,7 @@ export class Counter {
   }
 }
 
-/**
- * Creates a registry with the default metrics of prom-client: event loop, garbage collection, heap, CPU, file
- * descriptors.
- */
+/** Creates a registry with the default metrics of prom-client: event loop, GC, heap, CPU, file descriptors. */
 export function createMetrics(): Metrics {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })

@@ -53,9 +53,7 @@ function startTrace(parent: SpanContext | undefined, sampled: boolean): RequestT
   }
 }
 
-/**
- * A context that holds the ids of a span. Creates the context of the API, a map with closures, on first access only.
- */
+/** A context with the ids of a span only. Creates a context of the API, a map with closures, on first access. */
 class SpanContextOnly implements Context {
   readonly #spanContext: SpanContext
   #context: Context | undefined

@@ -1,7 +1,4 @@
-/**
- * The headers `traceparent` and `tracestate` of W3C Trace Context Level 2. Headers that violate the grammar are
- * ignored.
- */
+/** The headers `traceparent` and `tracestate` of W3C Trace Context Level 2. Invalid headers are ignored. */
 import { createTraceState, type SpanContext, TraceFlags, type TraceState } from '@opentelemetry/api'
 
 /** Returns the headers that propagate a trace (section 3). */
@@ -75,10 +72,7 @@ export function parseTracestate(header: string): string | undefined {
   return (list.length <= MAX_LENGTH ? list : shorten(members)) || undefined
 }
 
-/**
- * Trims spaces and tabs. A regular expression for trailing whitespace takes quadratic time for whitespace in the
- * middle.
- */
+/** Trims spaces and tabs. A regular expression takes quadratic time for whitespace in the middle. */
 function trimWhitespace(text: string): string {
   let [start, end] = [0, text.length]
   while (isWhitespace(text[start])) start++

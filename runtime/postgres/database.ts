@@ -13,9 +13,7 @@ export interface DatabaseOptions {
   /** Schema of the service; the only one on the search path. */
   schema: string
   logger: Logger
-  /**
-   * Maximum number of connections. Default: twice the CPU cores plus one; more do not raise PostgreSQL's throughput.
-   */
+  /** Maximum number of connections. Default: twice the CPU cores plus one; more do not raise throughput. */
   poolSize?: number | undefined
   /**
    * Maximum time to wait for a free or a new connection, in milliseconds. Default 2,000. The statement then fails with
@@ -24,10 +22,7 @@ export interface DatabaseOptions {
   acquireTimeoutMs?: number
   /** Maximum time of one statement, in milliseconds. Default 2,500. The statement then fails with DEADLINE_EXCEEDED. */
   statementTimeoutMs?: number
-  /**
-   * Default true. Set to false behind a connection pooler in transaction mode that does not support prepared
-   * statements.
-   */
+  /** Default true. Set to false behind a pooler in transaction mode without support for prepared statements. */
   preparedStatements?: boolean
   /** Duration from which a statement is logged as slow, in milliseconds. Default 250. */
   slowStatementMs?: number

@@ -13,9 +13,7 @@ const UNREACHABLE = /^(ECONN|EPIPE|ETIMEDOUT|EHOST|ENET|ENOTFOUND|EAI_AGAIN|ENOE
 const NO_CONNECTION =
   /^(Connection terminated|Client (has encountered a connection error|was closed)|Cannot use a pool|driver has)/
 const READ_TIMEOUT = 'Query read timeout'
-/**
- * Message of the pool when no connection became free in time. A server that does not respond is "terminated" instead.
- */
+/** Message of the pool if no connection became free in time. An unresponsive server is "terminated" instead. */
 const POOL_EXHAUSTED = 'timeout exceeded when trying to connect'
 
 /**

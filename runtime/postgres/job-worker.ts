@@ -15,9 +15,7 @@ export interface JobWorkerOptions {
   cron?: CronItem[]
   /** Maximum number of jobs at a time in this process. Default 2. */
   concurrency?: number
-  /**
-   * Interval at which scheduled jobs are looked up, in milliseconds. Default 1,000. New jobs are notified immediately.
-   */
+  /** Interval of look-ups of scheduled jobs, in milliseconds. Default 1,000. New jobs are notified at once. */
   pollMs?: number
   /**
    * Default true. Set to false behind a connection pooler in transaction mode. Notifications do not pass such a pooler
