@@ -4,8 +4,7 @@ import { jsonText, type Logger, requestLine } from '#runtime/observability/logge
 import { Code } from '#runtime/status.ts'
 
 /**
- * Logs a request that has ended.
- * @param routeJson route label as a JSON string, with its quotation marks.
+ * Logs a request that has ended. @param routeJson route label as a JSON string, with its quotation marks.
  * @param status HTTP status of the response; 499 if the client disconnected before the response headers were sent.
  * @param isComplete whether the whole response was sent. If not, the line has `"aborted":true`.
  */

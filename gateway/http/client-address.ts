@@ -1,4 +1,3 @@
-/** The address of the client and the network that rate limits count it by. */
 import { isIPv4, isIPv6 } from 'node:net'
 import type { FastifyRequest } from 'fastify'
 

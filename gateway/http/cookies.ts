@@ -13,7 +13,6 @@ export function readCookies({ server, headers }: FastifyRequest): Cookies {
   return headers.cookie === undefined ? NO_COOKIES : server.parseCookie(headers.cookie)
 }
 
-/** A cookie that a response sets or deletes. */
 export interface CookieChange {
   readonly cookie: Cookie
   /** The new value. An empty value deletes the cookie. */

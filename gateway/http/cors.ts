@@ -5,7 +5,7 @@ import type { FastifyInstance } from 'fastify'
 /** Time in seconds for which a browser may cache the response to a preflight request. */
 const PREFLIGHT_MAX_AGE_S = 600
 
-/** @param origins origins whose pages may send requests with cookies and read the responses. */
+/** Allows pages of `origins` to send requests with cookies and to read the responses. */
 export async function registerCors(app: FastifyInstance, origins: readonly string[]): Promise<void> {
   await app.register(fastifyCors, {
     origin: [...origins],

@@ -1,9 +1,7 @@
 /**
- * Closes the connections of clients while the gateway drains.
- *
- * `server.close()` of Node alone is not sufficient. It closes the connections that it considers idle once, when it is
- * called: this resets a connection that was accepted but not read yet, and a connection whose client reads the response
- * slowly. A keep-alive connection whose response is sent later then delays the exit until the keep-alive timeout.
+ * Closes the connections of clients while the gateway drains. `server.close()` of Node closes idle connections only once,
+ * which resets one that was accepted but not read yet or whose client reads the response slowly; a keep-alive connection
+ * whose response is sent later delays the exit until the keep-alive timeout.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
@@ -12,7 +10,7 @@ import type { FastifyInstance } from 'fastify'
 
 /** Interval in milliseconds between two checks for idle connections. */
 const CHECK_INTERVAL_MS = 50
-/** Time in milliseconds that an open connection has to send a request. The client may have connected just before. */
+/** Time in milliseconds for an open connection to send a request. The client may have connected just before. */
 const REQUEST_TIMEOUT_MS = 200
 /** Maximum time in milliseconds between two chunks of a request body. */
 const BODY_TIMEOUT_MS = 5000
@@ -26,11 +24,9 @@ interface Connection {
 }
 
 /**
- * Adds `Connection: close` to each response while the gateway drains, and closes idle connections when `app` closes.
- *
- * A connection is idle if it sent no request for 200 ms, or if no chunk of an incomplete request body arrived for 5 s.
- * A request that is received completely is never aborted.
- * @param isDraining whether the drain has started. It starts before `app.close()` is called.
+ * Adds `Connection: close` to each response while the gateway drains, and closes idle connections when `app` closes: those
+ * without a request for 200 ms, or without a chunk of an incomplete body for 5 s. Aborts no completely received request.
+ * @param isDraining whether the drain has started, which is before `app.close()` is called.
  */
 export function registerDrain(app: FastifyInstance, isDraining: () => boolean): void {
   const { server } = app

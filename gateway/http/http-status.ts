@@ -28,7 +28,7 @@ const STATUS_BY_REASON: ReadonlyMap<string | undefined, number> = new Map([
   ['headers_too_large', 431],
 ])
 
-/** Codes with which an upstream reports that the condition of a conditional request is false. */
+/** How an upstream reports that the condition of a request is false. */
 const FAILED_CONDITION_CODES: readonly Code[] = [Code.FAILED_PRECONDITION, Code.ABORTED]
 
 /** Reason phrases: RFC 9110 section 15, RFC 6585, and nginx for 499. */

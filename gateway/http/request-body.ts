@@ -2,10 +2,7 @@ import { context } from '@opentelemetry/api'
 import type { FastifyInstance } from 'fastify'
 import { HttpError } from './http-errors.ts'
 
-/**
- * Leaves a JSON body as bytes, which the codec of the method parses. Rejects other content types, and any
- * Content-Encoding, with `unsupported_media_type`.
- */
+/** Leaves a JSON body as bytes for the codec. Rejects any other body with `unsupported_media_type`. */
 export function registerJsonBody(app: FastifyInstance): void {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {

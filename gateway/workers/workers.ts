@@ -54,6 +54,7 @@ interface Member {
   isListening: boolean
 }
 
+/** Creates a supervisor. It forks no worker before `start`. */
 export function superviseWorkers(options: WorkersOptions): Workers {
   const { count, fork, logger, restartDelayMs = 100, maxRestartDelayMs = 5000 } = options
   const { startTimeoutMs = 30_000, stopTimeoutMs = 31_000 } = options

@@ -22,7 +22,7 @@ const withoutOpenssl = await execa('openssl', ['version']).then(
   () => 'openssl is not installed',
 )
 
-t.test('TLS', { skip: withoutOpenssl }, async t => {
+t.test('calls over TLS', { skip: withoutOpenssl }, async t => {
   const certificates = await issueCertificates()
   const client = toCredentials(certificates.client)
   const other = toCredentials((await issueCertificates()).client)

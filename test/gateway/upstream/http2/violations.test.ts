@@ -339,7 +339,7 @@ function withReservedBit(bytes: Buffer): Buffer {
 }
 
 for (const [name, goaway, bytes] of CONNECTION_ERRORS) {
-  t.test(`closes the connection: ${name}`, async t => {
+  t.test(`a connection error of the peer closes the connection: ${name}`, async t => {
     const { call, connection, reconnect, transport } = await startCall(t)
     connection.send(...bytes(await connection.request()))
     t.equal((await rejectionOf(call)).code, Code.UNAVAILABLE)
@@ -351,7 +351,7 @@ for (const [name, goaway, bytes] of CONNECTION_ERRORS) {
 }
 
 for (const [name, reset, code, bytes] of STREAM_ERRORS) {
-  t.test(`fails the call only: ${name}`, async t => {
+  t.test(`a stream error of the peer fails its call only: ${name}`, async t => {
     const { call, connection, transport } = await startCall(t)
     const id = await connection.request()
     connection.send(...bytes(id))
@@ -365,7 +365,7 @@ for (const [name, reset, code, bytes] of STREAM_ERRORS) {
 }
 
 for (const [name, bytes] of TOLERATED) {
-  t.test(`is accepted: ${name}`, async t => {
+  t.test(`an unusual but valid response is accepted: ${name}`, async t => {
     const { call, connection } = await startCall(t)
     connection.send(...bytes(await connection.request()))
     t.equal((await call).toString(), 'ok')
