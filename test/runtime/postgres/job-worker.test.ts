@@ -19,6 +19,10 @@ const logger = pino(
   },
 )
 
+// A worker that graphile-worker has shut down after an error can leave a timer behind, which keeps the process alive.
+// The timeout fires only in that case; it keeps the exit code.
+t.teardown(() => void setTimeout(() => process.exit(), 1000).unref())
+
 const { authUrl } = await openTestDatabase(t)
 const { db, close } = openDatabase<Tables>({ url: authUrl, schema: SCHEMA, logger })
 t.teardown(close)
