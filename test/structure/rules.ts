@@ -23,7 +23,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
  * `*.ts` are the files of the top-level folder that are not listed by name.
  */
 const PARTS: Record<string, readonly string[]> = {
-  runtime: ['postgres', 'grpc', 'auth', 'process', 'observability', 'status.ts'],
+  runtime: ['postgres', 'grpc', 'auth', 'process', 'observability', 'ip-address.ts', 'status.ts'],
   gateway: [
     'main.ts',
     'gateway.ts',

@@ -4,11 +4,12 @@
  */
 import fastifyRateLimit from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyReply, FastifyRequest, onResponseHookHandler } from 'fastify'
+import { networkOf } from '#runtime/ip-address.ts'
 import { withSpan } from '#runtime/observability/client-spans.ts'
 import { isSampled } from '#runtime/observability/trace-context.ts'
 import { Code, StatusError } from '#runtime/status.ts'
 import type { Route } from '../../contract/route-table.ts'
-import { clientAddress, networkOf } from '../../http/client-address.ts'
+import { clientAddress } from '../../http/client-address.ts'
 import { HttpError } from '../../http/http-errors.ts'
 import { type BucketLimitOptions, type Buckets, bucketStore, type Charge, createCharge } from './buckets.ts'
 import type { LimitSettings } from './limit-classes.ts'

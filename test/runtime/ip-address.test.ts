@@ -1,7 +1,7 @@
 import { normalizeIP } from '@fastify/rate-limit'
 import fc from 'fast-check'
 import t from 'tap'
-import { networkOf, normalizeAddress } from '../../../gateway/http/client-address.ts'
+import { networkOf, normalizeAddress } from '#runtime/ip-address.ts'
 
 function clientNetwork(text: string): string | undefined {
   const address = normalizeAddress(text)
