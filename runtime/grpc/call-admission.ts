@@ -8,6 +8,7 @@ import { invalidArgument, permissionDenied, StatusError, unauthenticated } from 
 import type { Call } from './call.ts'
 import { AccessLevel, type Policy, requirePolicy } from './contract.ts'
 import { CLIENT_ADDRESS, CLIENT_USER_AGENT, firstValue } from './metadata.ts'
+import { findNul } from './nul-check.ts'
 import { compileRules } from './rules.ts'
 
 /**
@@ -26,7 +27,7 @@ export function createAdmission(method: DescMethod, verifier: TokenVerifier): Ad
     const principal = await authenticate(policy, metadata, verifier)
     authorize(policy, principal)
     // Last, so that a caller without access learns nothing about the message.
-    const violations = validate(request)
+    const violations = [...validate(request), ...findNul(request)]
     if (violations.length > 0) throw invalidArgument(violations)
     return {
       principal,

@@ -7,6 +7,8 @@ import { Code, StatusError, unavailable } from '../status.ts'
 const UNAVAILABLE_STATE = /^(08|53|57P|25006)/
 const QUERY_CANCELED = '57014'
 const CONFLICT_STATES = ['40001', '40P01'] // serialization failure, deadlock
+// character_not_in_repertoire, untranslatable_character: NUL in a text parameter, or escaped in JSON.
+const NUL_STATES = ['22021', '22P05']
 
 const UNREACHABLE = /^(ECONN|EPIPE|ETIMEDOUT|EHOST|ENET|ENOTFOUND|EAI_AGAIN|ENOENT)/
 // Messages of pg, its pool and Kysely for errors without a code.
@@ -22,6 +24,7 @@ const POOL_EXHAUSTED = 'timeout exceeded when trying to connect'
  * - UNAVAILABLE if the connection is lost or cannot be established; with the reason `database_busy` if all connections
  *   stayed in use for the acquire timeout.
  * - DEADLINE_EXCEEDED if a statement exceeded the statement timeout.
+ * - INVALID_ARGUMENT for NUL in a parameter, which request validation did not find.
  * - ABORTED after a serialization failure or deadlock; a retry may succeed.
  * @returns other errors unchanged. The meaning of a violated constraint, for example, is known to the caller only.
  */
@@ -41,6 +44,12 @@ export function toStatusError(error: unknown): unknown {
   if (state === QUERY_CANCELED || error.message === READ_TIMEOUT) {
     return new StatusError(Code.DEADLINE_EXCEEDED, 'The database statement timed out', {
       reason: 'deadline_exceeded',
+      cause: error,
+    })
+  }
+  if (NUL_STATES.includes(state)) {
+    return new StatusError(Code.INVALID_ARGUMENT, 'A text of the request contains NUL (U+0000)', {
+      reason: 'invalid_argument',
       cause: error,
     })
   }

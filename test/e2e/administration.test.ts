@@ -52,3 +52,32 @@ t.test('lists, trees and reports are available to administrators only', async t 
     body: { errors: [{ field: 'filter' }] },
   })
 })
+
+t.test('an empty value of a filter is 400 and names the field', async t => {
+  for (const target of [
+    'admin/users?state=',
+    'admin/users?role=',
+    'admin/users?department=',
+    'admin/users?emailPrefix=',
+    'docs?owner=',
+    'docs?tag=',
+  ]) {
+    const [, name] = /\?(.+)=$/.exec(target) ?? []
+    const response = await request('GET', `${url}/v1/${target}`, { token: root })
+    t.match(response, { status: 400, body: { errors: [{ field: name }] } }, target)
+  }
+  for (const name of ['role', 'department', 'emailSuffix']) {
+    t.match(
+      await post('/v1/admin/users:delete', { filter: { createdBefore: new Date(), [name]: '' }, dryRun: true }),
+      { status: 400, body: { errors: [{ field: `filter.${name}` }] } },
+      name,
+    )
+  }
+})
+
+t.test('NUL in a query parameter is 400 and names the field', async t => {
+  t.match(await request('GET', `${url}/v1/admin/users?department=%00`, { token: root }), {
+    status: 400,
+    body: { code: 'invalid_argument', errors: [{ field: 'department' }] },
+  })
+})

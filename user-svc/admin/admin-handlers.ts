@@ -29,11 +29,11 @@ export function createAdminHandlers(dependencies: AdminHandlersDependencies): Ha
   return {
     async listUsers({ pageSize, pageToken, ...conditions }) {
       const { role, department, emailPrefix, createdSince, createdBefore } = conditions
-      const state = (conditions.state || 'living') as UserState
+      const state = (conditions.state ?? 'living') as UserState
       const filter: UserFilter = {
         role: toRole(role),
-        department: department || undefined,
-        emailPrefix: emailPrefix || undefined,
+        department,
+        emailPrefix,
         createdSince,
         createdBefore,
       }

@@ -69,22 +69,21 @@ export function toUserFigures(row: UserFiguresRow): UserFigures {
   }
 }
 
-/** Empty strings and lists do not filter, except `department`: empty selects users without a department. */
+/** An empty list does not filter. Request validation rejects empty texts. */
 export function toUserFilter(message: FilterMessage | undefined): UserFilter {
   if (message === undefined) return {}
   const { role, department, emailSuffix, createdSince, createdBefore, ids } = message
   return {
     role: toRole(role),
     department,
-    emailSuffix: emailSuffix || undefined,
+    emailSuffix,
     createdSince,
     createdBefore,
     ids: ids.length === 0 ? undefined : ids,
   }
 }
 
-/** @returns undefined for an empty string. */
-export function toRole(text: string): Role | undefined {
-  // Request validation admits no other value.
-  return text === '' ? undefined : (text as Role)
+/** Request validation admits no other value. */
+export function toRole(text: string | undefined): Role | undefined {
+  return text as Role | undefined
 }

@@ -35,7 +35,7 @@ export function createDocumentHandlers(dependencies: DocumentHandlersDependencie
     },
     async listDocuments({ owner, tag, updatedSince, sort, pageSize, pageToken }, call) {
       const caller = callerOf(call)
-      const filter = { owner: owner || undefined, tag: tag || undefined, updatedSince }
+      const filter = { owner, tag, updatedSince }
       const order = (sort || '-updatedAt') as DocumentSort
       // The caller is part of the name, because the readable documents depend on it.
       const list = JSON.stringify(['documents', filter, order, caller?.userId, caller?.role])

@@ -128,6 +128,14 @@ t.test('the victim of a deadlock fails with ABORTED', async t => {
   t.match(statuses.filter(Boolean), [{ code: Code.ABORTED, reason: 'aborted' }])
 })
 
+t.test('NUL in a parameter fails with INVALID_ARGUMENT', async t => {
+  const { db, prepare } = open(t, { poolSize: 4 })
+  const expected = { code: Code.INVALID_ARGUMENT, reason: 'invalid_argument' }
+  t.match(await statusOf(sql`select ${'a\0b'}::text`.execute(db)), expected)
+  t.match(await statusOf(sql`select ${'{"a":"\\u0000"}'}::jsonb`.execute(db)), expected)
+  t.match(await statusOf(prepare(() => sql`select ${''}::text`.compile(db))('a\0b')), expected)
+})
+
 t.test('toStatusError returns other errors unchanged', async t => {
   const { db } = open(t)
   const id = randomUUID()

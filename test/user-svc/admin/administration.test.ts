@@ -72,9 +72,9 @@ t.test('AdminService.ListUsers returns the users that match filter and state, ne
       fc.array(anyUser, { maxLength: 10 }),
       fc.constantFrom('living', 'deleted', 'all'),
       fc.record({
-        role: fc.constantFrom('', 'editor'),
-        department: fc.constantFrom('', 'sales'),
-        emailPrefix: fc.constantFrom('', 'person-1', 'person_'),
+        role: fc.constantFrom(undefined, 'editor'),
+        department: fc.constantFrom(undefined, 'sales'),
+        emailPrefix: fc.constantFrom(undefined, 'person-1', 'person_'),
         createdSince: fc.constantFrom(undefined, dayOf(2)),
         createdBefore: fc.constantFrom(undefined, dayOf(3)),
       }),
@@ -83,9 +83,9 @@ t.test('AdminService.ListUsers returns the users that match filter and state, ne
         const stored = await fill(given)
         const expected = stored
           .filter(one => state === 'all' || one.isDeactivated === (state === 'deleted'))
-          .filter(one => filter.role === '' || one.role === filter.role)
-          .filter(one => filter.department === '' || one.department === filter.department)
-          .filter(one => one.email.startsWith(filter.emailPrefix))
+          .filter(one => filter.role === undefined || one.role === filter.role)
+          .filter(one => filter.department === undefined || one.department === filter.department)
+          .filter(one => one.email.startsWith(filter.emailPrefix ?? ''))
           .filter(one => filter.createdSince === undefined || dayOf(one.day) >= filter.createdSince)
           .filter(one => filter.createdBefore === undefined || dayOf(one.day) < filter.createdBefore)
           .sort((a, b) => b.day - a.day || (a.id < b.id ? 1 : -1))
@@ -108,7 +108,7 @@ const filters: fc.Arbitrary<Partial<UserFilter>> = fc
   .record(
     {
       role: fc.constantFrom('user', 'editor', 'admin'),
-      department: fc.constantFrom('', 'sales'),
+      department: fc.constantFrom('law', 'sales'),
       emailSuffix: fc.constantFrom('@a_b.example', 'example'),
       createdSince: fc.constant(dayOf(1)),
       createdBefore: fc.constant(dayOf(4)),
@@ -184,6 +184,19 @@ t.test('a bulk change writes one account change per changed user to the outbox',
   const changes = await db.selectFrom('account_changes').select(['role', 'closed']).orderBy('sequence').execute()
   const changed = { role: 'editor', closed: false }
   t.same(changes, [changed, changed, changed, { role: 'editor', closed: true }])
+})
+
+t.test('an empty value of a filter is rejected and changes nobody', async t => {
+  const { id } = await createUser({ department: '' })
+  for (const name of ['role', 'department', 'emailSuffix']) {
+    const rejected = { code: Code.INVALID_ARGUMENT, violations: [{ field: `filter.${name}` }] }
+    await t.rejects(deactivate({ createdBefore: new Date(), [name]: '' }), rejected, name)
+    await t.rejects(setRole({ createdBefore: new Date(), [name]: '' }, 'editor'), rejected, name)
+  }
+  for (const name of ['state', 'role', 'department', 'emailPrefix']) {
+    await t.rejects(list({ [name]: '' }), { code: Code.INVALID_ARGUMENT, violations: [{ field: name }] }, name)
+  }
+  t.match(await list({ pageSize: 1 }), { users: [{ id, role: 'user' }] })
 })
 
 t.test('a bulk change with an empty filter is rejected', async t => {

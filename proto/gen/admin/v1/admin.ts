@@ -56,13 +56,21 @@ export interface AdminUser {
 
 export interface ListUsersRequest {
   /** `living` (active users, default), `deleted` (deactivated users) or `all`. */
-  state: string;
+  state?:
+    | string
+    | undefined;
   /** Only users with this role: `user`, `editor`, `moderator` or `admin`. */
-  role: string;
-  /** Only users of this department, at most 100 characters. */
-  department: string;
-  /** Only users whose e-mail address starts with this text, in lower case; at most 254 characters. */
-  emailPrefix: string;
+  role?:
+    | string
+    | undefined;
+  /** Only users of this department, 1 to 100 characters. */
+  department?:
+    | string
+    | undefined;
+  /** Only users whose e-mail address starts with this text, in lower case; 1 to 254 characters. */
+  emailPrefix?:
+    | string
+    | undefined;
   /** Only users created at or after this time. */
   createdSince:
     | Date
@@ -129,16 +137,26 @@ export interface Erasure {
   purgedAt: Date | undefined;
 }
 
-/** Selects active users that meet all conditions that are set. At least one condition is required. */
+/**
+ * Selects active users that meet all conditions that are set. At least one condition is required, and an empty text is
+ * not a condition but an error.
+ */
 export interface UserFilter {
   /** Users with this role: `user`, `editor`, `moderator` or `admin`. */
-  role: string;
-  /** Users of this department, at most 100 characters. Empty selects users without a department. */
+  role?:
+    | string
+    | undefined;
+  /** Users of this department, 1 to 100 characters. */
   department?:
     | string
     | undefined;
-  /** Users whose e-mail address ends with this text, for example `@example.com`, in lower case; at most 254 characters. */
-  emailSuffix: string;
+  /**
+   * Users whose e-mail address ends with this text, for example `@example.com`, in lower case; 1 to 254
+   * characters.
+   */
+  emailSuffix?:
+    | string
+    | undefined;
   /** Users created at or after this time. */
   createdSince:
     | Date
@@ -482,10 +500,10 @@ export const AdminUser: MessageFns<AdminUser> = {
 
 function createBaseListUsersRequest(): ListUsersRequest {
   return {
-    state: "",
-    role: "",
-    department: "",
-    emailPrefix: "",
+    state: undefined,
+    role: undefined,
+    department: undefined,
+    emailPrefix: undefined,
     createdSince: undefined,
     createdBefore: undefined,
     pageSize: 0,
@@ -495,16 +513,16 @@ function createBaseListUsersRequest(): ListUsersRequest {
 
 export const ListUsersRequest: MessageFns<ListUsersRequest> = {
   encode(message: ListUsersRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.state !== "") {
+    if (message.state !== undefined) {
       writer.uint32(10).string(message.state);
     }
-    if (message.role !== "") {
+    if (message.role !== undefined) {
       writer.uint32(18).string(message.role);
     }
-    if (message.department !== "") {
+    if (message.department !== undefined) {
       writer.uint32(26).string(message.department);
     }
-    if (message.emailPrefix !== "") {
+    if (message.emailPrefix !== undefined) {
       writer.uint32(34).string(message.emailPrefix);
     }
     if (message.createdSince !== undefined) {
@@ -616,10 +634,10 @@ export const ListUsersRequest: MessageFns<ListUsersRequest> = {
   },
   fromPartial<I extends Exact<DeepPartial<ListUsersRequest>, I>>(object: I): ListUsersRequest {
     const message = createBaseListUsersRequest();
-    message.state = object.state ?? "";
-    message.role = object.role ?? "";
-    message.department = object.department ?? "";
-    message.emailPrefix = object.emailPrefix ?? "";
+    message.state = object.state ?? undefined;
+    message.role = object.role ?? undefined;
+    message.department = object.department ?? undefined;
+    message.emailPrefix = object.emailPrefix ?? undefined;
     message.createdSince = object.createdSince ?? undefined;
     message.createdBefore = object.createdBefore ?? undefined;
     message.pageSize = object.pageSize ?? 0;
@@ -1010,9 +1028,9 @@ export const Erasure: MessageFns<Erasure> = {
 
 function createBaseUserFilter(): UserFilter {
   return {
-    role: "",
+    role: undefined,
     department: undefined,
-    emailSuffix: "",
+    emailSuffix: undefined,
     createdSince: undefined,
     createdBefore: undefined,
     ids: [],
@@ -1021,13 +1039,13 @@ function createBaseUserFilter(): UserFilter {
 
 export const UserFilter: MessageFns<UserFilter> = {
   encode(message: UserFilter, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.role !== "") {
+    if (message.role !== undefined) {
       writer.uint32(10).string(message.role);
     }
     if (message.department !== undefined) {
       writer.uint32(18).string(message.department);
     }
-    if (message.emailSuffix !== "") {
+    if (message.emailSuffix !== undefined) {
       writer.uint32(26).string(message.emailSuffix);
     }
     if (message.createdSince !== undefined) {
@@ -1120,9 +1138,9 @@ export const UserFilter: MessageFns<UserFilter> = {
   },
   fromPartial<I extends Exact<DeepPartial<UserFilter>, I>>(object: I): UserFilter {
     const message = createBaseUserFilter();
-    message.role = object.role ?? "";
+    message.role = object.role ?? undefined;
     message.department = object.department ?? undefined;
-    message.emailSuffix = object.emailSuffix ?? "";
+    message.emailSuffix = object.emailSuffix ?? undefined;
     message.createdSince = object.createdSince ?? undefined;
     message.createdBefore = object.createdBefore ?? undefined;
     message.ids = object.ids?.map((e) => e) || [];

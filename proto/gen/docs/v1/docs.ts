@@ -140,9 +140,13 @@ export interface GetDocumentRequest {
 
 export interface ListDocumentsRequest {
   /** Only documents of this user (UUID). */
-  owner: string;
-  /** Only documents with this tag, at most 50 characters. */
-  tag: string;
+  owner?:
+    | string
+    | undefined;
+  /** Only documents with this tag, 1 to 50 characters. */
+  tag?:
+    | string
+    | undefined;
   /** Only documents changed at or after this time. */
   updatedSince:
     | Date
@@ -1023,15 +1027,15 @@ export const GetDocumentRequest: MessageFns<GetDocumentRequest> = {
 };
 
 function createBaseListDocumentsRequest(): ListDocumentsRequest {
-  return { owner: "", tag: "", updatedSince: undefined, sort: "", pageSize: 0, pageToken: "" };
+  return { owner: undefined, tag: undefined, updatedSince: undefined, sort: "", pageSize: 0, pageToken: "" };
 }
 
 export const ListDocumentsRequest: MessageFns<ListDocumentsRequest> = {
   encode(message: ListDocumentsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.owner !== "") {
+    if (message.owner !== undefined) {
       writer.uint32(10).string(message.owner);
     }
-    if (message.tag !== "") {
+    if (message.tag !== undefined) {
       writer.uint32(18).string(message.tag);
     }
     if (message.updatedSince !== undefined) {
@@ -1127,8 +1131,8 @@ export const ListDocumentsRequest: MessageFns<ListDocumentsRequest> = {
   },
   fromPartial<I extends Exact<DeepPartial<ListDocumentsRequest>, I>>(object: I): ListDocumentsRequest {
     const message = createBaseListDocumentsRequest();
-    message.owner = object.owner ?? "";
-    message.tag = object.tag ?? "";
+    message.owner = object.owner ?? undefined;
+    message.tag = object.tag ?? undefined;
     message.updatedSince = object.updatedSince ?? undefined;
     message.sort = object.sort ?? "";
     message.pageSize = object.pageSize ?? 0;
