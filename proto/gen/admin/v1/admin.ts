@@ -50,12 +50,12 @@ export interface AdminUser {
   deletedAt:
     | Date
     | undefined;
-  /** Identifier of the user who deactivated the account: the user or an administrator. */
+  /** Identifier of the user who deactivated the account: the user or an administrator. Empty for an active user. */
   deletedBy: string;
 }
 
 export interface ListUsersRequest {
-  /** `living` (active users, default), `deleted` (deactivated users) or `all`. */
+  /** `living` (active users, default), `deleted` (deactivated and erased users) or `all`. */
   state?:
     | string
     | undefined;
@@ -133,13 +133,13 @@ export interface Erasure {
   identityErasedAt:
     | Date
     | undefined;
-  /** Time at which the emptied rows were removed. */
+  /** Time at which the emptied rows were removed. Unset until then. */
   purgedAt: Date | undefined;
 }
 
 /**
- * Selects active users that meet all conditions that are set. At least one condition is required, and an empty text is
- * not a condition but an error.
+ * Selects active users that meet all conditions that are set. At least one condition is required. An empty text is
+ * rejected.
  */
 export interface UserFilter {
   /** Users with this role: `user`, `editor`, `moderator` or `admin`. */
@@ -2276,7 +2276,7 @@ export const AdminServiceService = {
   /**
    * List users, including deactivated ones.
    *
-   * Newest first. `state` selects active or deactivated users, or both.
+   * Newest first. `state` selects active users, deactivated and erased users, or all.
    */
   listUsers: {
     path: "/admin.v1.AdminService/ListUsers" as const,
@@ -2290,8 +2290,9 @@ export const AdminServiceService = {
   /**
    * Restore a deactivated user.
    *
-   * Restores the account together with its documents and comments. An active user is returned unchanged. An erased user
-   * cannot be restored.
+   * Restores the account together with its documents and comments, except those that were deleted on their own. An
+   * active user is returned unchanged. An erased user fails with `account_erased`; a user whose e-mail address belongs
+   * to another active user by now fails with `email_taken`.
    */
   restoreUser: {
     path: "/admin.v1.AdminService/RestoreUser" as const,
@@ -2306,7 +2307,8 @@ export const AdminServiceService = {
    * Permanently erase a user's personal data.
    *
    * Erases profile and content at once, credentials and session data within seconds, and removes the emptied rows after
-   * the retention period. Repeating the request returns the existing receipt. Cannot be undone.
+   * the retention period. Repeating the request returns the existing receipt. The erasure cannot be undone. The last
+   * administrator cannot be erased (`last_administrator`).
    */
   eraseUser: {
     path: "/admin.v1.AdminService/EraseUser" as const,
@@ -2366,7 +2368,7 @@ export const AdminServiceService = {
   /**
    * List users with their latest documents and comments.
    *
-   * Newest users first, each with its most recent documents, each of those with its most recent comments.
+   * Active users, newest first, each with its most recent documents, each of those with its most recent comments.
    */
   getUserTree: {
     path: "/admin.v1.AdminService/GetUserTree" as const,
@@ -2380,7 +2382,8 @@ export const AdminServiceService = {
   /**
    * Report sign-ups per day.
    *
-   * Counts the sign-ups of each of the last days, including today.
+   * Counts the sign-ups of each of the last days, including today. Deactivated and erased users count until their rows
+   * are purged.
    */
   reportSignups: {
     path: "/admin.v1.AdminService/ReportSignups" as const,
@@ -2394,7 +2397,7 @@ export const AdminServiceService = {
   /**
    * Report users by documents and sentiment.
    *
-   * Ranks users by the number of their documents or by the average sentiment of the comments on them.
+   * Ranks active users by the number of their documents or by the average sentiment of the comments on them.
    */
   reportUsers: {
     path: "/admin.v1.AdminService/ReportUsers" as const,
@@ -2411,21 +2414,23 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   /**
    * List users, including deactivated ones.
    *
-   * Newest first. `state` selects active or deactivated users, or both.
+   * Newest first. `state` selects active users, deactivated and erased users, or all.
    */
   listUsers: handleUnaryCall<ListUsersRequest, ListUsersResponse>;
   /**
    * Restore a deactivated user.
    *
-   * Restores the account together with its documents and comments. An active user is returned unchanged. An erased user
-   * cannot be restored.
+   * Restores the account together with its documents and comments, except those that were deleted on their own. An
+   * active user is returned unchanged. An erased user fails with `account_erased`; a user whose e-mail address belongs
+   * to another active user by now fails with `email_taken`.
    */
   restoreUser: handleUnaryCall<RestoreUserRequest, AdminUser>;
   /**
    * Permanently erase a user's personal data.
    *
    * Erases profile and content at once, credentials and session data within seconds, and removes the emptied rows after
-   * the retention period. Repeating the request returns the existing receipt. Cannot be undone.
+   * the retention period. Repeating the request returns the existing receipt. The erasure cannot be undone. The last
+   * administrator cannot be erased (`last_administrator`).
    */
   eraseUser: handleUnaryCall<EraseUserRequest, Erasure>;
   /**
@@ -2451,19 +2456,20 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   /**
    * List users with their latest documents and comments.
    *
-   * Newest users first, each with its most recent documents, each of those with its most recent comments.
+   * Active users, newest first, each with its most recent documents, each of those with its most recent comments.
    */
   getUserTree: handleUnaryCall<GetUserTreeRequest, UserTree>;
   /**
    * Report sign-ups per day.
    *
-   * Counts the sign-ups of each of the last days, including today.
+   * Counts the sign-ups of each of the last days, including today. Deactivated and erased users count until their rows
+   * are purged.
    */
   reportSignups: handleUnaryCall<ReportSignupsRequest, SignupsReport>;
   /**
    * Report users by documents and sentiment.
    *
-   * Ranks users by the number of their documents or by the average sentiment of the comments on them.
+   * Ranks active users by the number of their documents or by the average sentiment of the comments on them.
    */
   reportUsers: handleUnaryCall<ReportUsersRequest, UsersReport>;
 }
@@ -2472,7 +2478,7 @@ export interface AdminServiceClient extends Client {
   /**
    * List users, including deactivated ones.
    *
-   * Newest first. `state` selects active or deactivated users, or both.
+   * Newest first. `state` selects active users, deactivated and erased users, or all.
    */
   listUsers(
     request: ListUsersRequest,
@@ -2492,8 +2498,9 @@ export interface AdminServiceClient extends Client {
   /**
    * Restore a deactivated user.
    *
-   * Restores the account together with its documents and comments. An active user is returned unchanged. An erased user
-   * cannot be restored.
+   * Restores the account together with its documents and comments, except those that were deleted on their own. An
+   * active user is returned unchanged. An erased user fails with `account_erased`; a user whose e-mail address belongs
+   * to another active user by now fails with `email_taken`.
    */
   restoreUser(
     request: RestoreUserRequest,
@@ -2514,7 +2521,8 @@ export interface AdminServiceClient extends Client {
    * Permanently erase a user's personal data.
    *
    * Erases profile and content at once, credentials and session data within seconds, and removes the emptied rows after
-   * the retention period. Repeating the request returns the existing receipt. Cannot be undone.
+   * the retention period. Repeating the request returns the existing receipt. The erasure cannot be undone. The last
+   * administrator cannot be erased (`last_administrator`).
    */
   eraseUser(
     request: EraseUserRequest,
@@ -2596,7 +2604,7 @@ export interface AdminServiceClient extends Client {
   /**
    * List users with their latest documents and comments.
    *
-   * Newest users first, each with its most recent documents, each of those with its most recent comments.
+   * Active users, newest first, each with its most recent documents, each of those with its most recent comments.
    */
   getUserTree(
     request: GetUserTreeRequest,
@@ -2616,7 +2624,8 @@ export interface AdminServiceClient extends Client {
   /**
    * Report sign-ups per day.
    *
-   * Counts the sign-ups of each of the last days, including today.
+   * Counts the sign-ups of each of the last days, including today. Deactivated and erased users count until their rows
+   * are purged.
    */
   reportSignups(
     request: ReportSignupsRequest,
@@ -2636,7 +2645,7 @@ export interface AdminServiceClient extends Client {
   /**
    * Report users by documents and sentiment.
    *
-   * Ranks users by the number of their documents or by the average sentiment of the comments on them.
+   * Ranks active users by the number of their documents or by the average sentiment of the comments on them.
    */
   reportUsers(
     request: ReportUsersRequest,

@@ -29,7 +29,7 @@ export const protobufFileName = "auth/v1/auth.proto";
 export interface SignUpRequest {
   /** E-mail address of the new account, at most 254 characters. Case and Unicode form do not matter. */
   email: string;
-  /** From 8 to 256 characters. A password that is easy to guess is rejected with `invalid_argument`, naming the field. */
+  /** From 8 to 256 characters. A password that is easy to guess fails with `invalid_argument`; the violation says why. */
   password: string;
   /** Display name, at most 200 characters, without control characters. */
   name: string;
@@ -1578,9 +1578,10 @@ export const AuthServiceService = {
   /**
    * Sign up with e-mail and password.
    *
-   * Creates an account and returns tokens for a new session. Repeating the request within ten minutes returns the same
-   * account, so that a client can retry after a lost response. An e-mail address that belongs to another account fails
-   * with `email_taken`.
+   * Creates an account and returns tokens for a new session. Repeating the request with the same password within ten
+   * minutes returns tokens of the same account, so that a client can retry after a lost response. An e-mail address
+   * that belongs to another account fails with `email_taken`. Requests are limited to 5 in 15 minutes for a client
+   * address, together with failed sign-ins.
    */
   signUp: {
     path: "/auth.v1.AuthService/SignUp" as const,
@@ -1611,7 +1612,8 @@ export const AuthServiceService = {
    * Refresh the access token.
    *
    * Exchanges the refresh token (cookie or body) for new tokens, delivered the same way. A retry within ten seconds
-   * returns the same refresh token and a new access token. Using an older refresh token ends all sessions of the user.
+   * returns the same refresh token and a new access token, unless that refresh token was already used. Any other use of
+   * an old refresh token fails with `refresh_token_reused` and ends all sessions of the user.
    */
   refresh: {
     path: "/auth.v1.AuthService/Refresh" as const,
@@ -1641,7 +1643,7 @@ export const AuthServiceService = {
   /**
    * List the caller's sessions.
    *
-   * Returns the sessions that have not ended, most recently used first.
+   * Returns the sessions that have not ended, most recently used first; of more than 200, those that started last.
    */
   listSessions: {
     path: "/auth.v1.AuthService/ListSessions" as const,
@@ -1656,7 +1658,8 @@ export const AuthServiceService = {
   /**
    * Sign out of one session.
    *
-   * Ends one of the caller's sessions. Its access tokens are rejected on every gateway within one second.
+   * Ends one of the caller's sessions. Its access tokens are rejected on every gateway within one second. A session
+   * that does not exist, has ended or belongs to another user fails with `not_found`.
    */
   endSession: {
     path: "/auth.v1.AuthService/EndSession" as const,
@@ -1670,7 +1673,8 @@ export const AuthServiceService = {
   /**
    * Sign out everywhere.
    *
-   * Ends all of the caller's sessions, including the current one, and clears the refresh cookie.
+   * Ends all of the caller's sessions, including the current one, and clears the refresh cookie. All access tokens of
+   * the caller are rejected on every gateway within one second.
    */
   endAllSessions: {
     path: "/auth.v1.AuthService/EndAllSessions" as const,
@@ -1704,9 +1708,10 @@ export interface AuthServiceServer extends UntypedServiceImplementation {
   /**
    * Sign up with e-mail and password.
    *
-   * Creates an account and returns tokens for a new session. Repeating the request within ten minutes returns the same
-   * account, so that a client can retry after a lost response. An e-mail address that belongs to another account fails
-   * with `email_taken`.
+   * Creates an account and returns tokens for a new session. Repeating the request with the same password within ten
+   * minutes returns tokens of the same account, so that a client can retry after a lost response. An e-mail address
+   * that belongs to another account fails with `email_taken`. Requests are limited to 5 in 15 minutes for a client
+   * address, together with failed sign-ins.
    */
   signUp: handleUnaryCall<SignUpRequest, Tokens>;
   /**
@@ -1721,7 +1726,8 @@ export interface AuthServiceServer extends UntypedServiceImplementation {
    * Refresh the access token.
    *
    * Exchanges the refresh token (cookie or body) for new tokens, delivered the same way. A retry within ten seconds
-   * returns the same refresh token and a new access token. Using an older refresh token ends all sessions of the user.
+   * returns the same refresh token and a new access token, unless that refresh token was already used. Any other use of
+   * an old refresh token fails with `refresh_token_reused` and ends all sessions of the user.
    */
   refresh: handleUnaryCall<RefreshRequest, Tokens>;
   /**
@@ -1735,19 +1741,21 @@ export interface AuthServiceServer extends UntypedServiceImplementation {
   /**
    * List the caller's sessions.
    *
-   * Returns the sessions that have not ended, most recently used first.
+   * Returns the sessions that have not ended, most recently used first; of more than 200, those that started last.
    */
   listSessions: handleUnaryCall<ListSessionsRequest, ListSessionsResponse>;
   /**
    * Sign out of one session.
    *
-   * Ends one of the caller's sessions. Its access tokens are rejected on every gateway within one second.
+   * Ends one of the caller's sessions. Its access tokens are rejected on every gateway within one second. A session
+   * that does not exist, has ended or belongs to another user fails with `not_found`.
    */
   endSession: handleUnaryCall<EndSessionRequest, EndSessionResponse>;
   /**
    * Sign out everywhere.
    *
-   * Ends all of the caller's sessions, including the current one, and clears the refresh cookie.
+   * Ends all of the caller's sessions, including the current one, and clears the refresh cookie. All access tokens of
+   * the caller are rejected on every gateway within one second.
    */
   endAllSessions: handleUnaryCall<EndAllSessionsRequest, EndAllSessionsResponse>;
   /**
@@ -1763,9 +1771,10 @@ export interface AuthServiceClient extends Client {
   /**
    * Sign up with e-mail and password.
    *
-   * Creates an account and returns tokens for a new session. Repeating the request within ten minutes returns the same
-   * account, so that a client can retry after a lost response. An e-mail address that belongs to another account fails
-   * with `email_taken`.
+   * Creates an account and returns tokens for a new session. Repeating the request with the same password within ten
+   * minutes returns tokens of the same account, so that a client can retry after a lost response. An e-mail address
+   * that belongs to another account fails with `email_taken`. Requests are limited to 5 in 15 minutes for a client
+   * address, together with failed sign-ins.
    */
   signUp(request: SignUpRequest, callback: (error: ServiceError | null, response: Tokens) => void): ClientUnaryCall;
   signUp(
@@ -1805,7 +1814,8 @@ export interface AuthServiceClient extends Client {
    * Refresh the access token.
    *
    * Exchanges the refresh token (cookie or body) for new tokens, delivered the same way. A retry within ten seconds
-   * returns the same refresh token and a new access token. Using an older refresh token ends all sessions of the user.
+   * returns the same refresh token and a new access token, unless that refresh token was already used. Any other use of
+   * an old refresh token fails with `refresh_token_reused` and ends all sessions of the user.
    */
   refresh(request: RefreshRequest, callback: (error: ServiceError | null, response: Tokens) => void): ClientUnaryCall;
   refresh(
@@ -1844,7 +1854,7 @@ export interface AuthServiceClient extends Client {
   /**
    * List the caller's sessions.
    *
-   * Returns the sessions that have not ended, most recently used first.
+   * Returns the sessions that have not ended, most recently used first; of more than 200, those that started last.
    */
   listSessions(
     request: ListSessionsRequest,
@@ -1864,7 +1874,8 @@ export interface AuthServiceClient extends Client {
   /**
    * Sign out of one session.
    *
-   * Ends one of the caller's sessions. Its access tokens are rejected on every gateway within one second.
+   * Ends one of the caller's sessions. Its access tokens are rejected on every gateway within one second. A session
+   * that does not exist, has ended or belongs to another user fails with `not_found`.
    */
   endSession(
     request: EndSessionRequest,
@@ -1884,7 +1895,8 @@ export interface AuthServiceClient extends Client {
   /**
    * Sign out everywhere.
    *
-   * Ends all of the caller's sessions, including the current one, and clears the refresh cookie.
+   * Ends all of the caller's sessions, including the current one, and clears the refresh cookie. All access tokens of
+   * the caller are rejected on every gateway within one second.
    */
   endAllSessions(
     request: EndAllSessionsRequest,

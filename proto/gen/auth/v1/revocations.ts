@@ -179,8 +179,8 @@ export const RevocationServiceService = {
    * List the revocations that are in force.
    *
    * A gateway reads the position of the Redis stream, then fetches all pages of this list, then tails the stream from
-   * that position. Revocations committed between two pages arrive through the stream, so none is missed. The list holds
-   * identifiers and times only, no credentials.
+   * that position. Revocations committed between two pages arrive through the stream, so that the gateway misses none.
+   * The list contains identifiers and times only, no credentials.
    */
   listRevocations: {
     path: "/auth.v1.RevocationService/ListRevocations" as const,
@@ -200,8 +200,8 @@ export interface RevocationServiceServer extends UntypedServiceImplementation {
    * List the revocations that are in force.
    *
    * A gateway reads the position of the Redis stream, then fetches all pages of this list, then tails the stream from
-   * that position. Revocations committed between two pages arrive through the stream, so none is missed. The list holds
-   * identifiers and times only, no credentials.
+   * that position. Revocations committed between two pages arrive through the stream, so that the gateway misses none.
+   * The list contains identifiers and times only, no credentials.
    */
   listRevocations: handleUnaryCall<ListRevocationsRequest, ListRevocationsResponse>;
 }
@@ -211,8 +211,8 @@ export interface RevocationServiceClient extends Client {
    * List the revocations that are in force.
    *
    * A gateway reads the position of the Redis stream, then fetches all pages of this list, then tails the stream from
-   * that position. Revocations committed between two pages arrive through the stream, so none is missed. The list holds
-   * identifiers and times only, no credentials.
+   * that position. Revocations committed between two pages arrive through the stream, so that the gateway misses none.
+   * The list contains identifiers and times only, no credentials.
    */
   listRevocations(
     request: ListRevocationsRequest,

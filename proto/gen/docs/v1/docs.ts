@@ -127,8 +127,8 @@ export interface CreateDocumentRequest {
   /** `private` (default), `department` or `public`. */
   visibility: string;
   /**
-   * At most 100 characters, no control characters. Default: the caller's department. Only administrators may name
-   * another one.
+   * Department whose members may read the document if its visibility is `department`, which then requires one. At most
+   * 100 characters, no control characters. Default: the caller's department. Only administrators may set another one.
    */
   department: string;
 }
@@ -197,7 +197,10 @@ export interface DocumentChanges {
   tags: string[];
   /** `private`, `department` or `public`. */
   visibility: string;
-  /** At most 100 characters, no control characters. */
+  /**
+   * Department, at most 100 characters, no control characters. Only administrators may set another one than their own.
+   * Empty removes it, which fails if the visibility is `department`.
+   */
   department: string;
 }
 
@@ -2185,8 +2188,8 @@ export const ListGrantsResponse: MessageFns<ListGrantsResponse> = {
 };
 
 /**
- * Documents, their comments, and access grants. A document that the caller may not read is reported as 404, as if it
- * did not exist; an action on a readable document that the caller may not perform is 403.
+ * Documents, their comments, and access grants. A document that the caller may not read is reported as 404, like one
+ * that does not exist; an action on a readable document that the caller may not perform is 403.
  */
 export type DocumentServiceService = typeof DocumentServiceService;
 export const DocumentServiceService = {
@@ -2238,8 +2241,9 @@ export const DocumentServiceService = {
    * Update a document.
    *
    * Changes the fields in `updateMask` or, without a mask, the fields that are present in the body. A field in the mask
-   * that is absent from the body is cleared. Changing `visibility` or `department` requires permission to share the
-   * document. With If-Match, a document whose `etag` has changed is left unchanged and the request fails with 412.
+   * that is absent from the body is cleared; `title` and `visibility` cannot be cleared. Changing `visibility` or
+   * `department` requires permission to share the document. With If-Match, a document whose `etag` has changed is left
+   * unchanged and the request fails with 412.
    */
   updateDocument: {
     path: "/docs.v1.DocumentService/UpdateDocument" as const,
@@ -2314,7 +2318,8 @@ export const DocumentServiceService = {
   /**
    * Grant a user access to a document.
    *
-   * Replaces an existing grant of that user. Requires permission to share the document.
+   * Replaces an existing grant of that user. Requires permission to share the document. The owner needs no grant and
+   * cannot have one.
    */
   putGrant: {
     path: "/docs.v1.DocumentService/PutGrant" as const,
@@ -2378,8 +2383,9 @@ export interface DocumentServiceServer extends UntypedServiceImplementation {
    * Update a document.
    *
    * Changes the fields in `updateMask` or, without a mask, the fields that are present in the body. A field in the mask
-   * that is absent from the body is cleared. Changing `visibility` or `department` requires permission to share the
-   * document. With If-Match, a document whose `etag` has changed is left unchanged and the request fails with 412.
+   * that is absent from the body is cleared; `title` and `visibility` cannot be cleared. Changing `visibility` or
+   * `department` requires permission to share the document. With If-Match, a document whose `etag` has changed is left
+   * unchanged and the request fails with 412.
    */
   updateDocument: handleUnaryCall<UpdateDocumentRequest, Document>;
   /**
@@ -2409,7 +2415,8 @@ export interface DocumentServiceServer extends UntypedServiceImplementation {
   /**
    * Grant a user access to a document.
    *
-   * Replaces an existing grant of that user. Requires permission to share the document.
+   * Replaces an existing grant of that user. Requires permission to share the document. The owner needs no grant and
+   * cannot have one.
    */
   putGrant: handleUnaryCall<PutGrantRequest, Grant>;
   /**
@@ -2491,8 +2498,9 @@ export interface DocumentServiceClient extends Client {
    * Update a document.
    *
    * Changes the fields in `updateMask` or, without a mask, the fields that are present in the body. A field in the mask
-   * that is absent from the body is cleared. Changing `visibility` or `department` requires permission to share the
-   * document. With If-Match, a document whose `etag` has changed is left unchanged and the request fails with 412.
+   * that is absent from the body is cleared; `title` and `visibility` cannot be cleared. Changing `visibility` or
+   * `department` requires permission to share the document. With If-Match, a document whose `etag` has changed is left
+   * unchanged and the request fails with 412.
    */
   updateDocument(
     request: UpdateDocumentRequest,
@@ -2592,7 +2600,8 @@ export interface DocumentServiceClient extends Client {
   /**
    * Grant a user access to a document.
    *
-   * Replaces an existing grant of that user. Requires permission to share the document.
+   * Replaces an existing grant of that user. Requires permission to share the document. The owner needs no grant and
+   * cannot have one.
    */
   putGrant(request: PutGrantRequest, callback: (error: ServiceError | null, response: Grant) => void): ClientUnaryCall;
   putGrant(

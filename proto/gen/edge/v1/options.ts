@@ -97,13 +97,13 @@ export interface Policy {
   /** With ACCESS_ROLES: the caller must have one of these roles. */
   roles: string[];
   /**
-   * Maximum duration of one call, from the gateway's first byte to the upstream's last. Default: `timeoutMs` of the
-   * upstream in gateway.yaml; one hour for a server stream.
+   * Maximum duration of one call, including the time in which it waits for a connection. Default: `timeoutMs` of the
+   * upstream in gateway.yaml; one hour for a server stream. A call that exceeds it fails with DEADLINE_EXCEEDED (504).
    */
   timeout:
     | Duration
     | undefined;
-  /** HTTP status of a successful call. Default 200. With 204 the response has no body. */
+  /** HTTP status of a successful call, from 200 to 299. Default 200. With 204 the response has no body. */
   successStatus: number;
   /**
    * With ACCESS_OPTIONAL: an expired, revoked or invalid token counts as no token. Intended for sign-out, which must
@@ -121,9 +121,9 @@ export interface RateLimit {
    * user if `access` requires one, otherwise each client address. Unset: the defaults of Policy.rate_limit.
    */
   class: string;
-  /** Tokens charged per request. Default 1. */
+  /** Tokens charged per request. Default 1. A cost above the capacity of the class stops the boot. */
   cost: number;
-  /** Refunds the cost of a successful request, so that only failures count. */
+  /** Refunds the cost of a request with a 2xx response, so that only failures count. */
   refundOnSuccess: boolean;
 }
 
@@ -132,7 +132,7 @@ export interface RateLimit {
  * is set: a field that is present or, for a field without presence, differs from its default value.
  */
 export interface Rules {
-  /** The field must be set. */
+  /** The field must be set: present or, without presence, different from its default value; not empty if repeated. */
   required: boolean;
   /** Minimum length: Unicode code points of a string, octets of bytes. */
   minLength?:

@@ -2,7 +2,7 @@
 // @generated from file edge/v1/options.proto (package edge.v1, syntax proto3)
 /* eslint-disable */
 
-// Options that tell the gateway how to expose a method. The gateway and each service read them from the descriptors at
+// Options that specify how the gateway exposes a method. The gateway and each service read them from the descriptors at
 // boot, so that a policy is written once, on the method that it applies to.
 
 import type { GenEnum, GenExtension, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
@@ -35,15 +35,15 @@ export declare type Policy = Message<"edge.v1.Policy"> & {
   roles: string[];
 
   /**
-   * Maximum duration of one call, from the gateway's first byte to the upstream's last. Default: `timeoutMs` of the
-   * upstream in gateway.yaml; one hour for a server stream.
+   * Maximum duration of one call, including the time in which it waits for a connection. Default: `timeoutMs` of the
+   * upstream in gateway.yaml; one hour for a server stream. A call that exceeds it fails with DEADLINE_EXCEEDED (504).
    *
    * @generated from field: google.protobuf.Duration timeout = 3;
    */
   timeout?: Duration | undefined;
 
   /**
-   * HTTP status of a successful call. Default 200. With 204 the response has no body.
+   * HTTP status of a successful call, from 200 to 299. Default 200. With 204 the response has no body.
    *
    * @generated from field: int32 success_status = 4;
    */
@@ -86,14 +86,14 @@ export declare type RateLimit = Message<"edge.v1.RateLimit"> & {
   class: string;
 
   /**
-   * Tokens charged per request. Default 1.
+   * Tokens charged per request. Default 1. A cost above the capacity of the class stops the boot.
    *
    * @generated from field: uint32 cost = 2;
    */
   cost: number;
 
   /**
-   * Refunds the cost of a successful request, so that only failures count.
+   * Refunds the cost of a request with a 2xx response, so that only failures count.
    *
    * @generated from field: bool refund_on_success = 3;
    */
@@ -114,7 +114,7 @@ export declare const RateLimitSchema: GenMessage<RateLimit>;
  */
 export declare type Rules = Message<"edge.v1.Rules"> & {
   /**
-   * The field must be set.
+   * The field must be set: present or, without presence, different from its default value; not empty if repeated.
    *
    * @generated from field: bool required = 1;
    */
@@ -393,7 +393,7 @@ export declare const cookie: GenExtension<FieldOptions, Cookie>;
 export declare const if_match: GenExtension<FieldOptions, boolean>;
 
 /**
- * Response, string: also sent as a quoted ETag (RFC 9110 section 8.8.3).
+ * Response, string: also sent as a quoted ETag (RFC 9110 section 8.8.3). An empty value is not sent.
  *
  * @generated from extension: bool etag = 51004;
  */

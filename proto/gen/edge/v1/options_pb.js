@@ -2,7 +2,7 @@
 // @generated from file edge/v1/options.proto (package edge.v1, syntax proto3)
 /* eslint-disable */
 
-// Options that tell the gateway how to expose a method. The gateway and each service read them from the descriptors at
+// Options that specify how the gateway exposes a method. The gateway and each service read them from the descriptors at
 // boot, so that a policy is written once, on the method that it applies to.
 
 import { enumDesc, extDesc, fileDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
@@ -120,7 +120,7 @@ export const if_match = /*@__PURE__*/
   extDesc(file_edge_v1_options, 3);
 
 /**
- * Response, string: also sent as a quoted ETag (RFC 9110 section 8.8.3).
+ * Response, string: also sent as a quoted ETag (RFC 9110 section 8.8.3). An empty value is not sent.
  *
  * @generated from extension: bool etag = 51004;
  */

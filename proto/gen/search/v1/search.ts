@@ -52,8 +52,8 @@ export interface SearchResult {
   /** The whole title, split at highlights. */
   title: Piece[];
   /**
-   * Snippets of the body around matches, split at highlights; the start of the body if only the title matches. Only the
-   * first 20,000 characters of the body are searched for snippets.
+   * At most two snippets of the body around matches, separated by ` … ` and split at highlights; the start of the body
+   * if only the title matches. Only the first 20,000 characters of the body are searched for snippets.
    */
   excerpt: Piece[];
   /** Tags of the document. */
@@ -444,9 +444,11 @@ export const SearchServiceService = {
    * Search documents.
    *
    * Returns the documents that the caller may read and that match the query, best match first. A document matches if it
-   * contains all words of `q`. `"two words"` matches the words in that order, `begin*` matches a prefix, `-word`
-   * excludes documents with the word, and `tag:name` or `tag:"two words"` matches a tag. The newest 1,000 matches are
-   * ranked; phrases and exclusions are checked in the newest 5,000 documents that contain all words.
+   * contains all words of `q` in title or body, in any inflected form (English). `"two words"` matches adjacent words
+   * in that order, `begin*` matches a prefix, and `tag:name` or `tag:"two words"` matches a whole tag. A minus sign
+   * (`-word`, `-"two words"`, `-tag:name`) excludes documents; at least one word or tag must not be excluded. The
+   * newest 1,000 matches are ranked; phrases and exclusions are checked in the newest 5,000 documents that contain all
+   * words.
    */
   search: {
     path: "/search.v1.SearchService/Search" as const,
@@ -464,9 +466,11 @@ export interface SearchServiceServer extends UntypedServiceImplementation {
    * Search documents.
    *
    * Returns the documents that the caller may read and that match the query, best match first. A document matches if it
-   * contains all words of `q`. `"two words"` matches the words in that order, `begin*` matches a prefix, `-word`
-   * excludes documents with the word, and `tag:name` or `tag:"two words"` matches a tag. The newest 1,000 matches are
-   * ranked; phrases and exclusions are checked in the newest 5,000 documents that contain all words.
+   * contains all words of `q` in title or body, in any inflected form (English). `"two words"` matches adjacent words
+   * in that order, `begin*` matches a prefix, and `tag:name` or `tag:"two words"` matches a whole tag. A minus sign
+   * (`-word`, `-"two words"`, `-tag:name`) excludes documents; at least one word or tag must not be excluded. The
+   * newest 1,000 matches are ranked; phrases and exclusions are checked in the newest 5,000 documents that contain all
+   * words.
    */
   search: handleUnaryCall<SearchRequest, SearchResponse>;
 }
@@ -476,9 +480,11 @@ export interface SearchServiceClient extends Client {
    * Search documents.
    *
    * Returns the documents that the caller may read and that match the query, best match first. A document matches if it
-   * contains all words of `q`. `"two words"` matches the words in that order, `begin*` matches a prefix, `-word`
-   * excludes documents with the word, and `tag:name` or `tag:"two words"` matches a tag. The newest 1,000 matches are
-   * ranked; phrases and exclusions are checked in the newest 5,000 documents that contain all words.
+   * contains all words of `q` in title or body, in any inflected form (English). `"two words"` matches adjacent words
+   * in that order, `begin*` matches a prefix, and `tag:name` or `tag:"two words"` matches a whole tag. A minus sign
+   * (`-word`, `-"two words"`, `-tag:name`) excludes documents; at least one word or tag must not be excluded. The
+   * newest 1,000 matches are ranked; phrases and exclusions are checked in the newest 5,000 documents that contain all
+   * words.
    */
   search(
     request: SearchRequest,

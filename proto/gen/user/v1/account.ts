@@ -50,19 +50,22 @@ export interface WatchAccountChangesRequest {
 
 /** A committed change of a user. */
 export interface AccountChange {
-  /** Increases with each change. Gaps carry no meaning. */
+  /** Increases with each change, possibly by more than one. */
   sequence: bigint;
   /** Identifier of the user (UUID). */
   userId: string;
   /** Role after the change. */
   role: string;
-  /** Whether the user is deactivated after the change. A later change may restore the user. */
+  /** Whether the user is deactivated after the change. A later change can restore the user. */
   closed: boolean;
   /** Time of the change. */
   changedAt:
     | Date
     | undefined;
-  /** The user was erased: delete everything but the id, then call ConfirmErasure. Final. */
+  /**
+   * Whether the user was erased. auth-svc then erases its personal data of the user and calls ConfirmErasure. No
+   * further change of this user follows.
+   */
   erased: boolean;
 }
 
@@ -502,8 +505,9 @@ export const AccountServiceService = {
   /**
    * Create the user of a sign-up.
    *
-   * Idempotent: repeating the request with the same id returns the existing user. Fails with ALREADY_EXISTS if the
-   * e-mail address belongs to another user.
+   * Idempotent: repeating the request with the same id returns the existing user. Fails with ALREADY_EXISTS if another
+   * active user has the e-mail address, and with FAILED_PRECONDITION (`account_closed`) if the user with this id is
+   * deactivated or erased.
    */
   createAccount: {
     path: "/user.v1.AccountService/CreateAccount" as const,
@@ -517,7 +521,7 @@ export const AccountServiceService = {
   /**
    * Get an active user.
    *
-   * Fails with NOT_FOUND for a deactivated user.
+   * Fails with NOT_FOUND for an unknown or deactivated user.
    */
   getAccount: {
     path: "/user.v1.AccountService/GetAccount" as const,
@@ -547,7 +551,7 @@ export const AccountServiceService = {
   /**
    * Confirm that auth-svc has erased its data of a user.
    *
-   * Idempotent.
+   * Idempotent. Fails with NOT_FOUND if there is no such erasure.
    */
   confirmErasure: {
     path: "/user.v1.AccountService/ConfirmErasure" as const,
@@ -566,14 +570,15 @@ export interface AccountServiceServer extends UntypedServiceImplementation {
   /**
    * Create the user of a sign-up.
    *
-   * Idempotent: repeating the request with the same id returns the existing user. Fails with ALREADY_EXISTS if the
-   * e-mail address belongs to another user.
+   * Idempotent: repeating the request with the same id returns the existing user. Fails with ALREADY_EXISTS if another
+   * active user has the e-mail address, and with FAILED_PRECONDITION (`account_closed`) if the user with this id is
+   * deactivated or erased.
    */
   createAccount: handleUnaryCall<CreateAccountRequest, User>;
   /**
    * Get an active user.
    *
-   * Fails with NOT_FOUND for a deactivated user.
+   * Fails with NOT_FOUND for an unknown or deactivated user.
    */
   getAccount: handleUnaryCall<GetAccountRequest, User>;
   /**
@@ -586,7 +591,7 @@ export interface AccountServiceServer extends UntypedServiceImplementation {
   /**
    * Confirm that auth-svc has erased its data of a user.
    *
-   * Idempotent.
+   * Idempotent. Fails with NOT_FOUND if there is no such erasure.
    */
   confirmErasure: handleUnaryCall<ConfirmErasureRequest, ConfirmErasureResponse>;
 }
@@ -595,8 +600,9 @@ export interface AccountServiceClient extends Client {
   /**
    * Create the user of a sign-up.
    *
-   * Idempotent: repeating the request with the same id returns the existing user. Fails with ALREADY_EXISTS if the
-   * e-mail address belongs to another user.
+   * Idempotent: repeating the request with the same id returns the existing user. Fails with ALREADY_EXISTS if another
+   * active user has the e-mail address, and with FAILED_PRECONDITION (`account_closed`) if the user with this id is
+   * deactivated or erased.
    */
   createAccount(
     request: CreateAccountRequest,
@@ -616,7 +622,7 @@ export interface AccountServiceClient extends Client {
   /**
    * Get an active user.
    *
-   * Fails with NOT_FOUND for a deactivated user.
+   * Fails with NOT_FOUND for an unknown or deactivated user.
    */
   getAccount(
     request: GetAccountRequest,
@@ -651,7 +657,7 @@ export interface AccountServiceClient extends Client {
   /**
    * Confirm that auth-svc has erased its data of a user.
    *
-   * Idempotent.
+   * Idempotent. Fails with NOT_FOUND if there is no such erasure.
    */
   confirmErasure(
     request: ConfirmErasureRequest,

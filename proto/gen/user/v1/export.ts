@@ -290,8 +290,8 @@ export const ExportServiceService = {
   /**
    * Export the caller's own data.
    *
-   * Streams one record per line: the user, then documents and comments in the order of creation, then grants to the
-   * user. Includes deleted documents and comments until they are purged.
+   * Streams one record per line: the user, then the user's documents, then the user's comments, each in the order of
+   * creation, then the grants to the user. Includes deleted documents and comments until they are purged.
    */
   exportMe: {
     path: "/user.v1.ExportService/ExportMe" as const,
@@ -305,7 +305,8 @@ export const ExportServiceService = {
   /**
    * Export a user's data.
    *
-   * As ExportMe, for any user, including deactivated ones.
+   * Streams the same records as ExportMe, for any user, including deactivated ones. An erased user fails with
+   * `account_erased`.
    */
   exportUser: {
     path: "/user.v1.ExportService/ExportUser" as const,
@@ -322,14 +323,15 @@ export interface ExportServiceServer extends UntypedServiceImplementation {
   /**
    * Export the caller's own data.
    *
-   * Streams one record per line: the user, then documents and comments in the order of creation, then grants to the
-   * user. Includes deleted documents and comments until they are purged.
+   * Streams one record per line: the user, then the user's documents, then the user's comments, each in the order of
+   * creation, then the grants to the user. Includes deleted documents and comments until they are purged.
    */
   exportMe: handleServerStreamingCall<ExportMeRequest, ExportRecord>;
   /**
    * Export a user's data.
    *
-   * As ExportMe, for any user, including deactivated ones.
+   * Streams the same records as ExportMe, for any user, including deactivated ones. An erased user fails with
+   * `account_erased`.
    */
   exportUser: handleServerStreamingCall<ExportUserRequest, ExportRecord>;
 }
@@ -338,8 +340,8 @@ export interface ExportServiceClient extends Client {
   /**
    * Export the caller's own data.
    *
-   * Streams one record per line: the user, then documents and comments in the order of creation, then grants to the
-   * user. Includes deleted documents and comments until they are purged.
+   * Streams one record per line: the user, then the user's documents, then the user's comments, each in the order of
+   * creation, then the grants to the user. Includes deleted documents and comments until they are purged.
    */
   exportMe(request: ExportMeRequest, options?: Partial<CallOptions>): ClientReadableStream<ExportRecord>;
   exportMe(
@@ -350,7 +352,8 @@ export interface ExportServiceClient extends Client {
   /**
    * Export a user's data.
    *
-   * As ExportMe, for any user, including deactivated ones.
+   * Streams the same records as ExportMe, for any user, including deactivated ones. An erased user fails with
+   * `account_erased`.
    */
   exportUser(request: ExportUserRequest, options?: Partial<CallOptions>): ClientReadableStream<ExportRecord>;
   exportUser(

@@ -927,7 +927,7 @@ export const UserServiceService = {
    * Deactivate the caller's own account.
    *
    * All sessions of the caller end, and the caller can no longer sign in. An administrator can restore the account
-   * until it is erased. The last administrator cannot be deactivated.
+   * until it is erased, after 30 days by default. The last administrator cannot be deactivated (`last_administrator`).
    */
   deleteMe: {
     path: "/user.v1.UserService/DeleteMe" as const,
@@ -956,7 +956,8 @@ export const UserServiceService = {
   /**
    * Get several users.
    *
-   * Returns users in the order of `ids`, with the same fields as GetUser. Unknown and deactivated users are omitted.
+   * Returns each user once, in the order of `ids`, with the same fields as GetUser. Unknown and deactivated users are
+   * omitted.
    */
   batchGetUsers: {
     path: "/user.v1.UserService/BatchGetUsers" as const,
@@ -985,7 +986,8 @@ export const UserServiceService = {
   /**
    * Deactivate a user.
    *
-   * All sessions of the user end. The last administrator cannot be deactivated.
+   * All sessions of the user end. An administrator can restore the account until it is erased, after 30 days by
+   * default. The last administrator cannot be deactivated (`last_administrator`).
    */
   deleteUser: {
     path: "/user.v1.UserService/DeleteUser" as const,
@@ -1000,7 +1002,7 @@ export const UserServiceService = {
    * Change a user's role or department.
    *
    * A change of role invalidates the user's access tokens within one second; the sessions continue and get the new role
-   * at their next refresh. The last administrator cannot lose the role.
+   * at their next refresh. The last administrator cannot lose the role (`last_administrator`).
    */
   updateUserAccess: {
     path: "/user.v1.UserService/UpdateUserAccess" as const,
@@ -1027,7 +1029,7 @@ export interface UserServiceServer extends UntypedServiceImplementation {
    * Deactivate the caller's own account.
    *
    * All sessions of the caller end, and the caller can no longer sign in. An administrator can restore the account
-   * until it is erased. The last administrator cannot be deactivated.
+   * until it is erased, after 30 days by default. The last administrator cannot be deactivated (`last_administrator`).
    */
   deleteMe: handleUnaryCall<DeleteMeRequest, DeleteMeResponse>;
   /**
@@ -1040,7 +1042,8 @@ export interface UserServiceServer extends UntypedServiceImplementation {
   /**
    * Get several users.
    *
-   * Returns users in the order of `ids`, with the same fields as GetUser. Unknown and deactivated users are omitted.
+   * Returns each user once, in the order of `ids`, with the same fields as GetUser. Unknown and deactivated users are
+   * omitted.
    */
   batchGetUsers: handleUnaryCall<BatchGetUsersRequest, BatchGetUsersResponse>;
   /**
@@ -1052,14 +1055,15 @@ export interface UserServiceServer extends UntypedServiceImplementation {
   /**
    * Deactivate a user.
    *
-   * All sessions of the user end. The last administrator cannot be deactivated.
+   * All sessions of the user end. An administrator can restore the account until it is erased, after 30 days by
+   * default. The last administrator cannot be deactivated (`last_administrator`).
    */
   deleteUser: handleUnaryCall<DeleteUserRequest, DeleteUserResponse>;
   /**
    * Change a user's role or department.
    *
    * A change of role invalidates the user's access tokens within one second; the sessions continue and get the new role
-   * at their next refresh. The last administrator cannot lose the role.
+   * at their next refresh. The last administrator cannot lose the role (`last_administrator`).
    */
   updateUserAccess: handleUnaryCall<UpdateUserAccessRequest, User>;
 }
@@ -1099,7 +1103,7 @@ export interface UserServiceClient extends Client {
    * Deactivate the caller's own account.
    *
    * All sessions of the caller end, and the caller can no longer sign in. An administrator can restore the account
-   * until it is erased. The last administrator cannot be deactivated.
+   * until it is erased, after 30 days by default. The last administrator cannot be deactivated (`last_administrator`).
    */
   deleteMe(
     request: DeleteMeRequest,
@@ -1137,7 +1141,8 @@ export interface UserServiceClient extends Client {
   /**
    * Get several users.
    *
-   * Returns users in the order of `ids`, with the same fields as GetUser. Unknown and deactivated users are omitted.
+   * Returns each user once, in the order of `ids`, with the same fields as GetUser. Unknown and deactivated users are
+   * omitted.
    */
   batchGetUsers(
     request: BatchGetUsersRequest,
@@ -1177,7 +1182,8 @@ export interface UserServiceClient extends Client {
   /**
    * Deactivate a user.
    *
-   * All sessions of the user end. The last administrator cannot be deactivated.
+   * All sessions of the user end. An administrator can restore the account until it is erased, after 30 days by
+   * default. The last administrator cannot be deactivated (`last_administrator`).
    */
   deleteUser(
     request: DeleteUserRequest,
@@ -1198,7 +1204,7 @@ export interface UserServiceClient extends Client {
    * Change a user's role or department.
    *
    * A change of role invalidates the user's access tokens within one second; the sessions continue and get the new role
-   * at their next refresh. The last administrator cannot lose the role.
+   * at their next refresh. The last administrator cannot lose the role (`last_administrator`).
    */
   updateUserAccess(
     request: UpdateUserAccessRequest,
