@@ -2,6 +2,7 @@
 import type { DescField, DescMessage, JsonValue } from '@bufbuild/protobuf'
 import { protoSnakeCase } from '@bufbuild/protobuf/reflect'
 import { isWrapperDesc } from '@bufbuild/protobuf/wkt'
+import { ProtoPaths } from '../binding/update-mask.ts'
 import { isTimestamp } from '../reference/text-formats.ts'
 import { fallBack } from './fallback.ts'
 import type { MessageEncoder } from './field-encoder.ts'
@@ -72,13 +73,19 @@ function writeSecondsAndNanos(writer: WireWriter, seconds: number, nanos: number
   }
 }
 
-function writeFieldMask(writer: WireWriter, json: JsonValue): void {
-  const mask = parseString(json)
-  if (mask.includes('_')) fallBack()
-  if (mask === '') return
-  for (const path of mask.split(',')) {
+function writeFieldMask(writer: WireWriter, json: JsonValue | ProtoPaths): void {
+  if (json instanceof ProtoPaths) writePaths(writer, json.paths)
+  else {
+    const mask = parseString(json)
+    if (mask.includes('_')) fallBack()
+    if (mask !== '') writePaths(writer, mask.split(',').map(protoSnakeCase))
+  }
+}
+
+function writePaths(writer: WireWriter, paths: readonly string[]): void {
+  for (const path of paths) {
     writer.uint32(FIRST_TAG | DELIMITED)
-    writer.string(protoSnakeCase(path))
+    writer.string(parseString(path))
   }
 }
 

@@ -4,6 +4,7 @@
  * The compiled codec must produce the same bytes, JSON and errors.
  */
 import {
+  create,
   type DescField,
   type DescMessage,
   type FileRegistry,
@@ -26,6 +27,7 @@ import type { CookieChange } from '../../http/cookies.ts'
 import { parseIfMatch } from '../binding/entity-tag.ts'
 import { ownProperty } from '../binding/json-fields.ts'
 import { compileBinding } from '../binding/request-binding.ts'
+import { type ProtoPaths, takeProtoPaths, updateMaskOf } from '../binding/update-mask.ts'
 import type { Codec, DecodedResponse } from '../codec.ts'
 import { compileStructureCheck } from './structure-check.ts'
 import { findValueViolations } from './value-violations.ts'
@@ -42,9 +44,11 @@ function compileEncode(route: Route, registry: FileRegistry): Codec['encode'] {
   const checkRules = compileRules(input)
   const cookies = cookieFields(input)
   const ifMatch = input.fields.find(isIfMatch)
+  const mask = updateMaskOf(input)
 
   return request => {
     const json = bind(request)
+    const maskPaths = mask && takeProtoPaths(json, mask)
     const structureViolations = checkStructure(json)
     if (structureViolations.length > 0) throw invalidArgument(structureViolations)
     for (const { field, cookie } of cookies) {
@@ -54,6 +58,7 @@ function compileEncode(route: Route, registry: FileRegistry): Codec['encode'] {
     if (ifMatch !== undefined && request.ifMatch !== undefined)
       (json as JsonObject)[ifMatch.jsonName] = parseIfMatch(request.ifMatch)
     const message = parseMessage(input, json, registry)
+    if (mask !== undefined && maskPaths !== undefined) setFieldMask(input, message, mask, maskPaths)
     const violations = checkRules(message)
     if (violations.length > 0) throw invalidArgument(violations)
     return toBinary(input, message)
@@ -66,6 +71,11 @@ function parseMessage(input: DescMessage, json: JsonValue, registry: FileRegistr
   } catch (error) {
     throw invalidArgument(findValueViolations(input, json, registry, error))
   }
+}
+
+function setFieldMask(schema: DescMessage, message: Message, mask: DescField, { paths }: ProtoPaths): void {
+  const type = mask.message as DescMessage
+  reflect(schema, message).set(mask, reflect(type, create(type, { paths: [...paths] } as Record<string, unknown>)))
 }
 
 function compileDecode(route: Route, registry: FileRegistry): Codec['decode'] {
