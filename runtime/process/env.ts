@@ -76,7 +76,9 @@ export const databaseSettings = {
     .int()
     .positive()
     .optional()
-    .describe('Maximum number of connections to PostgreSQL; default: twice the CPU cores plus one'),
+    .describe(
+      'Maximum number of connections to PostgreSQL, in addition to those of the job queue and of administration; default: twice the CPU cores plus one',
+    ),
   DATABASE_ACQUIRE_TIMEOUT_MS: duration('ms', 2000).describe(
     'Maximum time to wait for a connection to PostgreSQL; then 503 with the code database_busy',
   ),
