@@ -46,7 +46,7 @@ export interface AppOptions {
   readonly routes: readonly Route[]
   readonly transcoding: Pick<
     RoutesOptions,
-    'codecFor' | 'transportOf' | 'streamsOf' | 'openStreams' | 'defaultTimeoutOf'
+    'codecFor' | 'transportOf' | 'streamsOf' | 'forwardingOf' | 'openStreams' | 'defaultTimeoutOf'
   >
   readonly authentication: AuthenticationOptions
   readonly limits: RateLimitOptions

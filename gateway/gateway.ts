@@ -81,6 +81,7 @@ export async function createGateway(
       codecFor: route => createCodec(route, upstreamOf(route.upstream), logger),
       transportOf: name => upstreamOf(name).transport,
       streamsOf: name => upstreamOf(name).streams,
+      forwardingOf: name => upstreamOf(name).forwardError,
       openStreams,
       defaultTimeoutOf: name => upstreamOf(name).config.timeoutMs,
     },

@@ -5,7 +5,7 @@
  *
  * 1. gRPC server: `toGrpcError` sends code and message, with reason, violations and retry delay as ErrorInfo,
  *    BadRequest and RetryInfo in `grpc-status-details-bin` (google/rpc/error_details.proto).
- * 2. gRPC client, in a service or the gateway: `fromGrpcError` restores the `StatusError`.
+ * 2. gRPC client, in a service or the gateway: `fromGrpcError` restores it as a `PeerStatusError`.
  * 3. Gateway: the error becomes a problem document (RFC 9457). The gRPC code gives the HTTP status, the reason the
  *    member `code`, the message `detail`, the violations `errors`, the retry delay the header `Retry-After`.
  *
@@ -58,6 +58,18 @@ export class StatusError extends Error {
   }
 }
 
+/** A status that a peer sent with a response. Every other StatusError was created in this process. */
+export class PeerStatusError extends StatusError {
+  override name = 'PeerStatusError'
+  /** The value of `grpc-status-details-bin`, a serialized google.rpc.Status; undefined if the peer sent none. */
+  readonly packedDetails: Uint8Array | undefined
+
+  constructor(code: status, message: string, packedDetails?: Uint8Array, cause?: unknown) {
+    super(code, message, { ...(packedDetails !== undefined && unpackDetails(packedDetails)), cause })
+    this.packedDetails = packedDetails
+  }
+}
+
 const DETAILS = 'grpc-status-details-bin'
 
 /**
@@ -100,20 +112,44 @@ function* packDetails(error: StatusError): Iterable<Any> {
   }
 }
 
-/** Converts an error of a grpc-js client, which becomes the cause. Malformed error details are ignored. */
+/**
+ * Converts an error of a grpc-js client, which becomes the cause. Malformed error details are ignored.
+ * @returns a PeerStatusError if the peer certainly sent the status.
+ */
 export function fromGrpcError(error: ServiceError): StatusError {
   const packed = error.metadata?.get(DETAILS)[0]
-  return new StatusError(error.code, error.details, {
-    ...(packed instanceof Buffer && unpackDetails(packed)),
-    cause: error,
-  })
+  if (isPeerStatus(error)) {
+    return new PeerStatusError(error.code, error.details, packed instanceof Buffer ? packed : undefined, error)
+  }
+  return new StatusError(error.code, error.details, { cause: error })
+}
+
+/** Codes that no gRPC library creates itself (https://grpc.github.io/grpc/core/md_doc_statuscodes.html). */
+const CODES_OF_PEERS: ReadonlySet<status> = new Set([
+  status.INVALID_ARGUMENT,
+  status.NOT_FOUND,
+  status.ALREADY_EXISTS,
+  status.FAILED_PRECONDITION,
+  status.ABORTED,
+  status.OUT_OF_RANGE,
+  status.DATA_LOSS,
+])
+
+/**
+ * grpc-js does not say whether it created a status. Its own have no metadata, except for that of an HTTP response without
+ * grpc-status. A status of a peer has metadata if it came with `content-type` (Trailers-Only) or with further trailers.
+ */
+function isPeerStatus({ code, details, metadata }: ServiceError): boolean {
+  if (CODES_OF_PEERS.has(code)) return true
+  const hasMetadata = metadata !== undefined && Object.keys(metadata.getMap()).length > 0
+  return hasMetadata && !details.startsWith('Received HTTP status code ')
 }
 
 /**
  * Decodes the value of `grpc-status-details-bin`, a serialized google.rpc.Status.
  * @returns an empty object if the value is malformed.
  */
-export function unpackDetails(packed: Uint8Array): StatusDetails {
+function unpackDetails(packed: Uint8Array): StatusDetails {
   const found: StatusDetails = {}
   try {
     for (const { typeUrl, value } of Status.decode(packed).details) {

@@ -26,6 +26,11 @@ export const PROBLEM_SCHEMA: JsonSchema = {
         properties: { field: { type: 'string' }, description: { type: 'string' } },
       },
     },
+    details: {
+      type: 'array',
+      description: 'Further details, each a google.protobuf.Any in ProtoJSON. Unknown types have the base64 `value`.',
+      items: { type: 'object', required: ['@type'], properties: { '@type': { type: 'string' } } },
+    },
   },
 }
 

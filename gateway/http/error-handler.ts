@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { toProblem } from './problem.ts'
+import { type Problem, toProblem } from './problem.ts'
 import { splitTarget } from './request-target.ts'
 
 /** Sends a problem document and logs internal errors and failures of dependencies. For `app.setErrorHandler`. */
@@ -8,14 +8,19 @@ export function handleError(error: unknown, request: FastifyRequest, reply: Fast
   const { traceId } = request.trace.spanContext
   const isConditional = request.headers['if-match'] !== undefined
   const { problem, headers, isInternal } = toProblem(error, { path, traceId, isConditional })
-  const cause = error instanceof Error ? error.cause : undefined
-  if (isInternal) request.log.error({ err: error }, 'request failed with an internal error')
-  else if (cause !== undefined && problem.status >= 500) {
-    request.log.warn({ err: cause, code: problem.code }, 'request failed because of a dependency')
-  }
+  logFailure(request, error, problem, isInternal)
   void reply
     .status(problem.status)
     .headers(headers)
     .header('content-type', 'application/problem+json; charset=utf-8')
     .send(JSON.stringify(problem))
+}
+
+/** Logs an internal error, and the cause of any other 5xx: the problem document has neither. */
+export function logFailure(request: FastifyRequest, error: unknown, problem: Problem, isInternal: boolean): void {
+  const cause = error instanceof Error ? error.cause : undefined
+  if (isInternal) request.log.error({ err: error }, 'request failed with an internal error')
+  else if (cause !== undefined && problem.status >= 500) {
+    request.log.warn({ err: cause, code: problem.code }, 'request failed because of a dependency')
+  }
 }

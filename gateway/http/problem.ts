@@ -1,9 +1,12 @@
 /** Builds the problem document (RFC 9457, `application/problem+json`) for any error that a request ends with. */
+import type { JsonObject } from '@bufbuild/protobuf'
 import { Code, StatusError, type Violation } from '#runtime/status.ts'
+import { clientText } from './client-text.ts'
+import { ForwardedError } from './forwarded-error.ts'
 import { fromFastifyError, HTTP_ERRORS, HttpError } from './http-errors.ts'
 import { httpStatusOf, reasonPhraseOf } from './http-status.ts'
 
-/** The members `code`, `trace_id` and `errors` are extensions of RFC 9457. */
+/** The members `code`, `trace_id`, `errors` and `details` are extensions of RFC 9457. */
 export interface Problem {
   /** Always `about:blank`: `code` identifies the problem type. */
   type: 'about:blank'
@@ -20,6 +23,8 @@ export interface Problem {
   trace_id: string
   /** Absent if the error concerns no field of the request. */
   errors?: readonly Violation[]
+  /** Status details of the upstream as ProtoJSON of google.protobuf.Any. Absent if there are none. */
+  details?: readonly JsonObject[]
 }
 
 export interface ProblemResponse {
@@ -40,7 +45,15 @@ export interface FailedRequest {
 
 /** Converts any thrown value. A value of unknown type and a status of 500 become `internal`, without their message. */
 export function toProblem(error: unknown, request: FailedRequest): ProblemResponse {
-  const { status, code, detail, violations, headers, isInternal } = describe(error, request.isConditional ?? false)
+  const {
+    status,
+    code,
+    detail,
+    violations,
+    details = [],
+    headers,
+    isInternal,
+  } = describe(error, request.isConditional ?? false)
   const problem: Problem = {
     type: 'about:blank',
     title: reasonPhraseOf(status) ?? 'Error',
@@ -50,6 +63,7 @@ export function toProblem(error: unknown, request: FailedRequest): ProblemRespon
     code,
     trace_id: request.traceId,
     ...(violations.length > 0 && { errors: violations }),
+    ...(details.length > 0 && { details }),
   }
   return { problem, headers, isInternal }
 }
@@ -59,6 +73,7 @@ interface Description {
   code: string
   detail: string
   violations: readonly Violation[]
+  details?: readonly JsonObject[]
   headers: Readonly<Record<string, string>>
   isInternal: boolean
 }
@@ -84,22 +99,27 @@ function describeStatus(error: StatusError, isConditional: boolean): Description
   const status = httpStatusOf(error, isConditional)
   // The message of an internal error may contain host names, table names or source code. It is not sent to the client.
   if (status === 500) return INTERNAL
-  // A message without a reason was written by a client library and may contain the address of an upstream.
-  const detail = error.reason === undefined ? (reasonPhraseOf(status) ?? '') : error.message
+  const isForwarded = error instanceof ForwardedError
+  // Without a reason, the message of any other error is that of a client library, which may name an upstream's address.
+  const text = isForwarded ? error.detail : error.reason === undefined ? undefined : clientText(error.message)
   return {
     status,
     code: error.reason ?? (Code[error.code] ?? 'UNKNOWN').toLowerCase(),
-    detail,
+    detail: text ?? reasonPhraseOf(status) ?? '',
     violations: error.violations,
+    ...(isForwarded && { details: error.details }),
     headers: headersFor(error, status),
     isInternal: false,
   }
 }
 
+/** One day. An upstream may send any duration. */
+const MAX_RETRY_AFTER_S = 86_400
+
 function headersFor(error: StatusError, status: number): Record<string, string> {
   const headers: Record<string, string> = {}
   if (error.retryAfterMs !== undefined) {
-    headers['retry-after'] = String(Math.max(1, Math.ceil(error.retryAfterMs / 1000)))
+    headers['retry-after'] = String(Math.min(MAX_RETRY_AFTER_S, Math.max(1, Math.ceil(error.retryAfterMs / 1000))))
   } else if (status === 503) {
     headers['retry-after'] = '1'
   }

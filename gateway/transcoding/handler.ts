@@ -9,6 +9,7 @@ import { readCookies } from '../http/cookies.ts'
 import { HttpError } from '../http/http-errors.ts'
 import { splitTarget } from '../http/request-target.ts'
 import { Cancellation } from '../upstream/cancellation.ts'
+import type { ErrorForwarding } from '../upstream/forwarded-errors.ts'
 import type { StreamTransport, Transport } from '../upstream/transport.ts'
 import type { Codec, RequestInput } from './codec.ts'
 import type { OpenStreams } from './open-streams.ts'
@@ -20,6 +21,7 @@ export interface HandlerOptions {
   readonly codecFor: (route: Route) => Codec
   readonly transportOf: (upstream: string) => Transport
   readonly streamsOf: (upstream: string) => StreamTransport
+  readonly forwardingOf: (upstream: string) => ErrorForwarding
   readonly openStreams: OpenStreams
   /** Timeout of unary methods whose policy has none, in milliseconds, by name of the upstream. */
   readonly defaultTimeoutOf: (upstream: string) => number

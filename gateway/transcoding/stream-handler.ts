@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import type { Route } from '../contract/route-table.ts'
+import { logFailure } from '../http/error-handler.ts'
 import { toProblem } from '../http/problem.ts'
 import { splitTarget } from '../http/request-target.ts'
 import { createUpstreamStream } from '../upstream/calls.ts'
@@ -25,7 +26,12 @@ export function createStreamHandler(route: Route, options: HandlerOptions): Rout
   const { policy, template, upstream } = route
   const { openStreams } = options
   const codec = options.codecFor(route)
-  const openStream = createUpstreamStream(options.streamsOf(upstream), route, options.rpcMetrics)
+  const openStream = createUpstreamStream(
+    options.streamsOf(upstream),
+    route,
+    options.rpcMetrics,
+    options.forwardingOf(upstream),
+  )
   const timeoutMs = policyTimeoutMs(policy) ?? DEFAULT_TIMEOUT_MS
   const successStatus = policy.successStatus || 200
 
@@ -51,8 +57,9 @@ export function createStreamHandler(route: Route, options: HandlerOptions): Rout
       format,
       toJson: bytes => codec.decode(bytes).body,
       toErrorItem(error) {
-        const { problem, isInternal } = toProblem(openStreams.endReason ?? error, { path, traceId })
-        if (isInternal) request.log.error({ err: error }, 'stream failed after the response headers were sent')
+        const reason = openStreams.endReason ?? error
+        const { problem, isInternal } = toProblem(reason, { path, traceId })
+        logFailure(request, reason, problem, isInternal)
         return format.error(problem)
       },
     }).catch(error => {

@@ -20,7 +20,12 @@ const IF_MATCH_NOT_SUPPORTED = invalidArgument([{ field: 'If-Match', description
 export function createUnaryHandler(route: Route, options: HandlerOptions): RouteHandler {
   const { policy, template, descriptor, upstream } = route
   const codec = options.codecFor(route)
-  const call = createUpstreamCall(options.transportOf(upstream), route, options.rpcMetrics)
+  const call = createUpstreamCall(
+    options.transportOf(upstream),
+    route,
+    options.rpcMetrics,
+    options.forwardingOf(upstream),
+  )
   const timeoutMs = policyTimeoutMs(policy) ?? options.defaultTimeoutOf(upstream)
   const successStatus = policy.successStatus || 200
   const isGet = route.httpMethod === 'GET'

@@ -13,6 +13,7 @@ import { Code, StatusError } from '#runtime/status.ts'
 import type { Route } from '../contract/route-table.ts'
 import { clientAddress } from '../http/client-address.ts'
 import type { Cancellation } from './cancellation.ts'
+import type { ErrorForwarding } from './forwarded-errors.ts'
 import type { CallMetadata, CallObserver, StreamTransport, Transport } from './transport.ts'
 
 /**
@@ -20,7 +21,7 @@ import type { CallMetadata, CallObserver, StreamTransport, Transport } from './t
  * @param message the encoded request message.
  * @param deadline in milliseconds of `performance.now()`.
  * @returns the encoded response message.
- * @throws StatusError of the upstream or of the transport.
+ * @throws ForwardedError or StatusError of the upstream (forwarded-errors.ts), StatusError of the transport.
  */
 export type UpstreamCall = (
   request: FastifyRequest,
@@ -44,8 +45,10 @@ export function createUpstreamCall(
   transport: Pick<Transport, 'unary' | 'address'>,
   method: Method,
   metrics: CallMetrics,
+  forwardError: ErrorForwarding,
 ): UpstreamCall {
   const { rpcPath } = method
+  const service = serviceOf(method)
   const recorder = new CallRecorder(transport.address, method, metrics)
 
   return async (request, message, deadline, cancellation) => {
@@ -59,14 +62,20 @@ export function createUpstreamCall(
       return response
     } catch (error) {
       recorder.record(request, codeOf(error), startedAt, span)
-      throw error
+      throw forwardError(error, service)
     }
   }
 }
 
 /** Returns a function that opens a stream of `method`. A stream is counted in `metrics` when it ends. */
-export function createUpstreamStream(transport: StreamTransport, method: Method, metrics: CallMetrics): UpstreamStream {
+export function createUpstreamStream(
+  transport: StreamTransport,
+  method: Method,
+  metrics: CallMetrics,
+  forwardError: ErrorForwarding,
+): UpstreamStream {
   const { rpcPath } = method
+  const service = serviceOf(method)
   const recorder = new CallRecorder(transport.address, method, metrics)
 
   return async function* (request, message, deadline, cancellation) {
@@ -82,7 +91,7 @@ export function createUpstreamStream(transport: StreamTransport, method: Method,
       code = Code.OK
     } catch (error) {
       code = codeOf(error)
-      throw error
+      throw forwardError(error, service)
     } finally {
       recorder.record(request, code, startedAt, span)
     }
@@ -109,6 +118,11 @@ function toMetadataValue(text: string): string {
     .replace(/[^\x20-\x7e]/g, '?')
     .slice(0, 256)
     .trim()
+}
+
+/** Returns the full name of the service of `method.name`. */
+function serviceOf({ name }: Method): string {
+  return name.slice(0, name.lastIndexOf('/'))
 }
 
 function codeOf(error: unknown): Code {

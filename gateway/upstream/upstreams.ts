@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { readContract, serviceOf } from '#runtime/grpc/contract.ts'
 import type { Logger } from '#runtime/observability/logger.ts'
 import type { ExposedService } from '../contract/route-table.ts'
+import { createErrorForwarding, type ErrorForwarding, errorFields } from './forwarded-errors.ts'
 import { createStreamTransport } from './grpc-js/stream-transport.ts'
 import { createGrpcJsTransport } from './grpc-js/transport.ts'
 import { MAX_SERVICE_LENGTH } from './health.ts'
@@ -43,6 +44,7 @@ export const upstreamSchema = z
       .int()
       .positive()
       .default(4 * 1024 * 1024),
+    ...errorFields,
   })
   .refine(({ transport, health }) => transport === 'http2' || health === false, {
     path: ['health'],
@@ -57,6 +59,7 @@ export interface Upstream {
   readonly exposed: readonly ExposedService[]
   readonly transport: Transport
   readonly streams: StreamTransport
+  readonly forwardError: ErrorForwarding
 }
 
 /** Resolves the paths of an entry relative to `folder`, the folder of `gateway.yaml`. */
@@ -77,5 +80,6 @@ export function openUpstream(config: UpstreamConfig, logger: Logger, observer?: 
     config.transport === 'http2'
       ? createHttp2Transport({ ...options, healthService, logger })
       : createGrpcJsTransport(options)
-  return { config, registry, exposed, transport, streams: createStreamTransport(options) }
+  const forwardError = createErrorForwarding({ ...config, registry })
+  return { config, registry, exposed, transport, streams: createStreamTransport(options), forwardError }
 }

@@ -13,6 +13,7 @@ import {
   ServerCredentials,
   type ServerUnaryCall,
   type ServerWritableStream,
+  type StatusObject,
   type UntypedHandleCall,
 } from '@grpc/grpc-js'
 import { toGrpcError } from '#runtime/status.ts'
@@ -25,7 +26,10 @@ export interface ReceivedCall {
   metadata: Record<string, string>
 }
 
-/** Returns the response message; for a server stream, its messages. `signal` is aborted when the call is cancelled. */
+/**
+ * Returns the response message; for a server stream, its messages. May throw a StatusError, or a status as grpc-js sends it.
+ * `signal` is aborted when the call is cancelled.
+ */
 export type Responder = (
   call: ReceivedCall & { signal: AbortSignal },
 ) => Message | Promise<Message> | AsyncIterable<Message>
@@ -72,7 +76,7 @@ export async function startUpstream(services: readonly DescService[], respond: R
         try {
           callback(null, bytesOf((await respond(startCall(call))) as Message), trailers())
         } catch (error) {
-          callback(toGrpcError(error))
+          callback(statusOf(error))
         }
       }
       const stream: handleServerStreamingCall<Buffer, Buffer> = async call => {
@@ -84,7 +88,7 @@ export async function startUpstream(services: readonly DescService[], respond: R
           }
           call.end(trailers())
         } catch (error) {
-          call.emit('error', toGrpcError(error))
+          call.emit('error', statusOf(error))
         }
       }
       handlers[method.name] = method.methodKind === 'server_streaming' ? stream : unary
@@ -104,4 +108,8 @@ function trailers(): Metadata {
   const metadata = new Metadata()
   metadata.set('x-upstream-secret', 'trailer')
   return metadata
+}
+
+function statusOf(error: unknown): Partial<StatusObject> {
+  return error instanceof Error ? toGrpcError(error) : (error as Partial<StatusObject>)
 }

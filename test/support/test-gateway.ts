@@ -10,19 +10,23 @@ import { createLocalBuckets } from '../../gateway/edge/limits/local-buckets.ts'
 import { createRevocationSet } from '../../gateway/edge/revocations/revocation-set.ts'
 import { createGatewayMetrics } from '../../gateway/metrics.ts'
 import { createOpenStreams } from '../../gateway/transcoding/open-streams.ts'
+import { createErrorForwarding, type ErrorForwardingOptions } from '../../gateway/upstream/forwarded-errors.ts'
 import { createStreamTransport } from '../../gateway/upstream/grpc-js/stream-transport.ts'
-import { createHttp2Transport } from '../../gateway/upstream/http2/transport.ts'
 import { createComparingCodec } from '../gateway/transcoding/compiled/comparing-codec.ts'
 import { type Responder, startUpstream } from './echo-upstream.ts'
+import { TRANSPORTS } from './grpc-peers/peer-calls.ts'
 import { createTokenMint } from './token-mint.ts'
 
-/** Options of `startTestGateway`. Default of `limits`: unlimited. */
+/** Options of `startTestGateway`. Default of `limits`: unlimited; of `errors`: `own`. */
 export interface TestGatewayOptions extends Partial<Pick<AppOptions, 'limits' | 'trustedProxies'>> {
   contract: FileRegistry
   /** The service of the contract to expose, such as `shop.v1.ShopService`. */
   service: string
   /** Implements every method of the service. */
   respond: Responder
+  errors?: Pick<ErrorForwardingOptions, 'errors' | 'errorMetadata'>
+  /** The transport of unary calls. Default: http2. */
+  transport?: keyof typeof TRANSPORTS
 }
 
 /**
@@ -34,7 +38,9 @@ export async function startTestGateway(t: Test, options: TestGatewayOptions) {
   const service = serviceOf(contract, options.service)
   const upstream = await startUpstream([service], options.respond)
   const target = { address: upstream.address, maxMessageLength: 1_000_000 }
-  const transport = createHttp2Transport(target)
+  const transport = TRANSPORTS[options.transport ?? 'http2'](target)
+  const errors = options.errors ?? { errors: 'own', errorMetadata: [] }
+  const forwardError = createErrorForwarding({ ...errors, registry: contract })
   const streams = createStreamTransport(target)
   const openStreams = createOpenStreams()
   const mint = createTokenMint({ issuer: 'https://issuer.example', audience: 'shop' })
@@ -50,6 +56,7 @@ export async function startTestGateway(t: Test, options: TestGatewayOptions) {
       codecFor: route => createComparingCodec(route, contract),
       transportOf: () => transport,
       streamsOf: () => streams,
+      forwardingOf: () => forwardError,
       openStreams,
       defaultTimeoutOf: () => 2000,
     },

@@ -1,5 +1,5 @@
 /** Maps the end of a response, an HTTP status or an HTTP/2 error code to a gRPC status. */
-import { Code, StatusError, unpackDetails } from '#runtime/status.ts'
+import { Code, PeerStatusError, StatusError } from '#runtime/status.ts'
 import { timeLeft } from '../deadline.ts'
 import { NotProcessedError } from '../transport.ts'
 import { ErrorCode, errorName } from './protocol.ts'
@@ -39,10 +39,10 @@ export function statusOf(trailers: ResponseHeaders, httpStatus: number): StatusE
     return new StatusError(Code.UNKNOWN, message === '' ? `The response has grpc-status ${grpcStatus}` : message)
   }
   const packed = trailers.grpcStatusDetails
-  return new StatusError(
+  return new PeerStatusError(
     Number(grpcStatus) as Code,
     message,
-    packed === undefined ? {} : unpackDetails(Buffer.from(packed, 'base64')),
+    packed === undefined ? undefined : Buffer.from(packed, 'base64'),
   )
 }
 

@@ -31,7 +31,7 @@ async function call(request: FastifyRequest, unary: Transport['unary']) {
       return unary(...args)
     },
   }
-  await createUpstreamCall(transport, route, metrics.rpc)(
+  await createUpstreamCall(transport, route, metrics.rpc, error => error)(
     request,
     new Uint8Array(),
     deadlineIn(1000),

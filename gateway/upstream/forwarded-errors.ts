@@ -1,0 +1,141 @@
+/**
+ * Decides what clients get of the errors of an upstream, by the fields `errors` and `errorMetadata` of `gateway.yaml`.
+ *
+ * A 4xx carries the message, the reason of ErrorInfo and the status details (https://google.aip.dev/193). A 5xx carries
+ * none of them, because they may name hosts, tables or files. Neither does a status that the gateway's client created.
+ */
+import {
+  create,
+  createRegistry,
+  type FileRegistry,
+  fromBinary,
+  type JsonObject,
+  type Registry,
+  toJson,
+} from '@bufbuild/protobuf'
+import { AnySchema, anyPack } from '@bufbuild/protobuf/wkt'
+import { z } from 'zod'
+import type { Any } from '#proto/google/protobuf/any.ts'
+import { DebugInfoSchema, ErrorInfoSchema, file_google_rpc_error_details } from '#proto/google/rpc/error_details_pb.js'
+import { Status } from '#proto/google/rpc/status.ts'
+import { MAX_VIOLATIONS, PeerStatusError, type Violation } from '#runtime/status.ts'
+import { clientText } from '../http/client-text.ts'
+import { ForwardedError } from '../http/forwarded-error.ts'
+import { httpStatusOf } from '../http/http-status.ts'
+
+/** The fields of an upstream in gateway.yaml that concern its errors. */
+export const errorFields = {
+  /**
+   * `pass`: message, reason (prefixed by its domain) and details of a 4xx. `own`: for the services of Gatehouse, whose
+   * reasons are the codes of docs/errors.md. `hide`: the status only.
+   */
+  errors: z.enum(['pass', 'own', 'hide']).default('pass'),
+  /** Keys of `ErrorInfo.metadata` that clients get. */
+  errorMetadata: z.array(z.string().min(1)).default([]),
+}
+
+export interface ErrorForwardingOptions {
+  readonly errors: 'pass' | 'own' | 'hide'
+  readonly errorMetadata: readonly string[]
+  /** The message types of the upstream. Details of other types, except those of google.rpc, are sent as base64. */
+  readonly registry: FileRegistry
+}
+
+/**
+ * Converts an error of a call into the error that the client gets. Returns an error of the gateway itself unchanged.
+ * @param service full name of the service: the domain of a reason that has none.
+ */
+export type ErrorForwarding = (error: unknown, service: string) => unknown
+
+/** Maximum number of details of one error. */
+const MAX_DETAILS = 16
+/** Maximum length of all details of one error together, in characters of JSON. Further details are dropped. */
+const MAX_DETAILS_LENGTH = 16 * 1024
+
+/** Built once for each upstream. Costs nothing for a call that succeeds. */
+export function createErrorForwarding({ errors, errorMetadata, registry }: ErrorForwardingOptions): ErrorForwarding {
+  const types = createRegistry(file_google_rpc_error_details, registry)
+  const metadataKeys = new Set(errorMetadata)
+
+  return (error, service) => {
+    if (!(error instanceof PeerStatusError)) return error
+    if (errors === 'own') return error
+    const { code, retryAfterMs } = error
+    const isPublic = errors === 'pass' && httpStatusOf(error, false) < 500
+    if (!isPublic) return new ForwardedError(code, { retryAfterMs, cause: error })
+    const { message, details } = statusOf(error)
+    return new ForwardedError(code, {
+      detail: clientText(error.message || message) || undefined,
+      reason: reasonOf(details, service),
+      violations: error.violations.slice(0, MAX_VIOLATIONS).map(toClientViolation),
+      retryAfterMs,
+      details: toJsonDetails(details, types, metadataKeys),
+      cause: error,
+    })
+  }
+}
+
+function statusOf({ packedDetails }: PeerStatusError): Status {
+  try {
+    return Status.decode(packedDetails ?? new Uint8Array())
+  } catch {
+    // The details are malformed. Code and message of the trailers remain.
+    return Status.create()
+  }
+}
+
+// google/rpc/error_details.proto allows [A-Z][A-Z0-9_]+ of 63 characters. Lower case and punctuation occur as well.
+const REASON = /^[\w.-]{1,63}$/
+const DOMAIN = /^[\w.-]{1,253}$/
+
+/** Returns `domain/REASON`, which no code of Gatehouse equals, as those have no slash. */
+function reasonOf(details: readonly Any[], service: string): string | undefined {
+  const packed = details.find(({ typeUrl }) => typeName(typeUrl) === ErrorInfoSchema.typeName)
+  if (packed === undefined) return undefined
+  try {
+    const { reason, domain } = fromBinary(ErrorInfoSchema, packed.value)
+    return REASON.test(reason) ? `${DOMAIN.test(domain) ? domain : service}/${reason}` : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function toClientViolation({ field, description }: Violation): Violation {
+  return { field: clientText(field), description: clientText(description) }
+}
+
+/** Converts details to ProtoJSON. Drops DebugInfo, and what exceeds the limits. */
+function toJsonDetails(details: readonly Any[], types: Registry, metadataKeys: ReadonlySet<string>): JsonObject[] {
+  const result: JsonObject[] = []
+  let length = 0
+  for (const detail of details) {
+    // Also where another detail contains one, as an Any. The search costs 1 us for 8 KiB.
+    if (detail.typeUrl.includes(DebugInfoSchema.typeName) || detail.value.includes(DebugInfoSchema.typeName)) continue
+    const json = toJsonDetail(detail, types, metadataKeys)
+    length += JSON.stringify(json).length
+    if (length > MAX_DETAILS_LENGTH || result.length === MAX_DETAILS) break
+    result.push(json)
+  }
+  return result
+}
+
+function toJsonDetail(detail: Any, types: Registry, metadataKeys: ReadonlySet<string>): JsonObject {
+  const { typeUrl, value } = detail
+  try {
+    let any = create(AnySchema, detail)
+    if (typeName(typeUrl) === ErrorInfoSchema.typeName) {
+      const info = fromBinary(ErrorInfoSchema, value)
+      for (const key of Object.keys(info.metadata)) if (!metadataKeys.has(key)) delete info.metadata[key]
+      any = anyPack(ErrorInfoSchema, info)
+    }
+    return { '@type': typeUrl, ...(toJson(AnySchema, any, { registry: types }) as JsonObject) }
+  } catch {
+    // The type is unknown, or the value is not a message of it.
+    return { '@type': typeUrl, value: value.toString('base64') }
+  }
+}
+
+/** Returns the full name of the type, such as `google.rpc.ErrorInfo`. */
+function typeName(typeUrl: string): string {
+  return typeUrl.slice(typeUrl.lastIndexOf('/') + 1)
+}
