@@ -12,9 +12,6 @@ import { bucketShape } from './token-bucket.ts'
 // The documented bound of a decision is 50 ms; timers may fire late.
 const TIMEOUT_MS = 40
 const PROBE_MS = 200
-const RECONNECT_MS = 500
-/** Time without a reply after which a connection is replaced, in milliseconds. */
-const COMMAND_TIMEOUT_MS = 1000
 
 // A charge of 0 tokens still writes, so that a Redis that is out of memory or read-only fails the probe.
 const PROBE = { key: 'gatehouse:limit:probe', charge: createCharge(bucketShape(1, 1, 1e6), 0) }
@@ -42,9 +39,6 @@ export function createSharedBuckets(options: SharedBucketsOptions): SharedBucket
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
-    commandTimeout: COMMAND_TIMEOUT_MS,
-    disconnectTimeout: 200,
-    retryStrategy: attempt => Math.min(RECONNECT_MS, 25 * 2 ** Math.min(attempt, 6)) * (0.5 + Math.random() / 2),
   })
   const local = createLocalBuckets()
   const shared = createRedisBuckets({
@@ -79,10 +73,8 @@ export function createSharedBuckets(options: SharedBucketsOptions): SharedBucket
       await shared.chargeNow(PROBE.key, PROBE.charge)
       if (performance.now() - sentAt <= timeoutMs) useShared()
     } catch (error) {
+      // The client replaces a connection that timed out or has the wrong server.
       logger.debug({ err: error }, 'rate-limit probe of Redis failed')
-      // Reconnect unless Redis rejected the command: another connection may reach a live server or the new primary.
-      const isRejection = error instanceof Error && error.name === 'ReplyError' && !error.message.startsWith('READONLY')
-      if (!isRejection) redis.disconnect(true)
     } finally {
       isProbing = false
     }

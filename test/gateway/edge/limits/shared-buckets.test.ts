@@ -1,5 +1,4 @@
 import { once } from 'node:events'
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { execaNode } from 'execa'
 import { Redis } from 'ioredis'
 import { pino } from 'pino'
@@ -7,6 +6,7 @@ import t, { type Test } from 'tap'
 import { type Charge, createCharge } from '../../../../gateway/edge/limits/buckets.ts'
 import { createSharedBuckets } from '../../../../gateway/edge/limits/shared-buckets.ts'
 import { bucketShape, isAdmitted } from '../../../../gateway/edge/limits/token-bucket.ts'
+import { startFaultProxy } from '../../../support/fault-proxy.ts'
 import { openTestRedis, startTestRedis } from '../../../support/test-redis.ts'
 
 /** Capacity 5; it gains no token while a test runs. */
@@ -130,27 +130,14 @@ t.test('after the first timeout charges do not wait for a Redis that hangs', asy
 })
 
 t.test('a connection without replies is replaced although it is not closed', async t => {
-  const target = new URL((await openTestRedis(t)).url)
-  const clients: Socket[] = []
-  const proxy = createServer(client => {
-    clients.push(client)
-    const redis = connect(Number(target.port), target.hostname)
-    client.on('error', () => redis.destroy())
-    client.on('close', () => redis.destroy())
-    client.pipe(redis).pipe(client)
-  }).listen(0, '127.0.0.1')
-  await once(proxy, 'listening')
-  t.teardown(() => {
-    for (const client of clients) client.destroy()
-    proxy.close()
-  })
-  const { port } = proxy.address() as AddressInfo
-  const { charge, becomes } = await openBuckets(t, `redis://127.0.0.1:${port}${target.pathname}`, DEFAULT_TIMEOUT)
+  const { url } = await openTestRedis(t)
+  const proxy = await startFaultProxy(t, Number(new URL(url).port))
+  const { charge, becomes } = await openBuckets(t, proxy.urlOf(url), DEFAULT_TIMEOUT)
 
-  for (const client of clients) client.unpipe().pause()
+  proxy.swallowOpenConnections()
   await Promise.all([becomes('local'), charge('k')])
   await becomes('shared')
-  t.equal(clients.length, 2, 'a second connection was opened')
+  t.equal(proxy.accepted, 2, 'a second connection was opened')
 })
 
 t.test('after FLUSHALL and SCRIPT FLUSH buckets are full and the script is loaded again', async t => {
