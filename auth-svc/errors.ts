@@ -38,6 +38,10 @@ export const overloaded = (retryAfterMs: number) =>
 /** A bcrypt thread has crashed. */
 export const hashingFailed = (cause: unknown) => unavailable('Passwords cannot be verified at the moment', { cause })
 
+/** The thread of the password strength check has crashed or does not respond. */
+export const strengthCheckFailed = (cause: unknown) =>
+  unavailable('Passwords cannot be checked at the moment', { cause })
+
 /** The client has cancelled the request, or its deadline has passed. */
 export const requestCancelled = () => new StatusError(Code.CANCELLED, 'Request cancelled', { reason: 'cancelled' })
 

@@ -11,6 +11,8 @@ export interface AuthMetrics {
   readonly rpc: CallMetrics
   /** Counts a reused refresh token. @param reuseClass `recent`, `stale` or `unknown`. */
   readonly reuse: (reuseClass: string) => void
+  /** Counts an account change of user-svc that could not be applied. */
+  readonly accountChangeSetAside: () => void
   /** Registers gauges. Call each method once, at boot; `read` is called at each scrape. */
   readonly watch: {
     readonly pool: (read: () => PoolState) => void
@@ -27,8 +29,16 @@ export function createAuthMetrics(): AuthMetrics {
     help: 'Refresh tokens that were reused after rotation, by the time since the rotation: recent (at most a minute), stale (longer) or unknown.',
     labels: ['class'],
   })
+  const setAside = metrics
+    .counter({
+      name: 'account_changes_set_aside_total',
+      help: 'Account changes of user-svc that failed five times and were set aside. `make doctor` lists them.',
+      labels: [],
+    })
+    .labels()
   return {
     rpc: registerServerMetrics(metrics),
+    accountChangeSetAside: () => setAside.inc(),
     reuse: reuseClass => reuses.labels(reuseClass).inc(),
     watch: {
       pool: read => registerPoolMetrics(metrics, read),

@@ -24,6 +24,18 @@ create table accounts (
   constraint accounts_pkey PRIMARY KEY (user_id)
 );
 
+create table failed_account_changes (
+  sequence bigint not null,
+  user_id uuid not null,
+  role text not null,
+  closed boolean not null,
+  erased boolean not null,
+  error text not null,
+  attempts integer not null,
+  failed_at timestamp with time zone not null default clock_timestamp(),
+  constraint failed_account_changes_pkey PRIMARY KEY (sequence)
+);
+
 create table revocations (
   id bigint not null generated always as identity,
   kind text not null,

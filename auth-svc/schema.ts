@@ -26,6 +26,17 @@ export interface Accounts {
   user_id: string;
 }
 
+export interface FailedAccountChanges {
+  attempts: number;
+  closed: boolean;
+  erased: boolean;
+  error: string;
+  failed_at: Generated<Date>;
+  role: string;
+  sequence: bigint;
+  user_id: string;
+}
+
 export interface Revocations {
   expires_at: Date;
   id: GeneratedAlways<bigint>;
@@ -57,6 +68,7 @@ export interface SigningKeys {
 export interface DB {
   account_change_cursor: AccountChangeCursor;
   accounts: Accounts;
+  failed_account_changes: FailedAccountChanges;
   revocations: Revocations;
   sessions: Sessions;
   signing_keys: SigningKeys;

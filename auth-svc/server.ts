@@ -102,7 +102,7 @@ export async function createAuthServer(options: AuthServerOptions): Promise<Auth
     grpc,
     startBackground: () =>
       startBackgroundTasks({
-        accountChanges: { db, users, signUp, revocations, logger },
+        accountChanges: { db, users, signUp, revocations, logger, onSetAside: metrics.accountChangeSetAside },
         jobs: {
           databaseUrl: settings.DATABASE_URL,
           preparedStatements: settings.DATABASE_PREPARED === 'on',

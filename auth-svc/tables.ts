@@ -14,6 +14,7 @@ export interface Tables {
   revocations: RevocationsTable
   signing_keys: SigningKeysTable
   account_change_cursor: AccountChangeCursorTable
+  failed_account_changes: FailedAccountChangesTable
 }
 
 /**
@@ -87,4 +88,17 @@ export interface SigningKeysTable {
 /** One row: the position in the account changes of user-svc. */
 export interface AccountChangeCursorTable {
   sequence: bigint
+}
+
+/** Account changes of user-svc that could not be applied and were set aside. */
+export interface FailedAccountChangesTable {
+  sequence: bigint
+  user_id: string
+  role: Role
+  closed: boolean
+  erased: boolean
+  /** Of the last attempt, at most 500 characters. */
+  error: string
+  attempts: number
+  failed_at: Generated<Date>
 }

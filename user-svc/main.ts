@@ -64,6 +64,8 @@ const retention = createRetention({
   db: adminDatabase.db,
   erasure: createErasure(adminDatabase.db),
   days: settings.RETENTION_DAYS,
+  logger,
+  onFailure: metrics.retentionFailure,
 })
 const retentionJob = await startRetentionJob({
   databaseUrl: settings.DATABASE_URL,

@@ -69,6 +69,16 @@ create table erasures (
   constraint erasures_pkey PRIMARY KEY (user_id)
 );
 
+create table retention_failures (
+  kind text not null,
+  id uuid not null,
+  error text not null,
+  attempts integer not null,
+  failed_at timestamp with time zone not null default clock_timestamp(),
+  constraint retention_failures_kind_check CHECK ((kind = ANY (ARRAY['comment'::text, 'document'::text, 'user'::text]))),
+  constraint retention_failures_pkey PRIMARY KEY (kind, id)
+);
+
 create table users_all (
   id uuid not null,
   email text not null,

@@ -87,6 +87,14 @@ export interface Erasures {
   user_id: string;
 }
 
+export interface RetentionFailures {
+  attempts: number;
+  error: string;
+  failed_at: Generated<Date>;
+  id: string;
+  kind: "comment" | "document" | "user";
+}
+
 export interface Users {
   created_at: Generated<Date>;
   department: Generated<string>;
@@ -120,6 +128,7 @@ export interface DB {
   documents: Documents;
   documents_all: DocumentsAll;
   erasures: Erasures;
+  retention_failures: RetentionFailures;
   users: Users;
   users_all: UsersAll;
 }

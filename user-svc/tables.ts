@@ -20,6 +20,7 @@ export interface Tables {
   comments: CommentsView
   comments_all: CommentsTable
   document_grants: DocumentGrantsTable
+  retention_failures: RetentionFailuresTable
 }
 
 /** The group that may read a document: owner and grants only, the department, or everyone. */
@@ -117,4 +118,16 @@ export interface DocumentGrantsTable {
   access: 'read' | 'write'
   granted_by: string
   created_at: GeneratedAlways<Date>
+}
+
+export type RetentionKind = 'comment' | 'document' | 'user'
+
+/** Rows past retention that could not be deleted, erased or purged. */
+export interface RetentionFailuresTable {
+  kind: RetentionKind
+  id: string
+  /** Of the last attempt, at most 500 characters. */
+  error: string
+  attempts: number
+  failed_at: Generated<Date>
 }

@@ -4,9 +4,8 @@ import { ZxcvbnFactory } from '@zxcvbn-ts/core'
 import { adjacencyGraphs, dictionary as common } from '@zxcvbn-ts/language-common'
 import { dictionary as english, translations } from '@zxcvbn-ts/language-en'
 
-/** Message to the worker thread; `id` identifies the result. */
+/** Message to the worker thread, which sends one result for it. */
 export interface StrengthRequest {
-  id: number
   password: string
   /** Words about the user, such as name and e-mail address, that count as easy to guess. */
   userInputs: string[]
@@ -14,7 +13,6 @@ export interface StrengthRequest {
 
 /** Message from the worker thread. */
 export interface StrengthResult {
-  id: number
   /** Why the password is easy to guess; undefined if it is strong enough. */
   weakness: string | undefined
 }
@@ -58,7 +56,7 @@ function* splitIntoParts(password: string): Iterable<string> {
   for (let at = PART_LENGTH; at < password.length; at += PART_LENGTH) yield password.slice(at, at + PART_LENGTH)
 }
 
-parentPort?.on('message', ({ id, password, userInputs }: StrengthRequest) => {
-  const result: StrengthResult = { id, weakness: findWeakness(password, userInputs) }
+parentPort?.on('message', ({ password, userInputs }: StrengthRequest) => {
+  const result: StrengthResult = { weakness: findWeakness(password, userInputs) }
   parentPort?.postMessage(result)
 })

@@ -43,6 +43,12 @@ const QUERIES: Record<string, string> = {
     select users.id::text as problem from users.users
     join auth.accounts on accounts.user_id = users.id and status = 'active'
     where accounts.role <> users.role or accounts.email <> users.email`,
+  'no account change is set aside': `
+    select 'user ' || user_id || ', change ' || sequence || ', attempts ' || attempts || ': ' || error as problem
+    from auth.failed_account_changes order by sequence`,
+  'no row past retention is set aside': `
+    select kind || ' ' || id || ', attempts ' || attempts || ': ' || error as problem
+    from users.retention_failures where attempts >= 5 order by failed_at`,
   'every index is valid': `
     select indexrelid::regclass::text as problem from pg_index where not indisvalid`,
   'every constraint is validated': `

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
+import { sql } from 'kysely'
 import { pino } from 'pino'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { callUnary } from '#runtime/grpc/client.ts'
 import { Code } from '#runtime/status.ts'
 import { followAccountChanges } from '../../auth-svc/account-changes.ts'
@@ -15,6 +16,10 @@ const system = await startAuthSystem(t, { background: true })
 const { database, revocations, signUp, login, refresh, principalOf, userSvc } = system
 const { db } = database
 
+const readSetAside = async () => {
+  const metric = (await system.metrics.snapshot()).find(({ name }) => name === 'account_changes_set_aside_total')
+  return metric?.values[0]?.value ?? 0
+}
 const readCursor = async () =>
   (await db.selectFrom('account_change_cursor').select('sequence').executeTakeFirstOrThrow()).sequence
 const untilApplied = ({ sequence }: { sequence: bigint }) => until(readCursor, reached => reached >= sequence)
@@ -175,6 +180,90 @@ t.test('changes made while user-svc was unreachable are applied after it has rec
   t.equal((await principalOf(await login({ email: user?.email ?? '' }))).role, 'moderator')
 })
 
+/** Makes every change of the account fail. @returns a function that repairs it. */
+async function poison(userId: string): Promise<() => Promise<void>> {
+  const name = `poison_${userId.replaceAll('-', '_')}`
+  const body = `begin
+    if old.user_id = '${userId}' then raise exception 'poisoned'; end if;
+    return new;
+  end`
+  await sql`create function ${sql.raw(name)}() returns trigger language plpgsql as ${sql.lit(body)}`.execute(db)
+  await sql`create trigger ${sql.raw(name)} before update on accounts for each row execute function ${sql.raw(name)}()`.execute(
+    db,
+  )
+  return async () => {
+    await sql`drop function ${sql.raw(name)} cascade`.execute(db)
+  }
+}
+
+const listFailed = (userId: string) =>
+  db.selectFrom('failed_account_changes').selectAll().where('user_id', '=', userId).execute()
+
+/** A second follower, whose retries do not wait for a minute. */
+function followWithRetries(t: Test, onSetAside = () => {}) {
+  const follower = followAccountChanges({
+    db,
+    users: { watchChanges: async function* () {}, confirmErasure: async () => {} },
+    signUp: { complete: async () => undefined },
+    revocations: createRevocations({ db, stream: createRevocationStream(system.redis), logger, tokenTtlMs: 1000 }),
+    logger,
+    onSetAside,
+    retryMs: 20,
+  })
+  t.teardown(() => follower.stop())
+}
+
+t.test('a change that fails five times is set aside and counted, and later changes are applied', async t => {
+  const [poisoned, other] = [await signUp(), await signUp()]
+  const userId = poisoned.user?.id ?? ''
+  const repair = await poison(userId)
+  const before = await readSetAside()
+  const { sequence } = userSvc.change({ userId, deactivated: true })
+  await untilApplied(userSvc.change({ userId: other.user?.id ?? '', role: 'editor' }))
+  t.equal((await principalOf(await login({ email: other.user?.email ?? '' }))).role, 'editor')
+  t.match(await listFailed(userId), [{ sequence, closed: true, attempts: 5, error: /poisoned/ }])
+  t.equal((await readSetAside()) - before, 1)
+
+  await repair()
+  followWithRetries(t)
+  await until(
+    () => listFailed(userId),
+    failed => failed.length === 0,
+  )
+  t.equal(await statusOf(userId), 'closed', 'it is applied once it succeeds')
+})
+
+t.test('a change that was set aside is not applied after a later change of the same user', async t => {
+  const { user } = await signUp()
+  const userId = user?.id ?? ''
+  const repair = await poison(userId)
+  await untilApplied(userSvc.change({ userId, deactivated: true }))
+  await repair()
+  await untilApplied(userSvc.change({ userId, role: 'editor' }))
+  t.same(await listFailed(userId), [])
+  followWithRetries(t)
+  t.match((await login({ email: user?.email ?? '' })).user, { id: userId })
+})
+
+t.test('an erasure that user-svc never confirms is set aside, and later changes are applied', async t => {
+  const { user } = await signUp()
+  const userId = user?.id ?? ''
+  userSvc.failing.with = Code.INTERNAL
+  userSvc.failing.confirmations = 5
+  await untilApplied(userSvc.change({ userId, deactivated: true, erased: true }))
+  userSvc.failing.with = Code.UNAVAILABLE
+  t.match(await listFailed(userId), [{ erased: true, attempts: 5 }])
+})
+
+t.test('a failure of user-svc does not count as an attempt', async t => {
+  const { user } = await signUp()
+  const userId = user?.id ?? ''
+  userSvc.failing.confirmations = 7
+  await untilApplied(userSvc.change({ userId, deactivated: true, erased: true }))
+  t.equal(userSvc.failing.confirmations, 0)
+  t.same(await listFailed(userId), [])
+})
+
 t.test('several replicas apply each change once', async t => {
   const { user } = await signUp()
   const stream = createRevocationStream(system.redis)
@@ -185,6 +274,7 @@ t.test('several replicas apply each change once', async t => {
       signUp: { complete: async () => undefined },
       revocations: createRevocations({ db, stream, logger, tokenTtlMs: 1000 }),
       logger,
+      onSetAside: () => {},
     }),
   )
   // Every replica receives the change repeatedly.

@@ -19,7 +19,7 @@ import { readSettings } from '#runtime/process/env.ts'
 import { createRedis } from '#runtime/process/redis.ts'
 import { fromGrpcError } from '#runtime/status.ts'
 import { type AuthSettings, settingsSchema } from '../../auth-svc/config.ts'
-import { createAuthMetrics } from '../../auth-svc/metrics.ts'
+import { type AuthMetrics, createAuthMetrics } from '../../auth-svc/metrics.ts'
 import { type AuthServer, createAuthServer } from '../../auth-svc/server.ts'
 import { SCHEMA, type Tables } from '../../auth-svc/tables.ts'
 import { openTestDatabase } from '../support/test-database.ts'
@@ -48,6 +48,7 @@ export interface AuthSystem {
   database: Database<Tables>
   redis: Redis
   server: AuthServer
+  metrics: AuthMetrics
   settings: AuthSettings
   address: string
   auth: AuthServiceClient
@@ -98,10 +99,11 @@ export async function startAuthSystem(t: Test, options: AuthSystemOptions = {}):
   const redis = createRedis(redisUrl, silent)
   const userSvc = await startUserSvcPeer(t, { issuer: settings.TOKEN_ISSUER })
   const users = createClient(AccountServiceClient, userSvc.address)
+  const metrics = createAuthMetrics()
   const server = await createAuthServer({
     contract,
     logger,
-    metrics: createAuthMetrics(),
+    metrics,
     database,
     redis,
     users,
@@ -135,6 +137,7 @@ export async function startAuthSystem(t: Test, options: AuthSystemOptions = {}):
     database,
     redis,
     server,
+    metrics,
     settings,
     address,
     auth,

@@ -30,8 +30,8 @@ export interface UserSvcPeer {
   change(change: { userId: string; role?: string; deactivated?: boolean; erased?: boolean }): AccountChange
   /** User ids of `ConfirmErasure` calls, in order. */
   readonly confirmed: string[]
-  /** `confirmations`: number of further `ConfirmErasure` calls that fail. */
-  readonly failing: { confirmations: number }
+  /** `confirmations`: number of further `ConfirmErasure` calls that fail; `with`: their code, default UNAVAILABLE. */
+  readonly failing: { confirmations: number; with: Code }
   /** Stops the service. `restart` starts it again at the same address. */
   stop(): Promise<void>
   restart(): Promise<void>
@@ -47,7 +47,7 @@ export async function startUserSvcPeer(t: Test, { issuer }: { issuer: string }):
   const changes: AccountChange[] = []
   let appended = Promise.withResolvers<void>()
   const confirmed: string[] = []
-  const failing = { confirmations: 0 }
+  const failing = { confirmations: 0, with: Code.UNAVAILABLE }
   let auth: AuthServiceClient | undefined
   const keys = createRemoteKeySet({
     fetch: async () => {
@@ -87,7 +87,7 @@ export async function startUserSvcPeer(t: Test, { issuer }: { issuer: string }):
       async confirmErasure({ userId }) {
         if (failing.confirmations > 0) {
           failing.confirmations -= 1
-          throw new StatusError(Code.UNAVAILABLE, 'Unavailable', { reason: 'unavailable' })
+          throw new StatusError(failing.with, 'Failing', { reason: 'failing' })
         }
         confirmed.push(userId)
         return {}

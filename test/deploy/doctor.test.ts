@@ -35,6 +35,18 @@ const violations: [check: RegExp, statement: string, problem: RegExp][] = [
   ],
   [/the role and the e-mail address/, `update auth.accounts set role = 'admin'`, new RegExp(user)],
   [
+    /account change is set aside/,
+    `insert into auth.failed_account_changes (sequence, user_id, role, closed, erased, error, attempts)
+      values (7, '${other}', 'user', true, false, 'Error: poisoned', 5)`,
+    new RegExp(`^user ${other}, change 7, attempts 5: Error: poisoned$`),
+  ],
+  [
+    /row past retention is set aside/,
+    `insert into users.retention_failures (kind, id, error, attempts) values
+      ('user', '${user}', 'Error: failed once', 1), ('user', '${other}', 'Error: poisoned', 5)`,
+    new RegExp(`^user ${other}, attempts 5: Error: poisoned$`),
+  ],
+  [
     /every index/,
     `update pg_index set indisvalid = false where indexrelid = 'users.users_email'::regclass`,
     /users_email/,

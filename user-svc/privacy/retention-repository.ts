@@ -1,20 +1,31 @@
 /**
- * Finds and deletes rows past retention. Each call deletes one batch in its own statement and skips rows that are
- * locked by other transactions.
+ * Finds and deletes rows past retention. Each call deletes one batch in its own statement. It skips rows that are locked
+ * by other transactions and rows that have failed (retention-failures.ts).
  */
 import { type Kysely, type RawBuilder, sql } from 'kysely'
-import type { Tables } from '../tables.ts'
+import type { RetentionKind, Tables } from '../tables.ts'
+import { isNotSkipped } from './retention-failures.ts'
 
-/**
- * The `delete…` methods delete at most `RETENTION_BATCH` rows and return their number; fewer means that no unlocked row
- * is left.
- */
+/** Rows to delete. */
+export interface DueRows {
+  readonly kind: Exclude<RetentionKind, 'user'>
+  /**
+   * Deletes at most `RETENTION_BATCH` rows and returns their number; fewer means that no unlocked row is left. A row
+   * that cannot be deleted fails the batch.
+   */
+  deleteBatch(): Promise<number>
+  /** Lists the rows that the next batch would delete. */
+  list(): Promise<string[]>
+  /** Deletes one row. */
+  delete(id: string): Promise<void>
+}
+
 export interface RetentionRepository {
-  deleteComments(before: Date): Promise<number>
+  comments(before: Date): DueRows
   /** Whether deleted or not, on documents deleted before the given time. */
-  deleteCommentsOnDocuments(before: Date): Promise<number>
-  /** Also deletes their grants (by cascade). */
-  deleteDocuments(before: Date): Promise<number>
+  commentsOnDocuments(before: Date): DueRows
+  /** Their deletion also deletes their grants (by cascade). */
+  documents(before: Date): DueRows
   /**
    * Users deactivated before the given time and not erased, oldest first; at most `RETENTION_BATCH`, as `listErased`.
    */
@@ -24,9 +35,9 @@ export interface RetentionRepository {
    * already.
    */
   listErased(before: Date): Promise<string[]>
-  deleteCommentsBy(userId: string): Promise<number>
-  deleteCommentsOnDocumentsOf(userId: string): Promise<number>
-  deleteDocumentsOf(userId: string): Promise<number>
+  commentsBy(userId: string): DueRows
+  commentsOnDocumentsOf(userId: string): DueRows
+  documentsOf(userId: string): DueRows
   /** Deletes the row of a user without documents and comments, and completes the receipt, in one transaction. */
   purge(userId: string): Promise<void>
 }
@@ -36,26 +47,41 @@ export const RETENTION_BATCH = 500
 
 /** @param db opens a transaction for each purge. */
 export function createRetentionRepository(db: Kysely<Tables>): RetentionRepository {
-  // `any(array(…))`: PostgreSQL may execute a plain subquery with a limit more than once per statement.
-  async function deleteBatch(table: 'comments_all' | 'documents_all', due: RawBuilder<unknown>): Promise<number> {
-    const { numAffectedRows = 0n } = await sql`
-      delete from ${sql.table(table)} where id = any(array(
-        select id from ${sql.table(table)} as due where ${due} limit ${RETENTION_BATCH} for update skip locked
-      ))`.execute(db)
-    return Number(numAffectedRows)
+  function dueRows(kind: DueRows['kind'], due: RawBuilder<unknown>): DueRows {
+    const table = sql.table(kind === 'comment' ? 'comments_all' : 'documents_all')
+    const batch = sql`
+      select id from ${table} as due where ${due} and ${isNotSkipped(kind, sql`due.id`)}
+      limit ${RETENTION_BATCH} for update skip locked`
+    return {
+      kind,
+      async deleteBatch() {
+        // `any(array(…))`: PostgreSQL may execute a plain subquery with a limit more than once per statement.
+        const { numAffectedRows = 0n } = await sql`
+          delete from ${table} where id = any(array(${batch}))`.execute(db)
+        return Number(numAffectedRows)
+      },
+      async list() {
+        const { rows } = await sql<{ id: string }>`${batch}`.execute(db)
+        return rows.map(({ id }) => id)
+      },
+      async delete(id) {
+        await sql`delete from ${table} where id = ${id}`.execute(db)
+      },
+    }
   }
 
   return {
-    deleteComments: before => deleteBatch('comments_all', sql`deleted_at < ${before}`),
-    deleteCommentsOnDocuments: before =>
-      deleteBatch('comments_all', sql`document_id in (select id from documents_all where deleted_at < ${before})`),
-    deleteDocuments: before => deleteBatch('documents_all', sql`deleted_at < ${before}`),
+    comments: before => dueRows('comment', sql`deleted_at < ${before}`),
+    commentsOnDocuments: before =>
+      dueRows('comment', sql`document_id in (select id from documents_all where deleted_at < ${before})`),
+    documents: before => dueRows('document', sql`deleted_at < ${before}`),
     async listDeactivated(before) {
       const users = await db
         .selectFrom('users_all')
         .select('id')
         .where('deleted_at', '<', before)
         .where('erased_at', 'is', null)
+        .where(isNotSkipped('user', sql`users_all.id`))
         .orderBy('deleted_at')
         .limit(RETENTION_BATCH)
         .execute()
@@ -67,15 +93,16 @@ export function createRetentionRepository(db: Kysely<Tables>): RetentionReposito
         .select('user_id')
         .where('purged_at', 'is', null)
         .where(row => row.or([row('requested_by', 'is', null), row('requested_at', '<', before)]))
+        .where(isNotSkipped('user', sql`erasures.user_id`))
         .orderBy('requested_at')
         .limit(RETENTION_BATCH)
         .execute()
       return receipts.map(receipt => receipt.user_id)
     },
-    deleteCommentsBy: userId => deleteBatch('comments_all', sql`author_id = ${userId}`),
-    deleteCommentsOnDocumentsOf: userId =>
-      deleteBatch('comments_all', sql`document_id in (select id from documents_all where owner_id = ${userId})`),
-    deleteDocumentsOf: userId => deleteBatch('documents_all', sql`owner_id = ${userId}`),
+    commentsBy: userId => dueRows('comment', sql`author_id = ${userId}`),
+    commentsOnDocumentsOf: userId =>
+      dueRows('comment', sql`document_id in (select id from documents_all where owner_id = ${userId})`),
+    documentsOf: userId => dueRows('document', sql`owner_id = ${userId}`),
     purge: userId =>
       db.transaction().execute(async transaction => {
         await transaction.deleteFrom('users_all').where('id', '=', userId).execute()

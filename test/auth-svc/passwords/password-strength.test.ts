@@ -1,4 +1,7 @@
+import path from 'node:path'
+import { pathToFileURL } from 'node:url'
 import t from 'tap'
+import { Code } from '#runtime/status.ts'
 import { createPasswordStrength } from '../../../auth-svc/passwords/password-strength.ts'
 
 const strength = createPasswordStrength()
@@ -58,4 +61,39 @@ t.test('concurrent checks return the result of their own password', async t => {
     weaknesses.map(weakness => weakness === undefined),
     passwords.map((_, index) => index < STRONG.length),
   )
+})
+
+t.test(
+  'a thread that crashes, exits or hangs fails its check with UNAVAILABLE, and the next check succeeds',
+  async t => {
+    const folder = t.testdir({
+      'crashing-worker.mjs': `
+      import { parentPort } from 'node:worker_threads'
+      parentPort.on('message', ({ password }) => {
+        if (password === 'exit') process.exit(0)
+        if (password === 'throw') throw new Error('crash')
+        if (password === 'close') parentPort.close()
+        else if (password === 'hang') for (;;);
+        else parentPort.postMessage({ weakness: 'weak ' + password })
+      })`,
+    })
+    const crashing = createPasswordStrength({
+      module: pathToFileURL(path.join(folder, 'crashing-worker.mjs')),
+      timeoutMs: 5000,
+    })
+    t.teardown(() => crashing.close())
+    const check = (password: string) => crashing.findWeakness(password, owner)
+    for (const end of ['exit', 'throw', 'close', 'hang']) {
+      const [failed, waiting] = await Promise.allSettled([check(end), check('next')])
+      t.match(failed, { status: 'rejected', reason: { code: Code.UNAVAILABLE, cause: Error } }, end)
+      t.match(waiting, { status: 'fulfilled', value: 'weak next' }, `the check after "${end}"`)
+    }
+  },
+)
+
+t.test('close rejects a pending check', async t => {
+  const closing = createPasswordStrength()
+  const pending = closing.findWeakness('plum-Trombone-41', owner)
+  await closing.close()
+  await t.rejects(pending, { code: Code.UNAVAILABLE })
 })

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { callUnary } from '#runtime/grpc/client.ts'
 import { openDatabase } from '#runtime/postgres/database.ts'
 import { createErasure } from '../../../user-svc/privacy/erasure.ts'
@@ -22,12 +22,16 @@ const DAYS = 30
 const NEVER = new AbortController().signal
 const NOTHING: RetentionCounts = { comments: 0, documents: 0, erased: 0, purged: 0 }
 
+const failures: string[] = []
+
 /** Runs retention with a clock that is `days` days ahead. */
 const runIn = (days: number, signal = NEVER) =>
   createRetention({
     db,
     erasure: createErasure(db),
     days: DAYS,
+    logger,
+    onFailure: kind => failures.push(kind),
     now: () => new Date(Date.now() + days * 24 * 3600 * 1000),
   }).run(signal)
 
@@ -165,6 +169,83 @@ t.test('a run skips rows locked by another transaction, and the next run deletes
   t.same(await runIn(DAYS + 1), NOTHING)
   await transaction.commit().execute()
   t.same(await runIn(DAYS + 1), { ...NOTHING, documents: 1 })
+})
+
+/** Makes every deletion and erasure of the rows with these ids fail, until the end of the test. */
+async function poison(t: Test, ...ids: string[]): Promise<void> {
+  const list = sql.lit(`{${ids.join()}}`)
+  await sql`
+    create or replace function fail_poisoned() returns trigger language plpgsql as $$
+    begin
+      if old.id = any (${list}::uuid[]) then raise exception 'poisoned'; end if;
+      return case tg_op when 'DELETE' then old else new end;
+    end $$`.execute(db)
+  const tables = ['users_all', 'documents_all', 'comments_all']
+  for (const table of tables) {
+    await sql`
+      create trigger poison before delete or update on ${sql.table(table)}
+      for each row execute function fail_poisoned()`.execute(db)
+  }
+  t.teardown(async () => {
+    for (const table of tables) await sql`drop trigger poison on ${sql.table(table)}`.execute(db)
+    await sql`delete from retention_failures`.execute(db)
+  })
+}
+
+/** Makes the next run try the failed rows again, as an hour later. */
+const letAnHourPass = () => sql`update retention_failures set failed_at = failed_at - interval '1 hour'`.execute(db)
+const listFailures = () => db.selectFrom('retention_failures').select(['kind', 'id', 'attempts']).execute()
+
+t.test('a user whose erasure or purge fails does not stop the run, and is set aside after five runs', async t => {
+  const [poisoned, other, erased] = [await createUser(), await createUser(), await createUser()]
+  for (const user of [poisoned, other]) await deactivate(user)
+  await erase(erased.id)
+  await poison(t, poisoned.id, erased.id)
+
+  failures.length = 0
+  t.same(await runIn(DAYS + 1), { ...NOTHING, erased: 1, purged: 1 }, 'the other user is erased and purged')
+  t.same(failures, ['user', 'user'])
+  t.same(await runIn(DAYS + 1), NOTHING)
+  t.equal(failures.length, 2, 'a failed user is not tried twice in an hour')
+  for (let run = 2; run <= 6; run++) {
+    await letAnHourPass()
+    t.same(await runIn(DAYS + 1), NOTHING)
+  }
+  t.equal(failures.length, 10)
+  t.same(
+    (await listFailures()).map(({ id, attempts }) => `${id} ${attempts}`).sort(),
+    [`${erased.id} 5`, `${poisoned.id} 5`].sort(),
+  )
+})
+
+t.test('a document or comment that cannot be deleted does not stop the run', async t => {
+  const ada = await createUser()
+  const { rows } = await sql<{ id: string }>`
+    insert into documents_all (owner_id, title, deleted_at)
+    select ${ada.id}::uuid, 'Plan', now() from generate_series(1, 1100) returning id`.execute(db)
+  const [poisoned] = rows
+  const { id: document } = await docs.create({}, tokenOf(ada))
+  const [badComment, comment] = [
+    await docs.comment(document, {}, tokenOf(ada)),
+    await docs.comment(document, {}, tokenOf(ada)),
+  ]
+  for (const { id } of [badComment, comment]) await docs.removeComment(document, id, tokenOf(ada))
+  await poison(t, poisoned?.id ?? '', badComment.id)
+
+  t.same(await runIn(DAYS + 1), { ...NOTHING, documents: 1099, comments: 1 })
+  t.same((await listFailures()).map(({ kind, id }) => `${kind} ${id}`).sort(), [
+    `comment ${badComment.id}`,
+    `document ${poisoned?.id}`,
+  ])
+})
+
+t.test('a row that failed and is deleted later is no longer listed', async t => {
+  const ada = await createUser()
+  await deactivate(ada)
+  await db.insertInto('retention_failures').values({ kind: 'user', id: ada.id, error: 'x', attempts: 4 }).execute()
+  await letAnHourPass()
+  t.same(await runIn(DAYS + 1), { ...NOTHING, erased: 1, purged: 1 })
+  t.same(await listFailures(), [])
 })
 
 t.test('the cron job is registered, and jobs run one at a time across processes', async t => {
