@@ -113,7 +113,6 @@ export class FrameParser {
     if (streamId !== 0) throw protocolError('SETTINGS on a stream')
     if ((flags & Flag.ACK) !== 0) {
       checkLength(0, start, end)
-      this.#headerBlocks.onSettingsAck()
       return
     }
     if ((end - start) % SETTING_LENGTH !== 0) {

@@ -1,5 +1,4 @@
 import { ConnectionError, protocolError } from './errors.ts'
-import { isSizeUpdate } from './hpack/decoder.ts'
 import { ErrorCode, FrameType } from './protocol.ts'
 import type { ResponseHeaderReader, ResponseHeaders } from './response-headers.ts'
 
@@ -11,8 +10,9 @@ export interface HeaderBlockHandler {
 }
 
 /**
- * Joins HEADERS and CONTINUATION frames into header blocks and decodes them. Holds the peer to the HPACK dynamic table
- * of size 0 that the connection announces in its SETTINGS.
+ * Joins HEADERS and CONTINUATION frames into header blocks and decodes them. A peer that uses the dynamic table in spite
+ * of the size 0 in the SETTINGS of the connection is a connection error. The size update that RFC 9113 section 4.3.1
+ * demands is not required: some peers never send it and use literals only.
  */
 export class HeaderBlocks {
   readonly #reader: ResponseHeaderReader
@@ -20,20 +20,12 @@ export class HeaderBlocks {
   readonly #handler: HeaderBlockHandler
   /** The block whose last fragment has not arrived. */
   #pending: PendingBlock | undefined
-  // RFC 9113 section 4.3.1: the first block after a reduction of the table begins with a size update.
-  #awaitsSizeUpdate = true
-  #settingsAcked = false
 
   /** @param maxLength maximum length of one block, in octets. */
   constructor(reader: ResponseHeaderReader, maxLength: number, handler: HeaderBlockHandler) {
     this.#reader = reader
     this.#maxLength = maxLength
     this.#handler = handler
-  }
-
-  /** From now on a missing table size update is an error. */
-  onSettingsAck(): void {
-    this.#settingsAcked = true
   }
 
   /** @throws ConnectionError PROTOCOL_ERROR for a frame between the fragments of a block, RFC 9113 section 6.10. */
@@ -72,16 +64,7 @@ export class HeaderBlocks {
   }
 
   #read(streamId: number, endStream: boolean, block: Buffer, start: number, end: number): void {
-    if (this.#awaitsSizeUpdate) this.#expectSizeUpdate(block, start, end)
     this.#handler.onHeaders(streamId, this.#reader.read(block, start, end), endStream)
-  }
-
-  #expectSizeUpdate(block: Buffer, start: number, end: number): void {
-    if (start < end && isSizeUpdate(block[start] as number)) {
-      this.#awaitsSizeUpdate = false
-    } else if (this.#settingsAcked) {
-      throw new ConnectionError(ErrorCode.COMPRESSION_ERROR, 'Header block lacks the dynamic table size update')
-    }
   }
 }
 

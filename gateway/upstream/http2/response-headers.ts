@@ -90,21 +90,35 @@ function parse(block: Buffer, start: number, end: number, maxListSize: number): 
 }
 
 const GRPC_CONTENT_TYPE = /^application\/grpc(?:[+;]|$)/i
-const FIELD_NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/
-const FORBIDDEN_IN_VALUE = /[\0\r\n]|^[ \t]|[ \t]$/
+// nghttp2, and grpc-js with it, ignores a field whose name has other invalid characters.
+const UPPER_CASE = /[A-Z]/
 const CONNECTION_SPECIFIC = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade'])
-/** The fields that are read. Each may occur once, with a value of this form. */
-const SINGLE: ReadonlyMap<string, RegExp> = new Map([
-  [':status', /^[1-9][0-9]{2}$/],
-  ['content-type', /^/],
-  ['content-length', /^[0-9]{1,15}$/],
-  ['grpc-encoding', /^/],
-  ['grpc-status', /^/],
-  ['grpc-message', /^/],
-  ['grpc-status-details-bin', /^/],
+const FORBIDDEN_IN_VALUE = /[\0\r\n]/
+
+interface ReadField {
+  /** The form of a value. Default: any value. */
+  readonly form?: RegExp
+  /** Whether surrounding white space, which RFC 9113 section 8.2.1 forbids, is removed. */
+  readonly trim?: true
+  /** What a further field of the name does. Default: the block is malformed. */
+  readonly repeated?: 'ignore' | 'join'
+  /** Whether an invalid value is ignored. Default: the block is malformed. */
+  readonly optional?: true
+}
+
+/** The fields that are read: strict where the response depends on them, otherwise as tolerant as grpc-js. */
+const READ_FIELDS: ReadonlyMap<string, ReadField> = new Map<string, ReadField>([
+  [':status', { form: /^[1-9][0-9]{2}$/ }],
+  ['content-type', { trim: true, repeated: 'ignore' }],
+  ['content-length', { trim: true, form: /^[0-9]{1,15}$/ }],
+  ['grpc-encoding', { trim: true }],
+  ['grpc-status', { trim: true }],
+  // Servers percent-encode only what the specification demands: a space at the end is a part of the message.
+  ['grpc-message', { repeated: 'join', optional: true }],
+  ['grpc-status-details-bin', { trim: true, repeated: 'ignore', optional: true }],
 ])
 
-/** Copies the fields of `SINGLE` to `values`. @returns why the block is malformed, or undefined. */
+/** Copies the fields of `READ_FIELDS` to `values`. @returns why the block is malformed, or undefined. */
 function collect(fields: readonly HeaderField[], values: Map<string, string>): string | undefined {
   let hasRegularField = false
   for (const [name, value] of fields) {
@@ -113,15 +127,31 @@ function collect(fields: readonly HeaderField[], values: Map<string, string>): s
       if (name !== ':status') return 'pseudo-header other than :status'
     } else {
       hasRegularField = true
-      if (!FIELD_NAME.test(name)) return 'invalid header name'
+      if (UPPER_CASE.test(name)) return 'invalid header name'
       if (CONNECTION_SPECIFIC.has(name)) return `connection-specific header ${name}`
     }
-    if (FORBIDDEN_IN_VALUE.test(value)) return `invalid value of ${name}`
-    const form = SINGLE.get(name)
-    if (form === undefined) continue
-    if (!form.test(value)) return `invalid value of ${name}`
-    if (values.has(name)) return `duplicate ${name}`
-    values.set(name, value)
+    const field = READ_FIELDS.get(name)
+    if (field === undefined) continue
+    const problem = collectField(name, value, field, values)
+    if (problem !== undefined) return problem
   }
+  return undefined
+}
+
+function collectField(
+  name: string,
+  value: string,
+  { form, trim, repeated, optional }: ReadField,
+  values: Map<string, string>,
+): string | undefined {
+  // Not a regular expression: it takes quadratic time for white space in the middle.
+  const text = trim ? value.trim() : value
+  if (FORBIDDEN_IN_VALUE.test(value) || form?.test(text) === false) {
+    return optional ? undefined : `invalid value of ${name}`
+  }
+  const previous = values.get(name)
+  if (previous === undefined) values.set(name, text)
+  else if (repeated === 'join') values.set(name, `${previous}, ${text}`)
+  else if (repeated === undefined) return `duplicate ${name}`
   return undefined
 }

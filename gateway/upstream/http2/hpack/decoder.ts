@@ -37,7 +37,7 @@ export function decodeHeaderBlock(block: Buffer, start: number, end: number, max
 }
 
 /** Whether the octet starts a dynamic table size update, RFC 7541 section 6.3. */
-export function isSizeUpdate(byte: number): boolean {
+function isSizeUpdate(byte: number): boolean {
   return (byte & 0xe0) === 0x20
 }
 
