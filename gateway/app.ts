@@ -27,17 +27,15 @@ import { type HealthCheck, registerHealth } from './http/health.ts'
 import { HttpError } from './http/http-errors.ts'
 import { createMalformedRequestHandler } from './http/malformed-request.ts'
 import { registerJsonBody } from './http/request-body.ts'
-import { splitTarget } from './http/request-target.ts'
+import { registerUrlLimit, splitTarget } from './http/request-target.ts'
 import { createRequestTelemetry } from './http/request-telemetry.ts'
-import { allowedMethods, verbStrategy } from './http/routing.ts'
+import { allowedMethods, routerConstraints } from './http/routing.ts'
 import { registerSecurityHeaders } from './http/security-headers.ts'
 import type { GatewayMetrics } from './metrics.ts'
 import { type RoutesOptions, registerRoutes } from './transcoding/routes.ts'
 
 /** Maximum time in milliseconds to receive a complete request. The detail of `request_timeout` (408) names it. */
 const REQUEST_TIMEOUT_MS = 30_000
-/** Maximum length of a path parameter in characters. A longer one is rejected with 400 `bad_request`. */
-const MAX_PARAMETER_LENGTH = 1024
 
 /** The dependencies and the settings of the app. */
 export interface AppOptions {
@@ -93,7 +91,8 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     requestTimeout: REQUEST_TIMEOUT_MS,
-    routerOptions: { maxParamLength: MAX_PARAMETER_LENGTH, constraints: { verb: verbStrategy } },
+    // Only the length of the URL as a whole is limited.
+    routerOptions: { maxParamLength: Number.MAX_SAFE_INTEGER, constraints: routerConstraints },
     clientErrorHandler: createMalformedRequestHandler(logger, telemetry.countMalformed),
     // Fastify runs no hooks for a request that its router rejects, so the telemetry is started here.
     frameworkErrors: (error, rawRequest, rawReply) => {
@@ -105,6 +104,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
 
   registerDrain(app, options.isDraining)
   telemetry.register(app)
+  registerUrlLimit(app)
   app.setErrorHandler<FastifyError>(handleError)
   app.setNotFoundHandler(request => {
     const { path } = splitTarget(request.raw)

@@ -8,12 +8,18 @@
  *   FieldPath = IDENT { "." IDENT } ;
  *   Verb      = ":" LITERAL ;
  *
- * `**` matches any number of segments, including none, and must be the last segment.
+ * `**` matches any number of segments, including none, and must be the last segment. A literal matches each spelling of
+ * itself that RFC 3986 section 6.2.2 calls equivalent: `a%62c` matches `abc`.
  */
 import { ContractError } from '#runtime/grpc/contract.ts'
 
-/** A segment of a template: a literal, `*` (one segment) or `**` (all remaining segments). */
-export type Segment = { kind: 'literal'; text: string } | { kind: 'single' } | { kind: 'rest' }
+/**
+ * A segment of a template: a literal, `*` (one segment) or `**` (all remaining segments). `text` is the literal as the
+ * contract spells it, `canonical` its form by `canonicalText`.
+ */
+export type Segment =
+  | { readonly kind: 'literal'; readonly text: string; readonly canonical: string }
+  | { readonly kind: 'single' | 'rest' }
 
 /** A variable of a template, which binds a field of the request message. */
 export interface Variable {
@@ -33,16 +39,18 @@ export interface PathTemplate {
   readonly source: string
   readonly segments: readonly Segment[]
   readonly variables: readonly Variable[]
-  /** The verb after the colon; undefined if there is none. */
+  /** The verb after the colon, by `canonicalText`; undefined if there is none. */
   readonly verb: string | undefined
   /** Equal for two templates that match the same paths. */
   readonly shape: string
+  /** The template that matches the paths in which `**` matches no segment; undefined if there is no `**`. */
+  readonly withoutRest: Pick<PathTemplate, 'source' | 'segments' | 'verb' | 'shape'> | undefined
   /** Whether the template matches a raw request path without its query. */
   matches(path: string): boolean
   /**
    * Extracts the values of the variables from a request path, in the order of `variables`, percent-decoded once.
    * @param path raw, without the query. The router has matched it to the segments.
-   * @returns undefined if a segment is empty or the verb is missing, which the router does not check.
+   * @returns undefined if a segment is empty or missing or the verb is missing, which the router does not check.
    * @throws URIError if an escape sequence is not UTF-8.
    */
   extract(path: string): string[] | undefined
@@ -52,9 +60,10 @@ export interface PathTemplate {
 export function parsePathTemplate(source: string): PathTemplate {
   const parser = new TemplateParser(source)
   const { segments, variables, verb } = parser.template()
-  const shape = segments.map(shapeOf).join('/') + (verb === undefined ? '' : `:${verb}`)
+  const shape = shapeOf(segments, verb)
   const restAt = segments.findIndex(segment => segment.kind === 'rest')
   if (restAt !== -1 && restAt !== segments.length - 1) parser.fail('`**` must be the last segment')
+  const fixed = restAt === -1 ? segments : segments.slice(0, restAt)
 
   return {
     source,
@@ -62,20 +71,20 @@ export function parsePathTemplate(source: string): PathTemplate {
     variables,
     verb,
     shape,
+    withoutRest: restAt === -1 ? undefined : { source, segments: fixed, verb, shape: shapeOf(fixed, verb) },
     matches(path) {
-      const withoutVerb = verb === undefined ? path : stripVerb(path, verb)
-      const parts = withoutVerb?.slice(1).split('/') ?? []
+      const parts = partsOf(path, verb)
       return (
-        (restAt === -1 ? parts.length === segments.length : parts.length >= restAt) &&
-        !parts.includes('') &&
-        segments.every((segment, index) => segment.kind !== 'literal' || segment.text === parts[index])
+        parts !== undefined &&
+        (restAt === -1 ? parts.length === fixed.length : parts.length >= fixed.length) &&
+        fixed.every(
+          (segment, index) => segment.kind !== 'literal' || segment.canonical === canonicalText(parts[index] ?? ''),
+        )
       )
     },
     extract(path) {
-      const withoutVerb = verb === undefined ? path : stripVerb(path, verb)
-      if (withoutVerb === undefined) return undefined
-      const parts = withoutVerb.slice(1).split('/')
-      if (parts.includes('')) return undefined
+      const parts = partsOf(path, verb)
+      if (parts === undefined || parts.length < fixed.length) return undefined
       return variables.map(({ start, end, isMultiple }) => {
         if (!isMultiple) return decode(parts[start] ?? '')
         const last = segments[end - 1]?.kind === 'rest' ? parts.length : end
@@ -85,13 +94,42 @@ export function parsePathTemplate(source: string): PathTemplate {
   }
 }
 
-function shapeOf(segment: Segment): string {
-  if (segment.kind === 'literal') return segment.text
-  return segment.kind === 'single' ? '*' : '**'
+/** Returns the segments of a path without its verb; undefined if one is empty or the verb is missing. */
+function partsOf(path: string, verb: string | undefined): string[] | undefined {
+  const withoutVerb = verb === undefined ? path : stripVerb(path, verb)
+  if (withoutVerb === '/') return []
+  const parts = withoutVerb?.slice(1).split('/')
+  return parts?.includes('') ? undefined : parts
+}
+
+function shapeOf(segments: readonly Segment[], verb: string | undefined): string {
+  const shapes = segments.map(segment => {
+    if (segment.kind === 'literal') return segment.canonical
+    return segment.kind === 'single' ? '*' : '**'
+  })
+  return shapes.join('/') + (verb === undefined ? '' : `:${verb}`)
 }
 
 function stripVerb(path: string, verb: string): string | undefined {
-  return path.endsWith(`:${verb}`) ? path.slice(0, -verb.length - 1) : undefined
+  const colon = path.lastIndexOf(':')
+  return colon > path.lastIndexOf('/') && canonicalText(path.slice(colon + 1)) === verb
+    ? path.slice(0, colon)
+    : undefined
+}
+
+/**
+ * Decodes the escapes in a part of a path, except those of `%*;/?:@&=+$,#`, which then have capital digits. An asterisk
+ * becomes an escape, so that it differs from `*` in a shape. The texts of two equivalent parts are equal.
+ * @returns the part itself if it is not valid percent-encoding.
+ */
+export function canonicalText(part: string): string {
+  if (!/[%*]/.test(part)) return part
+  try {
+    const decoded = decodeURI(part.replaceAll('%25', '%2525'))
+    return decoded.replaceAll('*', '%2A').replace(/%[\da-f]{2}/gi, octet => octet.toUpperCase())
+  } catch {
+    return part
+  }
 }
 
 // Usually there is nothing to decode, and the test takes a tenth of the time of decoding.
@@ -125,7 +163,7 @@ class TemplateParser {
   template(): { segments: Segment[]; variables: Variable[]; verb: string | undefined } {
     this.#expect('/')
     this.#segmentList({ insideVariable: false })
-    const verb = this.#accept(':') ? this.#match(LITERAL, 'a verb') : undefined
+    const verb = this.#accept(':') ? this.#literal('a verb').canonical : undefined
     if (this.#at < this.#source.length) this.fail(`unexpected "${this.#source[this.#at]}"`)
     return { segments: this.#segments, variables: this.#variables, verb }
   }
@@ -139,7 +177,17 @@ class TemplateParser {
     if (this.#accept('**')) this.#segments.push({ kind: 'rest' })
     else if (this.#accept('*')) this.#segments.push({ kind: 'single' })
     else if (this.#accept('{')) this.#variable(where)
-    else this.#segments.push({ kind: 'literal', text: this.#match(LITERAL, 'a segment') })
+    else this.#segments.push({ kind: 'literal', ...this.#literal('a segment') })
+  }
+
+  #literal(what: string): { text: string; canonical: string } {
+    const text = this.#match(LITERAL, what)
+    try {
+      decodeURIComponent(text)
+    } catch {
+      this.fail(`${what} has an escape that is not UTF-8`)
+    }
+    return { text, canonical: canonicalText(text) }
   }
 
   #variable({ insideVariable }: { insideVariable: boolean }): void {

@@ -10,6 +10,7 @@ export const HTTP_ERRORS = {
   },
   bad_url: { status: 400, detail: 'The path is not valid percent-encoded UTF-8.' },
   bad_request: { status: 400, detail: 'Malformed HTTP request.' },
+  url_too_long: { status: 414, detail: 'The URL is longer than 8,192 characters. Send a shorter URL.' },
   request_timeout: { status: 408, detail: 'The request was not received completely within 30 s. Send it again.' },
   headers_too_large: {
     status: 431,
@@ -63,7 +64,7 @@ interface Mapping {
 
 const BY_FASTIFY_CODE: Record<string, Mapping> = {
   FST_ERR_BAD_URL: { code: 'bad_url' },
-  FST_ERR_MAX_PARAM_LENGTH: { code: 'bad_request', detail: 'A segment of the path is too long.' },
+  FST_ERR_MAX_PARAM_LENGTH: { code: 'url_too_long' },
   FST_ERR_CTP_INVALID_MEDIA_TYPE: { code: 'unsupported_media_type' },
   FST_ERR_CTP_BODY_TOO_LARGE: { code: 'body_too_large' },
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: {

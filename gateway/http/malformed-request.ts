@@ -9,6 +9,9 @@ import { toProblem } from './problem.ts'
 interface ParserError extends NodeJS.ErrnoException {
   /** Set by the parser of node:http, for example to `Invalid header token`. */
   readonly reason?: string
+  /** The bytes that the parser received last, and how many of them it has parsed. */
+  readonly rawPacket?: unknown
+  readonly bytesParsed?: number
 }
 
 /** Codes of Node's parser and server. Any other code is reported as `bad_request`. */
@@ -56,8 +59,17 @@ export function createMalformedRequestHandler(
   }
 }
 
-function toHttpError({ code = '', reason }: ParserError): HttpError {
+function toHttpError(error: ParserError): HttpError {
+  const { code = '', reason } = error
+  if (code === 'HPE_HEADER_OVERFLOW' && isInRequestLine(error)) return new HttpError('url_too_long')
   const known = BY_PARSER_CODE[code]
   if (known !== undefined) return new HttpError(known)
   return new HttpError('bad_request', reason === undefined ? {} : { detail: `Malformed HTTP request: ${reason}.` })
+}
+
+/** Whether the parser stopped at an unfinished request line of which it received the start. */
+function isInRequestLine({ rawPacket, bytesParsed = 0 }: ParserError): boolean {
+  if (!Buffer.isBuffer(rawPacket)) return false
+  const line = rawPacket.subarray(rawPacket.lastIndexOf('\n', bytesParsed - 1) + 1, bytesParsed)
+  return /^[A-Za-z-]+ \S+$/.test(line.toString('latin1'))
 }

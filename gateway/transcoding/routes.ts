@@ -16,15 +16,23 @@ export interface RoutesOptions extends HandlerOptions {
  * then the handler of its method. Codecs, policies and calls are built now, so that a request builds nothing.
  */
 export function registerRoutes(app: FastifyInstance, options: RoutesOptions): void {
+  const shapes = new Set(options.routes.map(({ httpMethod, template }) => `${httpMethod} ${template.shape}`))
   for (const route of options.routes) {
+    const { httpMethod, template } = route
     const { onRequest, onResponse } = options.policyFor(route)
-    app.route({
-      method: route.httpMethod,
-      ...routerPath(route.template),
-      config: { template: route.template.source },
-      onRequest,
-      ...(onResponse && { onResponse }),
-      handler: isStream(route) ? createStreamHandler(route, options) : createUnaryHandler(route, options),
-    })
+    const handler = isStream(route) ? createStreamHandler(route, options) : createUnaryHandler(route, options)
+    // The `*` of find-my-way needs a slash before it. `**` may match no segment, unless another route has that path.
+    const { withoutRest } = template
+    const hasOwnPath = withoutRest !== undefined && !shapes.has(`${httpMethod} ${withoutRest.shape}`)
+    for (const path of hasOwnPath ? [template, withoutRest] : [template]) {
+      app.route({
+        method: httpMethod,
+        ...routerPath(path),
+        config: { template: template.source },
+        onRequest,
+        ...(onResponse && { onResponse }),
+        handler,
+      })
+    }
   }
 }

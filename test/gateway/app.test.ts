@@ -407,7 +407,7 @@ t.test('close completes requests in flight and does not wait for idle keep-alive
 
 t.test('requests rejected by the router or the HTTP parser have a trace id and a log line', async t => {
   const { call, port, state, upstream } = await startGateway(t)
-  for (const path of ['/v1/items/%ZZ', `/v1/items/${'x'.repeat(2000)}`]) {
+  for (const path of ['/v1/items/%ZZ', `/v1/items/${'x'.repeat(9000)}`]) {
     const rejected = await call(path)
     const { trace_id: traceId, status } = await problemOf(rejected)
     t.match(traceId, /^[0-9a-f]{32}$/)

@@ -17,7 +17,7 @@ t.test('an HttpError has the detail of its code unless one is given', async t =>
 
 t.test('a Fastify error with a 4xx status becomes an HttpError; any other value does not', async t => {
   t.equal(fromFastifyError({ code: 'FST_ERR_CTP_BODY_TOO_LARGE', statusCode: 413 })?.code, 'body_too_large')
-  t.equal(fromFastifyError({ code: 'FST_ERR_MAX_PARAM_LENGTH', statusCode: 414 })?.code, 'bad_request')
+  t.equal(fromFastifyError({ code: 'FST_ERR_MAX_PARAM_LENGTH', statusCode: 414 })?.code, 'url_too_long')
   t.equal(fromFastifyError({ code: 'FST_ERR_OTHER', statusCode: 400 })?.code, 'bad_request')
   t.equal(fromFastifyError({ code: 'FST_ERR_OTHER', statusCode: 500 }), undefined)
   t.equal(fromFastifyError(undefined), undefined)

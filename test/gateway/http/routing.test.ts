@@ -1,0 +1,106 @@
+/** The router of Fastify and the path templates must agree on which paths a route has. */
+
+import fc from 'fast-check'
+import Fastify from 'fastify'
+import t from 'tap'
+import { type PathTemplate, parsePathTemplate } from '../../../gateway/contract/path-template.ts'
+import { routerConstraints, routerPath } from '../../../gateway/http/routing.ts'
+import { assertProperty } from '../../support/property.ts'
+
+/** Returns the source of the template that serves a path; undefined if the router or the template rejects it. */
+function routerOf(sources: readonly string[]): (path: string) => Promise<string | undefined> {
+  const app = Fastify({ routerOptions: { maxParamLength: 10_000, constraints: routerConstraints } })
+  const templates = sources.map(parsePathTemplate)
+  const shapes = new Set(templates.map(({ shape }) => shape))
+  for (const template of templates) {
+    const { withoutRest } = template
+    const paths = withoutRest !== undefined && !shapes.has(withoutRest.shape) ? [template, withoutRest] : [template]
+    for (const path of paths) {
+      app.get(routerPath(path).url, { ...routerPath(path) }, (request, reply) =>
+        reply.send(template.extract(request.raw.url ?? '') === undefined ? '' : template.source),
+      )
+    }
+  }
+  return async path => {
+    const { statusCode, body } = await app.inject(path)
+    return statusCode === 200 && body !== '' ? body : undefined
+  }
+}
+
+const SERVED: readonly { source: string; served: readonly string[]; not: readonly string[] }[] = [
+  { source: '/v1/{path=**}', served: ['/v1', '/v1/a', '/v1/a/b'], not: ['/v1/', '/v2', '/v1/a/', '/v1x'] },
+  { source: '/v1/{path=a/**}', served: ['/v1/a', '/v1/a/b'], not: ['/v1', '/v1/a/', '/v1/b'] },
+  { source: '/v1/{path=**}:go', served: ['/v1:go', '/v1/a:go', '/v1/a/b:go'], not: ['/v1', '/v1/a', '/v1/:go'] },
+  { source: '/{id}/{path=**}:go', served: ['/a:go', '/a/b:go'], not: ['/a', '/:go'] },
+  { source: '/{path=**}', served: ['/', '/a', '/a/b'], not: ['//', '/a/'] },
+  { source: '/{path=**}:go', served: ['/:go', '/a:go'], not: ['/', '/a'] },
+  { source: '/{id}', served: ['/a'], not: ['/', '//', '/a/b'] },
+  { source: '/caf%C3%A9/x', served: ['/caf%C3%A9/x', '/caf%c3%a9/x', '/%63af%C3%A9/x'], not: ['/cafe/x', '/caf/x'] },
+  { source: '/a%62c', served: ['/abc', '/a%62c', '/%61bc'], not: ['/a%2562c'] },
+  { source: '/abc', served: ['/abc', '/a%62c'], not: ['/a%2562c', '/ABC'] },
+  { source: '/a%2Fb', served: ['/a%2Fb', '/a%2fb', '/%61%2fb'], not: ['/a/b', '/a%252Fb'] },
+  { source: '/a%252fb', served: ['/a%252fb'], not: ['/a%2fb', '/a%252Fb', '/a/b'] },
+  { source: '/a%3Ab', served: ['/a%3Ab', '/a%3ab'], not: ['/a:b', '/a', '/ab'] },
+  { source: '/a%20b/{id}', served: ['/a%20b/x'], not: ['/a+b/x', '/ab/x'] },
+  { source: '/a%2Ab', served: ['/a%2Ab', '/a%2ab', '/a*b'], not: ['/axb', '/ab', '/a'] },
+  { source: '/a(b)', served: ['/a(b)', '/a%28b%29'], not: ['/ab'] },
+  { source: '/a%26(b)', served: ['/a%26(b)'], not: ['/a', '/a%26b'] },
+  { source: '/users:b%61tchGet', served: ['/users:batchGet', '/users:%62atchGet'], not: ['/users', '/users:x'] },
+  { source: '/users:a%2Fb', served: ['/users:a%2Fb', '/users:a%2fb'], not: ['/users', '/users:a/b'] },
+  { source: '/{id}:%61rchive', served: ['/x:archive', '/x:%61rchive'], not: ['/x', '/x%3Aarchive'] },
+]
+
+for (const { source, served, not } of SERVED) {
+  t.test(`router and template agree that ${source} serves ${served.join(' ')} and not ${not.join(' ')}`, async t => {
+    const route = routerOf([source])
+    const template = parsePathTemplate(source)
+    for (const path of served) {
+      t.equal(await route(path), source, `router: ${path}`)
+      t.ok(template.matches(path), `template: ${path}`)
+      t.doesNotThrow(() => template.extract(path) ?? t.fail(path))
+    }
+    for (const path of not) {
+      t.equal(await route(path), undefined, `router: ${path}`)
+      t.notOk(template.matches(path), `template: ${path}`)
+    }
+  })
+}
+
+t.test('a path that `**` and a template without it match belongs to the latter', async t => {
+  const route = routerOf(['/v1/{path=**}', '/v1', '/v1/{id}', '/v1/{id}/{path=**}'])
+  t.equal(await route('/v1'), '/v1')
+  t.equal(await route('/v1/a'), '/v1/{id}')
+  t.equal(await route('/v1/a/b'), '/v1/{id}/{path=**}')
+})
+
+t.test('the router serves a path exactly if one of the templates matches it', async t => {
+  const literal = fc.constantFrom('a', 'b', 'a%62', 'ab', '%2A', 'a%2Fb', 'a%3Ab', '%C3%A9', '%25')
+  const verb = fc.constantFrom('', '', '', ':go', ':g%6F', ':stop')
+  const source = fc
+    .tuple(fc.array(fc.oneof(literal, fc.constant('*')), { maxLength: 3 }), fc.constantFrom('', '', '**'), verb)
+    .filter(([segments, rest]) => segments.length > 0 || rest !== '')
+    .map(([segments, rest, suffix]) => `/${[...segments, ...(rest === '' ? [] : [rest])].join('/')}${suffix}`)
+  const part = fc.constantFrom('a', 'b', 'ab', '%61', '*', '%2a', 'a%2fb', 'a:b', 'a%3ab', '%c3%a9', '%25', '', 'x')
+  const path = fc.tuple(fc.array(part, { minLength: 1, maxLength: 4 }), verb).map(([p, v]) => `/${p.join('/')}${v}`)
+  await assertProperty(
+    t,
+    fc.asyncProperty(
+      fc.array(source, { minLength: 1, maxLength: 5 }),
+      fc.array(path, { minLength: 1 }),
+      async (all, paths) => {
+        const byShape = new Map<string, PathTemplate>(
+          all.map(one => [parsePathTemplate(one).shape, parsePathTemplate(one)]),
+        )
+        const templates = [...byShape.values()]
+        const route = routerOf(templates.map(template => template.source))
+        for (const one of paths) {
+          const matching = templates.filter(template => template.matches(one)).map(template => template.source)
+          const found = await route(one)
+          if (found === undefined ? matching.length > 0 : !matching.includes(found))
+            throw new Error(`${one}: the router serves ${found}, the templates ${matching.join(' ')}`)
+        }
+      },
+    ),
+    { numRuns: 300 },
+  )
+})
