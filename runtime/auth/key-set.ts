@@ -13,6 +13,7 @@ export interface Jwk {
   n?: string
   e?: string
   use?: string
+  key_ops?: readonly string[]
   alg?: string
 }
 
@@ -158,7 +159,7 @@ export function createRemoteKeySet(options: RemoteKeySetOptions): RemoteKeySet {
 /**
  * Converts a JWK to a verification key. Supported are Ed25519, P-256 (ES256) and RSA (RS256) with 2,048 to 8,192 bits
  * and an exponent of at least 65,537.
- * @throws Error for other keys, for malformed keys, and if `use` or `alg` does not match.
+ * @throws Error for other keys, for malformed keys, and if `use`, `key_ops` or `alg` does not match.
  */
 export function toVerificationKey(jwk: Jwk): VerificationKey {
   const problem = problemOf(jwk)
@@ -172,6 +173,10 @@ export function toVerificationKey(jwk: Jwk): VerificationKey {
 function problemOf(jwk: Jwk): string | undefined {
   if (jwk.kid === '') return 'kid is missing'
   if (jwk.use && jwk.use !== 'sig') return 'use is not "sig"'
+  // RFC 7517 section 4.3. An empty list permits no operation.
+  if (jwk.key_ops !== undefined && !(Array.isArray(jwk.key_ops) && jwk.key_ops.includes('verify'))) {
+    return 'key_ops does not contain "verify"'
+  }
   const algorithm = algorithmOf(jwk)
   if (algorithm === undefined) return 'key type is not Ed25519, P-256 or RSA'
   if (jwk.alg && jwk.alg !== algorithm) return `alg is not ${algorithm}`

@@ -1,4 +1,5 @@
 /** Parsing of the protected header of a compact JWS (RFC 7515), before the signature is verified. */
+import { isUtf8 } from 'node:buffer'
 
 // Far above the length of the tokens that auth-svc issues. Bounds the work for an invalid token.
 const MAX_TOKEN_LENGTH = 4096
@@ -26,18 +27,30 @@ export function headerSegmentOf(token: string): string | undefined {
   return isWellFormed ? token.slice(0, first) : undefined
 }
 
-/** @returns undefined if the segment is not a JSON object with a `kid`. */
+/**
+ * @returns undefined if the segment is not a JSON object in UTF-8 with a `kid`, or has `crit` with whatever value: no
+ * critical extension is supported, and `crit` without one is malformed (RFC 7515 section 4.1.11).
+ */
 export function parseTokenHeader(segment: string): TokenHeader | undefined {
-  const { kid, typ } = parseJson(Buffer.from(segment, 'base64url').toString()) ?? {}
+  const header = parseJson(segment)
+  if (typeof header !== 'object' || header === null || 'crit' in header) return undefined
+  const { kid, typ } = header
   return typeof kid === 'string' && kid !== '' ? { segment, kid, typ } : undefined
 }
 
-function parseJson(text: string): { kid?: unknown; typ?: unknown } | null {
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+function parseJson(segment: string): { kid?: unknown; typ?: unknown } | null {
   try {
-    return JSON.parse(text)
+    return JSON.parse(utf8.decode(Buffer.from(segment, 'base64url')))
   } catch {
     return null
   }
+}
+
+/** Whether the claims of a well-formed token are encoded in UTF-8 (RFC 7519 section 7.2). */
+export function hasUtf8Payload(token: string): boolean {
+  return isUtf8(Buffer.from(token.slice(token.indexOf('.') + 1, token.lastIndexOf('.')), 'base64url'))
 }
 
 const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'

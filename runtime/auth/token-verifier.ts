@@ -1,7 +1,7 @@
 /**
  * Verifies access tokens and service tokens of auth-svc against its key set.
  *
- * Verification covers form, signature, `typ`, `iss`, `aud`, `exp` and the required claims. It does not cover
+ * Verification covers form, signature, `typ`, `iss`, `aud`, `exp` and the form of the required claims. It does not cover
  * revocation, which the gateway checks on each request.
  */
 import { createVerifier, TokenError } from 'fast-jwt'
@@ -9,7 +9,7 @@ import { type StatusError, unauthenticated } from '../status.ts'
 import type { KeySource, VerificationKey } from './key-set.ts'
 import type { Principal, ServicePrincipal, UserPrincipal } from './principal.ts'
 import { createTokenCache } from './token-cache.ts'
-import { headerSegmentOf, parseTokenHeader, type TokenHeader } from './token-header.ts'
+import { hasUtf8Payload, headerSegmentOf, parseTokenHeader, type TokenHeader } from './token-header.ts'
 import {
   ACCESS_TOKEN,
   type AccessClaims,
@@ -112,6 +112,7 @@ export function createTokenVerifier(options: TokenVerifierOptions): SyncTokenVer
     header: TokenHeader,
   ): Principal {
     const claims = claimsOf(verifyClaims, token)
+    if (!hasUtf8Payload(token)) throw invalidToken()
     const principal = toPrincipal(claims)
     cache.put(token, { key, principal, expiresAt: Number(claims['exp']) * 1000 })
     // Only headers of verified tokens are cached, so that forged tokens cannot evict them.
@@ -152,10 +153,14 @@ function compileFastJwt(key: VerificationKey, expected: ExpectedToken): ClaimsVe
   })
 }
 
+// As auth-svc writes them. The services query by these ids, and revocations compare them as text.
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+
 function toUser(claims: Record<string, unknown>): UserPrincipal {
   const { sub, sid, jti, role, email, iat, exp, auth_time: authTime } = claims as unknown as AccessClaims
   const areStrings = [sub, sid, jti, role, email].every(text => typeof text === 'string' && text !== '')
-  if (!areStrings || ![iat, exp, authTime].every(Number.isFinite)) throw invalidToken()
+  if (!areStrings || !UUID.test(sub) || !UUID.test(sid) || ![iat, exp, authTime].every(Number.isFinite))
+    throw invalidToken()
   return {
     kind: 'user',
     userId: sub,

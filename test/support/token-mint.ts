@@ -41,8 +41,16 @@ export function createTokenMint({ issuer, audience }: { issuer: string; audience
     }
   }
 
-  function token(header: object, claims: object, key = pair.privateKey): string {
-    const input = `${encode(header)}.${encode(claims)}`
+  /** @param spoil replaces `?` in header or payload by an octet that is not UTF-8, or starts the payload with a BOM. */
+  function token(
+    header: object,
+    claims: object,
+    { key = pair.privateKey, spoil = '' as '' | 'header' | 'payload' | 'start' } = {},
+  ): string {
+    const first = spoil === 'header' ? encodeSpoiled(header) : encode(header)
+    const second = spoil === 'payload' ? encodeSpoiled(claims) : encode(claims)
+    const bom = Buffer.from(`\ufeff${JSON.stringify(claims)}`).toString('base64url')
+    const input = `${first}.${spoil === 'start' ? bom : second}`
     return `${input}.${sign(null, Buffer.from(input), key).toString('base64url')}`
   }
 
@@ -68,7 +76,7 @@ export function createTokenMint({ issuer, audience }: { issuer: string; audience
         'no signature': `${header}.${payload}.`,
         'alg none': `${encode({ alg: 'none', typ: 'at+jwt', kid })}.${payload}.`,
         'the public key as an HMAC secret': `${hmacInput}.${createHmac('sha256', pem).update(hmacInput).digest('base64url')}`,
-        'another key': token({ alg: 'EdDSA', typ: 'at+jwt', kid }, claimsWith({}), otherPair.privateKey),
+        'another key': token({ alg: 'EdDSA', typ: 'at+jwt', kid }, claimsWith({}), { key: otherPair.privateKey }),
         'an unknown kid': token({ alg: 'EdDSA', typ: 'at+jwt', kid: 'unknown' }, claimsWith({})),
         'no kid': token({ alg: 'EdDSA', typ: 'at+jwt' }, claimsWith({})),
         'another typ': token({ alg: 'EdDSA', typ: 'JWT', kid }, claimsWith({})),
@@ -78,6 +86,21 @@ export function createTokenMint({ issuer, audience }: { issuer: string; audience
         'another audience': access({ aud: 'other' }),
         'a missing claim': token({ alg: 'EdDSA', typ: 'at+jwt', kid }, withoutRole),
         'an unknown critical extension': token({ alg: 'EdDSA', typ: 'at+jwt', kid, crit: ['x'], x: 1 }, claimsWith({})),
+        ...Object.fromEntries(
+          [null, '', 0, false, [], ['exp'], {}].map(crit => [
+            `crit ${JSON.stringify(crit)}`,
+            token({ alg: 'EdDSA', typ: 'at+jwt', kid, crit }, claimsWith({})),
+          ]),
+        ),
+        'a header that is not UTF-8': token({ alg: 'EdDSA', typ: 'at+jwt', kid, x: '?' }, claimsWith({}), {
+          spoil: 'header',
+        }),
+        'a payload that is not UTF-8': token({ alg: 'EdDSA', typ: 'at+jwt', kid }, claimsWith({ email: '?' }), {
+          spoil: 'payload',
+        }),
+        'a payload with a byte-order mark': token({ alg: 'EdDSA', typ: 'at+jwt', kid }, claimsWith({}), {
+          spoil: 'start',
+        }),
         'a changed payload': `${header}.${encode(claimsWith({ role: 'admin' }))}.${signature}`,
         padding: `${valid}==`,
         'non-zero trailing bits': `${header}.${payload}.${withTrailingBits(signature)}`,
@@ -90,6 +113,12 @@ export function createTokenMint({ issuer, audience }: { issuer: string; audience
 
 function encode(value: object): string {
   return Buffer.from(JSON.stringify(value)).toString('base64url')
+}
+
+/** Encodes the value as JSON with an octet 0xFF, which is not UTF-8, in place of each question mark. */
+function encodeSpoiled(value: object): string {
+  const octets = Buffer.from(JSON.stringify(value))
+  return Buffer.from(octets.map(octet => (octet === 0x3f ? 0xff : octet))).toString('base64url')
 }
 
 /** Sets one of the four unused bits in the last of the 86 characters of an Ed25519 signature (64 bytes). */

@@ -7,6 +7,7 @@ import { createAuthentication } from '../../../gateway/edge/authentication.ts'
 import { createRevocationSet } from '../../../gateway/edge/revocations/revocation-set.ts'
 import { createTokenMint } from '../../support/token-mint.ts'
 
+const ADA = randomUUID()
 const issuer = 'https://issuer.example'
 const audience = 'shop'
 const PUBLIC = { access: AccessLevel.PUBLIC }
@@ -54,8 +55,8 @@ function setUp() {
 
 t.test('the access level decides whether a token is required, checked or ignored', async t => {
   const { mint, outcomeOf } = setUp()
-  const valid = `Bearer ${mint.access({ sub: 'ada' })}`
-  const ada = { kind: 'user', userId: 'ada' }
+  const valid = `Bearer ${mint.access({ sub: ADA })}`
+  const ada = { kind: 'user', userId: ADA }
   const cases: [
     name: string,
     policy: Partial<Policy>,
@@ -126,10 +127,10 @@ t.test('while revocations are stale every token is rejected with 503, also by a 
 
 t.test('a token that was verified before is authenticated synchronously', async t => {
   const { mint, authenticate } = setUp()
-  const valid = `Bearer ${mint.access({ sub: 'ada' })}`
+  const valid = `Bearer ${mint.access({ sub: ADA })}`
   t.ok(authenticate(USER, valid) instanceof Promise, 'the key is compiled for the first token')
   await authenticate(USER, valid)
   const principal = authenticate(USER, valid)
   t.notOk(principal instanceof Promise)
-  t.match(principal, { userId: 'ada' })
+  t.match(principal, { userId: ADA })
 })

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 /** The checks of a request policy in a Fastify instance whose handlers return the principal. */
 import fastifyCookie from '@fastify/cookie'
 import Fastify, { type InjectOptions } from 'fastify'
@@ -51,6 +52,10 @@ const settings = limitsSchema.parse({
   classes: { user: { capacity: 100, refill: '1 / 1s' }, anonymous: { capacity: 100, refill: '1 / 1s' } },
 })
 
+/** User id of each role. */
+const IDS = { user: randomUUID(), editor: randomUUID(), moderator: randomUUID(), admin: randomUUID() }
+const nameOf = (userId: string | undefined) => Object.entries(IDS).find(([, id]) => id === userId)?.[0] ?? null
+
 /** Starts an instance. `charged` collects the keys of the buckets that are charged; `state.isLimited` empties them all. */
 async function startApp(t: Test) {
   const mint = createTokenMint({ issuer: 'https://issuer.example', audience: 'x' })
@@ -90,7 +95,7 @@ async function startApp(t: Test) {
   for (const route of routes) {
     const { onRequest } = policyFor(route)
     const handler = async (request: { principal?: { userId: string } | undefined }) => ({
-      user: request.principal?.userId ?? null,
+      user: nameOf(request.principal?.userId),
     })
     app.route({ method: 'POST', ...routerPath(route.template), onRequest, handler })
   }
@@ -103,7 +108,7 @@ async function startApp(t: Test) {
     return { status: response.statusCode, code, user, charged: [...charged] }
   }
   const bearer = (role: 'user' | 'editor' | 'moderator' | 'admin') => ({
-    authorization: `Bearer ${mint.access({ role, sub: role })}`,
+    authorization: `Bearer ${mint.access({ role, sub: IDS[role] })}`,
   })
   return { send, bearer, state }
 }
@@ -207,7 +212,7 @@ t.test('the checks run in their order: address, authentication, principal, autho
   const invalid = { authorization: 'Bearer x' }
   const user = bearer('user')
   const BY_ADDRESS = ['anonymous:127.0.0.1']
-  const BY_USER = ['user:user']
+  const BY_USER = [`user:${IDS.user}`]
   type Case = [path: string, headers: Record<string, string>, status: number, code: string | undefined, string[]]
   const check = async (name: string, cases: readonly Case[]) => {
     for (const [path, headers, status, code, charged] of cases) {

@@ -115,6 +115,10 @@ function replaceHeader(text: string, alg: string, kid: string): string {
   return `${encode({ alg, typ: 'at+jwt', kid })}.${payload}.${signature}`
 }
 
+t.test('a key whose key_ops contain verify is used', async t => {
+  t.match(toVerificationKey(jwkOf('x', ed.publicKey, { key_ops: ['sign', 'verify'], use: 'sig' })), { kid: 'x' })
+})
+
 t.test('an unusable key of the key set is skipped with one warning, and the other keys are used', async t => {
   const unusable: Record<string, Jwk> = {
     'RSA of 1024 bits': jwkOf('x', weakRsa.publicKey),
@@ -131,6 +135,10 @@ t.test('an unusable key of the key set is skipped with one warning, and the othe
     'Ed25519 of 31 bytes': { kty: 'OKP', crv: 'Ed25519', kid: 'x', x: Buffer.alloc(31).toString('base64url') },
     'a symmetric key': { kty: 'oct', kid: 'x' },
     'a key for encryption': jwkOf('x', rsa.publicKey, { use: 'enc' }),
+    'key_ops without verify': jwkOf('x', ed.publicKey, { key_ops: ['sign'] }),
+    'empty key_ops': jwkOf('x', ed.publicKey, { key_ops: [] }),
+    'key_ops that is not a list': jwkOf('x', ed.publicKey, { key_ops: 'verify' as unknown as string[] }),
+    'key_ops for verifying with a use for encryption': jwkOf('x', rsa.publicKey, { use: 'enc', key_ops: ['verify'] }),
     'an empty kid': jwkOf('', ed.publicKey),
     'a duplicate kid': jwkOf('good', p256.publicKey),
   }

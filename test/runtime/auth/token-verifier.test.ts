@@ -1,4 +1,4 @@
-import { generateKeyPairSync } from 'node:crypto'
+import { generateKeyPairSync, randomUUID } from 'node:crypto'
 import { createVerifier } from 'fast-jwt'
 import t from 'tap'
 import { createRemoteKeySet, type Jwk } from '#runtime/auth/key-set.ts'
@@ -6,16 +6,17 @@ import { createTokenVerifier } from '#runtime/auth/token-verifier.ts'
 import { Code } from '#runtime/status.ts'
 import { createTokenMint } from '../../support/token-mint.ts'
 
+const [ADA, GRACE, SESSION] = [randomUUID(), randomUUID(), randomUUID()]
 const issuer = 'https://issuer.example'
 const mint = createTokenMint({ issuer, audience: 'us' })
 const verifier = createTokenVerifier({ keys: mint.keys, issuer, audience: 'us' })
 const serviceVerifier = createTokenVerifier({ keys: mint.keys, issuer, audience: 'us', acceptService: true })
 
 t.test('a verified access token yields its user, with times in milliseconds', async t => {
-  t.match(await verifier.verify(mint.access({ sub: 'u', sid: 's', iat: 1_700_000_000.25, role: 'editor' })), {
+  t.match(await verifier.verify(mint.access({ sub: ADA, sid: SESSION, iat: 1_700_000_000.25, role: 'editor' })), {
     kind: 'user',
-    userId: 'u',
-    sessionId: 's',
+    userId: ADA,
+    sessionId: SESSION,
     role: 'editor',
     issuedAt: 1_700_000_000_250,
   })
@@ -29,6 +30,15 @@ t.test('a forged token is rejected, whether service tokens are accepted or not',
     }
   }
   await t.rejects(verifier.verify(mint.access({ exp: 1 })), { code: Code.UNAUTHENTICATED, reason: 'token_expired' })
+})
+
+t.test('a token whose subject or session is not a UUID in lower case is rejected', async t => {
+  for (const id of ['u', '', ADA.toUpperCase(), `${ADA}0`, ` ${ADA}`, ADA.replaceAll('-', ''), `{${ADA}}`, 'a\0b']) {
+    for (const claim of ['sub', 'sid']) {
+      const rejected = { code: Code.UNAUTHENTICATED, reason: 'token_invalid' }
+      await t.rejects(verifier.verify(mint.access({ [claim]: id })), rejected, `${claim} ${JSON.stringify(id)}`)
+    }
+  }
 })
 
 /** Creates a verifier that counts compiled keys and verified signatures. */
@@ -58,13 +68,13 @@ function createCountingVerifier() {
 
 t.test('the signature of a token is verified once, also for concurrent requests', async t => {
   const { verifier, count } = createCountingVerifier()
-  const [one, other] = [mint.access({ sub: 'one' }), mint.access({ sub: 'other' })]
+  const [one, other] = [mint.access({ sub: ADA }), mint.access({ sub: GRACE })]
   const principals = await Promise.all(
     Array.from({ length: 100 }, (_, i) => verifier.verify(i % 2 === 0 ? one : other)),
   )
-  t.match(principals.slice(0, 2), [{ userId: 'one' }, { userId: 'other' }])
+  t.match(principals.slice(0, 2), [{ userId: ADA }, { userId: GRACE }])
   t.same(count, { keys: 1, verifications: 2 })
-  t.match(verifier.verifyMaybeAsync(one), { userId: 'one' }, 'a cached token is returned synchronously')
+  t.match(verifier.verifyMaybeAsync(one), { userId: ADA }, 'a cached token is returned synchronously')
   t.equal(count.verifications, 2)
 })
 
@@ -150,12 +160,12 @@ t.test('a withdrawn key is dropped by the next fetch, and known keys stay valid 
 
 t.test('a forged token with the cached header of a valid token is rejected', async t => {
   const { verifier } = createCountingVerifier()
-  const [valid, other] = [mint.access({ sub: 'one' }), mint.access({ sub: 'other' })]
+  const [valid, other] = [mint.access({ sub: ADA }), mint.access({ sub: GRACE })]
   await verifier.verify(valid)
   const [header, payload] = valid.split('.')
   const forged = `${header}.${payload}.${other.split('.')[2]}`
   await t.rejects(verifier.verify(forged), { code: Code.UNAUTHENTICATED, reason: 'token_invalid' })
-  t.match(verifier.verifyMaybeAsync(other), { userId: 'other' }, 'the next valid token is verified synchronously')
+  t.match(verifier.verifyMaybeAsync(other), { userId: GRACE }, 'the next valid token is verified synchronously')
 })
 
 t.test('a token is rejected with UNAVAILABLE, not UNAUTHENTICATED, if the key set cannot be fetched', async t => {
