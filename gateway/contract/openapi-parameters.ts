@@ -1,60 +1,78 @@
 /** The inputs of an OpenAPI operation: path, query and header parameters, and the request body. */
 import type { DescField, DescMessage } from '@bufbuild/protobuf'
 import { isEtag, isIfMatch } from '#runtime/grpc/contract.ts'
-import { type OpenApiSchemas, visibleFields } from './openapi-schemas.ts'
-import type { Variable } from './path-template.ts'
+import { type JsonKind, type JsonSchema, kindOf } from './json-schema.ts'
+import type { OperationPlace, PathParameter } from './openapi-paths.ts'
+import { isRequired, type OpenApiSchemas, visibleFields } from './openapi-schemas.ts'
 import type { Route } from './route-table.ts'
 
-/** Returns the path of a route in OpenAPI notation. A variable of several segments becomes one parameter. */
-export function pathOf({ template }: Route): string {
-  const { segments, variables, verb } = template
-  const parts: string[] = []
-  for (let at = 0; at < segments.length; at++) {
-    const variable = variables.find(({ start }) => start === at)
-    const segment = segments[at]
-    if (variable !== undefined) {
-      parts.push(`{${parameterName(variable)}}`)
-      at = variable.end - 1
-    } else parts.push(segment?.kind === 'literal' ? segment.text : `{segment${at}}`)
+export function parametersOf({ route, parameters }: OperationPlace, schemas: OpenApiSchemas): object[] {
+  return [
+    ...parameters.map(parameter => pathParameter(parameter, route, schemas)),
+    ...queryParameters(route, schemas),
+    ...headerParameters(route),
+  ]
+}
+
+/**
+ * Returns the `requestBody` member of an operation; an empty object if the route has no body. A missing body is an
+ * empty message, so the body is required only if one of its fields is.
+ */
+export function requestBodyOf({ descriptor, template, body }: Route, schemas: OpenApiSchemas): object {
+  if (body.kind === 'none') return {}
+  const bound = template.variables.map(({ fieldPath }) => fieldPath)
+  if (body.kind === 'message') {
+    const schema = schemas.ofBody(descriptor.input, bound)
+    return requestBody(schema, schema['required'] !== undefined)
   }
-  return `/${parts.join('/')}${verb === undefined ? '' : `:${verb}`}`
+  const { field } = body
+  const inField = bound.filter(([name]) => name === field.name).map(([, ...rest]) => rest)
+  const { description, ...schema } =
+    inField.length > 0 ? schemas.ofBody(field.message as DescMessage, inField) : schemas.ofField(field, 'body')
+  // With a variable in the field, the message is present, and its own fields may be required.
+  return requestBody(schema, isRequired(field) || (inField.length > 0 && schema['required'] !== undefined), description)
 }
 
-export function parametersOf(route: Route, schemas: OpenApiSchemas): object[] {
-  return [...pathParameters(route, schemas), ...queryParameters(route, schemas), ...headerParameters(route)]
+function requestBody(schema: object, required: boolean, description?: unknown): object {
+  return {
+    requestBody: {
+      ...(description !== undefined && { description }),
+      required,
+      content: { 'application/json': { schema } },
+    },
+  }
 }
 
-/** Returns the `requestBody` member of an operation; an empty object if the route has no body. */
-export function requestBodyOf(route: Route, schemas: OpenApiSchemas): object {
-  if (route.body.kind === 'none') return {}
-  const schema =
-    route.body.kind === 'field'
-      ? schemas.ofField(route.body.field)
-      : schemas.propertiesOf(route.descriptor.input, unboundFields(route))
-  return { requestBody: { content: { 'application/json': { schema } } } }
+function pathParameter(
+  { name, variable, isWhole, isRest }: PathParameter,
+  route: Route,
+  schemas: OpenApiSchemas,
+): object {
+  const span = isRest ? 'Zero or more segments of the path.' : 'One segment of the path.'
+  if (variable === undefined) return { name, in: 'path', required: true, description: span, schema: TEXT }
+  const { segments } = route.template
+  const { description, ...schema } = schemas.ofField(fieldAt(route.descriptor.input, variable.fieldPath), 'parameter')
+  const pattern = patternOf(segments.slice(variable.start, variable.end))
+  const text =
+    isWhole && !isRest
+      ? description
+      : [description, `${span} The field has the form \`${pattern}\`.`].filter(part => part).join(' ')
+  return {
+    name,
+    in: 'path',
+    required: true,
+    // The rules of a field apply to its whole value.
+    schema: isWhole ? notEmpty(schema) : TEXT,
+    ...(text ? { description: text } : {}),
+  }
 }
 
-function parameterName({ fieldPath }: Variable): string {
-  return fieldPath.join('.')
-}
+const TEXT = { type: 'string', minLength: 1 }
 
-function pathParameters({ template, descriptor }: Route, schemas: OpenApiSchemas): object[] {
-  const { segments, variables } = template
-  const named = variables.map(variable => {
-    const field = fieldAt(descriptor.input, variable.fieldPath)
-    const { description, ...schema } = schemas.ofField(field)
-    const pattern = variable.isMultiple
-      ? `Spans several segments: ${patternOf(segments.slice(variable.start, variable.end))}.`
-      : ''
-    const text = [description, pattern].filter(part => part).join(' ')
-    return { name: parameterName(variable), in: 'path', required: true, schema, ...(text && { description: text }) }
-  })
-  const unnamed = segments.flatMap((segment, at) => {
-    const isNamed = variables.some(({ start, end }) => at >= start && at < end)
-    if (segment.kind === 'literal' || isNamed) return []
-    return [{ name: `segment${at}`, in: 'path', required: true, schema: { type: 'string' } }]
-  })
-  return [...named, ...unnamed]
+/** A segment of a path cannot be empty. */
+function notEmpty(schema: JsonSchema): JsonSchema {
+  const isText = schema['type'] === 'string' && schema['enum'] === undefined && schema['format'] === undefined
+  return isText && schema['minLength'] === undefined ? { ...schema, minLength: 1 } : schema
 }
 
 function patternOf(segments: Route['template']['segments']): string {
@@ -69,34 +87,51 @@ function fieldAt(message: DescMessage, fieldPath: readonly string[]): DescField 
   return rest.length === 0 ? field : fieldAt(field.message as DescMessage, rest)
 }
 
-/** Omits fields of nested messages. Clients may set them by dotted path, but recursive types have infinitely many. */
-function queryParameters(route: Route, schemas: OpenApiSchemas): object[] {
-  if (route.body.kind === 'message') return []
-  return unboundFields(route)
-    .filter(field => field.fieldKind !== 'map' && schemas.ofField(field)['$ref'] === undefined)
-    .map(field => {
-      const { description, ...schema } = schemas.ofField(field)
-      return { name: field.jsonName, in: 'query', schema, ...(description ? { description } : {}) }
-    })
+/** Maximum number of names in a query parameter such as `filter.owner.id`; large messages have many paths. */
+const MAX_QUERY_DEPTH = 3
+
+/** Omits fields of nested messages below `MAX_QUERY_DEPTH` and of recursive ones. Clients may set them as well. */
+function queryParameters({ descriptor, template, body }: Route, schemas: OpenApiSchemas): object[] {
+  if (body.kind === 'message') return []
+  const bound = new Set(template.variables.map(({ fieldPath }) => fieldPath.join('.')))
+  if (body.kind === 'field') bound.add(body.field.name)
+  return [...parametersIn(descriptor.input, [], true)]
+
+  function* parametersIn(message: DescMessage, parents: readonly DescField[], isPresent: boolean): Iterable<object> {
+    for (const field of visibleFields(message)) {
+      const path = [...parents, field]
+      if (field.fieldKind === 'map' || bound.has(path.map(({ name }) => name).join('.'))) continue
+      const isNeeded = isPresent && isRequired(field)
+      const kind = kindOf(field)
+      if (kind === 'message') {
+        const isRecursive = [descriptor.input, ...parents.map(({ message }) => message)].includes(field.message)
+        if (field.fieldKind === 'message' && !isRecursive && path.length < MAX_QUERY_DEPTH)
+          yield* parametersIn(field.message, path, isNeeded)
+        continue
+      }
+      if (NOT_TEXT.has(kind)) continue
+      const { description, ...schema } = schemas.ofField(field, 'parameter')
+      const name = path.map(({ jsonName }) => jsonName).join('.')
+      yield { name, in: 'query', ...(isNeeded && { required: true }), ...(description ? { description } : {}), schema }
+    }
+  }
 }
 
+/** Kinds of values that are no single value in JSON. */
+const NOT_TEXT: ReadonlySet<JsonKind> = new Set(['struct', 'list-value', 'value', 'any'])
+
 function headerParameters({ descriptor, httpMethod }: Route): object[] {
-  const schema = { type: 'string' }
   const hasIfMatch = descriptor.input.fields.some(isIfMatch)
   const hasIfNoneMatch = httpMethod === 'GET' && descriptor.output.fields.some(isEtag)
   return [
-    ...(hasIfMatch ? [{ name: 'If-Match', in: 'header', schema, description: IF_MATCH }] : []),
-    ...(hasIfNoneMatch ? [{ name: 'If-None-Match', in: 'header', schema, description: IF_NONE_MATCH }] : []),
+    ...(hasIfMatch ? [{ name: 'If-Match', in: 'header', schema: TAG_LIST, description: IF_MATCH }] : []),
+    ...(hasIfNoneMatch
+      ? [{ name: 'If-None-Match', in: 'header', schema: { type: 'string' }, description: IF_NONE_MATCH }]
+      : []),
   ]
 }
 
+const TAG = '(?:W/)?"[\\x21\\x23-\\x7e\\x80-\\xff]*"'
+const TAG_LIST = { type: 'string', pattern: `^(?:\\*|${TAG}(?:[ \\t]*,[ \\t]*${TAG})*[ \\t]*,?)$` }
 const IF_MATCH = 'Entity tags in quotes. The request succeeds only if the resource has one of them; `*` matches any.'
 const IF_NONE_MATCH = 'Entity tags in quotes. If the resource has one of them, the response is 304 without a body.'
-
-/** Returns the fields that neither a path variable nor a body field binds. */
-function unboundFields({ descriptor, template, body }: Route): DescField[] {
-  const inPath = new Set(template.variables.map(({ fieldPath }) => fieldPath[0]))
-  return visibleFields(descriptor.input).filter(
-    field => !inPath.has(field.name) && !(body.kind === 'field' && body.field === field),
-  )
-}

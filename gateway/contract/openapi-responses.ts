@@ -73,7 +73,10 @@ export function responsesOf(route: Route, schemas: OpenApiSchemas): object {
 function success(route: Route, status: number, schemas: OpenApiSchemas): object {
   if (status === 204) return { description: 'Success, no content.' }
   const { descriptor, responseField } = route
-  const schema = responseField === undefined ? schemas.refTo(descriptor.output) : schemas.ofField(responseField)
+  const schema =
+    responseField === undefined
+      ? schemas.refTo(descriptor.output, 'response')
+      : schemas.ofField(responseField, 'response')
   if (isStream(route)) {
     const description = 'A stream of messages, one per line or event. If it fails, the last line or event is an error.'
     return { description, content: { 'application/x-ndjson': { schema }, 'text/event-stream': { schema } } }

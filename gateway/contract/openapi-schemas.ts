@@ -1,103 +1,162 @@
 /**
  * JSON Schemas of the OpenAPI document. They describe the recommended form of each value, with the field rules and
  * comments of the contract. Fields that travel as cookies or that the edge consumes are not included.
+ *
+ * A message has different schemas in requests and in responses. In a request, field rules apply, members that are not
+ * fields are rejected, and null leaves a field unset. In a response, fields without presence are always present, and
+ * clients must ignore members that they do not know.
  */
-import type { DescField, DescMessage } from '@bufbuild/protobuf'
-import { isHeaderField, type Rules, rulesOf } from '#runtime/grpc/contract.ts'
-import { FORMATS } from '#runtime/grpc/rules.ts'
+import type { DescField, DescMessage, DescOneof } from '@bufbuild/protobuf'
+import { FeatureSet_FieldPresence as FieldPresence } from '@bufbuild/protobuf/wkt'
+import { isHeaderField, rulesOf } from '#runtime/grpc/contract.ts'
 import { inlineOneof, isRevocation } from './edge-fields.ts'
 import { type JsonKind, type JsonSchema, kindOf, messageKind } from './json-schema.ts'
 import { commentOf } from './proto-comments.ts'
+import { ruleKeywords, sizeKeywords } from './rule-keywords.ts'
+import { createUniqueNames } from './unique-names.ts'
 
-const INTEGER_TEXT = { type: 'string', pattern: '^-?[0-9]+$' }
-
+// One type each, where possible: generators for Go do not read lists of types, other than with null. Bounds of a type
+// are left to `format` if they make no useful example.
 const PLAIN: Record<Exclude<JsonKind, 'enum' | 'message'>, JsonSchema> = {
   boolean: { type: 'boolean' },
   string: { type: 'string' },
   bytes: { type: 'string', contentEncoding: 'base64' },
-  int32: { type: 'integer', minimum: -(2 ** 31), maximum: 2 ** 31 - 1 },
-  uint32: { type: 'integer', minimum: 0, maximum: 2 ** 32 - 1 },
-  int64: INTEGER_TEXT,
+  int32: { type: 'integer', format: 'int32' },
+  uint32: { type: 'integer', format: 'int64', minimum: 0, maximum: 2 ** 32 - 1 },
+  int64: { type: 'string', pattern: '^-?[0-9]+$' },
   uint64: { type: 'string', pattern: '^[0-9]+$' },
-  float: { type: ['number', 'string'] },
-  double: { type: ['number', 'string'] },
+  float: { type: 'number', format: 'float' },
+  double: { type: 'number', format: 'double' },
   timestamp: { type: 'string', format: 'date-time' },
   duration: { type: 'string', pattern: '^-?[0-9]+(\\.[0-9]+)?s$' },
   'field-mask': { type: 'string' },
-  struct: { type: 'object' },
-  'list-value': { type: 'array' },
+  struct: { type: 'object', additionalProperties: true },
+  'list-value': { type: 'array', items: {} },
   value: {},
-  any: { type: 'object', properties: { '@type': { type: 'string' } } },
+  any: {
+    type: 'object',
+    required: ['@type'],
+    properties: { '@type': { type: 'string' } },
+    additionalProperties: true,
+  },
 }
 
-/** The schemas of one document. Each message type has one schema under `components`; all uses refer to it. */
+/** Where a value occurs. Parameters of path and query are text, so they cannot be null. */
+export type Place = 'parameter' | 'body' | 'response'
+
+/** Proto names of the fields from a message to one of its fields. */
+type FieldPath = readonly string[]
+
+/** The schemas of one document. Each message type has a schema under `components` for requests, and for responses. */
 export interface OpenApiSchemas {
-  /** Schemas by full name of the message type, of all messages referred to so far. */
+  /** Schemas by name, of all messages referred to so far. */
   readonly components: Readonly<Record<string, JsonSchema>>
   /** Returns a `$ref` to the schema of a message; for a well-known type the schema itself. */
-  refTo(message: DescMessage): JsonSchema
-  /** Returns the schema of a field with its rules and comment. */
-  ofField(field: DescField): JsonSchema
-  /** Returns an object schema. @param fields the properties; by default all visible fields of the message. */
-  propertiesOf(message: DescMessage, fields?: readonly DescField[]): JsonSchema
+  refTo(message: DescMessage, place: Place): JsonSchema
+  /** Returns the schema of a field with its comment and, in a request, its rules. */
+  ofField(field: DescField, place: Place): JsonSchema
+  /** Returns the schema of a request message in a body. @param bound fields that are not part of the body. */
+  ofBody(message: DescMessage, bound: readonly FieldPath[]): JsonSchema
 }
 
-export function createOpenApiSchemas(): OpenApiSchemas {
-  const components: Record<string, JsonSchema> = {}
+/** Names of the schemas that no message may have. */
+const RESERVED = ['Problem']
 
-  function refTo(message: DescMessage): JsonSchema {
+/** @param outputs the response messages of the document. Request schemas of the messages in them get another name. */
+export function createOpenApiSchemas(outputs: Iterable<DescMessage>): OpenApiSchemas {
+  const components: Record<string, JsonSchema> = {}
+  const names = createUniqueNames(RESERVED)
+  const namesOf = { request: new Map<DescMessage, string>(), response: new Map<DescMessage, string>() }
+  for (const message of reachable(outputs)) namesOf.response.set(message, names.take(message.typeName))
+
+  function refTo(message: DescMessage, place: Place): JsonSchema {
     const kind = messageKind(message)
     if (kind !== 'message') return PLAIN[kind]
-    const name = message.typeName
+    const known = place === 'response' ? namesOf.response : namesOf.request
+    let name = known.get(message)
+    if (name === undefined) {
+      name = names.take(namesOf.response.has(message) ? `${message.typeName}.Input` : message.typeName)
+      known.set(message, name)
+    }
     if (components[name] === undefined) {
       // Set before the fields are visited, so that recursive messages terminate.
       components[name] = {}
-      components[name] = describe(message)
+      components[name] = describe(message, place)
     }
     return { $ref: `#/components/schemas/${name}` }
   }
 
-  function describe(message: DescMessage): JsonSchema {
+  function describe(message: DescMessage, place: Place): JsonSchema {
     const description = commentOf(message)
     const inline = inlineOneof(message)
     const content =
-      inline === undefined
-        ? propertiesOf(message)
-        : { oneOf: inline.fields.map(field => refTo(field.message as DescMessage)) }
+      place !== 'response'
+        ? ofBody(message, [])
+        : inline === undefined
+          ? ofResponse(message)
+          : { [alternatives(inline)]: inline.fields.map(field => refTo(field.message as DescMessage, place)) }
     return { ...content, ...(description && { description }) }
   }
 
-  function propertiesOf(message: DescMessage, fields = visibleFields(message)): JsonSchema {
-    const required = fields.filter(field => rulesOf(field)?.required).map(field => field.jsonName)
+  function ofResponse(message: DescMessage): JsonSchema {
+    const fields = visibleFields(message)
+    const required = fields.filter(isAlwaysPresent).map(field => field.jsonName)
     return {
       type: 'object',
-      properties: Object.fromEntries(fields.map(field => [field.jsonName, ofField(field)])),
+      properties: Object.fromEntries(fields.map(field => [field.jsonName, ofField(field, 'response')])),
       ...(required.length > 0 && { required }),
     }
   }
 
-  function ofField(field: DescField): JsonSchema {
-    const description = commentOf(field)
-    const rules = rulesOf(field)
-    const single = { ...ofValue(field), ...(rules && keywordsOf(rules, kindOf(field))) }
-    const maxItems = rules?.maxItems
-    const schema =
-      field.fieldKind === 'list'
-        ? { type: 'array', items: single, ...(maxItems !== undefined && { maxItems }) }
-        : field.fieldKind === 'map'
-          ? { type: 'object', additionalProperties: single, ...(maxItems !== undefined && { maxProperties: maxItems }) }
-          : single
-    return { ...schema, ...(description && { description }) }
+  function ofBody(message: DescMessage, bound: readonly FieldPath[]): JsonSchema {
+    const fields = visibleFields(message).filter(
+      field => !bound.some(path => path.length === 1 && path[0] === field.name),
+    )
+    const properties = fields.map(field => {
+      const nested = bound.filter(([name]) => name === field.name).map(([, ...rest]) => rest)
+      return [field.jsonName, nested.length === 0 ? ofField(field, 'body') : ofPartlyBound(field, nested)] as const
+    })
+    const required = fields.filter(isRequired).map(field => field.jsonName)
+    const exclusive = exclusivePairs(message.oneofs, fields)
+    return {
+      type: 'object',
+      properties: Object.fromEntries(properties),
+      ...(required.length > 0 && { required }),
+      ...(exclusive.length > 0 && { not: exclusive.length === 1 ? exclusive[0] : { anyOf: exclusive } }),
+      additionalProperties: false,
+    }
   }
 
-  function ofValue(field: DescField): JsonSchema {
+  function ofPartlyBound(field: DescField, bound: readonly FieldPath[]): JsonSchema {
+    const description = commentOf(field)
+    const schema = ofBody(field.message as DescMessage, bound)
+    return { ...nullable(schema), ...(description && { description }) }
+  }
+
+  function ofField(field: DescField, place: Place): JsonSchema {
+    const description = commentOf(field)
+    const rules = place === 'response' ? undefined : rulesOf(field)
+    const single = { ...ofValue(field, place), ...(rules && ruleKeywords(field, rules)) }
+    const size = rules && sizeKeywords(field, rules)
+    const schema: JsonSchema =
+      field.fieldKind === 'list'
+        ? { type: 'array', items: single, ...size }
+        : field.fieldKind === 'map'
+          ? { type: 'object', additionalProperties: single, ...size }
+          : single
+    const accepted = place === 'body' && !isRequired(field) ? nullable(schema) : schema
+    return { ...accepted, ...(description && { description }) }
+  }
+
+  function ofValue(field: DescField, place: Place): JsonSchema {
+    if (field.enum?.typeName === 'google.protobuf.NullValue') return { type: 'null' }
     if (field.enum !== undefined) return { type: 'string', enum: field.enum.values.map(value => value.name) }
-    if (field.message !== undefined) return refTo(field.message)
+    if (field.message !== undefined) return refTo(field.message, place)
     const kind = kindOf(field)
     return kind === 'enum' || kind === 'message' ? {} : PLAIN[kind]
   }
 
-  return { components, refTo, ofField, propertiesOf }
+  return { components, refTo, ofField, ofBody }
 }
 
 /** Returns the fields of a message that JSON may contain: without cookies, If-Match and revocations. */
@@ -105,18 +164,53 @@ export function visibleFields(message: DescMessage): DescField[] {
   return message.fields.filter(field => !isHeaderField(field) && !isRevocation(field))
 }
 
-function keywordsOf(rules: Rules, kind: JsonKind): JsonSchema {
-  const isText = kind === 'string'
-  // In JSON a 64-bit number is a string, to which `minimum` and `maximum` do not apply.
-  const isNumber = kind === 'int32' || kind === 'uint32' || kind === 'float' || kind === 'double'
-  const format = FORMATS[rules.format]
-  return {
-    ...(isText && rules.minLength !== undefined && { minLength: rules.minLength }),
-    ...(isText && rules.maxLength !== undefined && { maxLength: rules.maxLength }),
-    ...(rules.pattern !== '' && { pattern: `^(?:${rules.pattern})$` }),
-    ...(format && { format: format.jsonSchema }),
-    ...(isNumber && rules.min !== undefined && { minimum: rules.min }),
-    ...(isNumber && rules.max !== undefined && { maximum: rules.max }),
-    ...(rules.in.length > 0 && { enum: rules.in }),
+/** Whether a request must set the field. */
+export function isRequired(field: DescField): boolean {
+  return rulesOf(field)?.required ?? false
+}
+
+/** ProtoJSON of a response omits only fields that have presence and are unset. */
+function isAlwaysPresent(field: DescField): boolean {
+  return field.fieldKind === 'list' || field.fieldKind === 'map' || field.presence === FieldPresence.IMPLICIT
+}
+
+/** Returns the schema that also accepts null, which leaves a field unset in ProtoJSON. */
+function nullable(schema: JsonSchema): JsonSchema {
+  if (schema['$ref'] !== undefined) return { anyOf: [schema, { type: 'null' }] }
+  if (typeof schema['type'] !== 'string' || schema['type'] === 'null') return schema
+  const values = schema['enum'] as readonly unknown[] | undefined
+  return { ...schema, type: [schema['type'], 'null'], ...(values && { enum: [...values, null] }) }
+}
+
+/** Returns a schema for each two fields of a oneof, which is valid if both are present. */
+function exclusivePairs(oneofs: readonly DescOneof[], fields: readonly DescField[]): JsonSchema[] {
+  return oneofs.flatMap(oneof => {
+    const members = fields.filter(field => field.oneof === oneof).map(({ jsonName }) => jsonName)
+    return members.flatMap((first, at) => members.slice(at + 1).map(second => ({ required: [first, second] })))
+  })
+}
+
+/** `oneOf` if the JSON of each member has a property that the others never have, else `anyOf`. */
+function alternatives({ fields }: DescOneof): 'oneOf' | 'anyOf' {
+  const members = fields.map(field => visibleFields(field.message as DescMessage))
+  const isDistinct = members.every(member =>
+    members.every(
+      other =>
+        other === member ||
+        member.some(field => isAlwaysPresent(field) && !other.some(candidate => candidate.jsonName === field.jsonName)),
+    ),
+  )
+  return isDistinct ? 'oneOf' : 'anyOf'
+}
+
+function* reachable(messages: Iterable<DescMessage>, seen = new Set<DescMessage>()): Iterable<DescMessage> {
+  for (const message of messages) {
+    if (seen.has(message) || messageKind(message) !== 'message') continue
+    seen.add(message)
+    yield message
+    yield* reachable(
+      visibleFields(message).flatMap(field => field.message ?? []),
+      seen,
+    )
   }
 }

@@ -47,7 +47,7 @@ t.test(
     t.match(paths['/v1/users']?.['get'], {
       'x-roles': ['moderator', 'admin'],
       security: [{ bearer: [] }],
-      parameters: [{ name: 'pageSize', in: 'query', schema: { minimum: 1, maximum: 200 } }, { name: 'pageToken' }],
+      parameters: [{ name: 'pageSize', in: 'query', schema: { minimum: 0, maximum: 200 } }, { name: 'pageToken' }],
     })
     t.same(Object.keys(components.schemas['auth.v1.LoginResponse'] ?? {}).sort(), ['description', 'oneOf'])
     t.notOk('refreshCookie' in (components.schemas['auth.v1.Tokens']?.properties ?? {}))
@@ -87,9 +87,13 @@ t.test(
     const routes = buildRouteTable([{ service: serviceOf(contract, 'x.v1.XService'), upstream: 'x' }])
     const document = buildOpenApi(routes, info) as Document
     t.match(await new Validator().validate(structuredClone(document) as never), { valid: true })
-    t.same(Object.keys(document.paths), ['/v1/{name}', '/v1/all/{name}', '/v1/trees/{name}/{segment3}:restore'])
-    t.match(document.paths['/v1/{name}']?.['get'], {
-      parameters: [{ name: 'name', in: 'path', description: /shelves/ }],
+    t.same(Object.keys(document.paths), [
+      '/v1/shelves/{name_1}/books/{name_2}',
+      '/v1/all/{name}',
+      '/v1/trees/{name}/{segment3}:restore',
+    ])
+    t.match(document.paths['/v1/shelves/{name_1}/books/{name_2}']?.['get'], {
+      parameters: [{ name: 'name_1', in: 'path', description: /shelves/ }, { name: 'name_2' }],
     })
   },
 )
