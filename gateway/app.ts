@@ -25,7 +25,10 @@ import { handleError } from './http/error-handler.ts'
 import { createErrorSampler } from './http/error-sampling.ts'
 import { type HealthCheck, registerHealth } from './http/health.ts'
 import { HttpError } from './http/http-errors.ts'
-import { createMalformedRequestHandler } from './http/malformed-request.ts'
+import { createHttp1Listener } from './http/listener/http1-listener.ts'
+import type { ListenerLimits } from './http/listener/listener.ts'
+import { createMalformedResponse } from './http/malformed-request.ts'
+import { registerMessageChecks } from './http/message-checks.ts'
 import { registerJsonBody } from './http/request-body.ts'
 import { registerUrlLimit, splitTarget } from './http/request-target.ts'
 import { createRequestTelemetry } from './http/request-telemetry.ts'
@@ -33,9 +36,6 @@ import { allowedMethods, routerConstraints } from './http/routing.ts'
 import { registerSecurityHeaders } from './http/security-headers.ts'
 import type { GatewayMetrics } from './metrics.ts'
 import { type RoutesOptions, registerRoutes } from './transcoding/routes.ts'
-
-/** Maximum time in milliseconds to receive a complete request. The detail of `request_timeout` (408) names it. */
-const REQUEST_TIMEOUT_MS = 30_000
 
 /** The dependencies and the settings of the app. */
 export interface AppOptions {
@@ -54,6 +54,7 @@ export interface AppOptions {
   readonly corsOrigins: readonly string[]
   /** Addresses and networks of proxies whose X-Forwarded-For is used. If empty, the header is ignored. */
   readonly trustedProxies: readonly string[]
+  readonly connections: ListenerLimits
   /** Maximum size of a request body in bytes. A larger body is rejected with 413 `body_too_large`. */
   readonly bodyLimit: number
   /** Fraction of requests whose spans are recorded, from 0 to 1. */
@@ -80,6 +81,13 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   })
   metrics.watch.requestsInFlight(telemetry.inFlight)
 
+  const listener = createHttp1Listener({
+    limits: options.connections,
+    malformedResponse: createMalformedResponse(logger, telemetry.countMalformed),
+    onRejected: metrics.connectionRejected,
+  })
+  metrics.watch.openConnections(() => listener.connections.size)
+
   const app: FastifyInstance = Fastify({
     loggerInstance: logger as FastifyBaseLogger,
     // A child logger per request would only add a request id, and log lines have the trace id already.
@@ -90,10 +98,10 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     // During the drain, requests are served until load balancers have noticed that the gateway is not ready.
     return503OnClosing: false,
     forceCloseConnections: 'idle',
-    requestTimeout: REQUEST_TIMEOUT_MS,
     // Only the length of the URL as a whole is limited.
     routerOptions: { maxParamLength: Number.MAX_SAFE_INTEGER, constraints: routerConstraints },
-    clientErrorHandler: createMalformedRequestHandler(logger, telemetry.countMalformed),
+    serverFactory: listener.serve,
+    clientErrorHandler: (error, socket) => listener.handleClientError(error, socket),
     // Fastify runs no hooks for a request that its router rejects, so the telemetry is started here.
     frameworkErrors: (error, rawRequest, rawReply) => {
       const [request, reply] = [rawRequest as FastifyRequest, rawReply as FastifyReply]
@@ -102,7 +110,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     },
   })
 
-  registerDrain(app, options.isDraining)
+  registerDrain(app, listener.connections, options.isDraining)
   telemetry.register(app)
   registerUrlLimit(app)
   app.setErrorHandler<FastifyError>(handleError)
@@ -115,6 +123,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
 
   await registerSecurityHeaders(app, { crossOrigin: corsOrigins.length > 0 })
   if (corsOrigins.length > 0) await registerCors(app, corsOrigins)
+  registerMessageChecks(app)
   // Without its hook: a handler parses cookies only if its method reads one (http/cookies.ts).
   await app.register(fastifyCookie, { hook: false })
   const policyFor = await registerRequestPolicies(app, {

@@ -24,6 +24,9 @@ const list = () =>
         .filter(entry => entry !== ''),
     )
 
+const atLeastOne = () =>
+  z.coerce.number('must be a whole number').int('must be a whole number').min(1, 'must be at least 1')
+
 /** Above the number of cores of any machine: a mistyped value must not exhaust the memory or the process table. */
 const MAX_WORKERS = 256
 
@@ -52,6 +55,19 @@ export const settingsSchema = {
       `Number of worker processes that serve the port, 1 to ${MAX_WORKERS}. A worker that exits is replaced; SIGHUP restarts the workers one by one. Unset: a single process without workers.`,
     ),
   GATEWAY_METRICS_PORT: metricsPort(9464),
+  GATEWAY_MAX_CONNECTIONS: atLeastOne()
+    .default(10_000)
+    .describe('Maximum number of open client connections of a process. Further connections are closed at once.'),
+  GATEWAY_MAX_CONNECTIONS_PER_ADDRESS: atLeastOne()
+    .default(1000)
+    .describe(
+      'Maximum number of open connections from one address (IPv6: /64) to a process. Further connections are closed at once. Addresses in TRUSTED_PROXIES are exempt.',
+    ),
+  GATEWAY_MAX_UNREAD_BYTES: atLeastOne()
+    .default(64 * 1024 * 1024)
+    .describe(
+      'Maximum size in bytes of all responses of a process that wait for clients to read. Above it, the connections without progress for the longest time are aborted.',
+    ),
   PUBLIC_URL: z
     .url({ protocol: /^https?$/, error: 'must be a URL such as https://api.example' })
     .default('http://127.0.0.1:3000')

@@ -13,6 +13,7 @@ import { readGatewayFile } from './gateway-file.ts'
 import { createHealthChecks } from './health-checks.ts'
 import { registerDocs } from './http/docs-page.ts'
 import { isHealthy } from './http/health.ts'
+import { trustedAddresses } from './http/trusted-addresses.ts'
 import { createGatewayMetrics, type GatewayMetrics } from './metrics.ts'
 import type { Codec } from './transcoding/codec.ts'
 import { createCompiledCodec } from './transcoding/compiled/compiled-codec.ts'
@@ -21,6 +22,8 @@ import { openUpstream, type Upstream } from './upstream/upstreams.ts'
 
 /** Time in milliseconds that open streams have to end during the drain. The whole stop may take 30 s. */
 const STREAM_GRACE_MS = 10_000
+/** Time in milliseconds without progress after which a connection is aborted whose client does not read its response. */
+const WRITE_TIMEOUT_MS = 60_000
 /** Interval in milliseconds between two health checks of `waitUntilReady`. */
 const READY_POLL_MS = 50
 
@@ -96,6 +99,13 @@ export async function createGateway(
     publicUrl: settings.PUBLIC_URL,
     corsOrigins: settings.CORS_ORIGINS,
     trustedProxies: settings.TRUSTED_PROXIES,
+    connections: {
+      maxConnections: settings.GATEWAY_MAX_CONNECTIONS,
+      maxConnectionsPerAddress: settings.GATEWAY_MAX_CONNECTIONS_PER_ADDRESS,
+      isExempt: trustedAddresses(settings.TRUSTED_PROXIES),
+      maxUnreadBytes: settings.GATEWAY_MAX_UNREAD_BYTES,
+      writeTimeoutMs: WRITE_TIMEOUT_MS,
+    },
     bodyLimit: settings.BODY_LIMIT,
     sampleRatio: settings.TRACE_SAMPLE_RATIO,
     errorSampleRatio: settings.TRACE_ERROR_SAMPLE_RATIO,

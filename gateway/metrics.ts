@@ -19,11 +19,14 @@ export interface GatewayMetrics {
    * @param outcome `admitted` or `refused`. Each pair of class and outcome is a time series.
    */
   readonly rateLimitDecision: (limitClass: string, outcome: string) => void
+  /** Counts a connection that the listener refused or aborted. `reason` is a label. */
+  readonly connectionRejected: (reason: string) => void
   /** Records that a revocation was applied, with the time since it was written, in milliseconds. */
   readonly revocationApplied: (lagMs: number) => void
   /** Registers a gauge or counter whose value is read at each scrape. Call each function at most once. */
   readonly watch: {
     readonly requestsInFlight: (read: () => number) => void
+    readonly openConnections: (read: () => number) => void
     /** Number of open server streams of upstreams. */
     readonly openStreams: (read: () => number) => void
     /** Time in seconds since the revocations were last complete. Infinity if they never were. */
@@ -56,6 +59,11 @@ export function createGatewayMetrics(): GatewayMetrics {
     latest = { limitClass, outcome, counter }
     return counter
   }
+  const rejections = metrics.counter({
+    name: 'http_connections_rejected_total',
+    help: 'Connections that were refused or aborted because of a limit, by reason.',
+    labels: ['reason'],
+  })
   let appliedLagMs = 0
   metrics.gauge(
     {
@@ -88,6 +96,7 @@ export function createGatewayMetrics(): GatewayMetrics {
       resultText: codeName,
     }),
     rateLimitDecision: (limitClass, outcome) => decisionCounter(limitClass, outcome).inc(),
+    connectionRejected: reason => rejections.labels(reason).inc(),
     revocationApplied(lagMs) {
       appliedLagMs = lagMs
     },
@@ -97,6 +106,8 @@ export function createGatewayMetrics(): GatewayMetrics {
           { name: 'http_requests_in_flight', help: 'HTTP requests whose response has not been sent completely.' },
           read,
         ),
+      openConnections: read =>
+        metrics.gauge({ name: 'http_connections_open', help: 'Open connections of clients.' }, read),
       openStreams: read =>
         metrics.gauge({ name: 'upstream_streams_open', help: 'Open server streams of upstreams.' }, read),
       revocationLag: read =>

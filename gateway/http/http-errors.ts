@@ -16,6 +16,11 @@ export const HTTP_ERRORS = {
     status: 431,
     detail: 'The request line and the headers are longer than 16 KiB. Send fewer or shorter headers.',
   },
+  http_version_not_supported: { status: 505, detail: 'The gateway supports HTTP/1.1 and HTTP/1.0.' },
+  transfer_coding_not_supported: {
+    status: 501,
+    detail: 'The only supported Transfer-Encoding is `chunked`. Send the body without another transfer coding.',
+  },
   unsupported_media_type: {
     status: 415,
     detail: 'The body must be `application/json` without Content-Encoding.',

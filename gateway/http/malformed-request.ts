@@ -1,18 +1,10 @@
 /** Responds to requests that Node's HTTP parser rejects. Fastify runs no route and no hook for them. */
-import type { Socket } from 'node:net'
 import { context } from '@opentelemetry/api'
 import type { Logger } from '#runtime/observability/logger.ts'
 import { acceptTrace } from '#runtime/observability/request-trace.ts'
 import { HttpError, type HttpErrorCode } from './http-errors.ts'
+import type { ParserError } from './listener/listener.ts'
 import { toProblem } from './problem.ts'
-
-interface ParserError extends NodeJS.ErrnoException {
-  /** Set by the parser of node:http, for example to `Invalid header token`. */
-  readonly reason?: string
-  /** The bytes that the parser received last, and how many of them it has parsed. */
-  readonly rawPacket?: unknown
-  readonly bytesParsed?: number
-}
 
 /** Codes of Node's parser and server. Any other code is reported as `bad_request`. */
 const BY_PARSER_CODE: Record<string, HttpErrorCode> = {
@@ -21,19 +13,15 @@ const BY_PARSER_CODE: Record<string, HttpErrorCode> = {
 }
 
 /**
- * Returns a listener for the `clientError` event of node:http. It sends a problem document, unless the client has closed
- * the connection, and closes it, because the start of the next request is unknown (RFC 9112 section 6.3).
+ * Returns a function that renders the response to a request that the parser rejected. The response closes the connection,
+ * because the start of the next request is unknown (RFC 9112 section 6.3).
  * @param onRejected called with the HTTP status of each response.
  */
-export function createMalformedRequestHandler(
+export function createMalformedResponse(
   logger: Logger,
   onRejected: (status: number) => void,
-): (error: ParserError, socket: Socket) => void {
-  return (error, socket) => {
-    if (error.code === 'ECONNRESET' || !socket.writable) {
-      socket.destroy()
-      return
-    }
+): (error: ParserError) => string {
+  return error => {
     const { context: traceContext, spanContext } = acceptTrace(undefined, undefined, 0)
     const { traceId } = spanContext
     const httpError = toHttpError(error)
@@ -43,19 +31,15 @@ export function createMalformedRequestHandler(
       logger.info({ status: problem.status, reason: error.code }, 'malformed HTTP request; closing the connection'),
     )
     const body = JSON.stringify(problem)
-    socket.write(
-      [
-        `HTTP/1.1 ${problem.status} ${problem.title}`,
-        'Content-Type: application/problem+json; charset=utf-8',
-        `Content-Length: ${Buffer.byteLength(body)}`,
-        `X-Request-Id: ${traceId}`,
-        'Connection: close',
-        '',
-        body,
-      ].join('\r\n'),
-    )
-    // Also closes the connection if the client does not close its side.
-    socket.destroySoon()
+    return [
+      `HTTP/1.1 ${problem.status} ${problem.title}`,
+      'Content-Type: application/problem+json; charset=utf-8',
+      `Content-Length: ${Buffer.byteLength(body)}`,
+      `X-Request-Id: ${traceId}`,
+      'Connection: close',
+      '',
+      body,
+    ].join('\r\n')
   }
 }
 

@@ -12,6 +12,7 @@ import { createGatewayMetrics } from '../../gateway/metrics.ts'
 import { createOpenStreams } from '../../gateway/transcoding/open-streams.ts'
 import { createErrorForwarding, type ErrorForwardingOptions } from '../../gateway/upstream/forwarded-errors.ts'
 import { createStreamTransport } from '../../gateway/upstream/grpc-js/stream-transport.ts'
+import { UNLIMITED } from '../gateway/http/listener/unlimited.ts'
 import { createComparingCodec } from '../gateway/transcoding/compiled/comparing-codec.ts'
 import { type Responder, startUpstream } from './echo-upstream.ts'
 import { TRANSPORTS } from './grpc-peers/peer-calls.ts'
@@ -19,6 +20,8 @@ import { createTokenMint } from './token-mint.ts'
 
 /** Options of `startTestGateway`. Default of `limits`: unlimited; of `errors`: `own`. */
 export interface TestGatewayOptions extends Partial<Pick<AppOptions, 'limits' | 'trustedProxies'>> {
+  /** Limits of connections. Default: far above what a test uses. */
+  connections?: Partial<AppOptions['connections']>
   contract: FileRegistry
   /** The service of the contract to expose, such as `shop.v1.ShopService`. */
   service: string
@@ -74,6 +77,7 @@ export async function startTestGateway(t: Test, options: TestGatewayOptions) {
     publicUrl: 'https://shop.example',
     corsOrigins: ['https://app.example'],
     trustedProxies,
+    connections: { ...UNLIMITED.limits, ...options.connections },
     bodyLimit: 10_000,
     sampleRatio: 0,
     errorSampleRatio: 0,

@@ -6,11 +6,19 @@ import { setTimeout as delay } from 'node:timers/promises'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t from 'tap'
 import { registerDrain } from '../../../gateway/http/drain.ts'
+import { createHttp1Listener } from '../../../gateway/http/listener/http1-listener.ts'
+import { UNLIMITED } from './listener/unlimited.ts'
+
+function build(): FastifyInstance {
+  const listener = createHttp1Listener({ ...UNLIMITED, malformedResponse: () => '', onRejected: () => {} })
+  const app = Fastify({ return503OnClosing: false, serverFactory: listener.serve })
+  registerDrain(app, listener.connections, () => false)
+  return app
+}
 
 /** @param onPreClose runs after the drain has started and before the server stops listening. */
 async function listen(onPreClose: () => Promise<void> = async () => {}): Promise<FastifyInstance> {
-  const app = Fastify({ return503OnClosing: false })
-  registerDrain(app, () => false)
+  const app = build()
   app.addHook('preClose', onPreClose)
   app.get('/', () => 'here')
   app.get('/large', () => LARGE)
@@ -108,8 +116,7 @@ t.test('the drain closes connections whose request stays incomplete', async () =
 })
 
 t.test('an instance that never listened can be closed', async () => {
-  const app = Fastify()
-  registerDrain(app, () => false)
+  const app = build()
   await app.ready()
   await app.close()
 })

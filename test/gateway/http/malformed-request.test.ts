@@ -3,14 +3,19 @@ import { text } from 'node:stream/consumers'
 import Fastify from 'fastify'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
-import { createMalformedRequestHandler } from '../../../gateway/http/malformed-request.ts'
+import { createHttp1Listener } from '../../../gateway/http/listener/http1-listener.ts'
+import { createMalformedResponse } from '../../../gateway/http/malformed-request.ts'
+import { UNLIMITED } from './listener/unlimited.ts'
 
 /** Starts a server. `send` writes `request` to a new connection and returns the whole response. */
 async function start(t: Test) {
   const rejected: number[] = []
-  const app = Fastify({
-    clientErrorHandler: createMalformedRequestHandler(pino({ level: 'silent' }), status => rejected.push(status)),
+  const listener = createHttp1Listener({
+    ...UNLIMITED,
+    malformedResponse: createMalformedResponse(pino({ level: 'silent' }), status => rejected.push(status)),
+    onRejected: () => {},
   })
+  const app = Fastify({ serverFactory: listener.serve, clientErrorHandler: listener.handleClientError })
   await app.listen({ host: '127.0.0.1', port: 0 })
   t.teardown(() => app.close())
   const { port } = app.server.address() as AddressInfo
