@@ -23,7 +23,7 @@ import { registerCors } from './http/cors.ts'
 import { registerDrain } from './http/drain.ts'
 import { handleError } from './http/error-handler.ts'
 import { createErrorSampler } from './http/error-sampling.ts'
-import { type HealthCheck, registerHealth } from './http/health.ts'
+import { type Health, registerHealth } from './http/health.ts'
 import { HttpError } from './http/http-errors.ts'
 import { createHttp1Listener } from './http/listener/http1-listener.ts'
 import type { ListenerLimits } from './http/listener/listener.ts'
@@ -61,11 +61,9 @@ export interface AppOptions {
   readonly sampleRatio: number
   /** Fraction of the other requests whose server span is recorded if they fail with 5xx, from 0 to 1. */
   readonly errorSampleRatio: number
-  readonly healthChecks: readonly HealthCheck[]
+  readonly health: Pick<Health, 'isReady'>
   /** Whether the drain has started. Responses then have `Connection: close`. */
   readonly isDraining: () => boolean
-  /** If false, `/readyz` returns 503 whatever the health checks return. */
-  readonly isReady: () => boolean
   /** Registers the routes of the API documentation. */
   readonly registerDocs: (app: FastifyInstance) => void
 }
@@ -134,7 +132,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   })
   registerJsonBody(app)
 
-  registerHealth(app, options.healthChecks, options.isReady)
+  registerHealth(app, options.health)
   options.registerDocs(app)
   registerRoutes(app, {
     routes,

@@ -12,7 +12,7 @@ import { createSharedBuckets, type SharedBuckets } from './edge/limits/shared-bu
 import { readGatewayFile } from './gateway-file.ts'
 import { createHealthChecks } from './health-checks.ts'
 import { registerDocs } from './http/docs-page.ts'
-import { isHealthy } from './http/health.ts'
+import { createHealth, type HealthDetails } from './http/health.ts'
 import { trustedAddresses } from './http/trusted-addresses.ts'
 import { createGatewayMetrics, type GatewayMetrics } from './metrics.ts'
 import type { Codec } from './transcoding/codec.ts'
@@ -31,11 +31,13 @@ const READY_POLL_MS = 50
 export interface Gateway {
   /** Resolves when the port is open. Does nothing if the drain has started. */
   listen(): Promise<void>
-  /** Resolves when all health checks pass, or after `timeoutMs` milliseconds. */
+  /** Checks each upstream once, and resolves when the gateway is ready, or after `timeoutMs` milliseconds. */
   waitUntilReady(timeoutMs: number): Promise<void>
   /** Keeps `/readyz` at 200 during the drain. For a worker whose port other workers continue to serve. */
   stayReadyWhileDraining(): void
   readonly metrics: GatewayMetrics
+  /** The results of all health checks. */
+  readonly healthDetails: () => Promise<HealthDetails>
   /** The steps of the shutdown, in order. */
   readonly stages: readonly Stage[]
 }
@@ -70,12 +72,14 @@ export async function createGateway(
   })
   const buckets = createSharedBuckets({ redisUrl: settings.REDIS_URL, logger })
   const openStreams = createOpenStreams()
-  const healthChecks = createHealthChecks(authService, [...upstreams.values()])
   metrics.watch.droppedSpans(telemetry.droppedSpans)
   watchState(metrics, authService, buckets, [...upstreams.values()])
 
   let isDraining = false
   let staysReady = false
+  const healthChecks = createHealthChecks(authService, [...upstreams.values()], routes)
+  const health = createHealth(healthChecks, () => !isDraining || staysReady)
+  metrics.watch.healthChecks(async () => (await health.details()).checks)
   const app = await buildApp({
     logger,
     metrics,
@@ -109,9 +113,8 @@ export async function createGateway(
     bodyLimit: settings.BODY_LIMIT,
     sampleRatio: settings.TRACE_SAMPLE_RATIO,
     errorSampleRatio: settings.TRACE_ERROR_SAMPLE_RATIO,
-    healthChecks,
+    health,
     isDraining: () => isDraining,
-    isReady: () => !isDraining || staysReady,
     registerDocs: instance =>
       registerDocs(instance, {
         document: buildOpenApi(routes, { title: 'Gatehouse', version: '1', publicUrl: settings.PUBLIC_URL }),
@@ -120,6 +123,7 @@ export async function createGateway(
 
   return {
     metrics,
+    healthDetails: health.details,
     async listen() {
       if (isDraining) return
       await app.listen({ host: settings.LISTEN_HOST, port: settings.GATEWAY_PORT })
@@ -127,7 +131,9 @@ export async function createGateway(
     },
     async waitUntilReady(timeoutMs) {
       const deadline = performance.now() + timeoutMs
-      while (performance.now() < deadline && !(await isHealthy(healthChecks))) await delay(READY_POLL_MS)
+      // Also connects to the upstreams.
+      await health.details()
+      while (performance.now() < deadline && !(await health.isReady())) await delay(READY_POLL_MS)
     },
     stayReadyWhileDraining() {
       staysReady = true

@@ -10,6 +10,7 @@ import { readSettings } from '#runtime/process/env.ts'
 import { manageLifecycle } from '#runtime/process/lifecycle.ts'
 import { settingsSchema } from './config.ts'
 import { createGateway } from './gateway.ts'
+import { collectHealth, respondWithHealth } from './workers/worker-health.ts'
 import { collectFromWorkers, METRICS_REQUEST, respondWithMetrics } from './workers/worker-metrics.ts'
 import { superviseWorkers, WORKER_COMMANDS } from './workers/workers.ts'
 
@@ -26,9 +27,21 @@ if (cluster.isWorker) await runWorker()
 else if (settings.GATEWAY_WORKERS === undefined) await runSingleProcess()
 else await runPrimary(settings.GATEWAY_WORKERS)
 
+/** `/healthz` and `/readyz` of the metrics port, with details. */
+function healthPages(details: () => Promise<{ readonly status: 'ready' | 'not ready' }>) {
+  return {
+    '/healthz': async () => ({ status: 200, body: { status: 'ok' } }),
+    '/readyz': async () => {
+      const body = await details()
+      return { status: body.status === 'ready' ? 200 : 503, body }
+    },
+  }
+}
+
 async function runSingleProcess(): Promise<void> {
   const gateway = await createGateway(settings, process.env, logger)
-  const metricsServer = await serveMetrics({ ...metricsAddress, snapshot: gateway.metrics.snapshot, logger })
+  const pages = healthPages(gateway.healthDetails)
+  const metricsServer = await serveMetrics({ ...metricsAddress, snapshot: gateway.metrics.snapshot, pages, logger })
   manageLifecycle({ logger, stages: [...gateway.stages, { name: 'metrics', stop: () => metricsServer?.close() }] })
   process.on('SIGHUP', () => logger.warn('SIGHUP ignored: a rolling restart requires GATEWAY_WORKERS'))
   await gateway.listen()
@@ -40,8 +53,10 @@ async function runWorker(): Promise<void> {
   process.on('SIGHUP', () => {})
   const gateway = await createGateway(settings, process.env, logger)
 
-  async function sendMetrics(request: unknown): Promise<void> {
-    const response = await respondWithMetrics(request, gateway.metrics.snapshot)
+  async function respond(request: unknown): Promise<void> {
+    const response =
+      (await respondWithMetrics(request, gateway.metrics.snapshot)) ??
+      (await respondWithHealth(request, gateway.healthDetails))
     if (response === undefined || !process.connected) return
     // Waits until the message is written: a process that exits earlier loses a large message.
     await new Promise<void>(resolve => process.send?.(response, undefined, undefined, () => resolve()))
@@ -50,11 +65,11 @@ async function runWorker(): Promise<void> {
   const lifecycle = manageLifecycle({
     logger,
     // The last stage sends what the worker has counted since the primary last requested metrics.
-    stages: [...gateway.stages, { name: 'metrics', stop: () => sendMetrics(METRICS_REQUEST) }],
+    stages: [...gateway.stages, { name: 'metrics', stop: () => respond(METRICS_REQUEST) }],
     signals: ['SIGTERM'],
   })
   process.on('message', message => {
-    void sendMetrics(message)
+    void respond(message)
     if (message === WORKER_COMMANDS.stop) lifecycle.stop('gateway stops')
     if (message === WORKER_COMMANDS.retire) {
       gateway.stayReadyWhileDraining()
@@ -69,7 +84,10 @@ async function runPrimary(count: number): Promise<void> {
   cluster.setupPrimary({ exec: import.meta.filename })
   const workers = superviseWorkers({ count, fork: () => cluster.fork(), logger })
   const snapshot = collectFromWorkers(onFork => cluster.on('fork', onFork))
-  const metricsServer = await serveMetrics({ ...metricsAddress, snapshot, logger })
+  const pages = healthPages(() =>
+    collectHealth(Object.values(cluster.workers ?? {}).filter(worker => worker !== undefined)),
+  )
+  const metricsServer = await serveMetrics({ ...metricsAddress, snapshot, pages, logger })
   manageLifecycle({
     logger,
     stages: [

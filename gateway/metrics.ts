@@ -37,6 +37,8 @@ export interface GatewayMetrics {
     /** Whether rate limits use local buckets, because Redis is unavailable. */
     readonly rateLimitFallback: (read: () => boolean) => void
     readonly droppedSpans: (read: () => number) => void
+    /** The results of the health checks. */
+    readonly healthChecks: (read: () => Promise<readonly { readonly name: string; readonly passed: boolean }[]>) => void
   }
   /** Reads the values of all metrics. */
   snapshot(): Promise<Snapshot>
@@ -136,6 +138,15 @@ export function createGatewayMetrics(): GatewayMetrics {
           () => Number(read()),
         ),
       droppedSpans: read => registerDroppedSpansMetric(metrics, read),
+      healthChecks: read =>
+        metrics.gauges(
+          {
+            name: 'health_check_passed',
+            help: 'Whether a dependency passes its health check, as 1 or 0.',
+            aggregator: 'min',
+          },
+          async () => (await read()).map(({ name, passed }) => ({ labels: { check: name }, value: Number(passed) })),
+        ),
     },
     snapshot: () => metrics.snapshot(),
   }

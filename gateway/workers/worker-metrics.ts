@@ -8,8 +8,11 @@
 import type { Worker } from 'node:cluster'
 import type { Aggregator, Exemplar, MetricSnapshot, Sample, Snapshot } from '#runtime/observability/metric-snapshot.ts'
 
-/** Time for a worker to respond, in milliseconds. Then its previous snapshot is used. */
-const RESPONSE_TIMEOUT_MS = 1000
+/**
+ * Time for a worker to respond, in milliseconds. Then its previous snapshot is used. The health check of an upstream that
+ * hangs takes 1,000.
+ */
+const RESPONSE_TIMEOUT_MS = 2000
 
 interface MetricsRequest {
   readonly kind: 'metrics?'
@@ -32,7 +35,7 @@ export async function respondWithMetrics(
 }
 
 /**
- * Returns a function of the primary that requests the metrics of all workers and returns the aggregate, within 1 s.
+ * Returns a function of the primary that requests the metrics of all workers and returns the aggregate, within 2 s.
  * @param onFork registers a listener for each worker that is forked.
  */
 export function collectFromWorkers(onFork: (listener: (worker: Worker) => void) => void): () => Promise<Snapshot> {

@@ -41,7 +41,15 @@ export interface MetricsServerOptions {
   readonly port: number | undefined
   /** Returns the current values. Called at each scrape. */
   readonly snapshot: () => Promise<Snapshot>
+  /** Further paths, each with the JSON that it returns. */
+  readonly pages?: Readonly<Record<string, () => Promise<JsonPage>>>
   readonly logger: Logger
+}
+
+/** A response with a JSON body. */
+export interface JsonPage {
+  readonly status: number
+  readonly body: object
 }
 
 export interface MetricsServer {
@@ -50,12 +58,12 @@ export interface MetricsServer {
 }
 
 /**
- * Serves `/metrics` on a separate port, so that clients of the API cannot reach it.
+ * Serves `/metrics` and `pages` on a separate port, so that clients of the API cannot reach it.
  * @returns undefined if the port is undefined.
  * @throws Error if the port is in use.
  */
 export async function serveMetrics(options: MetricsServerOptions): Promise<MetricsServer | undefined> {
-  const { host, port, snapshot, logger } = options
+  const { host, port, snapshot, pages = {}, logger } = options
   if (port === undefined) return undefined
 
   async function respond(accept: string, response: ServerResponse): Promise<void> {
@@ -65,15 +73,25 @@ export async function serveMetrics(options: MetricsServerOptions): Promise<Metri
     response.writeHead(200, { 'content-type': type, 'cache-control': 'no-store', vary: 'Accept' }).end(text)
   }
 
+  async function respondWithPage(page: () => Promise<JsonPage>, response: ServerResponse): Promise<void> {
+    const { status, body } = await page()
+    response
+      .writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store' })
+      .end(JSON.stringify(body))
+  }
+
   const server = createServer((request, response) => {
     request.resume()
     const isReadMethod = request.method === 'GET' || request.method === 'HEAD'
-    const path = request.url?.split('?', 1)[0]
-    if (path !== '/metrics') response.writeHead(404).end()
+    const path = request.url?.split('?', 1)[0] ?? ''
+    const page = Object.hasOwn(pages, path) ? pages[path] : undefined
+    if (path !== '/metrics' && page === undefined) response.writeHead(404).end()
     else if (!isReadMethod) response.writeHead(405, { allow: 'GET, HEAD' }).end()
     else {
-      respond(request.headers.accept ?? '', response).catch(error => {
-        logger.error({ err: error }, 'cannot collect metrics')
+      const responded =
+        page === undefined ? respond(request.headers.accept ?? '', response) : respondWithPage(page, response)
+      responded.catch(error => {
+        logger.error({ err: error, path }, 'cannot respond on the metrics port')
         response.writeHead(500).end()
       })
     }

@@ -20,6 +20,8 @@ export interface Metrics {
   counterFrom(about: MetricDescription, read: () => number): void
   /** Registers a gauge whose value is read at each scrape. Default aggregator `sum`. */
   gauge(about: MetricDescription & { aggregator?: Aggregator }, read: () => number): void
+  /** Registers a gauge with labels whose samples are read at each scrape. Default aggregator `sum`. */
+  gauges(about: MetricDescription & { aggregator?: Aggregator }, read: () => Promise<readonly Sample[]>): void
   snapshot(): Promise<Snapshot>
 }
 
@@ -44,9 +46,12 @@ export function createMetrics(): Metrics {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
 
-  function register(about: Omit<MetricSnapshot, 'values'>, read: () => readonly Sample[]): void {
+  function register(
+    about: Omit<MetricSnapshot, 'values'>,
+    read: () => readonly Sample[] | Promise<readonly Sample[]>,
+  ): void {
     // prom-client calls `get` only; its types accept its own classes only.
-    registry.registerMetric({ ...about, get: async () => ({ ...about, values: read() }) } as unknown as Metric)
+    registry.registerMetric({ ...about, get: async () => ({ ...about, values: await read() }) } as unknown as Metric)
   }
 
   return {
@@ -60,6 +65,9 @@ export function createMetrics(): Metrics {
       register({ ...about, type: 'counter', aggregator: 'sum' }, () => [{ value: read(), labels: {} }]),
     gauge({ aggregator = 'sum', ...about }, read) {
       register({ ...about, type: 'gauge', aggregator }, () => [{ value: read(), labels: {} }])
+    },
+    gauges({ aggregator = 'sum', ...about }, read) {
+      register({ ...about, type: 'gauge', aggregator }, read)
     },
     async snapshot() {
       const metrics = (await registry.getMetricsAsJSON()) as unknown as MetricSnapshot[]

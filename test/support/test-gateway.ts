@@ -81,9 +81,8 @@ export async function startTestGateway(t: Test, options: TestGatewayOptions) {
     bodyLimit: 10_000,
     sampleRatio: 0,
     errorSampleRatio: 0,
-    healthChecks: [],
+    health: { isReady: async () => true },
     isDraining: () => false,
-    isReady: () => true,
     registerDocs: () => {},
   })
   await app.listen({ host: '127.0.0.1', port: 0 })
