@@ -19,7 +19,7 @@ import type { AuthenticationOptions } from './edge/authentication.ts'
 import type { RateLimitOptions } from './edge/limits/rate-limits.ts'
 import { registerRequestPolicies } from './edge/request-policy.ts'
 import { createAccessLog } from './http/access-log.ts'
-import { registerCors } from './http/cors.ts'
+import { corsHeaders, registerCors } from './http/cors.ts'
 import { registerDrain } from './http/drain.ts'
 import { handleError } from './http/error-handler.ts'
 import { createErrorSampler } from './http/error-sampling.ts'
@@ -29,11 +29,12 @@ import { createHttp1Listener } from './http/listener/http1-listener.ts'
 import type { ListenerLimits } from './http/listener/listener.ts'
 import { createMalformedResponse } from './http/malformed-request.ts'
 import { registerMessageChecks } from './http/message-checks.ts'
+import { createRejection } from './http/rejection.ts'
 import { registerJsonBody } from './http/request-body.ts'
 import { registerUrlLimit, splitTarget } from './http/request-target.ts'
 import { createRequestTelemetry } from './http/request-telemetry.ts'
 import { allowedMethods, routerConstraints } from './http/routing.ts'
-import { registerSecurityHeaders } from './http/security-headers.ts'
+import { generateSecurityHeaders, registerSecurityHeaders } from './http/security-headers.ts'
 import type { GatewayMetrics } from './metrics.ts'
 import { type RoutesOptions, registerRoutes } from './transcoding/routes.ts'
 
@@ -79,9 +80,11 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   })
   metrics.watch.requestsInFlight(telemetry.inFlight)
 
+  const securityHeaders = await generateSecurityHeaders(corsOrigins.length > 0)
+  const rejectionOf = createRejection(securityHeaders, corsOrigins)
   const listener = createHttp1Listener({
     limits: options.connections,
-    malformedResponse: createMalformedResponse(logger, telemetry.countMalformed),
+    malformedResponse: createMalformedResponse(logger, telemetry.countMalformed, rejectionOf),
     onRejected: metrics.connectionRejected,
   })
   metrics.watch.openConnections(() => listener.connections.size)
@@ -104,24 +107,27 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     frameworkErrors: (error, rawRequest, rawReply) => {
       const [request, reply] = [rawRequest as FastifyRequest, rawReply as FastifyReply]
       telemetry.start(request, reply)
+      reply.headers(securityHeaders).headers(corsHeaders(request.headers.origin, corsOrigins))
       handleError(error, request, reply)
     },
   })
 
   registerDrain(app, listener.connections, options.isDraining)
   telemetry.register(app)
-  registerUrlLimit(app)
   app.setErrorHandler<FastifyError>(handleError)
   app.setNotFoundHandler(request => {
-    const { path } = splitTarget(request.raw)
-    const methods = allowedMethods(routes, path)
-    if (methods.length === 0) throw new HttpError('route_not_found')
-    throw new HttpError('method_not_allowed', { headers: { allow: methods.join(', ') } })
+    throw unmatchedError(routes, request)
   })
 
-  await registerSecurityHeaders(app, { crossOrigin: corsOrigins.length > 0 })
+  registerSecurityHeaders(app, securityHeaders)
   if (corsOrigins.length > 0) await registerCors(app, corsOrigins)
+  registerUrlLimit(app)
   registerMessageChecks(app)
+  // Before the body is read: an unmatched request is 404 or 405 whatever its body is.
+  app.addHook('onRequest', (request, _reply, done) => {
+    if (request.is404) done(unmatchedError(routes, request))
+    else done()
+  })
   // Without its hook: a handler parses cookies only if its method reads one (http/cookies.ts).
   await app.register(fastifyCookie, { hook: false })
   const policyFor = await registerRequestPolicies(app, {
@@ -142,4 +148,10 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     revoke: revocation => authentication.revocations.add(revocation),
   })
   return app
+}
+
+function unmatchedError(routes: readonly Route[], { raw }: FastifyRequest): HttpError {
+  const methods = allowedMethods(routes, splitTarget(raw).path)
+  if (methods.length === 0) return new HttpError('route_not_found')
+  return new HttpError('method_not_allowed', { headers: { allow: methods.join(', ') } })
 }

@@ -5,6 +5,16 @@ import type { FastifyInstance } from 'fastify'
 /** Time in seconds for which a browser may cache the response to a preflight request. */
 const PREFLIGHT_MAX_AGE_S = 600
 
+const EXPOSED_HEADERS = [
+  'etag',
+  'x-request-id',
+  'traceresponse',
+  'retry-after',
+  'www-authenticate',
+  'ratelimit',
+  'ratelimit-policy',
+]
+
 /** Allows pages of `origins` to send requests with cookies and to read the responses. */
 export async function registerCors(app: FastifyInstance, origins: readonly string[]): Promise<void> {
   await app.register(fastifyCors, {
@@ -13,15 +23,18 @@ export async function registerCors(app: FastifyInstance, origins: readonly strin
     // Otherwise the plugin rejects an OPTIONS request that is not a preflight, in plain text.
     strictPreflight: false,
     methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
-    exposedHeaders: [
-      'etag',
-      'x-request-id',
-      'traceresponse',
-      'retry-after',
-      'www-authenticate',
-      'ratelimit',
-      'ratelimit-policy',
-    ],
+    exposedHeaders: EXPOSED_HEADERS,
     maxAge: PREFLIGHT_MAX_AGE_S,
   })
+}
+
+/** Returns the CORS headers of a response to which the hook of the plugin does not apply. They are those of the hook. */
+export function corsHeaders(origin: string | undefined, origins: readonly string[]): Record<string, string> {
+  if (origins.length === 0) return {}
+  return {
+    vary: 'Origin',
+    ...(origin !== undefined && origins.includes(origin) && { 'access-control-allow-origin': origin }),
+    'access-control-allow-credentials': 'true',
+    'access-control-expose-headers': EXPOSED_HEADERS.join(', '),
+  }
 }

@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { type Problem, toProblem } from './problem.ts'
+import { PROBLEM_HEADERS, type Problem, toProblem } from './problem.ts'
 import { splitTarget } from './request-target.ts'
 
 /** Sends a problem document and logs internal errors and failures of dependencies. For `app.setErrorHandler`. */
@@ -9,11 +9,7 @@ export function handleError(error: unknown, request: FastifyRequest, reply: Fast
   const isConditional = request.headers['if-match'] !== undefined
   const { problem, headers, isInternal } = toProblem(error, { path, traceId, isConditional })
   logFailure(request, error, problem, isInternal)
-  void reply
-    .status(problem.status)
-    .headers(headers)
-    .header('content-type', 'application/problem+json; charset=utf-8')
-    .send(JSON.stringify(problem))
+  void reply.status(problem.status).headers(headers).headers(PROBLEM_HEADERS).send(JSON.stringify(problem))
 }
 
 /** Logs an internal error, and the cause of any other 5xx: the problem document has neither. */

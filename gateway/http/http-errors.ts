@@ -21,6 +21,7 @@ export const HTTP_ERRORS = {
     status: 501,
     detail: 'The only supported Transfer-Encoding is `chunked`. Send the body without another transfer coding.',
   },
+  expectation_failed: { status: 417, detail: 'The only supported value of Expect is `100-continue`.' },
   unsupported_media_type: {
     status: 415,
     detail: 'The body must be `application/json` without Content-Encoding.',

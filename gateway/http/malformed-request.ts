@@ -4,7 +4,7 @@ import type { Logger } from '#runtime/observability/logger.ts'
 import { acceptTrace } from '#runtime/observability/request-trace.ts'
 import { HttpError, type HttpErrorCode } from './http-errors.ts'
 import type { ParserError } from './listener/listener.ts'
-import { toProblem } from './problem.ts'
+import { originIn, type Rejection, renderResponse } from './rejection.ts'
 
 /** Codes of Node's parser and server. Any other code is reported as `bad_request`. */
 const BY_PARSER_CODE: Record<string, HttpErrorCode> = {
@@ -16,30 +16,24 @@ const BY_PARSER_CODE: Record<string, HttpErrorCode> = {
  * Returns a function that renders the response to a request that the parser rejected. The response closes the connection,
  * because the start of the next request is unknown (RFC 9112 section 6.3).
  * @param onRejected called with the HTTP status of each response.
+ * @param rejectionOf builds the response.
  */
 export function createMalformedResponse(
   logger: Logger,
   onRejected: (status: number) => void,
+  rejectionOf: Rejection,
 ): (error: ParserError) => string {
   return error => {
     const { context: traceContext, spanContext } = acceptTrace(undefined, undefined, 0)
     const { traceId } = spanContext
     const httpError = toHttpError(error)
-    const { problem } = toProblem(httpError, { path: '', traceId })
+    const response = rejectionOf(httpError, { path: '', traceId, origin: originIn(error.rawPacket) })
+    const { problem } = response
     onRejected(problem.status)
     context.with(traceContext, () =>
       logger.info({ status: problem.status, reason: error.code }, 'malformed HTTP request; closing the connection'),
     )
-    const body = JSON.stringify(problem)
-    return [
-      `HTTP/1.1 ${problem.status} ${problem.title}`,
-      'Content-Type: application/problem+json; charset=utf-8',
-      `Content-Length: ${Buffer.byteLength(body)}`,
-      `X-Request-Id: ${traceId}`,
-      'Connection: close',
-      '',
-      body,
-    ].join('\r\n')
+    return renderResponse(response)
   }
 }
 

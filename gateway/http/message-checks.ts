@@ -1,6 +1,6 @@
 /**
  * The rules of RFC 9112 on the head of a message that Node's parser does not enforce: HTTP version, Host, transfer codings,
- * and fields that must occur once, of which Node keeps the first.
+ * and fields that must occur once, of which Node keeps the first. Also Expect (RFC 9110 section 10.1.1).
  */
 import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance } from 'fastify'
@@ -14,6 +14,8 @@ const HOST = /^(?:\[[\w:.~!$&'()*+,;=-]+\]|(?:[\w.~!$&'()*+;=-]|%[0-9a-f]{2})+)(
 
 /** Rejects requests that break the rules, in an `onRequest` hook. Costs 0.1 us for 10 fields. */
 export function registerMessageChecks(app: FastifyInstance): void {
+  // Node would send 417 without the headers of other responses.
+  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
   // Nearly all requests have the same Host.
   let latestHost: string | undefined
   app.addHook('onRequest', ({ raw }, _reply, done) => {
@@ -33,10 +35,11 @@ function findError(request: IncomingMessage, validHost: string | undefined): Htt
   }
   const repeated = findRepeated(request.rawHeaders)
   if (repeated !== undefined) return badRequest(`the field ${repeated} occurs more than once.`)
-  const { host, 'transfer-encoding': coding } = headers
+  const { host, expect, 'transfer-encoding': coding } = headers
   if (host === undefined ? minor > 0 : host !== validHost && !HOST.test(host)) {
     return badRequest('the field Host is missing or is not a host with an optional port.')
   }
+  if (expect !== undefined && expect.toLowerCase() !== '100-continue') return new HttpError('expectation_failed', CLOSE)
   return coding === undefined ? undefined : findCodingError(coding.toLowerCase(), minor)
 }
 

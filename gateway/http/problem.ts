@@ -27,6 +27,15 @@ export interface Problem {
   details?: readonly JsonObject[]
 }
 
+/**
+ * The headers of every response with a problem document. It is about one request (`trace_id`), and a cache may store a 404
+ * or 405 without being told to (RFC 9111 section 4.2.2).
+ */
+export const PROBLEM_HEADERS = {
+  'content-type': 'application/problem+json; charset=utf-8',
+  'cache-control': 'no-store',
+} as const
+
 export interface ProblemResponse {
   readonly problem: Problem
   /** Headers that the error requires, such as Retry-After or WWW-Authenticate. */

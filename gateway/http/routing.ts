@@ -3,7 +3,7 @@ import { canonicalText, type PathTemplate, parsePathTemplate } from '../contract
 import type { Route } from '../contract/route-table.ts'
 
 /** Returns the custom verb of a path, such as `restore` in `/v1/users/17:restore`, or the empty string. */
-function verbOf(path: string): string {
+export function verbOf(path: string): string {
   const colon = path.lastIndexOf(':')
   // A verb follows a segment, and a segment is not empty.
   return colon > path.lastIndexOf('/') + 1 ? canonicalText(path.slice(colon + 1)) : ''
@@ -57,9 +57,14 @@ function pathOf({ url = '' }: { url?: string }): string {
   return url.split('?', 1)[0] ?? ''
 }
 
-/** Returns the sorted methods of a path, for the Allow header (RFC 9110 section 10.2.1). Linear in the number of routes. */
+/**
+ * Returns the sorted methods of a path, for the Allow header (RFC 9110 section 10.2.1). A path with a custom verb has the
+ * methods of that verb only. Linear in the number of routes.
+ */
 export function allowedMethods(routes: readonly Route[], path: string): string[] {
-  const methods = new Set(routes.filter(route => route.template.matches(path)).map(route => route.httpMethod))
+  const matching = routes.filter(route => route.template.matches(path))
+  const custom = matching.filter(({ template }) => template.verb !== undefined)
+  const methods = new Set((custom.length > 0 ? custom : matching).map(route => route.httpMethod))
   if (methods.has('GET')) methods.add('HEAD')
   return [...methods].sort()
 }
@@ -68,6 +73,23 @@ export function allowedMethods(routes: readonly Route[], path: string): string[]
 export interface RouterPath {
   readonly url: string
   readonly constraints?: Readonly<Record<string, string>>
+}
+
+/**
+ * Returns the custom verbs of other routes on the resources of a template without a verb, such as `restore` for
+ * `/v1/users/{id}`. The router would match `PATCH /v1/users/17:restore` as the user with the id `17:restore`.
+ */
+export function verbsBeside({ template }: Route, routes: readonly Route[]): ReadonlySet<string> {
+  if (template.verb !== undefined) return new Set()
+  const verbs = new Set<string>()
+  for (const { template: other } of routes) {
+    if (other.verb !== undefined && template.matches(examplePath(other))) verbs.add(other.verb)
+  }
+  return verbs
+}
+
+function examplePath({ segments, verb }: PathTemplate): string {
+  return `/${segments.map(segment => (segment.kind === 'literal' ? segment.canonical : 'x')).join('/')}:${verb}`
 }
 
 /**

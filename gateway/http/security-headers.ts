@@ -5,24 +5,19 @@
 import fastifyHelmet from '@fastify/helmet'
 import Fastify, { type FastifyInstance } from 'fastify'
 
-export interface SecurityHeadersOptions {
-  /** Whether pages of other origins may read responses: Cross-Origin-Resource-Policy is then `cross-origin`. */
-  readonly crossOrigin: boolean
-}
-
-/** Sets the security headers in an `onRequest` hook, so that a route can replace them. */
-export async function registerSecurityHeaders(
-  app: FastifyInstance,
-  { crossOrigin }: SecurityHeadersOptions,
-): Promise<void> {
-  const headers = await generateHeaders(crossOrigin)
+/** Sets `headers` in an `onRequest` hook, so that a route can replace them. */
+export function registerSecurityHeaders(app: FastifyInstance, headers: Readonly<Record<string, string>>): void {
   app.addHook('onRequest', (_request, reply, done) => {
     reply.headers(headers)
     done()
   })
 }
 
-async function generateHeaders(crossOrigin: boolean): Promise<Record<string, string>> {
+/**
+ * Returns the security headers of all responses.
+ * @param crossOrigin whether pages of other origins may read responses: Cross-Origin-Resource-Policy is `cross-origin`.
+ */
+export async function generateSecurityHeaders(crossOrigin: boolean): Promise<Record<string, string>> {
   const app = Fastify()
   await app.register(fastifyHelmet, {
     contentSecurityPolicy: {

@@ -1,7 +1,9 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, onRequestHookHandler } from 'fastify'
 import { isStream, type Route } from '../contract/route-table.ts'
 import type { RequestPolicy } from '../edge/request-policy.ts'
-import { routerPath } from '../http/routing.ts'
+import { HttpError } from '../http/http-errors.ts'
+import { splitTarget } from '../http/request-target.ts'
+import { allowedMethods, routerPath, verbOf, verbsBeside } from '../http/routing.ts'
 import type { HandlerOptions } from './handler.ts'
 import { createStreamHandler } from './stream-handler.ts'
 import { createUnaryHandler } from './unary-handler.ts'
@@ -20,6 +22,7 @@ export function registerRoutes(app: FastifyInstance, options: RoutesOptions): vo
   for (const route of options.routes) {
     const { httpMethod, template } = route
     const { onRequest, onResponse } = options.policyFor(route)
+    const verbs = verbsBeside(route, options.routes)
     const handler = isStream(route) ? createStreamHandler(route, options) : createUnaryHandler(route, options)
     // The `*` of find-my-way needs a slash before it. `**` may match no segment, unless another route has that path.
     const { withoutRest } = template
@@ -29,10 +32,19 @@ export function registerRoutes(app: FastifyInstance, options: RoutesOptions): vo
         method: httpMethod,
         ...routerPath(path),
         config: { template: template.source },
-        onRequest,
+        onRequest: verbs.size > 0 ? [rejectVerbs(verbs, options.routes), onRequest] : onRequest,
         ...(onResponse && { onResponse }),
         handler,
       })
     }
+  }
+}
+
+/** Rejects a path with a custom verb that this method does not have (405). A literal colon in a value is `%3A`. */
+function rejectVerbs(verbs: ReadonlySet<string>, routes: readonly Route[]): onRequestHookHandler {
+  return (request, _reply, done) => {
+    const { path } = splitTarget(request.raw)
+    if (!verbs.has(verbOf(path))) done()
+    else done(new HttpError('method_not_allowed', { headers: { allow: allowedMethods(routes, path).join(', ') } }))
   }
 }

@@ -115,7 +115,12 @@ t.test('an unknown path is 404, an unsupported method 405 with Allow, an invalid
     ['GET', '/v1/items/', 404, 'route_not_found'],
     ['GET', '/v1//items/7', 404, 'route_not_found'],
     ['PATCH', '/v1/items/7', 405, 'method_not_allowed'],
-    ['GET', '/v1/items/7:restore', 200, ''],
+    ['GET', '/v1/items/7:restore', 405, 'method_not_allowed'],
+    ['GET', '/v1/items/7%3Arestore', 200, ''],
+    ['GET', '/v1/items/7:other', 200, ''],
+    ['QUERY', '/v1/items/7', 405, 'method_not_allowed'],
+    ['PURGE', '/v1/items/7', 405, 'method_not_allowed'],
+    ['QUERY', '/v1/nothing', 404, 'route_not_found'],
     ['GET', '/v1/items/%FF', 400, 'bad_url'],
     ['GET', '/v1/items/%ZZ', 400, 'bad_url'],
     ['GET', '/v1/items/a%252Fb', 200, ''],
@@ -129,6 +134,13 @@ t.test('an unknown path is 404, an unsupported method 405 with Allow, an invalid
     } else t.match(await response.json(), { id: decodeURIComponent(path.slice('/v1/items/'.length)) })
   }
   t.equal((await call('/v1/items/7', { method: 'PATCH' })).headers.get('allow'), 'GET, HEAD, PUT')
+  for (const method of ['GET', 'PATCH', 'PUT', 'QUERY']) {
+    const response = await call('/v1/items/7:restore', { method })
+    t.match([response.status, response.headers.get('allow')], [405, 'POST'], `${method} of a path with a custom verb`)
+  }
+  const body = { method: 'POST', headers: { 'content-type': 'text/plain' }, body: 'x' }
+  t.equal((await call('/v1/nothing', body)).status, 404, 'whatever the body is')
+  t.equal((await call('/v1/items/7', body)).status, 405, 'whatever the body is')
 })
 
 t.test('a body must be JSON without Content-Encoding and within the size limit', async t => {
@@ -422,7 +434,7 @@ t.test('requests rejected by the router or the HTTP parser have a trace id and a
   const { trace_id: traceId } = JSON.parse(response.slice(response.indexOf('\r\n\r\n') + 4)) as { trace_id: string }
   t.match(traceId, /^[0-9a-f]{32}$/)
   t.match(response, /^HTTP\/1.1 400 /)
-  t.match(response, `X-Request-Id: ${traceId}`)
+  t.match(response, `x-request-id: ${traceId}`)
   t.same(upstream.received, [])
   t.ok(state.lines.some(line => line['msg'] === 'malformed HTTP request; closing the connection'))
 })

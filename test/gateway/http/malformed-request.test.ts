@@ -5,6 +5,7 @@ import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { createHttp1Listener } from '../../../gateway/http/listener/http1-listener.ts'
 import { createMalformedResponse } from '../../../gateway/http/malformed-request.ts'
+import { createRejection } from '../../../gateway/http/rejection.ts'
 import { UNLIMITED } from './listener/unlimited.ts'
 
 /** Starts a server. `send` writes `request` to a new connection and returns the whole response. */
@@ -12,7 +13,11 @@ async function start(t: Test) {
   const rejected: number[] = []
   const listener = createHttp1Listener({
     ...UNLIMITED,
-    malformedResponse: createMalformedResponse(pino({ level: 'silent' }), status => rejected.push(status)),
+    malformedResponse: createMalformedResponse(
+      pino({ level: 'silent' }),
+      status => rejected.push(status),
+      createRejection({}, []),
+    ),
     onRejected: () => {},
   })
   const app = Fastify({ serverFactory: listener.serve, clientErrorHandler: listener.handleClientError })

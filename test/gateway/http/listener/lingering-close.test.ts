@@ -43,7 +43,7 @@ t.test('a client that still sends its body of 5 MiB receives the response that r
     ['a body above the limit', head('POST', '/v1/notes', SIZE), 413],
     ['no access token', head('PUT', '/v1/mine', SIZE, 'connection: close'), 401],
     ['no access token, on a kept connection', head('PUT', '/v1/mine', SIZE), 401],
-    ['no route', head('POST', '/none', SIZE), 413],
+    ['no route', head('POST', '/none', SIZE), 404],
     ['headers above the limit', head('POST', '/v1/notes', SIZE, `x: ${'x'.repeat(20_000)}`), 431],
     ['a malformed head', head('POST', '/v1/notes', SIZE, 'bad header: 1'), 400],
   ]
