@@ -27,6 +27,9 @@ export interface DecodedResponse {
 export interface Codec {
   /** @throws StatusError INVALID_ARGUMENT with a violation for each invalid field. */
   encode(input: RequestInput): Uint8Array
-  /** @throws Error if the bytes are not a valid message of the response type. */
-  decode(message: Uint8Array): DecodedResponse
+  /**
+   * @param enumsAsIntegers whether enum values are numbers instead of names. Default: false.
+   * @throws Error if the bytes are not a valid message of the response type.
+   */
+  decode(message: Uint8Array, enumsAsIntegers?: boolean): DecodedResponse
 }

@@ -13,22 +13,42 @@ export interface StreamFormat {
   readonly heartbeat: string | undefined
 }
 
+const NDJSON_TYPE = 'application/x-ndjson'
+const EVENT_STREAM_TYPE = 'text/event-stream'
+
 const NDJSON: StreamFormat = {
-  contentType: 'application/x-ndjson; charset=utf-8',
+  contentType: `${NDJSON_TYPE}; charset=utf-8`,
   message: json => `${json}\n`,
   error: problem => `${JSON.stringify({ error: problem })}\n`,
   heartbeat: undefined,
 }
 
 const EVENT_STREAM: StreamFormat = {
-  contentType: 'text/event-stream; charset=utf-8',
+  contentType: `${EVENT_STREAM_TYPE}; charset=utf-8`,
   message: json => `data: ${json}\n\n`,
   error: problem => `event: error\ndata: ${JSON.stringify(problem)}\n\n`,
   heartbeat: ':\n\n',
 }
 
-/** Selects an event stream if Accept names `text/event-stream`, otherwise NDJSON. Quality values are ignored. */
+/**
+ * Selects the format by Accept (RFC 9110 section 12.5.1). An event stream must have the higher quality, or be named with
+ * the same one: clients that accept everything get NDJSON, as do those that accept neither.
+ */
 export function streamFormatOf(accept: string | undefined): StreamFormat {
-  const types = accept?.split(',').map(range => range.split(';', 1)[0]?.trim().toLowerCase())
-  return types?.includes('text/event-stream') ? EVENT_STREAM : NDJSON
+  if (accept === undefined) return NDJSON
+  const ranges = accept.split(',').map(parseRange)
+  const qualityOf = (type: string) =>
+    [type, type.replace(/\/.*/, '/*'), '*/*'].flatMap(name => ranges.find(range => range.name === name) ?? [])[0]
+      ?.quality ?? 0
+  const events = qualityOf(EVENT_STREAM_TYPE)
+  const lines = qualityOf(NDJSON_TYPE)
+  const isNamed = ranges.some(({ name }) => name === EVENT_STREAM_TYPE)
+  return events > lines || (isNamed && events === lines && events > 0) ? EVENT_STREAM : NDJSON
+}
+
+function parseRange(range: string): { name: string; quality: number } {
+  const [name = '', ...parameters] = range.split(';').map(part => part.trim().toLowerCase())
+  const weight = parameters.find(parameter => /^q\s*=/.test(parameter))
+  const quality = weight === undefined ? 1 : Number(weight.slice(weight.indexOf('=') + 1))
+  return { name, quality: Number.isNaN(quality) ? 1 : quality }
 }

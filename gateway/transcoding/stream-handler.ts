@@ -5,6 +5,7 @@ import { toProblem } from '../http/problem.ts'
 import { splitTarget } from '../http/request-target.ts'
 import { createUpstreamStream } from '../upstream/calls.ts'
 import { deadlineIn } from '../upstream/deadline.ts'
+import { asksForIntegerEnums } from './binding/alt-parameter.ts'
 import {
   cancelOnDisconnect,
   type HandlerOptions,
@@ -36,7 +37,9 @@ export function createStreamHandler(route: Route, options: HandlerOptions): Rout
   const successStatus = policy.successStatus || 200
 
   return async (request, reply) => {
-    const message = codec.encode(readRequestInput(template, request))
+    const input = readRequestInput(template, request)
+    const message = codec.encode(input)
+    const enumsAsIntegers = asksForIntegerEnums(input.query)
     const format = streamFormatOf(request.headers.accept)
     const { path } = splitTarget(request.raw)
     const { traceId } = request.trace.spanContext
@@ -55,7 +58,7 @@ export function createStreamHandler(route: Route, options: HandlerOptions): Rout
     const body = await startStreamBody({
       messages,
       format,
-      toJson: bytes => codec.decode(bytes).body,
+      toJson: bytes => codec.decode(bytes, enumsAsIntegers).body,
       toErrorItem(error) {
         const reason = openStreams.endReason ?? error
         const { problem, isInternal } = toProblem(reason, { path, traceId })

@@ -4,6 +4,7 @@ import type { Route } from '../contract/route-table.ts'
 import { writeCookie } from '../http/cookies.ts'
 import { createUpstreamCall } from '../upstream/calls.ts'
 import { deadlineIn } from '../upstream/deadline.ts'
+import { asksForIntegerEnums } from './binding/alt-parameter.ts'
 import { hasTag, quoteTag } from './binding/entity-tag.ts'
 import {
   cancelOnDisconnect,
@@ -33,9 +34,10 @@ export function createUnaryHandler(route: Route, options: HandlerOptions): Route
 
   return async (request, reply) => {
     if (!supportsIfMatch && !isGet && request.headers['if-match'] !== undefined) throw IF_MATCH_NOT_SUPPORTED
-    const message = codec.encode(readRequestInput(template, request))
+    const input = readRequestInput(template, request)
+    const message = codec.encode(input)
     const response = await call(request, message, deadlineIn(timeoutMs), cancelOnDisconnect(reply))
-    const { body, cookies, revocations, etag } = codec.decode(response)
+    const { body, cookies, revocations, etag } = codec.decode(response, asksForIntegerEnums(input.query))
     for (const revocation of revocations) options.revoke(revocation)
     for (const change of cookies) writeCookie(reply, change)
     // Responses contain personal data, and some contain tokens (RFC 6749 section 5.1).

@@ -51,14 +51,15 @@ function compileField(field: DescField, known: Map<DescMessage, Check>): Check |
   const rules = rulesOf(field)
   if (rules !== undefined) assertRulesFit(field, rules)
   const value = compileValue(field, rules, known)
-  if (value === undefined && !rules?.required && rules?.maxItems === undefined) return undefined
+  const isRequired = isRequiredField(field)
+  if (value === undefined && !isRequired && rules?.maxItems === undefined) return undefined
 
   const read = createReader(field)
   return (message, path, report) => {
     const fieldPath = path === '' ? field.jsonName : `${path}.${field.jsonName}`
     const found = read(message)
     if (isUnset(field, found)) {
-      if (rules?.required) report(fieldPath, 'is required')
+      if (isRequired) report(fieldPath, 'is required')
       return
     }
     if (field.fieldKind === 'list' || field.fieldKind === 'map') {
@@ -71,6 +72,11 @@ function compileField(field: DescField, known: Map<DescMessage, Check>): Check |
       value?.(found, fieldPath, report)
     }
   }
+}
+
+/** Whether the field must be set: by its rules, or as a required field of proto2 and of editions. */
+function isRequiredField(field: DescField): boolean {
+  return field.presence === FieldPresence.LEGACY_REQUIRED || rulesOf(field)?.required === true
 }
 
 /** Reads a field. The property of a oneof holds `{case, value}`, with ts-proto `{$case, value}`. */

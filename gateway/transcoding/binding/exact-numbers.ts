@@ -1,17 +1,22 @@
-/** Rejects numbers of a body that JSON.parse changed, where the change would otherwise reach the message unnoticed. */
-import type { DescField, DescMessage, JsonObject, JsonValue } from '@bufbuild/protobuf'
+/** Restores 64-bit integers of a body that JSON.parse rounded, and rejects what JSON.parse changed beyond that. */
+import type { DescField, DescMessage, FileRegistry, JsonObject, JsonValue } from '@bufbuild/protobuf'
 import { invalidArgument, MAX_VIOLATIONS, type Violation } from '#runtime/status.ts'
 import { kindOf, messageKind } from '../../contract/json-schema.ts'
 import { fieldsByName } from './json-fields.ts'
 import type { LossyNumbers } from './lossy-numbers.ts'
 
 /**
- * Checks the changed numbers against the types of their fields. An infinite value is rejected everywhere. A rounded one
- * is rejected in 64-bit integer fields and inside an Any, whose type is not known yet. Other fields either reject it
- * later (32-bit integers) or round by definition (floats).
- * @throws StatusError INVALID_ARGUMENT with the path of each number, at most `MAX_VIOLATIONS`.
+ * Checks the changed numbers against the types of their fields. In 64-bit integer fields an integer is replaced by its
+ * digits, a string, which ProtoJSON reads exactly; a fraction is rejected. An infinite value is rejected everywhere.
+ * Other fields either reject the number later (32-bit integers) or round by definition (floats).
+ * @throws StatusError INVALID_ARGUMENT with the path of each rejected number, at most `MAX_VIOLATIONS`.
  */
-export function assertExactNumbers(schema: DescMessage, json: JsonValue, lossy: LossyNumbers): void {
+export function restoreExactNumbers(
+  schema: DescMessage,
+  json: JsonValue,
+  lossy: LossyNumbers,
+  registry: FileRegistry,
+): void {
   const violations: Violation[] = []
   checkValue(json, '', messageKind(schema), schema)
   if (violations.length > 0) throw invalidArgument(violations)
@@ -25,12 +30,14 @@ export function assertExactNumbers(schema: DescMessage, json: JsonValue, lossy: 
   ): void {
     if (typeof value !== 'object' || value === null) return
     const names = kind === 'message' && message !== undefined ? fieldsByName(message) : undefined
+    const content = kind === 'any' ? contentOf(value, registry) : undefined
     for (const [name, child] of Object.entries(value)) {
-      const field = names?.get(name)
+      const field = names?.get(name) ?? content?.names?.get(name)
       if (field !== undefined) checkField(field, value, name, joinPath(path, field.jsonName))
       else {
         const childPath = Array.isArray(value) ? `${path}[${name}]` : joinPath(path, name)
-        checkEntry(value, name, child, childPath, kind, undefined)
+        const isContent = content?.valueKind !== undefined && name === 'value'
+        checkEntry(value, name, child, childPath, isContent ? content.valueKind : kind, content?.schema)
       }
     }
   }
@@ -56,15 +63,39 @@ export function assertExactNumbers(schema: DescMessage, json: JsonValue, lossy: 
     message: DescMessage | undefined,
   ): void {
     if (violations.length === MAX_VIOLATIONS) return
-    const mustBeExact = EXACT.has(kind) || value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY
     if (typeof value !== 'number') checkValue(value, path, kind, message)
-    else if (mustBeExact && lossy.get(holder)?.has(name)) {
-      violations.push({ field: path, description: 'is a number that JSON cannot hold exactly; send it as a string' })
+    else {
+      const numbers = lossy.get(holder)
+      if (numbers === undefined || !numbers.has(name)) return
+      const digits = numbers.get(name)
+      if (!Number.isFinite(value)) violations.push({ field: path, description: 'is a number that is too large' })
+      else if (!EXACT.has(kind)) return
+      else if (digits === undefined) violations.push({ field: path, description: 'must be a 64-bit integer' })
+      else (holder as JsonObject)[name] = digits
     }
   }
 }
 
-const EXACT: ReadonlySet<string | undefined> = new Set(['int64', 'uint64', 'any'])
+const EXACT: ReadonlySet<string | undefined> = new Set(['int64', 'uint64'])
+
+interface AnyContent {
+  readonly schema: DescMessage
+  /** The fields of an ordinary message, which stand beside `@type`. */
+  readonly names: ReadonlyMap<string, DescField> | undefined
+  /** The kind of a type with a special form, which stands in `value`. */
+  readonly valueKind: string | undefined
+}
+
+/** Returns undefined if the type is unknown. Then the Any is rejected later. */
+function contentOf(any: JsonValue, registry: FileRegistry): AnyContent | undefined {
+  const url = (any as JsonObject)['@type']
+  const schema = typeof url === 'string' ? registry.getMessage(url.slice(url.lastIndexOf('/') + 1)) : undefined
+  if (schema === undefined) return undefined
+  const kind = messageKind(schema)
+  return kind === 'message'
+    ? { schema, names: fieldsByName(schema), valueKind: undefined }
+    : { schema, names: undefined, valueKind: kind }
+}
 
 function joinPath(path: string, name: string): string {
   return path === '' ? name : `${path}.${name}`

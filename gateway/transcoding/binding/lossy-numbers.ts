@@ -6,8 +6,14 @@
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf'
 import { endOfNumber, endOfString } from './json-scanner.ts'
 
-/** Numbers that JSON.parse changed: the object or array that contains each, and its name or index there. */
-export type LossyNumbers = Map<object, Set<string>>
+/**
+ * Numbers that JSON.parse changed: the object or array that contains each, its name or index there, and its exact value
+ * as decimal digits if that is an integer of at most 20 digits.
+ */
+export type LossyNumbers = Map<object, Map<string, string | undefined>>
+
+/** The parent of a text that is a single number, whose name is the empty string. */
+export const ROOT: object = Object.freeze({})
 
 // Only numbers of at least 16 digits or with an exponent can change. A match inside a string costs one scan.
 const MAY_CHANGE = /\d{16}|\d[eE]/
@@ -47,16 +53,18 @@ export function findLossyNumbers(text: string, root: JsonValue, lossy: LossyNumb
       if (!isNameNext) places[places.length - 1] = (places.at(-1) as number) + 1
     } else if (char === '-' || (char >= '0' && char <= '9')) {
       const end = endOfNumber(text, at)
-      const parent = holder()
-      if (typeof parent === 'object' && parent !== null && isLossy(text.slice(at, end))) add(parent, name())
+      const source = text.slice(at, end)
+      if (isLossy(source)) {
+        if (holders.length === 0) add(ROOT, '', source)
+        else add(holder() as object, name(), source)
+      }
       at = end - 1
     }
   }
 
-  function add(parent: object, name: string): void {
-    const names = lossy.get(parent)
-    if (names === undefined) lossy.set(parent, new Set([name]))
-    else names.add(name)
+  function add(parent: object, name: string, source: string): void {
+    const numbers = lossy.get(parent) ?? new Map<string, string | undefined>()
+    lossy.set(parent, numbers.set(name, digitsOf(source)))
   }
 }
 
@@ -67,6 +75,11 @@ function isLossy(source: string): boolean {
   if (/^-?\d+$/.test(source)) return BigInt(source) !== BigInt(value)
   // Above 2 ** 64 only float and double fields accept the number, and they round it anyway.
   return Number.isInteger(value) && Math.abs(value) <= 2 ** 64 && exactInteger(source) !== BigInt(value)
+}
+
+/** Returns undefined if the number is not an integer, or too large for 64 bits. */
+function digitsOf(source: string): string | undefined {
+  return Math.abs(Number(source)) <= 2 ** 64 ? exactInteger(source)?.toString() : undefined
 }
 
 const DECIMAL = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/

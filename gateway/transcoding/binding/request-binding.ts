@@ -2,13 +2,16 @@
  * Combines path, query and body of a request into the ProtoJSON of its request message (google/api/http.proto, "Rules
  * for HTTP mapping"). An unknown field and a field that is given in two places are rejected by name.
  */
-import type { DescField, DescMessage, JsonObject, JsonValue } from '@bufbuild/protobuf'
+import type { DescField, FileRegistry, JsonObject, JsonValue } from '@bufbuild/protobuf'
 import { invalidArgument, type Violation } from '#runtime/status.ts'
 import type { Route } from '../../contract/route-table.ts'
-import { assertExactNumbers } from './exact-numbers.ts'
-import { fieldsByName, fieldValue, ownProperty } from './json-fields.ts'
-import { MAX_JSON_DEPTH, parseJson } from './json-text.ts'
-import type { LossyNumbers } from './lossy-numbers.ts'
+import { ALT, checkAlt } from './alt-parameter.ts'
+import { restoreExactNumbers } from './exact-numbers.ts'
+import { fieldsAt, resolveParameter } from './field-paths.ts'
+import { fieldValue, ownProperty } from './json-fields.ts'
+import { parseJson } from './json-text.ts'
+import { type LossyNumbers, ROOT } from './lossy-numbers.ts'
+import { parseQuery } from './query.ts'
 import { isTextMessage, scalarFromText } from './text-values.ts'
 import { compileUpdateMask } from './update-mask.ts'
 
@@ -20,19 +23,20 @@ export interface BindingInput {
 }
 
 /**
+ * @param registry the message types that an Any may contain.
  * @returns a function that returns the ProtoJSON of the request message, not yet checked against its types. It throws
  * StatusError INVALID_ARGUMENT with a violation per field that is unknown, given twice or in the wrong place.
  */
-export function compileBinding(route: Route): (input: BindingInput) => JsonValue {
+export function compileBinding(route: Route, registry: FileRegistry): (input: BindingInput) => JsonValue {
   const input = route.descriptor.input
-  const variables = route.template.variables.map(variable => resolve(input, variable.fieldPath))
+  const variables = route.template.variables.map(variable => fieldsAt(input, variable.fieldPath))
   const bodyField = route.body.kind === 'field' ? route.body.field : undefined
   const pathVariables = new Set(variables.map(pathOf))
   const addMask = compileUpdateMask(route)
 
   return ({ pathValues, query, body }) => {
     const violations: Violation[] = []
-    const request = bodyJson(route, body)
+    const request = bodyJson(route, body, registry)
     // Fields cannot be added to a body that is not an object. The structure check reports such a body.
     if (typeof request !== 'object' || request === null || Array.isArray(request)) return request
 
@@ -42,10 +46,12 @@ export function compileBinding(route: Route): (input: BindingInput) => JsonValue
     }
     if (query !== '') {
       for (const [name, text] of parseQuery(query, violations)) {
-        const fields = tryResolve(input, name.split('.'))
+        const fields = resolveParameter(input, name)
         const description =
           fields === undefined
-            ? 'is not known'
+            ? name === ALT
+              ? checkAlt(text)
+              : 'is not known'
             : route.body.kind === 'message'
               ? 'belongs in the body'
               : pathVariables.has(pathOf(fields))
@@ -65,42 +71,28 @@ export function compileBinding(route: Route): (input: BindingInput) => JsonValue
 const IN_PATH = 'is already given by the path'
 const NOT_IN_QUERY = 'cannot be given in the query'
 
-function bodyJson({ body: binding, descriptor }: Route, body: Uint8Array | undefined): JsonValue {
+function bodyJson(
+  { body: binding, descriptor }: Route,
+  body: Uint8Array | undefined,
+  registry: FileRegistry,
+): JsonValue {
   if (body === undefined || body.length === 0) return {}
   const lossy: LossyNumbers = new Map()
   const json = parseJson(body, lossy)
   if (binding.kind !== 'none') {
     const request = binding.kind === 'message' ? json : { [binding.field.jsonName]: json }
-    // A body that is a single number has no parent in the parsed text, only in the request.
-    if (binding.kind === 'field' && typeof json === 'number' && lossy.size > 0) {
-      lossy.set(request as JsonObject, new Set([binding.field.jsonName]))
+    // A body that is a number has no parent in the parsed text, only in the request.
+    const number = lossy.get(ROOT)?.get('')
+    if (binding.kind === 'field' && number !== undefined) {
+      lossy.set(request as JsonObject, new Map([[binding.field.jsonName, number]]))
     }
-    if (lossy.size > 0) assertExactNumbers(descriptor.input, request, lossy)
+    if (lossy.size > 0) restoreExactNumbers(descriptor.input, request, lossy, registry)
     return request
   }
   const isEmpty = typeof json === 'object' && json !== null && Object.keys(json).length === 0
   if (!isEmpty)
     throw invalidArgument([{ field: 'body', description: 'must be empty: this method has no request body' }])
   return {}
-}
-
-/** Parses application/x-www-form-urlencoded, but rejects an escape that is not UTF-8 instead of replacing it. */
-function* parseQuery(query: string, violations: Violation[]): Iterable<[name: string, value: string]> {
-  for (const pair of query.split('&')) {
-    if (pair === '') continue
-    const equals = pair.indexOf('=')
-    const [name, value] = equals === -1 ? [pair, ''] : [pair.slice(0, equals), pair.slice(equals + 1)]
-    try {
-      yield [decodeForm(name), decodeForm(value)]
-    } catch {
-      violations.push({ field: 'query', description: `"${pair}" is not percent-encoded UTF-8` })
-    }
-  }
-}
-
-function decodeForm(text: string): string {
-  // Most text has nothing to decode, and the test takes a tenth of the time of decoding.
-  return /[%+]/.test(text) ? decodeURIComponent(text.replaceAll('+', ' ')) : text
 }
 
 /** Sets the field of a query parameter. @returns the description of a violation; undefined if the field was set. */
@@ -121,27 +113,6 @@ function setParameter(request: JsonObject, fields: readonly DescField[], text: s
   if (isSet(request, fields)) return 'is given twice'
   setField(request, fields, value)
   return undefined
-}
-
-/** @throws Error if the message has no such field; the route table has checked all path variables. */
-function resolve(message: DescMessage, names: readonly string[]): readonly DescField[] {
-  const fields = tryResolve(message, names)
-  if (fields === undefined) throw new Error(`${message.typeName} has no field ${names.join('.')}`)
-  return fields
-}
-
-function tryResolve(message: DescMessage, names: readonly string[]): readonly DescField[] | undefined {
-  // Recursive messages allow paths of any length, and the codecs recurse into what the path creates.
-  if (names.length > MAX_JSON_DEPTH) return undefined
-  const fields: DescField[] = []
-  let current: DescMessage | undefined = message
-  for (const name of names) {
-    const field: DescField | undefined = current && fieldsByName(current).get(name)
-    if (field === undefined) return undefined
-    fields.push(field)
-    current = field.message
-  }
-  return fields
 }
 
 function pathOf(fields: readonly DescField[]): string {

@@ -59,6 +59,11 @@ export function createCompiledCodec(
       ...(decode === undefined ? ['every response'] : uncompiledTypes(output, registry)),
     ],
     encode: encode === undefined ? reference.encode : request => withFallback(encode, reference.encode, request),
-    decode: decode === undefined ? reference.decode : message => withFallback(decode, reference.decode, message),
+    // Clients that ask for enum values as numbers are few, so that case is not compiled.
+    decode:
+      decode === undefined
+        ? reference.decode
+        : (message, enumsAsIntegers = false) =>
+            enumsAsIntegers ? reference.decode(message, true) : withFallback(decode, reference.decode, message),
   }
 }

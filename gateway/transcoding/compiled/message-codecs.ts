@@ -2,7 +2,8 @@
  * Encoders and decoders per message type. Each type is compiled once per registry, and the result is shared by all
  * methods whose requests or responses contain the type.
  */
-import { type DescMessage, type FileRegistry, fromBinary, toJson } from '@bufbuild/protobuf'
+import { type DescMessage, type FileRegistry, fromBinary } from '@bufbuild/protobuf'
+import { jsonText, messageJson } from '../reference/message-json.ts'
 import { isCompilable } from './compilable-types.ts'
 import { fallBack } from './fallback.ts'
 import type { DecoderOf, MessageDecoder } from './field-decoder.ts'
@@ -35,7 +36,7 @@ function bufbuildDecoder(registry: FileRegistry, schema: DescMessage): MessageDe
     try {
       const bytes = reader.buffer.subarray(start, end)
       const message = fromBinary(schema, bytes, { recursionLimit: MAX_DEPTH + 1 - depth })
-      return JSON.stringify(toJson(schema, message, { registry, alwaysEmitImplicit: true }))
+      return jsonText(messageJson(schema, message, registry))
     } catch {
       // The reference codec repeats the error for the whole message.
       return fallBack()

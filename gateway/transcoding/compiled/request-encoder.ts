@@ -22,7 +22,7 @@ const writer = new WireWriter()
 export function compileRequestEncoder(route: Route, registry: FileRegistry): Codec['encode'] | undefined {
   const { input } = route.descriptor
   if (!isCompilable(input, registry) || wellKnownEncoder(input) !== undefined) return undefined
-  const bind = compileBinding(route)
+  const bind = compileBinding(route, registry)
   const encode = compileObjectEncoder(input, schema => messageEncoder(registry, schema), true)
   const cookies = cookieFields(input)
   const ifMatch = input.fields.find(isIfMatch)

@@ -104,6 +104,7 @@ function unsignedText(low: number, high: number): string {
 }
 
 function numberText(value: number): string {
+  if (value === 0) return Object.is(value, -0) ? '-0' : '0'
   return Number.isFinite(value) ? `${value}` : `"${value}"`
 }
 

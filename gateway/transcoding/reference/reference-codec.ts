@@ -14,7 +14,6 @@ import {
   type JsonValue,
   type Message,
   toBinary,
-  toJson,
 } from '@bufbuild/protobuf'
 import { reflect } from '@bufbuild/protobuf/reflect'
 import { Revocation } from '#proto/edge/v1/revocation.ts'
@@ -29,6 +28,7 @@ import { ownProperty } from '../binding/json-fields.ts'
 import { compileBinding } from '../binding/request-binding.ts'
 import { type ProtoPaths, takeProtoPaths, updateMaskOf } from '../binding/update-mask.ts'
 import type { Codec, DecodedResponse } from '../codec.ts'
+import { jsonText, messageJson } from './message-json.ts'
 import { compileStructureCheck } from './structure-check.ts'
 import { findValueViolations } from './value-violations.ts'
 
@@ -39,7 +39,7 @@ export function createReferenceCodec(route: Route, registry: FileRegistry): Code
 
 function compileEncode(route: Route, registry: FileRegistry): Codec['encode'] {
   const { input } = route.descriptor
-  const bind = compileBinding(route)
+  const bind = compileBinding(route, registry)
   const checkStructure = compileStructureCheck(input)
   const checkRules = compileRules(input)
   const cookies = cookieFields(input)
@@ -86,7 +86,7 @@ function compileDecode(route: Route, registry: FileRegistry): Codec['decode'] {
   )
   const decodeWhole = compileMessageDecode(output, registry)
 
-  return bytes => {
+  return (bytes, enumsAsIntegers = false) => {
     const message = fromBinary(output, bytes)
     if (inline !== undefined) {
       const content = reflect(output, message)
@@ -94,9 +94,9 @@ function compileDecode(route: Route, registry: FileRegistry): Codec['decode'] {
       const decode = member && memberDecoders.get(member)
       if (member === undefined || decode === undefined)
         throw new Error(`${output.typeName}: no member of ${inline.name} is set`)
-      return decode((content.get(member) as { message: Message }).message)
+      return decode((content.get(member) as { message: Message }).message, enumsAsIntegers)
     }
-    return decodeWhole(message, route.responseField)
+    return decodeWhole(message, enumsAsIntegers, route.responseField)
   }
 }
 
@@ -104,12 +104,12 @@ function compileDecode(route: Route, registry: FileRegistry): Codec['decode'] {
 function compileMessageDecode(
   schema: DescMessage,
   registry: FileRegistry,
-): (message: Message, responseField?: DescField) => DecodedResponse {
+): (message: Message, enumsAsIntegers: boolean, responseField?: DescField) => DecodedResponse {
   const cookies = cookieFields(schema)
   const revocationFields = schema.fields.filter(isRevocation)
   const etagField = schema.fields.find(isEtag)
 
-  return (message, responseField) => {
+  return (message, enumsAsIntegers, responseField) => {
     const content = reflect(schema, message)
     const changes: CookieChange[] = []
     for (const { field, cookie, maxAge } of cookies) {
@@ -127,9 +127,9 @@ function compileMessageDecode(
       content.clear(field)
     }
     const etag = etagField && (content.get(etagField) as string)
-    const json = toJson(schema, message, { registry, alwaysEmitImplicit: true }) as JsonObject
+    const json = messageJson(schema, message, registry, enumsAsIntegers) as JsonObject
     const body = responseField === undefined ? json : (ownProperty(json, responseField.jsonName) ?? null)
-    return { body: JSON.stringify(removeRevocations(body)), cookies: changes, revocations, etag: etag || undefined }
+    return { body: jsonText(removeRevocations(body)), cookies: changes, revocations, etag: etag || undefined }
   }
 
   function removeRevocations(body: JsonValue): JsonValue {

@@ -31,6 +31,10 @@ const contract = buildContract({
         option (google.api.http) = { put: "/items/{id}/shelf" body: "shelf" };
         option (edge.v1.policy) = { access: ACCESS_PUBLIC };
       }
+      rpc SetStock(Item) returns (Item) {
+        option (google.api.http) = { put: "/items/{id}/stock" body: "stock" };
+        option (edge.v1.policy) = { access: ACCESS_PUBLIC };
+      }
       rpc PutOnShelf(Item) returns (Item) {
         option (google.api.http) = { put: "/shelved/{shelf.name}" body: "*" };
         option (edge.v1.policy) = { access: ACCESS_PUBLIC };
@@ -91,6 +95,9 @@ t.test('path, query and body are combined into the request message', async t => 
     ['GET', '/shelves/top/items/7?shelf.level=3', undefined, { id: '7', shelf: { name: 'top', level: 3 } }],
     ['PUT', '/items/7', { name: 'lamp', madeAt: null }, { id: '7', name: 'lamp' }],
     ['PUT', '/items/7', { made_at: '2026-01-02T03:04:05Z' }, { id: '7', madeAt: '2026-01-02T03:04:05Z' }],
+    ['PUT', '/items/7', '{"stock": -9007199254740993}', { id: '7', stock: '-9007199254740993' }],
+    ['PUT', '/items/7', '{"stock": 9223372036854775807}', { id: '7', stock: '9223372036854775807' }],
+    ['PUT', '/items/7/stock', '9007199254740993', { id: '7', stock: '9007199254740993' }],
     ['PUT', '/items/7', '', { id: '7' }],
     ['PUT', '/items/7', undefined, { id: '7' }],
     ['PUT', '/items/7/shelf', { name: 'low' }, { id: '7', shelf: { name: 'low' } }],
@@ -118,7 +125,8 @@ t.test('a field that is unknown, given twice, misplaced or malformed is a violat
     ['PUT', '/items/7?name=a', {}, 'name', /belongs in the body/],
     ['PUT', '/items/7/shelf?shelf.level=1', {}, 'shelf.level', /belongs in the body/],
     ['GET', '/items/7?shelf=x', undefined, 'shelf', /query/],
-    ['PUT', '/items/7', '{"stock": 9007199254740993}', 'stock', /as a string/],
+    ['PUT', '/items/7', '{"stock": 9007199254740993.5}', 'stock', /64-bit integer/],
+    ['PUT', '/items/7', '{"stock": 9223372036854775809}', 'stock', /./],
     ['GET', '/items/7?stock=9223372036854775808', undefined, 'stock', /./],
     ['GET', '/items/7?sizes=1&sizes=x', undefined, 'sizes[1]', /./],
     ['GET', '/items/7?sold=yes', undefined, 'sold', /./],
@@ -145,12 +153,13 @@ t.test('all violations of a body are reported together', async t => {
   t.same(violations.map(({ field }) => field).sort(), ['name', 'shelf.level', 'sold'])
 })
 
-const Tree = buildContract({
+const trees = buildContract({
   'tree.proto': 'syntax = "proto3"; package tree; message Tree { string name = 1; Tree child = 2; }',
-}).getMessage('tree.Tree') as DescMessage
+})
+const Tree = trees.getMessage('tree.Tree') as DescMessage
 
 t.test('a query parameter may address a field as deep as a JSON body, and no deeper', async t => {
-  const bindTree = compileBinding(testRoute(Tree, { variables: [], body: undefined }))
+  const bindTree = compileBinding(testRoute(Tree, { variables: [], body: undefined }), trees)
   const query = (depth: number) => `${'child.'.repeat(depth - 1)}name=x`
   t.match(bindTree({ pathValues: [], query: query(3), body: undefined }), { child: { child: { name: 'x' } } })
   t.ok(bindTree({ pathValues: [], query: query(MAX_JSON_DEPTH), body: undefined }))

@@ -17,10 +17,10 @@ export function createComparingCodec(route: Route, registry: FileRegistry): Code
         () => compiled.encode(input),
         () => reference.encode(input),
       ),
-    decode: message =>
+    decode: (message, enumsAsIntegers) =>
       compare(
-        () => compiled.decode(message),
-        () => reference.decode(message),
+        () => compiled.decode(message, enumsAsIntegers),
+        () => reference.decode(message, enumsAsIntegers),
       ),
   }
 }

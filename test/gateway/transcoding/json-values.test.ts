@@ -1,0 +1,197 @@
+/** JSON values of requests and responses that are easily lost, with both codecs. */
+import { create, type DescMessage, type FileRegistry, fromBinary, type Message, toBinary } from '@bufbuild/protobuf'
+import { AnySchema, FieldMaskSchema } from '@bufbuild/protobuf/wkt'
+import t, { type Test } from 'tap'
+import { buildContract } from '../../support/contract.ts'
+import type { Responder } from '../../support/echo-upstream.ts'
+import { startTestGateway } from '../../support/test-gateway.ts'
+
+const contract: FileRegistry = buildContract({
+  'data/v1/data.proto': `
+    syntax = "proto3";
+    package data.v1;
+    import "edge/v1/options.proto";
+    import "google/api/annotations.proto";
+    import "google/protobuf/any.proto";
+    import "google/protobuf/field_mask.proto";
+    import "google/protobuf/struct.proto";
+    import "google/protobuf/wrappers.proto";
+
+    service DataService {
+      rpc Get(Data) returns (Data) {
+        option (google.api.http) = { get: "/v1/data/{id}" };
+        option (edge.v1.policy) = { access: ACCESS_PUBLIC };
+      }
+      rpc Put(Data) returns (Data) {
+        option (google.api.http) = { put: "/v1/data/{id}" body: "*" };
+        option (edge.v1.policy) = { access: ACCESS_PUBLIC };
+      }
+      rpc Follow(Data) returns (stream Data) {
+        option (google.api.http) = { get: "/v1/data/{id}:follow" };
+        option (edge.v1.policy) = { access: ACCESS_PUBLIC };
+      }
+    }
+    enum Size { SIZE_UNSPECIFIED = 0; SIZE_LARGE = 7; }
+    message Data {
+      string id = 1;
+      double number = 2;
+      float small = 3;
+      repeated double numbers = 4;
+      google.protobuf.Value value = 5;
+      google.protobuf.DoubleValue wrapped = 6;
+      map<string, float> named = 7;
+      google.protobuf.Any any = 8;
+      repeated google.protobuf.Any list = 9;
+      map<string, google.protobuf.Any> map = 10;
+      google.protobuf.FieldMask mask = 11;
+      Size size = 12;
+      repeated Size sizes = 13;
+      Inner inner = 14;
+      string dotted = 15 [json_name = "x.y"];
+      int64 big = 16;
+    }
+    message Inner { Size size = 1; string dotted = 2 [json_name = "a.b.c"]; Inner inner = 3; }
+  `,
+})
+const Data = contract.getMessage('data.v1.Data') as DescMessage
+const data = (fields: Record<string, unknown>) => create(Data, fields)
+const echo: Responder = ({ message }) => message
+const start = (t: Test, respond: Responder = echo) =>
+  startTestGateway(t, { contract, service: 'data.v1.DataService', respond })
+
+t.test('-0 keeps its sign in query, body, Value and response', async t => {
+  const { call, send } = await start(t)
+  const query = await (await call('/v1/data/a?number=-0&small=-0.0&numbers=-0&numbers=0&wrapped=-0e5')).text()
+  t.match(query, /"number":-0,"small":-0,"numbers":\[-0,0\].*"wrapped":-0[,}]/)
+  const body = '{"number":-0,"small":-0.0,"value":{"a":[-0,0]},"wrapped":-0,"named":{"n":-0},"numbers":[-0]}'
+  const text = await (await send('PUT', '/v1/data/a', body)).text()
+  t.match(text, /"number":-0,"small":-0,"numbers":\[-0\],"value":\{"a":\[-0,0\]\},"wrapped":-0,"named":\{"n":-0\}/)
+  t.match(await (await send('PUT', '/v1/data/a', '{"value":-0}')).text(), /"value":-0[,}]/)
+})
+
+const unknown = create(AnySchema, { typeUrl: 'type.example.com/other.v1.Thing', value: Uint8Array.of(8, 150, 1) })
+const UNKNOWN = { '@type': 'type.example.com/other.v1.Thing', value: 'CJYB' }
+const pack = (schema: DescMessage, message: Message) =>
+  create(AnySchema, { typeUrl: `x/${schema.typeName}`, value: toBinary(schema, message) })
+
+t.test('an Any of an unknown type in a response is its @type and its bytes in base64', async t => {
+  const known = pack(Data, data({ id: 'in', any: unknown, list: [unknown] }))
+  const nested = pack(AnySchema, unknown)
+  const empty = create(AnySchema, {})
+  const { call } = await start(t, () =>
+    data({ any: unknown, list: [known, nested, empty, unknown], map: { k: unknown, 'a.b': known } }),
+  )
+  const response = await call('/v1/data/a')
+  t.equal(response.status, 200)
+  const asJson = { '@type': 'x/data.v1.Data', id: 'in', any: UNKNOWN, list: [UNKNOWN] }
+  t.match(await response.json(), {
+    any: UNKNOWN,
+    list: [asJson, { '@type': 'x/google.protobuf.Any', value: UNKNOWN }, {}, UNKNOWN],
+    map: { k: UNKNOWN, 'a.b': asJson },
+  })
+})
+
+t.test('a FieldMask in a response may contain paths that lowerCamelCase cannot express', async t => {
+  const { call } = await start(t, () =>
+    data({ mask: create(FieldMaskSchema, { paths: ['line_1', 'plain_name', 'X'] }) }),
+  )
+  t.match(await (await call('/v1/data/a')).json(), { mask: 'line_1,plainName,X' })
+})
+
+t.test('$alt=json;enum-encoding=int writes enum values as numbers', async t => {
+  const { call } = await start(t, async function* ({ message }) {
+    yield message
+  })
+  const unary = await start(t)
+  const body = { size: 'SIZE_LARGE', sizes: [7, 0, 9], inner: {} }
+  for (const name of ['$alt', '%24alt', '%24al%74']) {
+    const parameter = `${name}=json;enum-encoding=int`
+    const large = { size: 7, sizes: [7, 0], inner: { size: 0 } }
+    for (const query of [parameter, parameter.replace(';', '%3B').replace('-', '%2D')]) {
+      const target = `/v1/data/a?sizes=SIZE_LARGE&sizes=0&size=7&inner.size=0&${query}`
+      t.match(await (await unary.call(target)).json(), large, target)
+      t.match(JSON.parse(await (await call(target.replace('/a?', '/a:follow?'))).text()), large, target)
+      const put = await unary.send('PUT', `/v1/data/a?${query}`, body)
+      t.match(await put.json(), { ...large, sizes: [7, 0, 9] }, query)
+    }
+  }
+  for (const query of ['', '?$alt=json']) {
+    const named = { size: 'SIZE_LARGE', sizes: ['SIZE_LARGE', 'SIZE_UNSPECIFIED', 9] }
+    t.match(await (await unary.send('PUT', `/v1/data/a${query}`, body)).json(), named)
+  }
+  for (const value of ['proto', 'media', 'json;enum-encoding=name', '']) {
+    const rejected = await unary.call(`/v1/data/a?$alt=${value}`)
+    t.equal(rejected.status, 400, value)
+    t.match(await rejected.json(), { errors: [{ field: '$alt' }] })
+  }
+})
+
+t.test('a field whose JSON name has dots is a query parameter under this name', async t => {
+  const { call, upstream } = await start(t)
+  for (const query of ['x.y=v&inner.inner.a.b.c=w', 'dotted=v&inner.inner.dotted=w']) {
+    t.equal((await call(`/v1/data/a?${query}`)).status, 200, query)
+    t.match(upstream.received.at(-1)?.message, { dotted: 'v', inner: { inner: { dotted: 'w' } } })
+  }
+  for (const name of ['x', 'y', 'x.y.z', 'inner.a.b', 'inner.a.b.c.d', '.x.y']) {
+    const rejected = await call(`/v1/data/a?${name}=v`)
+    t.equal(rejected.status, 400, name)
+    t.match(await rejected.json(), { errors: [{ field: name, description: 'is not known' }] })
+  }
+})
+
+t.test('an unquoted 64-bit integer of a body is exact', async t => {
+  const { send } = await start(t)
+  for (const big of ['9007199254740993', '-9223372036854775808', '9223372036854775807', '9007199254740993.0']) {
+    const response = await send('PUT', '/v1/data/a', `{"big": ${big}}`)
+    t.equal(response.status, 200, big)
+    t.match(await response.json(), { big: big.replace('.0', '') })
+  }
+  for (const big of ['9223372036854775808', '9007199254740993.5', '1e400']) {
+    const response = await send('PUT', '/v1/data/a', `{"big": ${big}}`)
+    t.equal(response.status, 400, big)
+    t.match(await response.json(), { errors: [{ field: 'big' }] })
+  }
+})
+
+const legacy = buildContract({
+  'old/v1/old.proto': `
+    edition = "2023";
+    package old.v1;
+    import "edge/v1/options.proto";
+    import "google/api/annotations.proto";
+
+    service OldService {
+      rpc Put(Old) returns (Old) {
+        option (google.api.http) = { put: "/v1/old/{id}" body: "*" };
+        option (edge.v1.policy) = { access: ACCESS_PUBLIC };
+      }
+    }
+    message Old {
+      string id = 1;
+      string name = 2 [features.field_presence = LEGACY_REQUIRED];
+      repeated Part parts_of = 3;
+    }
+    message Part { int32 some_count = 1 [features.field_presence = LEGACY_REQUIRED]; }
+  `,
+})
+const Old = legacy.getMessage('old.v1.Old') as DescMessage
+
+t.test('a missing required field of an edition or of proto2 is a violation with its name', async t => {
+  const { send, upstream } = await startTestGateway(t, {
+    contract: legacy,
+    service: 'old.v1.OldService',
+    respond: echo,
+  })
+  for (const [body, ...fields] of [
+    [{}, 'name'],
+    [undefined, 'name'],
+    [{ name: null, partsOf: [{ someCount: 0 }, {}] }, 'name', 'partsOf[1].someCount'],
+  ] as const) {
+    const rejected = await send('PUT', '/v1/old/a', body)
+    t.equal(rejected.status, 400, JSON.stringify(body))
+    t.match(await rejected.json(), { errors: fields.map(field => ({ field, description: 'is required' })) })
+  }
+  t.equal(upstream.received.length, 0)
+  t.equal((await send('PUT', '/v1/old/a', { name: '', partsOf: [{ someCount: 0 }] })).status, 200)
+  t.ok(fromBinary(Old, toBinary(Old, upstream.received[0]?.message as Message)))
+})
