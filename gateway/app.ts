@@ -19,6 +19,7 @@ import type { AuthenticationOptions } from './edge/authentication.ts'
 import type { RateLimitOptions } from './edge/limits/rate-limits.ts'
 import { registerRequestPolicies } from './edge/request-policy.ts'
 import { createAccessLog } from './http/access-log.ts'
+import { type ClientAddressOptions, registerClientAddress } from './http/client-address.ts'
 import { corsHeaders, registerCors } from './http/cors.ts'
 import { registerDrain } from './http/drain.ts'
 import { handleError } from './http/error-handler.ts'
@@ -35,6 +36,7 @@ import { registerUrlLimit, splitTarget } from './http/request-target.ts'
 import { createRequestTelemetry } from './http/request-telemetry.ts'
 import { allowedMethods, routerConstraints } from './http/routing.ts'
 import { generateSecurityHeaders, registerSecurityHeaders } from './http/security-headers.ts'
+import { trustedAddresses } from './http/trusted-addresses.ts'
 import type { GatewayMetrics } from './metrics.ts'
 import { type RoutesOptions, registerRoutes } from './transcoding/routes.ts'
 
@@ -53,8 +55,10 @@ export interface AppOptions {
   readonly publicUrl: string
   /** Other origins whose pages may send requests with cookies. If empty, no CORS headers are sent. */
   readonly corsOrigins: readonly string[]
-  /** Addresses and networks of proxies whose X-Forwarded-For is used. If empty, the header is ignored. */
+  /** Addresses and networks of proxies. If empty, headers about the client are ignored. */
   readonly trustedProxies: readonly string[]
+  /** The only header from which the addresses of clients of these proxies are read. */
+  readonly clientAddressHeader: ClientAddressOptions['header']
   readonly connections: ListenerLimits
   /** Maximum size of a request body in bytes. A larger body is rejected with 413 `body_too_large`. */
   readonly bodyLimit: number
@@ -78,6 +82,8 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     accessLog: createAccessLog(logger),
     metrics: metrics.http,
   })
+  const { trustedProxies, clientAddressHeader } = options
+  const hasProxies = trustedProxies.length > 0
   metrics.watch.requestsInFlight(telemetry.inFlight)
 
   const securityHeaders = await generateSecurityHeaders(corsOrigins.length > 0)
@@ -94,7 +100,8 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     // A child logger per request would only add a request id, and log lines have the trace id already.
     childLoggerFactory: parent => parent,
     logController: new LogController({ disableRequestLogging: true }),
-    trustProxy: options.trustedProxies.length > 0 ? [...options.trustedProxies] : false,
+    // For X-Forwarded-Proto and X-Forwarded-Host, in spans. A proxy that sends Forwarded passes them on unchanged.
+    trustProxy: hasProxies && clientAddressHeader === 'x-forwarded-for' ? [...trustedProxies] : false,
     bodyLimit: options.bodyLimit,
     // During the drain, requests are served until load balancers have noticed that the gateway is not ready.
     return503OnClosing: false,
@@ -112,6 +119,10 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     },
   })
 
+  registerClientAddress(app, {
+    header: clientAddressHeader,
+    isTrusted: hasProxies ? trustedAddresses(trustedProxies) : undefined,
+  })
   registerDrain(app, listener.connections, options.isDraining)
   telemetry.register(app)
   app.setErrorHandler<FastifyError>(handleError)

@@ -92,7 +92,13 @@ export const settingsSchema = {
       'must be addresses or networks such as 10.0.0.0/8, separated by commas; the prefix must not be 0',
     )
     .describe(
-      'Addresses or networks (CIDR, `loopback`, `linklocal`, `uniquelocal`) of proxies whose X-Forwarded-For header is trusted, separated by commas. Unset: the header is ignored.',
+      'Addresses or networks (CIDR, `loopback`, `linklocal`, `uniquelocal`) of proxies whose CLIENT_ADDRESS_HEADER is trusted, separated by commas. Unset: the header is ignored.',
+    ),
+  CLIENT_ADDRESS_HEADER: z
+    .enum(['x-forwarded-for', 'forwarded'])
+    .default('x-forwarded-for')
+    .describe(
+      'The header from which the address of a client of TRUSTED_PROXIES is read: `x-forwarded-for` or `forwarded` (RFC 7239). The other one is ignored.',
     ),
   GATEWAY_CONFIG: z
     .string()

@@ -103,6 +103,7 @@ export async function createGateway(
     publicUrl: settings.PUBLIC_URL,
     corsOrigins: settings.CORS_ORIGINS,
     trustedProxies: settings.TRUSTED_PROXIES,
+    clientAddressHeader: settings.CLIENT_ADDRESS_HEADER,
     connections: {
       maxConnections: settings.GATEWAY_MAX_CONNECTIONS,
       maxConnectionsPerAddress: settings.GATEWAY_MAX_CONNECTIONS_PER_ADDRESS,

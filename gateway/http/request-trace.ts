@@ -5,7 +5,6 @@ import { acceptTrace, type RequestTrace } from '#runtime/observability/request-t
 import { recordSpan, type SpanEvent } from '#runtime/observability/spans.ts'
 import { isSampled } from '#runtime/observability/trace-context.ts'
 import { Code } from '#runtime/status.ts'
-import { clientAddress } from './client-address.ts'
 import { KNOWN_METHODS, OTHER_METHOD } from './http-methods.ts'
 
 declare module 'fastify' {
@@ -89,7 +88,7 @@ function serverAttributes(request: FastifyRequest, status: number, route: string
     'url.query': queryAt === -1 ? undefined : target.slice(queryAt + 1).replace(/=[^&]*/g, '=REDACTED') || undefined,
     'server.address': request.hostname || undefined,
     'server.port': request.port ?? undefined,
-    'client.address': clientAddress(request),
+    'client.address': request.clientAddress,
     'network.peer.address': socket.remoteAddress,
     'network.peer.port': socket.remotePort,
     'network.protocol.version': raw.httpVersion,

@@ -11,7 +11,6 @@ import { childSpanContext, type SpanEvent } from '#runtime/observability/spans.t
 import { formatTraceparent, isSampled } from '#runtime/observability/trace-context.ts'
 import { Code, StatusError } from '#runtime/status.ts'
 import type { Route } from '../contract/route-table.ts'
-import { clientAddress } from '../http/client-address.ts'
 import type { Cancellation } from './cancellation.ts'
 import type { ErrorForwarding } from './forwarded-errors.ts'
 import type { CallMetadata, CallObserver, StreamTransport, Transport } from './transport.ts'
@@ -104,7 +103,7 @@ export function callMetadata(request: FastifyRequest, traceparent: string): Call
     traceparent,
     [CLIENT_USER_AGENT]: toMetadataValue(request.headers['user-agent'] ?? ''),
   }
-  const address = clientAddress(request)
+  const address = request.clientAddress
   if (address !== undefined) metadata[CLIENT_ADDRESS] = address
   const { traceState } = request.trace.spanContext
   if (traceState !== undefined) metadata['tracestate'] = traceState.serialize()

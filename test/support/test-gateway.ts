@@ -19,7 +19,8 @@ import { TRANSPORTS } from './grpc-peers/peer-calls.ts'
 import { createTokenMint } from './token-mint.ts'
 
 /** Options of `startTestGateway`. Default of `limits`: unlimited; of `errors`: `own`. */
-export interface TestGatewayOptions extends Partial<Pick<AppOptions, 'limits' | 'trustedProxies'>> {
+export interface TestGatewayOptions
+  extends Partial<Pick<AppOptions, 'limits' | 'trustedProxies' | 'clientAddressHeader'>> {
   /** Limits of connections. Default: far above what a test uses. */
   connections?: Partial<AppOptions['connections']>
   contract: FileRegistry
@@ -77,6 +78,7 @@ export async function startTestGateway(t: Test, options: TestGatewayOptions) {
     publicUrl: 'https://shop.example',
     corsOrigins: ['https://app.example'],
     trustedProxies,
+    clientAddressHeader: options.clientAddressHeader ?? 'x-forwarded-for',
     connections: { ...UNLIMITED.limits, ...options.connections },
     bodyLimit: 10_000,
     sampleRatio: 0,

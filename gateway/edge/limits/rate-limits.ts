@@ -9,7 +9,6 @@ import { withSpan } from '#runtime/observability/client-spans.ts'
 import { isSampled } from '#runtime/observability/trace-context.ts'
 import { Code, StatusError } from '#runtime/status.ts'
 import type { Route } from '../../contract/route-table.ts'
-import { clientAddress } from '../../http/client-address.ts'
 import { HttpError } from '../../http/http-errors.ts'
 import { type BucketLimitOptions, type Buckets, bucketStore, type Charge, createCharge } from './buckets.ts'
 import type { LimitSettings } from './limit-classes.ts'
@@ -144,6 +143,6 @@ function principalOf({ principal }: FastifyRequest): string {
 }
 
 function addressOf(request: FastifyRequest): string {
-  const address = clientAddress(request)
+  const address = request.clientAddress
   return address === undefined ? 'unknown' : networkOf(address)
 }

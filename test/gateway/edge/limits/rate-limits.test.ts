@@ -226,6 +226,14 @@ t.test('addresses of one IPv6 /64 network share a bucket', async t => {
   )
 })
 
+t.test('clients behind a proxy that adds ports to X-Forwarded-For have buckets of their own', async t => {
+  const { statuses } = await startGateway(t, { trustedProxies: ['127.0.0.1'] })
+  const forwarded = (address: string) => ({ 'x-forwarded-for': address })
+  t.strictSame(await statuses(5, '/public', forwarded('203.0.113.1:50001')), [200, 200, 200, 200, 429])
+  t.strictSame(await statuses(1, '/public', forwarded('203.0.113.1:50002')), [429], 'another port')
+  t.strictSame(await statuses(1, '/public', forwarded('203.0.113.2:50001')), [200], 'another client')
+})
+
 t.test('if X-Forwarded-For of a trusted proxy is not an address, the address of the proxy counts', async t => {
   const { statuses } = await startGateway(t, { trustedProxies: ['127.0.0.1'] })
   for (const n of [1, 2, 3, 4]) await statuses(1, '/public', { 'x-forwarded-for': `nonsense-${n}` })
