@@ -3,15 +3,23 @@
  *
  * A connection has one request in progress. A pipelined request waits until the response before it is closed, and the
  * parser stops after its head, so a connection costs at most 64 KiB of unparsed bytes however many requests it sends. RFC
- * 9112 section 9.3.2 allows that, and requires it after an unsafe method. The next request starts in the next iteration of
- * the event loop: each connection has one turn in an iteration. Requests that are not pipelined cost one map lookup.
+ * 9112 section 9.3.2 allows that, and requires it after an unsafe method. Connections with such requests take turns
+ * (turns.ts). A request that is not pipelined costs one map lookup.
  */
 import http, { type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
 import { capConnections } from './connection-caps.ts'
 import { closeLingering } from './lingering-close.ts'
 import type { Connection, Exchange, Listener, ListenerOptions, ParserError } from './listener.ts'
-import { type HeldInput, holdInput, isParserPause, pauseParserWhen } from './parser-pause.ts'
+import {
+  detachParser,
+  type HeldInput,
+  holdInput,
+  isParserPause,
+  isReadingStopped,
+  pauseParserWhen,
+} from './parser-pause.ts'
+import { createTurns } from './turns.ts'
 import { watchUnreadResponses } from './unread-responses.ts'
 
 /** Maximum time in milliseconds to receive a complete request. The detail of `request_timeout` (408) names it. */
@@ -38,8 +46,11 @@ interface Http1Connection extends Connection {
   isClosing: boolean
 }
 
+const ignore = () => {}
+
 export function createHttp1Listener({ limits, malformedResponse, onRejected }: ListenerOptions): Listener {
   const connections = new Map<Socket, Http1Connection>()
+  const queueTurn = createTurns(startWaiting)
   let handle: RequestListener
 
   function accept(socket: Socket): void {
@@ -82,12 +93,17 @@ export function createHttp1Listener({ limits, malformedResponse, onRejected }: L
     connection.response = undefined
     if (!request.complete) connection.answered = { request, bytesRead: connection.socket.bytesRead }
     if (connection.error !== undefined) refuse(connection, connection.error)
-    else if (connection.waiting !== undefined) setImmediate(startWaiting, connection)
+    else if (connection.waiting !== undefined) queueTurn(connection)
   }
 
   function startWaiting(connection: Http1Connection): void {
     const { socket, waiting, held } = connection
     if (waiting === undefined || socket.destroyed || connection.isClosing) return
+    if (isReadingStopped(socket)) {
+      if (socket.writableNeedDrain) socket.once('drain', () => queueTurn(connection))
+      else queueTurn(connection)
+      return
+    }
     connection.waiting = undefined
     connection.held = undefined
     if (connection.isTimeoutUsed) measureTimeout(connection, waiting.request)
@@ -124,10 +140,8 @@ export function createHttp1Listener({ limits, malformedResponse, onRejected }: L
     if (response === undefined || (!response.req.complete && !response.headersSent)) refuse(connection, error)
     else if (connection.error === undefined) {
       connection.error = error
-      socket.pause()
-      // Detaches the parser, which would report the error again.
-      socket.removeAllListeners('data')
-      socket.on('data', () => {})
+      // The parser would report the error again.
+      detachParser(socket, ignore)
       socket.pause()
     }
   }

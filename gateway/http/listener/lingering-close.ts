@@ -4,6 +4,7 @@
  * its side only, then discards what arrives until the client closes its side.
  */
 import type { Socket } from 'node:net'
+import { detachParser } from './parser-pause.ts'
 
 /** Maximum time in milliseconds until the connection is destroyed. */
 const MAX_MS = 30_000
@@ -22,9 +23,7 @@ export function closeLingering(socket: Socket): void {
     clearTimeout(timer)
     clearTimeout(idleTimer)
   })
-  // Also detaches the parser.
-  socket.removeAllListeners('data')
-  socket.on('data', (chunk: Buffer) => {
+  detachParser(socket, chunk => {
     discarded += chunk.length
     if (discarded > MAX_BYTES) socket.destroy()
     else idleTimer.refresh()

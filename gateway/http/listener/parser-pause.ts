@@ -49,16 +49,28 @@ export function isParserPause({ code }: ParserError): boolean {
   return code === 'HPE_PAUSED'
 }
 
+/** Passes what arrives to `onData` instead of to the parser. */
+export function detachParser(socket: Socket, onData: (chunk: Buffer) => void): void {
+  socket.removeAllListeners('data')
+  // node:http lets the parser read the handle of the socket directly until there is another listener.
+  socket.on('data', onData)
+  // node:http may have stopped the handle, and the stream does not know that.
+  socket._read(0)
+}
+
+/** Whether node:http has stopped reading because the client does not read. It parses nothing until `drain`. */
+export function isReadingStopped(socket: Socket): boolean {
+  return (socket as ParsedSocket)._paused
+}
+
 /** Stops reading and keeps what was not parsed. Call it for an error for which `isParserPause` is true. */
 export function holdInput(socket: Socket, { rawPacket, bytesParsed }: ParserError): HeldInput {
   const chunks: Buffer[] = rawPacket instanceof Buffer ? [rawPacket.subarray(bytesParsed)] : []
   const [parse] = socket.listeners('data') as ((chunk: Buffer) => void)[]
   if (parse === undefined) throw new Error('The socket has no parser')
+  detachParser(socket, collect)
   socket.pause()
-  socket.off('data', parse)
-  // Also detaches the parser from the handle of the socket, which it otherwise reads without events. node:http may resume
-  // the socket at any time: its chunks are then collected.
-  socket.on('data', collect)
+  // node:http may resume the socket at any time.
   function collect(chunk: Buffer): void {
     chunks.push(chunk)
     socket.pause()
@@ -69,12 +81,8 @@ export function holdInput(socket: Socket, { rawPacket, bytesParsed }: ParserErro
       return chunks.reduce((sum, chunk) => sum + chunk.length, 0)
     },
     release() {
-      const { parser, _paused: isPaused } = socket as ParsedSocket
+      const { parser } = socket as ParsedSocket
       if (!parser || socket.destroyed) return
-      if (isPaused) {
-        socket.once('drain', this.release)
-        return
-      }
       socket.off('data', collect)
       socket.on('data', parse)
       parser.resume()
