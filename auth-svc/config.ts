@@ -22,7 +22,7 @@ export const settingsSchema = {
   REDIS_URL: z
     .url()
     .describe(
-      'URL of the Redis server for refresh token families and the revocation stream. It must use maxmemory-policy noeviction, and an append-only file if it persists data.',
+      'URL of the Redis server for refresh token families, budgets of failed sign-ins and the revocation stream. It must use maxmemory-policy noeviction, and an append-only file if it persists data.',
     ),
   USER_SVC_ADDRESS: z.string().default('127.0.0.1:50052').describe('Address (host:port) of user-svc.'),
   PASSWORD_PEPPER: secret().describe(
@@ -51,6 +51,12 @@ export const settingsSchema = {
     .describe(
       'Maximum number of passwords that wait for a bcrypt thread; beyond it, sign-ins and sign-ups are rejected with 503 `overloaded`. If unset, 32 per core, which is about 5 s of waiting.',
     ),
+  SIGN_IN_FAILURES: count(5).describe(
+    'Failed sign-ins that a client address (IPv6: /64) may make in SIGN_IN_FAILURES_WINDOW_S; beyond it, its sign-ins are rejected with 429. It is also the number of its sign-ins that are verified at a time.',
+  ),
+  SIGN_IN_FAILURES_WINDOW_S: count(15 * 60).describe(
+    'Time in which SIGN_IN_FAILURES are added to the budget of a client address, evenly, in seconds.',
+  ),
   ACCESS_TOKEN_TTL_S: count(15 * 60).describe('Lifetime of an access token, in seconds.'),
   REFRESH_TOKEN_TTL_S: count(7 * 24 * 3600).describe('Lifetime of a refresh token that is not used, in seconds.'),
   SESSION_TTL_S: count(30 * 24 * 3600).describe(

@@ -1,8 +1,35 @@
 /** The errors of auth-svc. docs/errors.md describes every reason. Messages are shown to clients. */
+import type { Quota } from '#runtime/quota.ts'
 import { Code, invalidArgument, notFound, StatusError, unauthenticated, unavailable } from '#runtime/status.ts'
 
-/** The same error for an unknown address and a wrong password, so that it does not reveal which addresses exist. */
-export const invalidCredentials = () => unauthenticated('invalid_credentials', 'Wrong e-mail address or password')
+/**
+ * The same error for an unknown address and a wrong password, so that it does not reveal which addresses exist.
+ * @param quota remaining failures of the client address.
+ */
+export const invalidCredentials = (quota?: Quota) =>
+  new StatusError(Code.UNAUTHENTICATED, 'Wrong e-mail address or password', {
+    reason: 'invalid_credentials',
+    ...(quota && { quota }),
+  })
+
+export const isInvalidCredentials = (error: unknown): boolean =>
+  error instanceof StatusError && error.reason === 'invalid_credentials'
+
+/** Failed sign-ins have used up the budget of the client address. @param retryAfterMs until the next attempt. */
+export const tooManyFailures = (quota: Quota, retryAfterMs: number) =>
+  rateLimited(`Too many failed sign-ins from this address (${quota.limit} per ${quota.windowS} s)`, quota, retryAfterMs)
+
+/** Undecided attempts hold the budget of the client address, and no more may wait, or not any longer. */
+export const tooManyWaiting = (quota: Quota) =>
+  rateLimited('Too many sign-ins from this address at a time', { ...quota, remaining: 0, resetS: 1 }, 1000)
+
+function rateLimited(problem: string, quota: Quota, retryAfterMs: number): StatusError {
+  const message = `${problem}. Retry after ${Math.ceil(retryAfterMs / 1000)} s.`
+  return new StatusError(Code.RESOURCE_EXHAUSTED, message, { reason: 'rate_limited', retryAfterMs, quota })
+}
+
+/** The reservation of an attempt expired before its result was known. The result is withheld. */
+export const attemptExpired = () => unavailable('The sign-in took too long. Try again.', { retryAfterMs: 1000 })
 
 /** Another account, or another user of user-svc, has the e-mail address. */
 export const emailTaken = () =>

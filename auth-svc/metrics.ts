@@ -13,10 +13,13 @@ export interface AuthMetrics {
   readonly reuse: (reuseClass: string) => void
   /** Counts an account change of user-svc that could not be applied. */
   readonly accountChangeSetAside: () => void
+  /** Counts a sign-in that was rejected before its password was verified. */
+  readonly signInRefusal: (cause: string) => void
   /** Registers gauges. Call each method once, at boot; `read` is called at each scrape. */
   readonly watch: {
     readonly pool: (read: () => PoolState) => void
     readonly passwordQueue: (read: () => { running: number; waiting: number }) => void
+    readonly signInThrottle: (read: () => { waiting: number; isLocal: boolean }) => void
     readonly droppedSpans: (read: () => number) => void
   }
   snapshot(): Promise<Snapshot>
@@ -36,10 +39,16 @@ export function createAuthMetrics(): AuthMetrics {
       labels: [],
     })
     .labels()
+  const refusals = metrics.counter({
+    name: 'sign_in_refusals_total',
+    help: 'Sign-ins that were rejected before their password was verified: exhausted (too many failures of the address), crowded (too many attempts of the address at a time) or overloaded (too many waiting attempts of all addresses).',
+    labels: ['cause'],
+  })
   return {
     rpc: registerServerMetrics(metrics),
     accountChangeSetAside: () => setAside.inc(),
     reuse: reuseClass => reuses.labels(reuseClass).inc(),
+    signInRefusal: cause => refusals.labels(cause).inc(),
     watch: {
       pool: read => registerPoolMetrics(metrics, read),
       passwordQueue(read) {
@@ -56,6 +65,22 @@ export function createAuthMetrics(): AuthMetrics {
             help: 'Passwords that are being hashed or verified, at most one per core.',
           },
           () => read().running,
+        )
+      },
+      signInThrottle(read) {
+        metrics.gauge(
+          {
+            name: 'sign_in_waiting',
+            help: 'Sign-ins that wait because undecided ones hold the budget of their client address, at most 500.',
+          },
+          () => read().waiting,
+        )
+        metrics.gauge(
+          {
+            name: 'sign_in_throttle_fallback',
+            help: '1 while failed sign-ins are counted per process because Redis is unavailable, else 0.',
+          },
+          () => (read().isLocal ? 1 : 0),
         )
       },
       droppedSpans: read => registerDroppedSpansMetric(metrics, read),

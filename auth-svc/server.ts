@@ -35,6 +35,9 @@ import { createRefreshTokens } from './sessions/refresh-token.ts'
 import { createSessionRepository } from './sessions/session-repository.ts'
 import { createSessions } from './sessions/sessions.ts'
 import type { Tables } from './tables.ts'
+import { budgetPolicy } from './throttling/attempt-budget.ts'
+import { createRedisBudget } from './throttling/redis-budget.ts'
+import { createSignInThrottle, type SignInThrottle } from './throttling/sign-in-throttle.ts'
 import { createSigningKeySeal } from './tokens/signing-key-seal.ts'
 import { openSigningKeys } from './tokens/signing-keys.ts'
 import { createTokenIssuer, type TokenIssuer } from './tokens/token-issuer.ts'
@@ -76,7 +79,8 @@ export async function createAuthServer(options: AuthServerOptions): Promise<Auth
   const tokenTtlMs = settings.ACCESS_TOKEN_TTL_S * 1000
   const revocations = createRevocations({ db, stream: createRevocationStream(redis), logger, tokenTtlMs })
   const { sessions, sessionRepository, refresh, logout } = createSessionOperations(options, issuer, revocations)
-  const login = createLogin({ accounts, hasher, signUp, users, sessions })
+  const throttle = createThrottle(options)
+  const login = createLogin({ accounts, hasher, signUp, users, sessions, throttle })
 
   metrics.watch.pool(database.poolState)
   const grpc = createGrpcServer({
@@ -145,6 +149,14 @@ async function createPasswords({ metrics, settings }: Pick<AuthServerOptions, 'm
     queue,
   })
   return { hasher, strength: createPasswordStrength() }
+}
+
+function createThrottle({ redis, logger, metrics, settings }: AuthServerOptions): SignInThrottle {
+  const policy = budgetPolicy(settings.SIGN_IN_FAILURES, settings.SIGN_IN_FAILURES_WINDOW_S)
+  const budget = createRedisBudget(redis, policy)
+  const throttle = createSignInThrottle({ policy, budget, logger, onRefusal: metrics.signInRefusal })
+  metrics.watch.signInThrottle(() => throttle)
+  return throttle
 }
 
 function createSessionOperations(

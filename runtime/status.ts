@@ -3,11 +3,12 @@
  *
  * To report an error, throw a `StatusError`, or one of the functions below that create one. From there it travels as:
  *
- * 1. gRPC server: `toGrpcError` sends code and message, with reason, violations and retry delay as ErrorInfo,
+ * 1. gRPC server: `toGrpcError` sends code and message, with reason and quota, violations and retry delay as ErrorInfo,
  *    BadRequest and RetryInfo in `grpc-status-details-bin` (google/rpc/error_details.proto).
  * 2. gRPC client, in a service or the gateway: `fromGrpcError` restores it as a `PeerStatusError`.
  * 3. Gateway: the error becomes a problem document (RFC 9457). The gRPC code gives the HTTP status, the reason the
- *    member `code`, the message `detail`, the violations `errors`, the retry delay the header `Retry-After`.
+ *    member `code`, the message `detail`, the violations `errors`, the retry delay the header `Retry-After`, the
+ *    quota the headers `RateLimit` and `RateLimit-Policy`.
  *
  * The message reaches the client only if the error has a reason, and never if the code maps to HTTP 500. An error that
  * is not a `StatusError` becomes INTERNAL.
@@ -16,6 +17,7 @@ import { Metadata, type ServiceError, status } from '@grpc/grpc-js'
 import type { Any } from '#proto/google/protobuf/any.ts'
 import { BadRequest, type BadRequest_FieldViolation, ErrorInfo, RetryInfo } from '#proto/google/rpc/error_details.ts'
 import { Status } from '#proto/google/rpc/status.ts'
+import { fromQuotaMetadata, type Quota, toQuotaMetadata } from './quota.ts'
 
 export { status as Code }
 
@@ -37,6 +39,8 @@ export interface StatusDetails {
   violations?: readonly Violation[]
   /** Time after which a retry may succeed, in milliseconds. */
   retryAfterMs?: number
+  /** Sent in the metadata of ErrorInfo, so it requires a reason. */
+  quota?: Quota
   /** The original error. It is logged and never sent. */
   cause?: unknown
 }
@@ -48,6 +52,7 @@ export class StatusError extends Error {
   readonly reason: string | undefined
   readonly violations: readonly Violation[]
   readonly retryAfterMs: number | undefined
+  readonly quota: Quota | undefined
 
   constructor(code: status, message: string, details: StatusDetails = {}) {
     super(message, { cause: details.cause })
@@ -55,6 +60,7 @@ export class StatusError extends Error {
     this.reason = details.reason
     this.violations = details.violations ?? []
     this.retryAfterMs = details.retryAfterMs
+    this.quota = details.quota
   }
 }
 
@@ -89,7 +95,8 @@ export function toGrpcError(error: unknown): { code: status; details: string; me
 
 function* packDetails(error: StatusError): Iterable<Any> {
   if (error.reason !== undefined) {
-    const info = ErrorInfo.encode({ reason: error.reason, domain: ERROR_DOMAIN, metadata: {} }).finish()
+    const metadata = toQuotaMetadata(error.quota)
+    const info = ErrorInfo.encode({ reason: error.reason, domain: ERROR_DOMAIN, metadata }).finish()
     yield { typeUrl: 'type.googleapis.com/google.rpc.ErrorInfo', value: Buffer.from(info) }
   }
   if (error.violations.length > 0) {
@@ -155,7 +162,10 @@ function unpackDetails(packed: Uint8Array): StatusDetails {
     for (const { typeUrl, value } of Status.decode(packed).details) {
       if (typeUrl.endsWith('/google.rpc.ErrorInfo')) {
         const info = ErrorInfo.decode(value)
-        if (info.domain === ERROR_DOMAIN) found.reason = info.reason
+        if (info.domain !== ERROR_DOMAIN) continue
+        found.reason = info.reason
+        const quota = fromQuotaMetadata(info.metadata)
+        if (quota !== undefined) found.quota = quota
       } else if (typeUrl.endsWith('/google.rpc.BadRequest')) {
         const { fieldViolations } = BadRequest.decode(value)
         found.violations = fieldViolations.map(({ field, description }) => ({ field, description }))

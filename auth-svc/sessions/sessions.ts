@@ -19,7 +19,7 @@ export interface IssuedTokens {
   readonly refreshExpiresIn: number
 }
 
-/** The client of a sign-in, as the gateway reports it. Shown to the user; not used for decisions. */
+/** The client of a sign-in, as the gateway reports it. Shown to the user; only the limit of failures depends on it. */
 export interface ClientInfo {
   address: string
   /** Stored up to 400 characters. */

@@ -7,7 +7,9 @@
  * USERS      existing accounts as JSON: [{"email": "…", "password": "…"}, …]. Required. gateway.yaml allows each user
  *            10 requests/s, so a rate of R needs R / 8 users. The scripts do not sign up users, because sign-ups are
  *            limited per address
- * RATE       reads per second at full load. Default 50. The rates of the other requests are proportional to it
+ * RATE       reads per second at full load. Default 50. The rates of the other requests are proportional to it. Above 60,
+ *            the sign-ins and refreshes of one address exceed the classes auth and session of gateway.yaml: raise them
+ *            or use several load generators
  * DURATION   time at full load, such as 10m. The default depends on the script
  */
 export interface User {

@@ -1,5 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { StatusError } from '#runtime/status.ts'
 import { PROBLEM_HEADERS, type Problem, toProblem } from './problem.ts'
+import { prependQuota } from './rate-limit-fields.ts'
 import { splitTarget } from './request-target.ts'
 
 /** Sends a problem document and logs internal errors and failures of dependencies. For `app.setErrorHandler`. */
@@ -9,6 +11,7 @@ export function handleError(error: unknown, request: FastifyRequest, reply: Fast
   const isConditional = request.headers['if-match'] !== undefined
   const { problem, headers, isInternal } = toProblem(error, { path, traceId, isConditional })
   logFailure(request, error, problem, isInternal)
+  if (error instanceof StatusError && error.quota !== undefined) prependQuota(reply, error.quota)
   void reply.status(problem.status).headers(headers).headers(PROBLEM_HEADERS).send(JSON.stringify(problem))
 }
 

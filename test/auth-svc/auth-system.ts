@@ -93,6 +93,8 @@ export async function startAuthSystem(t: Test, options: AuthSystemOptions = {}):
     }),
     // The minimum of bcrypt, to save time. The tests of the hasher check the cost.
     BCRYPT_COST: 4,
+    // Most requests of the tests have no client address, and so share one budget.
+    SIGN_IN_FAILURES: 1_000_000,
     ...options.settings,
   }
   const database = openDatabase<Tables>({ url: authUrl, schema: SCHEMA, logger: silent, poolSize: 10 })

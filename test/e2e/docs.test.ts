@@ -63,6 +63,17 @@ t.test('the commands of the README tour and of the API guide do what the text sa
   t.match(limits, /ratelimit-policy: "user";q=100;w=10/i)
 })
 
+t.test('the README tour can be followed 20 times in a row from one address', async t => {
+  const system = await startSystem(t, { limits: 'as shipped' })
+  const tour = commandsOf('README.md', 'Tour')
+  for (let round = 1; round <= 20; round++) {
+    const [, call = '', , logout = '', search = ''] = await runShell(t, tour, { GATEWAY: system.url })
+    t.match(JSON.parse(call), { name: 'Ada' }, `round ${round}`)
+    t.match(logout, /^204\n/)
+    t.match(search, /"results"/)
+  }
+})
+
 t.test('the example service of the backend guide runs behind the gateway as it is written', async t => {
   const installation = await createInstallation(t)
   const up = installation.run('up')

@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import t from 'tap'
 import { SettingsError } from '#runtime/process/env.ts'
-import { policyField } from '../../gateway/edge/limits/rate-limits.ts'
+import { policyOf } from '../../gateway/edge/limits/rate-limits.ts'
 import { readGatewayFile } from '../../gateway/gateway-file.ts'
 
 const defaultFile = path.resolve(import.meta.dirname, '../../gateway/gateway.yaml')
@@ -17,12 +17,13 @@ t.test('the gateway.yaml of the repository has the documented rate limits', asyn
   const { upstreams, limits } = readGatewayFile(defaultFile, {})
   t.ok(path.isAbsolute(upstreams[0]?.contract ?? ''))
   const policies = Object.entries(limits.classes).map(([name, bucket]) =>
-    bucket === 'unlimited' ? name : policyField(name, bucket),
+    bucket === 'unlimited' ? name : policyOf(name, bucket),
   )
   t.strictSame(policies, [
     '"user";q=100;w=10',
     '"anonymous";q=100;w=900',
-    '"auth";q=5;w=900',
+    '"auth";q=300;w=900',
+    '"signup";q=50;w=3600',
     '"session";q=300;w=30',
     '"keys";q=100;w=100',
   ])

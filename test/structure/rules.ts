@@ -23,7 +23,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
  * `*.ts` are the files of the top-level folder that are not listed by name.
  */
 const PARTS: Record<string, readonly string[]> = {
-  runtime: ['postgres', 'grpc', 'auth', 'process', 'observability', 'ip-address.ts', 'status.ts'],
+  runtime: ['postgres', 'grpc', 'auth', 'process', 'observability', 'ip-address.ts', 'status.ts', 'quota.ts'],
   gateway: [
     'main.ts',
     'gateway.ts',
@@ -47,6 +47,7 @@ const PARTS: Record<string, readonly string[]> = {
     'tokens',
     'revocations',
     'passwords',
+    'throttling',
     'config.ts',
     'metrics.ts',
     'errors.ts',

@@ -20,8 +20,8 @@ export interface TestSystemOptions {
   /** URLs of the database to use, such as those of `startPgBouncer`. Default: a new test database. */
   databases?: DatabaseUrls
   /**
-   * Uses the rate limits of gateway.yaml. Default: 1,000,000 requests/s per class, because all requests have one
-   * address.
+   * Uses the rate limits of gateway.yaml and of SIGN_IN_FAILURES. Default: 1,000,000 requests/s per class and as many
+   * failed sign-ins, because all requests have one address.
    */
   limits?: 'as shipped'
 }
@@ -80,14 +80,17 @@ export async function startSystem(t: Test, options: TestSystemOptions = {}): Pro
     administrator,
   })
 
-  const gatewayConfig = options.limits === undefined && { GATEWAY_CONFIG: await writeUnlimitedConfig(t) }
+  const limits = options.limits === undefined && {
+    GATEWAY_CONFIG: await writeUnlimitedConfig(t),
+    SIGN_IN_FAILURES: '1000000',
+  }
   const processes: TestProcess[] = []
   async function start(name: ServiceName, changes: Record<string, string> = {}): Promise<TestProcess> {
     const defaults = { LOG_LEVEL: 'info', BCRYPT_COST: '10', DRAIN_DELAY_MS: '50', ...ANY_METRICS_PORTS }
     const process = await startTestProcess(name, {
       ...defaults,
       ...environments[name],
-      ...gatewayConfig,
+      ...limits,
       ...options.env,
       ...changes,
     })

@@ -10,6 +10,7 @@ import { isSampled } from '#runtime/observability/trace-context.ts'
 import { Code, StatusError } from '#runtime/status.ts'
 import type { Route } from '../../contract/route-table.ts'
 import { HttpError } from '../../http/http-errors.ts'
+import { limitItem, policyItem } from '../../http/rate-limit-fields.ts'
 import { type BucketLimitOptions, type Buckets, bucketStore, type Charge, createCharge } from './buckets.ts'
 import type { LimitSettings } from './limit-classes.ts'
 import { type Limit, type MethodLimits, resolveMethodLimits } from './method-limits.ts'
@@ -67,7 +68,7 @@ export async function registerRateLimits(
       charge: createCharge(bucket, cost),
     }
     const count = app.createRateLimit(options)
-    const policy = policyField(className, bucket)
+    const policy = policyOf(className, bucket)
     const rate = `${bucket.capacityTokens} per ${windowSeconds(bucket)} s`
     const refund = refundOnSuccess ? createCharge(bucket, -cost) : undefined
     return async (request, reply) => {
@@ -80,7 +81,7 @@ export async function registerRateLimits(
       if (result.isAllowed) return
       const { remaining, ttlInSeconds, isExceeded } = result
       reply.header('ratelimit-policy', policy)
-      reply.header('ratelimit', limitField(className, remaining, ttlInSeconds))
+      reply.header('ratelimit', limitItem(className, remaining, ttlInSeconds))
       onDecision?.(className, isExceeded ? 'refused' : 'admitted')
       if (isExceeded) {
         throw new HttpError('rate_limited', {
@@ -121,14 +122,9 @@ export async function registerRateLimits(
   }
 }
 
-/** `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-11): capacity; seconds until an empty bucket is full. */
-export function policyField(className: string, bucket: BucketShape): string {
-  return `"${className}";q=${bucket.capacityTokens};w=${windowSeconds(bucket)}`
-}
-
-/** `RateLimit` (same draft): tokens left; seconds until the next one or until a rejected request is admitted. */
-export function limitField(className: string, remaining: number, seconds: number): string {
-  return `"${className}";r=${remaining};t=${seconds}`
+/** The item of a class in `RateLimit-Policy`. */
+export function policyOf(className: string, bucket: BucketShape): string {
+  return policyItem(className, bucket.capacityTokens, windowSeconds(bucket))
 }
 
 function windowSeconds({ capacityUnits, refillPerUs }: BucketShape): number {

@@ -122,3 +122,39 @@ t.test('sign-ins beyond the password queue are rejected as overloaded, and refre
     t.ok(retryAfterMs !== undefined && retryAfterMs > 0)
   }
 })
+
+t.test('failed sign-ins are limited by the client address that the gateway reports', async t => {
+  const { signUp, login, newEmail, userSvc } = await startAuthSystem(t, { settings: { SIGN_IN_FAILURES: 5 } })
+  const { user } = await signUp()
+  const email = user?.email ?? ''
+  const clientAt = (address: string) => ({ address, userAgent: '' })
+  const office = clientAt('198.51.100.7')
+  const limited = { code: Code.RESOURCE_EXHAUSTED, reason: 'rate_limited' }
+
+  t.equal((await Promise.all(Array.from({ length: 12 }, () => login({ email }, office)))).length, 12)
+  const guesses = await Promise.all(
+    Array.from({ length: 12 }, (_, n) =>
+      login({ email: n % 2 ? email : newEmail(), password: 'wrong' }, office).catch(error => error),
+    ),
+  )
+  t.equal(guesses.filter(({ reason }) => reason === 'invalid_credentials').length, 5)
+  t.match(
+    guesses.find(({ reason }) => reason === 'rate_limited'),
+    { ...limited, quota: { name: 'sign-in', limit: 5, windowS: 900, remaining: 0 } },
+  )
+  await t.rejects(login({ email }, office), limited)
+  await login({ email }, clientAt('198.51.100.8'))
+
+  const removed = await signUp()
+  userSvc.users.delete(removed.user?.id ?? '')
+  const guesser = clientAt('198.51.100.9')
+  const errors = []
+  for (let n = 0; n < 6; n++) {
+    errors.push(await login({ email: removed.user?.email ?? '' }, guesser).catch(error => error.reason))
+  }
+  t.strictSame(
+    errors,
+    [...Array(5).fill('invalid_credentials'), 'rate_limited'],
+    'the right password of a deactivated user counts as every other failure, so that the quota does not reveal it',
+  )
+})

@@ -1597,7 +1597,7 @@ export const AuthServiceService = {
    *
    * Returns tokens for a new session, or a challenge if the account has a second factor. An unknown e-mail address and
    * a wrong password fail alike, with `invalid_credentials`. Failed attempts are limited to 5 in 15 minutes for a
-   * client address; successful ones are not limited.
+   * client address, then sign-in fails with `rate_limited`; successful attempts do not count.
    */
   login: {
     path: "/auth.v1.AuthService/Login" as const,
@@ -1719,7 +1719,7 @@ export interface AuthServiceServer extends UntypedServiceImplementation {
    *
    * Returns tokens for a new session, or a challenge if the account has a second factor. An unknown e-mail address and
    * a wrong password fail alike, with `invalid_credentials`. Failed attempts are limited to 5 in 15 minutes for a
-   * client address; successful ones are not limited.
+   * client address, then sign-in fails with `rate_limited`; successful attempts do not count.
    */
   login: handleUnaryCall<LoginRequest, LoginResponse>;
   /**
@@ -1793,7 +1793,7 @@ export interface AuthServiceClient extends Client {
    *
    * Returns tokens for a new session, or a challenge if the account has a second factor. An unknown e-mail address and
    * a wrong password fail alike, with `invalid_credentials`. Failed attempts are limited to 5 in 15 minutes for a
-   * client address; successful ones are not limited.
+   * client address, then sign-in fails with `rate_limited`; successful attempts do not count.
    */
   login(
     request: LoginRequest,

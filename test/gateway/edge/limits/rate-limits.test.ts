@@ -5,8 +5,9 @@ import t, { type Test } from 'tap'
 import { unauthenticated } from '#runtime/status.ts'
 import { limitsSchema } from '../../../../gateway/edge/limits/limit-classes.ts'
 import { createLocalBuckets } from '../../../../gateway/edge/limits/local-buckets.ts'
-import { limitField, policyField } from '../../../../gateway/edge/limits/rate-limits.ts'
+import { policyOf } from '../../../../gateway/edge/limits/rate-limits.ts'
 import { bucketShape } from '../../../../gateway/edge/limits/token-bucket.ts'
+import { limitItem } from '../../../../gateway/http/rate-limit-fields.ts'
 import { buildContract } from '../../../support/contract.ts'
 import { startTestGateway } from '../../../support/test-gateway.ts'
 
@@ -240,9 +241,9 @@ t.test('if X-Forwarded-For of a trusted proxy is not an address, the address of 
   t.strictSame(await statuses(1, '/public', { 'x-forwarded-for': 'x'.repeat(5000) }), [429])
 })
 
-t.test('policyField gives capacity and window in seconds, limitField the remaining tokens and the wait', async t => {
-  t.equal(policyField('user', bucketShape(100, 10, 1e6)), '"user";q=100;w=10')
-  t.equal(policyField('auth', bucketShape(5, 5, 900e6)), '"auth";q=5;w=900')
-  t.equal(policyField('fast', bucketShape(1, 1000, 1e6)), '"fast";q=1;w=1', 'the window is at least one second')
-  t.equal(limitField('user', 99, 1), '"user";r=99;t=1')
+t.test('policyOf gives capacity and window in seconds, limitItem the remaining tokens and the wait', async t => {
+  t.equal(policyOf('user', bucketShape(100, 10, 1e6)), '"user";q=100;w=10')
+  t.equal(policyOf('auth', bucketShape(5, 5, 900e6)), '"auth";q=5;w=900')
+  t.equal(policyOf('fast', bucketShape(1, 1000, 1e6)), '"fast";q=1;w=1', 'the window is at least one second')
+  t.equal(limitItem('user', 99, 1), '"user";r=99;t=1')
 })
