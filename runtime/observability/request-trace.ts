@@ -1,7 +1,7 @@
 /** The trace of a request: the parent span from the request headers, and a new span for this process. */
 import { type Context, ROOT_CONTEXT, type SpanContext, TraceFlags, trace } from '@opentelemetry/api'
 import { randomHex } from './random-ids.ts'
-import { formatTraceparent, isSampled, parseTraceContext } from './trace-context.ts'
+import { formatTraceparent, isSampled, parseTraceContext, RANDOM_TRACE_ID } from './trace-context.ts'
 
 /** The trace that a request belongs to. */
 export interface RequestTrace {
@@ -41,7 +41,9 @@ function startTrace(parent: SpanContext | undefined, sampled: boolean): RequestT
   const spanContext: SpanContext = {
     traceId: parent === undefined ? randomHex(16) : parent.traceId,
     spanId: randomHex(8),
-    traceFlags: sampled ? TraceFlags.SAMPLED : TraceFlags.NONE,
+    // Trace Context Level 2, section 3.2.2.5.2: the flag stays with the trace id that it describes.
+    traceFlags:
+      (sampled ? TraceFlags.SAMPLED : TraceFlags.NONE) | ((parent?.traceFlags ?? RANDOM_TRACE_ID) & RANDOM_TRACE_ID),
     traceState: parent?.traceState,
   }
   return {

@@ -8,9 +8,13 @@ export function traceHeaders(spanContext: SpanContext): { traceparent: string; t
   return tracestate === undefined ? { traceparent } : { traceparent, tracestate }
 }
 
+/** The flag that says that at least 7 octets of the trace id are random (section 3.2.2.5.2). */
+export const RANDOM_TRACE_ID = 2
+const KNOWN_FLAGS = TraceFlags.SAMPLED | RANDOM_TRACE_ID
+
 /** Formats a `traceparent` header of version 00 (section 3.2). */
 export function formatTraceparent({ traceId, spanId, traceFlags }: SpanContext): string {
-  return `00-${traceId}-${spanId}-${(traceFlags & TraceFlags.SAMPLED) === 0 ? '00' : '01'}`
+  return `00-${traceId}-${spanId}-0${traceFlags & KNOWN_FLAGS}`
 }
 
 /** Whether the span is recorded; false for undefined. */
@@ -25,7 +29,7 @@ const TRACEPARENT_LENGTH = 55
 
 /**
  * Parses the two headers into the ids of the parent span. Of later versions the first four fields are used, of the
- * flags the sampled flag.
+ * flags the sampled and the random flag.
  * @returns undefined if `traceparent` is absent or invalid. An invalid `tracestate` is ignored.
  */
 export function parseTraceContext(
@@ -38,7 +42,7 @@ export function parseTraceContext(
   return {
     traceId: traceparent.slice(3, 35),
     spanId: traceparent.slice(36, 52),
-    traceFlags: Number.parseInt(traceparent.charAt(54), 16) & TraceFlags.SAMPLED,
+    traceFlags: Number.parseInt(traceparent.charAt(54), 16) & KNOWN_FLAGS,
     traceState: list === undefined ? undefined : new UnparsedTraceState(list),
     isRemote: true,
   }
@@ -54,20 +58,23 @@ const LONG_MEMBER_LENGTH = 128
 /**
  * Normalises a `tracestate` header: removes empty members and whitespace, keeps the order. If the list is longer than
  * 512 characters, whole members are removed (section 3.3.1.5): first those above 128 characters, then others, from the
- * end.
- * @returns undefined if the list is empty, has an invalid member, a duplicate key or more than 32 members.
+ * end. Of members with the same key the first is kept: it is the latest.
+ * @returns undefined if the list is empty, has an invalid member or more than 32 members.
  */
 export function parseTracestate(header: string): string | undefined {
   const members: string[] = []
   const keys = new Set<string>()
+  let count = 0
   for (const part of header.split(',')) {
     const member = trimWhitespace(part)
     if (member === '') continue
     if (!MEMBER.test(member)) return undefined
-    keys.add(member.slice(0, member.indexOf('=')))
-    members.push(member)
+    // Duplicates count as well, so that the loop ends early for a long list.
+    if (++count > MAX_MEMBERS) return undefined
+    const key = member.slice(0, member.indexOf('='))
+    if (!keys.has(key)) members.push(member)
+    keys.add(key)
   }
-  if (members.length > MAX_MEMBERS || keys.size < members.length) return undefined
   const list = members.join(',')
   return (list.length <= MAX_LENGTH ? list : shorten(members)) || undefined
 }

@@ -15,10 +15,10 @@ const hex = (length: number) =>
 
 t.test('a parsed traceparent is formatted as the same header', async t => {
   fc.assert(
-    fc.property(hex(32), hex(16), fc.boolean(), (traceId, spanId, sampled) => {
-      const header = `00-${traceId}-${spanId}-${sampled ? '01' : '00'}`
+    fc.property(hex(32), hex(16), fc.nat(3), (traceId, spanId, traceFlags) => {
+      const header = `00-${traceId}-${spanId}-0${traceFlags}`
       const parsed = parseTraceContext(header, undefined)
-      t.match(parsed, { traceId, spanId, traceFlags: sampled ? 1 : 0 })
+      t.match(parsed, { traceId, spanId, traceFlags })
       t.equal(parsed && traceHeaders(parsed).traceparent, header)
     }),
   )
@@ -61,7 +61,7 @@ t.test('an invalid traceparent starts a new trace without tracestate', async t =
     t.equal(parseTraceContext(traceparent, 'a=1'), undefined, JSON.stringify(traceparent))
     const { spanContext, parent } = continueTrace(traceparent, 'a=1')
     t.equal(parent, undefined)
-    t.match(traceHeaders(spanContext).traceparent, /^00-[0-9a-f]{32}-[0-9a-f]{16}-00$/)
+    t.match(traceHeaders(spanContext).traceparent, /^00-[0-9a-f]{32}-[0-9a-f]{16}-02$/)
     t.not(spanContext.traceId, TRACE)
     t.equal(traceHeaders(spanContext).tracestate, undefined)
   }
@@ -79,19 +79,34 @@ t.test('a traceparent of a later version is parsed by its first four fields and 
   }
 })
 
-t.test('unknown trace flags are not propagated and do not count as sampled', async t => {
-  for (const [flags, sampled] of [
+t.test('the sampled and the random flag are propagated between services, unknown trace flags are not', async t => {
+  for (const [flags, propagated] of [
     ['00', '00'],
-    ['02', '00'],
-    ['03', '01'],
-    ['fe', '00'],
-    ['ff', '01'],
+    ['01', '01'],
+    ['02', '02'],
+    ['03', '03'],
+    ['fe', '02'],
+    ['ff', '03'],
     ['09', '01'],
+    ['0c', '00'],
   ]) {
     const { traceparent } = continueTrace(`00-${TRACE}-${SPAN}-${flags}`, undefined)
-    t.equal(traceparent.slice(-2), sampled, `flags ${flags}`)
+    t.equal(traceparent.slice(-2), propagated, `flags ${flags}`)
   }
 })
+
+t.test(
+  'the random flag of a client is kept whether the request is sampled or not; a new trace id is random',
+  async t => {
+    for (const ratio of [0, 1]) {
+      for (const random of [0, 2]) {
+        const { traceparent } = acceptTrace(`00-${TRACE}-${SPAN}-0${random}`, undefined, ratio)
+        t.match(traceparent, new RegExp(`^00-${TRACE}-[0-9a-f]{16}-0${random + ratio}$`))
+      }
+      t.equal(acceptTrace(undefined, undefined, ratio).traceparent.slice(-2), `0${2 + ratio}`)
+    }
+  },
+)
 
 t.test('each hop has its own span id with the span of its caller as parent', async t => {
   const first = acceptTrace(TRACEPARENT, 'a=1', 0)
@@ -233,8 +248,11 @@ t.test('an invalid tracestate is ignored and the trace id is kept', async t => {
     ['', undefined],
     [' , \t,', undefined],
     [list(33), undefined],
-    ['foo=1,foo=1', undefined],
-    ['foo=1,bar=2,foo=3', undefined],
+    ['foo=1,foo=1', 'foo=1'],
+    ['foo=1,foo=2', 'foo=1'],
+    ['foo=1,bar=2,foo=3', 'foo=1,bar=2'],
+    [`${list(32)},k0=9`, undefined],
+    ['foo=1,foo', undefined],
     ['foo', undefined],
     ['foo=', undefined],
     ['=1', undefined],
