@@ -2,6 +2,13 @@
 import { EventEmitter, once } from 'node:events'
 import { type Child, startChild } from '../../deploy/dev/child.ts'
 import { type ServiceName, serviceCommand, waitForService } from '../../deploy/dev/services.ts'
+import { until } from './until.ts'
+
+/** `/readyz` of the metrics port: of one process, or of the workers. */
+interface GatewayHealth {
+  checks?: { passed: boolean }[]
+  workers?: { health: { checks: { passed: boolean }[] } | null }[]
+}
 
 export interface LogEntry {
   level: string
@@ -44,12 +51,28 @@ export async function startTestProcess(name: ServiceName, env: Record<string, st
   }
 
   async function start(): Promise<void> {
+    const startedFrom = entries.length
     child = await startChild({ name, ...serviceCommand(name), env: { ...process.env, ...env }, onLine })
     const exited = child.exited.then(reason => {
       throw new Error(`${name} exited (${reason}):\n${child.lastLines.slice(-20).join('\n')}`)
     })
-    await Promise.race([waitForService(name, env), exited])
+    await Promise.race([waitForService(name, env).then(() => waitForUpstreams(startedFrom)), exited])
     exited.catch(() => {})
+  }
+
+  /** A gateway is ready without its upstreams. Waits for them, so that no test begins during a reconnection. */
+  async function waitForUpstreams(startedFrom: number): Promise<void> {
+    const listening = entries.slice(startedFrom).find(({ msg }) => msg === 'metrics server listening')
+    if (name !== 'gateway' || listening === undefined) return
+    await until(
+      async () => {
+        const response = await fetch(`http://127.0.0.1:${listening['port']}/readyz`)
+        return (await response.json()) as GatewayHealth
+      },
+      ({ checks = [], workers = [] }) =>
+        [...checks, ...workers.flatMap(({ health }) => health?.checks ?? [])].every(({ passed }) => passed),
+      { timeoutMs: 30_000, everyMs: 50 },
+    )
   }
 
   await start()
