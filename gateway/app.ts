@@ -47,7 +47,7 @@ export interface AppOptions {
   readonly routes: readonly Route[]
   readonly transcoding: Pick<
     RoutesOptions,
-    'codecFor' | 'transportOf' | 'streamsOf' | 'forwardingOf' | 'openStreams' | 'defaultTimeoutOf'
+    'codecFor' | 'transportOf' | 'streamsOf' | 'forwardingOf' | 'openStreams' | 'streamLimit' | 'defaultTimeoutOf'
   >
   readonly authentication: AuthenticationOptions
   readonly limits: RateLimitOptions

@@ -127,6 +127,14 @@ export const settingsSchema = {
     .positive()
     .default(1024 * 1024)
     .describe('Maximum size of a request body in bytes. A larger body is rejected with 413.'),
+  STREAMS_PER_CALLER: z.coerce
+    .number('must be a whole number')
+    .int('must be a whole number')
+    .min(1, 'must be at least 1')
+    .default(4)
+    .describe(
+      'Maximum number of streams that a caller has open at once in each process of the gateway. A further one is rejected with 429.',
+    ),
   LOG_LEVEL: logLevel(),
   ...listenSettings,
   ...tokenSettings,

@@ -9,6 +9,7 @@ import type { GatewaySettings } from './config.ts'
 import { buildOpenApi } from './contract/openapi.ts'
 import { buildRouteTable, type Route } from './contract/route-table.ts'
 import { createSharedBuckets, type SharedBuckets } from './edge/limits/shared-buckets.ts'
+import { createStreamLimit } from './edge/limits/stream-limit.ts'
 import { readGatewayFile } from './gateway-file.ts'
 import { createHealthChecks } from './health-checks.ts'
 import { registerDocs } from './http/docs-page.ts'
@@ -90,6 +91,7 @@ export async function createGateway(
       streamsOf: name => upstreamOf(name).streams,
       forwardingOf: name => upstreamOf(name).forwardError,
       openStreams,
+      streamLimit: createStreamLimit(settings.STREAMS_PER_CALLER),
       defaultTimeoutOf: name => upstreamOf(name).config.timeoutMs,
     },
     authentication: {

@@ -41,7 +41,7 @@ const DESCRIPTIONS: Record<number, string> = {
   404: 'The resource does not exist.',
   409: 'The request conflicts with the current state of the resource.',
   412: 'The entity tag of the resource is not in `If-Match`.',
-  429: 'Too many requests. Retry after the time in `Retry-After`.',
+  429: 'Too many requests or open streams. Retry after the time in `Retry-After`.',
   503: 'A service is unavailable. Retry after the time in `Retry-After`.',
 }
 

@@ -5,6 +5,7 @@ import type { Policy } from '#runtime/grpc/contract.ts'
 import type { CallMetrics } from '#runtime/observability/call-metrics.ts'
 import type { PathTemplate } from '../contract/path-template.ts'
 import type { Route } from '../contract/route-table.ts'
+import type { StreamLimit } from '../edge/limits/stream-limit.ts'
 import { readCookies } from '../http/cookies.ts'
 import { HttpError } from '../http/http-errors.ts'
 import { splitTarget } from '../http/request-target.ts'
@@ -23,6 +24,7 @@ export interface HandlerOptions {
   readonly streamsOf: (upstream: string) => StreamTransport
   readonly forwardingOf: (upstream: string) => ErrorForwarding
   readonly openStreams: OpenStreams
+  readonly streamLimit: StreamLimit
   /** Timeout of unary methods whose policy has none, in milliseconds, by name of the upstream. */
   readonly defaultTimeoutOf: (upstream: string) => number
   readonly rpcMetrics: CallMetrics

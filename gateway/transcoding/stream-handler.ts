@@ -25,7 +25,7 @@ const DEFAULT_TIMEOUT_MS = 3_600_000
  */
 export function createStreamHandler(route: Route, options: HandlerOptions): RouteHandler {
   const { policy, template, upstream } = route
-  const { openStreams } = options
+  const { openStreams, streamLimit } = options
   const codec = options.codecFor(route)
   const openStream = createUpstreamStream(
     options.streamsOf(upstream),
@@ -47,11 +47,13 @@ export function createStreamHandler(route: Route, options: HandlerOptions): Rout
     // HEAD needs no stream. If the client has already disconnected, no further `close` event would end one.
     if (request.method === 'HEAD' || reply.raw.destroyed) return reply.send()
 
+    const releaseStream = streamLimit.admit(request)
     const cancellation = cancelOnDisconnect(reply)
     const removeStream = openStreams.add(cancellation)
     const messages = openStream(request, message, deadlineIn(timeoutMs), cancellation)
     reply.raw.once('close', () => {
       removeStream()
+      releaseStream()
       // The body returns the generator too, but only if it has been read from.
       messages.return().catch(() => {})
     })

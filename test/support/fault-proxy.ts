@@ -8,6 +8,8 @@ export interface FaultProxy {
   readonly port: number
   /** Number of connections accepted so far. */
   readonly accepted: number
+  /** Number of open connections. */
+  readonly open: number
   /** Returns `url` with the address of the proxy instead of that of the server. */
   urlOf(url: string): string
   /** Discards the bytes of all open connections in both directions, without closing them. New connections work. */
@@ -71,6 +73,9 @@ export async function startFaultProxy(t: Test, targetPort: number): Promise<Faul
     port,
     get accepted() {
       return accepted
+    },
+    get open() {
+      return open.size
     },
     urlOf(url) {
       const proxied = new URL(url)

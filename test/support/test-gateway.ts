@@ -7,6 +7,7 @@ import { serviceOf } from '#runtime/grpc/contract.ts'
 import { type AppOptions, buildApp } from '../../gateway/app.ts'
 import { buildRouteTable } from '../../gateway/contract/route-table.ts'
 import { createLocalBuckets } from '../../gateway/edge/limits/local-buckets.ts'
+import { createStreamLimit } from '../../gateway/edge/limits/stream-limit.ts'
 import { createRevocationSet } from '../../gateway/edge/revocations/revocation-set.ts'
 import { createGatewayMetrics } from '../../gateway/metrics.ts'
 import { createOpenStreams } from '../../gateway/transcoding/open-streams.ts'
@@ -24,6 +25,8 @@ export interface TestGatewayOptions
   /** Limits of connections. Default: far above what a test uses. */
   connections?: Partial<AppOptions['connections']>
   contract: FileRegistry
+  /** Default 1,000. */
+  streamsPerCaller?: number
   /** The service of the contract to expose, such as `shop.v1.ShopService`. */
   service: string
   /** Implements every method of the service. */
@@ -62,6 +65,7 @@ export async function startTestGateway(t: Test, options: TestGatewayOptions) {
       streamsOf: () => streams,
       forwardingOf: () => forwardError,
       openStreams,
+      streamLimit: createStreamLimit(options.streamsPerCaller ?? 1000),
       defaultTimeoutOf: () => 2000,
     },
     authentication: {

@@ -133,12 +133,13 @@ function windowSeconds({ capacityUnits, refillPerUs }: BucketShape): number {
 
 function ignoreOutcome(): void {}
 
-// A user id is a UUID. The bound keeps keys short should an issuer use longer ones.
-function principalOf({ principal }: FastifyRequest): string {
+/** The user id. A user id is a UUID; the bound keeps keys short should an issuer use longer ones. */
+export function principalOf({ principal }: FastifyRequest): string {
   return principal?.userId.slice(0, 128) ?? ''
 }
 
-function addressOf(request: FastifyRequest): string {
+/** The network of the client address. */
+export function addressOf(request: FastifyRequest): string {
   const address = request.clientAddress
   return address === undefined ? 'unknown' : networkOf(address)
 }

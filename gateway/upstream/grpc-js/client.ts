@@ -13,6 +13,11 @@ export interface GrpcJsOptions {
   /** Default `KEEPALIVE_DEFAULTS`. */
   keepalive?: KeepaliveOptions
   observer?: TransportObserver | undefined
+  /**
+   * `shared`: one connection to each address, with round_robin load balancing. `own`: a connection that no other client
+   * uses, to one address at random. Default `shared`.
+   */
+  connection?: 'shared' | 'own'
 }
 
 /**
@@ -21,11 +26,21 @@ export interface GrpcJsOptions {
  */
 export const GRPC_JS_LIMIT_OFFSET = 1
 
-/** Creates a client with round_robin load balancing. It connects with the first call. */
+/** Channel options of the two kinds of connection. */
+const CONNECTIONS = {
+  shared: { 'grpc.service_config': JSON.stringify({ loadBalancingConfig: [{ round_robin: {} }] }) },
+  own: {
+    'grpc.service_config': JSON.stringify({ loadBalancingConfig: [{ pick_first: { shuffleAddressList: true } }] }),
+    'grpc.use_local_subchannel_pool': 1,
+    'grpc.enable_channelz': 0,
+  },
+} as const
+
+/** Creates a client. It connects with the first call. */
 export function openGrpcJsClient(options: GrpcJsOptions): Client {
-  const { address, maxMessageLength, tls, keepalive = KEEPALIVE_DEFAULTS } = options
+  const { address, maxMessageLength, tls, keepalive = KEEPALIVE_DEFAULTS, connection = 'shared' } = options
   return new Client(address, channelCredentials(tls), {
-    'grpc.service_config': JSON.stringify({ loadBalancingConfig: [{ round_robin: {} }] }),
+    ...CONNECTIONS[connection],
     'grpc.max_receive_message_length': maxMessageLength + GRPC_JS_LIMIT_OFFSET,
     // A restarted server is used again within a second.
     'grpc.initial_reconnect_backoff_ms': 100,

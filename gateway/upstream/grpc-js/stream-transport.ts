@@ -6,14 +6,17 @@ import { type GrpcJsOptions, openGrpcJsClient, toBuffer, toMetadata } from './cl
 
 /**
  * Creates the transport of server streams. They are few and long, so the cost per call of @grpc/grpc-js does not matter;
- * its flow control stops the server while the consumer reads no further message. Connects when the first stream opens.
+ * its flow control stops the server while the consumer reads no further message.
+ *
+ * Each stream has a connection of its own. All streams of a connection share its flow-control window (RFC 9113 section
+ * 5.2), so that a few consumers that read nothing would stop every other stream.
  */
 export function createStreamTransport(options: GrpcJsOptions): StreamTransport {
-  let client: Client | undefined
-  let size = 0
+  const clients = new Set<Client>()
 
   async function* open(...[method, message, metadata, deadline, cancellation]: Parameters<StreamTransport['open']>) {
-    client ??= openGrpcJsClient(options)
+    const client = openGrpcJsClient({ ...options, connection: 'own' })
+    clients.add(client)
     const call: ClientReadableStream<Uint8Array> = client.makeServerStreamRequest(
       method,
       toBuffer,
@@ -22,7 +25,6 @@ export function createStreamTransport(options: GrpcJsOptions): StreamTransport {
       toMetadata(metadata),
       { deadline: toEpochDeadline(deadline) },
     )
-    size++
     cancellation.attach(call)
     if (cancellation.isRequested) call.cancel()
     try {
@@ -30,9 +32,10 @@ export function createStreamTransport(options: GrpcJsOptions): StreamTransport {
     } catch (error) {
       throw fromGrpcError(error as ServiceError)
     } finally {
-      size--
+      clients.delete(client)
       cancellation.detach()
       call.cancel()
+      client.close()
     }
   }
 
@@ -40,8 +43,10 @@ export function createStreamTransport(options: GrpcJsOptions): StreamTransport {
     address: options.address,
     open,
     get size() {
-      return size
+      return clients.size
     },
-    close: () => client?.close(),
+    close() {
+      for (const client of clients) client.close()
+    },
   }
 }

@@ -228,3 +228,48 @@ t.test('upstream_streams_open is the number of open streams', async t => {
   for (const controller of controllers) controller.abort()
   await until(value, open => open === 0)
 })
+
+t.test('the streams of an anonymous caller are counted by address, and an ended stream is not counted', async t => {
+  const gateway = await startTestGateway(t, {
+    contract,
+    service: 'feed.v1.FeedService',
+    respond: endless,
+    streamsPerCaller: 2,
+  })
+  const open = (headers: Record<string, string> = {}) => {
+    const controller = new AbortController()
+    return { controller, response: gateway.call('/v1/feeds/a', { signal: controller.signal, headers }) }
+  }
+  const [first, second] = [open(), open()]
+  t.equal((await first.response).status, 200)
+  t.equal((await second.response).status, 200)
+  const refused = await open().response
+  t.equal(refused.status, 429)
+  t.match(await refused.json(), { code: 'too_many_streams', detail: /at most 2/ })
+  const authorization = `Bearer ${gateway.mint.access({})}`
+  const signedIn = open({ authorization })
+  t.equal((await signedIn.response).status, 200, 'a user is another caller than the address')
+
+  for (const { controller } of [first, second, signedIn]) controller.abort()
+  await untilNoneOpen(gateway)
+  const third = open()
+  t.equal((await third.response).status, 200)
+  third.controller.abort()
+})
+
+t.test('a stream that fails at once is not counted after its response', async t => {
+  const gateway = await startTestGateway(t, {
+    contract,
+    service: 'feed.v1.FeedService',
+    respond: async function* () {
+      if (Date.now() > 0) throw unavailable('not today')
+      yield entry(0)
+    },
+    streamsPerCaller: 1,
+  })
+  for (let attempt = 0; attempt < 3; attempt++) {
+    const response = await gateway.call('/v1/feeds/a')
+    await response.text()
+    t.equal(response.status, 503)
+  }
+})
