@@ -6,6 +6,7 @@ import { createLogger } from '#runtime/observability/logger.ts'
 import { type MetricsServer, serveMetrics } from '#runtime/observability/metrics-server.ts'
 import { startTelemetry } from '#runtime/observability/telemetry.ts'
 import { databaseOptionsOf, openDatabase } from '#runtime/postgres/database.ts'
+import { boot, listenOn } from '#runtime/process/boot.ts'
 import { readSettings, SettingsError } from '#runtime/process/env.ts'
 import { manageLifecycle } from '#runtime/process/lifecycle.ts'
 import { createRedis } from '#runtime/process/redis.ts'
@@ -16,11 +17,14 @@ import { type AuthServer, createAuthServer } from './server.ts'
 import { assertDurable } from './sessions/redis-durability.ts'
 import { SCHEMA, type Tables } from './tables.ts'
 
-const settings = readSettings(settingsSchema)
-const { ADMIN_EMAIL: adminEmail, ADMIN_PASSWORD: adminPassword } = settings
-if ((adminEmail === undefined) !== (adminPassword === undefined)) {
-  throw new SettingsError('ADMIN_EMAIL and ADMIN_PASSWORD must be set together')
-}
+const settings = await boot('auth-svc', () => {
+  const given = readSettings(settingsSchema)
+  if ((given.ADMIN_EMAIL === undefined) !== (given.ADMIN_PASSWORD === undefined)) {
+    throw new SettingsError('ADMIN_EMAIL and ADMIN_PASSWORD must be set together')
+  }
+  return given
+})
+const { ADMIN_EMAIL: adminEmail, ADMIN_PASSWORD: adminPassword, LISTEN_HOST: host } = settings
 const logger = createLogger({ service: 'auth-svc', level: settings.LOG_LEVEL })
 const telemetry = await startTelemetry({
   service: 'auth-svc',
@@ -38,32 +42,38 @@ const redis = createRedis(settings.REDIS_URL, logger)
 const users = createClient(AccountServiceClient, settings.USER_SVC_ADDRESS)
 
 async function open(): Promise<AuthServer> {
+  await connect('REDIS_URL', 'Redis', () => redis.ping())
+  await connect('DATABASE_URL', 'PostgreSQL', database.ping)
   await assertDurable(redis, logger)
   const contract = readContract(new URL('../proto/gen/contract.binpb', import.meta.url))
   return createAuthServer({ contract, logger, metrics, database, redis, users, settings })
+}
+
+/** @throws SettingsError that names the store and its host, without the credentials of the URL. */
+async function connect(setting: 'REDIS_URL' | 'DATABASE_URL', store: string, ping: () => Promise<unknown>) {
+  try {
+    await ping()
+  } catch (cause) {
+    const { host } = new URL(settings[setting])
+    throw new SettingsError(`${setting}: cannot connect to ${store} at ${host}: ${(cause as Error).message}`, { cause })
+  }
 }
 
 async function start(): Promise<void> {
   if (adminEmail !== undefined && adminPassword !== undefined) {
     await server.ensureFirstAdministrator({ email: adminEmail, password: adminPassword })
   }
-  metricsServer = await serveMetrics({
-    host: settings.LISTEN_HOST,
-    port: settings.AUTH_SVC_METRICS_PORT,
-    snapshot: metrics.snapshot,
-    logger,
-  })
-  const port = await server.grpc.listen(`${settings.LISTEN_HOST}:${settings.AUTH_SVC_PORT}`)
+  const metricsPort = settings.AUTH_SVC_METRICS_PORT
+  metricsServer = await listenOn('AUTH_SVC_METRICS_PORT', `${host}:${metricsPort}`, () =>
+    serveMetrics({ host, port: metricsPort, snapshot: metrics.snapshot, logger }),
+  )
+  const address = `${host}:${settings.AUTH_SVC_PORT}`
+  const port = await listenOn('AUTH_SVC_PORT', address, () => server.grpc.listen(address))
   background = await server.startBackground()
-  logger.info({ host: settings.LISTEN_HOST, port }, 'listening')
+  logger.info({ host, port }, 'listening')
 }
 
-function fail(error: unknown): never {
-  logger.fatal({ err: error }, 'auth-svc failed to start')
-  process.exit(1)
-}
-
-const server = await open().catch(fail)
+const server = await boot('auth-svc', open)
 let metricsServer: MetricsServer | undefined
 let background: BackgroundTasks | undefined
 
@@ -84,4 +94,4 @@ manageLifecycle({
   ],
 })
 
-await start().catch(fail)
+await boot('auth-svc', start)

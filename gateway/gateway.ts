@@ -7,7 +7,7 @@ import { buildApp } from './app.ts'
 import { type AuthServiceConnection, connectAuthService } from './auth-service.ts'
 import type { GatewaySettings } from './config.ts'
 import { buildOpenApi } from './contract/openapi.ts'
-import { buildRouteTable, type Route } from './contract/route-table.ts'
+import { buildRouteTable, methodsWithoutRoute, type Route } from './contract/route-table.ts'
 import { createSharedBuckets, type SharedBuckets } from './edge/limits/shared-buckets.ts'
 import { createStreamLimit } from './edge/limits/stream-limit.ts'
 import { readGatewayFile } from './gateway-file.ts'
@@ -46,8 +46,8 @@ export interface Gateway {
 /**
  * Builds a gateway that does not listen yet.
  * @param env values of the variables in gateway.yaml.
- * @throws SettingsError if gateway.yaml or a TLS file is invalid; ContractError if a contract is invalid; TypeError if the
- * address of an upstream is invalid.
+ * @throws SettingsError if gateway.yaml, or a contract, TLS file or address in it is invalid; ContractError if a contract
+ * cannot be served.
  */
 export async function createGateway(
   settings: GatewaySettings,
@@ -63,7 +63,13 @@ export async function createGateway(
   const file = readGatewayFile(settings.GATEWAY_CONFIG, env)
   const upstreams = new Map(file.upstreams.map(config => [config.name, openUpstream(config, logger)]))
   const upstreamOf = (name: string) => upstreams.get(name) as Upstream
-  const routes = buildRouteTable([...upstreams.values()].flatMap(({ exposed }) => exposed))
+  const exposed = [...upstreams.values()].flatMap(upstream => upstream.exposed)
+  const routes = buildRouteTable(exposed)
+  for (const method of methodsWithoutRoute(exposed))
+    logger.warn(
+      { method },
+      'method has no HTTP rule and is left out; add google.api.http, or ACCESS_INTERNAL if intended',
+    )
   const authService = connectAuthService({
     address: settings.AUTH_SVC_ADDRESS,
     redisUrl: settings.REDIS_URL,

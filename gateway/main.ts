@@ -5,11 +5,13 @@
  */
 import cluster from 'node:cluster'
 import { createLogger } from '#runtime/observability/logger.ts'
-import { serveMetrics } from '#runtime/observability/metrics-server.ts'
+import type { Snapshot } from '#runtime/observability/metric-snapshot.ts'
+import { type MetricsServer, serveMetrics } from '#runtime/observability/metrics-server.ts'
+import { boot, listenOn } from '#runtime/process/boot.ts'
 import { readSettings } from '#runtime/process/env.ts'
 import { manageLifecycle } from '#runtime/process/lifecycle.ts'
 import { settingsSchema } from './config.ts'
-import { createGateway } from './gateway.ts'
+import { createGateway, type Gateway } from './gateway.ts'
 import { collectHealth, respondWithHealth } from './workers/worker-health.ts'
 import { collectFromWorkers, METRICS_REQUEST, respondWithMetrics } from './workers/worker-metrics.ts'
 import { superviseWorkers, WORKER_COMMANDS } from './workers/workers.ts'
@@ -19,13 +21,27 @@ const PRIMARY_HARD_STOP_MS = 32_000
 /** Maximum time in milliseconds that a worker waits for its health checks before it listens. It then listens anyway. */
 const WORKER_READY_TIMEOUT_MS = 10_000
 
-const settings = readSettings(settingsSchema)
+const settings = await boot('gateway', () => readSettings(settingsSchema))
 const logger = createLogger({ service: 'gateway', level: settings.LOG_LEVEL })
-const metricsAddress = { host: settings.LISTEN_HOST, port: settings.GATEWAY_METRICS_PORT }
 
-if (cluster.isWorker) await runWorker()
-else if (settings.GATEWAY_WORKERS === undefined) await runSingleProcess()
-else await runPrimary(settings.GATEWAY_WORKERS)
+await boot('gateway', () => {
+  if (cluster.isWorker) return runWorker()
+  return settings.GATEWAY_WORKERS === undefined ? runSingleProcess() : runPrimary(settings.GATEWAY_WORKERS)
+})
+
+function startMetricsServer(
+  snapshot: () => Promise<Snapshot>,
+  pages: ReturnType<typeof healthPages>,
+): Promise<MetricsServer | undefined> {
+  const { LISTEN_HOST: host, GATEWAY_METRICS_PORT: port } = settings
+  return listenOn('GATEWAY_METRICS_PORT', `${host}:${port}`, () =>
+    serveMetrics({ host, port, snapshot, pages, logger }),
+  )
+}
+
+function listen(gateway: Gateway): Promise<void> {
+  return listenOn('GATEWAY_PORT', `${settings.LISTEN_HOST}:${settings.GATEWAY_PORT}`, () => gateway.listen())
+}
 
 /** `/healthz` and `/readyz` of the metrics port, with details. */
 function healthPages(details: () => Promise<{ readonly status: 'ready' | 'not ready' }>) {
@@ -40,11 +56,10 @@ function healthPages(details: () => Promise<{ readonly status: 'ready' | 'not re
 
 async function runSingleProcess(): Promise<void> {
   const gateway = await createGateway(settings, process.env, logger)
-  const pages = healthPages(gateway.healthDetails)
-  const metricsServer = await serveMetrics({ ...metricsAddress, snapshot: gateway.metrics.snapshot, pages, logger })
+  const metricsServer = await startMetricsServer(gateway.metrics.snapshot, healthPages(gateway.healthDetails))
   manageLifecycle({ logger, stages: [...gateway.stages, { name: 'metrics', stop: () => metricsServer?.close() }] })
   process.on('SIGHUP', () => logger.warn('SIGHUP ignored: a rolling restart requires GATEWAY_WORKERS'))
-  await gateway.listen()
+  await listen(gateway)
 }
 
 async function runWorker(): Promise<void> {
@@ -77,7 +92,7 @@ async function runWorker(): Promise<void> {
     }
   })
   await gateway.waitUntilReady(WORKER_READY_TIMEOUT_MS)
-  await gateway.listen()
+  await listen(gateway)
 }
 
 async function runPrimary(count: number): Promise<void> {
@@ -87,7 +102,7 @@ async function runPrimary(count: number): Promise<void> {
   const pages = healthPages(() =>
     collectHealth(Object.values(cluster.workers ?? {}).filter(worker => worker !== undefined)),
   )
-  const metricsServer = await serveMetrics({ ...metricsAddress, snapshot, pages, logger })
+  const metricsServer = await startMetricsServer(snapshot, pages)
   manageLifecycle({
     logger,
     stages: [

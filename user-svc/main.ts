@@ -8,6 +8,7 @@ import { createLogger } from '#runtime/observability/logger.ts'
 import { type MetricsServer, serveMetrics } from '#runtime/observability/metrics-server.ts'
 import { startTelemetry } from '#runtime/observability/telemetry.ts'
 import { databaseOptionsOf, openDatabase } from '#runtime/postgres/database.ts'
+import { boot, listenOn } from '#runtime/process/boot.ts'
 import { readSettings } from '#runtime/process/env.ts'
 import { manageLifecycle } from '#runtime/process/lifecycle.ts'
 import { settingsSchema } from './config.ts'
@@ -21,7 +22,8 @@ import { SCHEMA, type Tables } from './tables.ts'
 /** Below the timeout of 30 s that the contract sets for bulk methods, so that the database error reaches the client. */
 const ADMIN_STATEMENT_TIMEOUT_MS = 28_000
 
-const settings = readSettings(settingsSchema)
+const settings = await boot('user-svc', () => readSettings(settingsSchema))
+const { LISTEN_HOST: host, USER_SVC_METRICS_PORT: metricsPort } = settings
 const logger = createLogger({ service: 'user-svc', level: settings.LOG_LEVEL })
 const telemetry = await startTelemetry({
   service: 'user-svc',
@@ -90,18 +92,11 @@ manageLifecycle({
   ],
 })
 
-const address = `${settings.LISTEN_HOST}:${settings.USER_SVC_PORT}`
-try {
-  metricsServer = await serveMetrics({
-    host: settings.LISTEN_HOST,
-    port: settings.USER_SVC_METRICS_PORT,
-    snapshot: metrics.snapshot,
-    logger,
-  })
-  const port = await server.listen(address)
-  logger.info({ host: settings.LISTEN_HOST, port }, 'listening')
-} catch (error) {
-  const advice = 'check LISTEN_HOST, USER_SVC_PORT and USER_SVC_METRICS_PORT'
-  logger.fatal({ err: error }, `cannot listen on ${address} or its metrics port; ${advice}`)
-  process.exit(1)
-}
+const address = `${host}:${settings.USER_SVC_PORT}`
+await boot('user-svc', async () => {
+  metricsServer = await listenOn('USER_SVC_METRICS_PORT', `${host}:${metricsPort}`, () =>
+    serveMetrics({ host, port: metricsPort, snapshot: metrics.snapshot, logger }),
+  )
+  const port = await listenOn('USER_SVC_PORT', address, () => server.listen(address))
+  logger.info({ host, port }, 'listening')
+})

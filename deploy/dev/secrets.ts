@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import path from 'node:path'
+import { SetupError } from './setup-error.ts'
 
 const NAMES = [
   'POSTGRES_PASSWORD',
@@ -18,10 +20,11 @@ export type Secrets = Record<(typeof NAMES)[number], string>
 /**
  * Reads `secrets.json` of a data folder. Generates the secrets that are missing: all of them at the first start, later
  * those that a newer version needs. Without these secrets the passwords and keys in the database are useless.
+ * @throws SetupError if the file is lost while the database exists, or is not JSON.
  */
 export async function loadSecrets(dataDir: string): Promise<Secrets> {
   const file = path.join(dataDir, 'secrets.json')
-  const known: Partial<Secrets> = JSON.parse(await readFile(file, 'utf8').catch(emptyIfMissing))
+  const known = parse(file, await readFile(file, 'utf8').catch(error => emptyIfMissing(error, dataDir)))
   const missing = NAMES.filter(name => known[name] === undefined)
   if (missing.length === 0) return known as Secrets
   const generated = Object.fromEntries(missing.map(name => [name, randomBytes(32).toString('base64')]))
@@ -33,7 +36,19 @@ export async function loadSecrets(dataDir: string): Promise<Secrets> {
   return secrets
 }
 
-function emptyIfMissing(error: NodeJS.ErrnoException): string {
-  if (error.code !== 'ENOENT') throw error
-  return '{}'
+function parse(file: string, text: string): Partial<Secrets> {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw new SetupError(`${file} is not valid JSON: ${(error as Error).message}. ${RESTORE}`)
+  }
 }
+
+/** @throws SetupError if the folder has a database, which was created with other secrets. */
+function emptyIfMissing(error: NodeJS.ErrnoException, dataDir: string): string {
+  if (error.code !== 'ENOENT') throw error
+  if (!existsSync(path.join(dataDir, 'postgres'))) return '{}'
+  throw new SetupError(`${path.join(dataDir, 'secrets.json')} is missing, but the folder has a database. ${RESTORE}`)
+}
+
+const RESTORE = 'Restore the file from a backup, or delete all data with `make reset`.'

@@ -12,6 +12,7 @@ import {
   isIfMatch,
   methodName,
   type Policy,
+  policyOf,
   requirePolicy,
 } from '#runtime/grpc/contract.ts'
 import { assertEdgeFields, isRevocation, responseFields } from './edge-fields.ts'
@@ -73,6 +74,15 @@ export function buildRouteTable(services: readonly ExposedService[]): Route[] {
   }
   if (errors.length > 0) throw new ContractError(`The contract cannot be served:\n  ${errors.join('\n  ')}`)
   return routes
+}
+
+/** Returns the names of methods that clients may call by their policy, but that have no HTTP rule and thus no route. */
+export function methodsWithoutRoute(services: readonly ExposedService[]): string[] {
+  const internal: readonly (AccessLevel | undefined)[] = [AccessLevel.INTERNAL, AccessLevel.SERVICE]
+  return services
+    .flatMap(({ service }) => service.methods)
+    .filter(method => httpRuleOf(method) === undefined && !internal.includes(policyOf(method)?.access))
+    .map(methodName)
 }
 
 function routesOf(descriptor: DescMethod, upstream: string): Route[] {

@@ -2,8 +2,9 @@
 import path from 'node:path'
 import type { FileRegistry } from '@bufbuild/protobuf'
 import { z } from 'zod'
-import { readContract, serviceOf } from '#runtime/grpc/contract.ts'
+import { ContractError, readContract, serviceOf } from '#runtime/grpc/contract.ts'
 import type { Logger } from '#runtime/observability/logger.ts'
+import { SettingsError } from '#runtime/process/env.ts'
 import type { ExposedService } from '../contract/route-table.ts'
 import { createErrorForwarding, type ErrorForwarding, errorFields } from './forwarded-errors.ts'
 import { createStreamTransport } from './grpc-js/stream-transport.ts'
@@ -68,8 +69,21 @@ export function resolvePaths(upstream: UpstreamConfig, folder: string): Upstream
   return { ...upstream, contract: path.resolve(folder, contract), tls: tls && resolveTlsFiles(tls, folder) }
 }
 
-/** @throws ContractError for an invalid contract, SettingsError for invalid TLS files, TypeError for an invalid address. */
+/**
+ * @throws SettingsError with the name of the upstream, for a contract that cannot be read, an unknown service, an invalid
+ * TLS file or an invalid address.
+ */
 export function openUpstream(config: UpstreamConfig, logger: Logger, observer?: TransportObserver): Upstream {
+  try {
+    return open(config, logger, observer)
+  } catch (error) {
+    // An invalid address is a TypeError.
+    if (!(error instanceof ContractError || error instanceof TypeError)) throw error
+    throw new SettingsError(`upstream ${config.name}: ${error.message}`, { cause: error })
+  }
+}
+
+function open(config: UpstreamConfig, logger: Logger, observer?: TransportObserver): Upstream {
   const registry = readContract(config.contract)
   const exposed = config.services.map(name => ({ service: serviceOf(registry, name), upstream: config.name }))
   const { address, maxMessageLength, keepalive, health } = config

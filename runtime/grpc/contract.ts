@@ -1,5 +1,6 @@
 /** Reads the contract: descriptors of the `.proto` files, and the options of `edge.v1` and `google.api` on them. */
 import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import {
   createFileRegistry,
   type DescField,
@@ -28,6 +29,10 @@ import {
 } from '#proto/edge/v1/options_pb.js'
 import { http } from '#proto/google/api/annotations_pb.js'
 import type { HttpRule } from '#proto/google/api/http_pb.js'
+import type { Role } from '../auth/principal.ts'
+
+/** See `Role`. */
+const ROLES: readonly string[] = ['user', 'editor', 'moderator', 'admin'] satisfies Role[]
 
 export type { Cookie, HttpRule, Policy, Rules }
 export { AccessLevel, Format, SameSite }
@@ -49,11 +54,28 @@ export function parseContract(image: Uint8Array): FileRegistry {
 /**
  * Reads a contract from a file.
  * @param path of a serialized FileDescriptorSet.
- * @throws Error if the file cannot be read, or as `parseContract` does.
+ * @throws ContractError with the path if the file cannot be read or is not a FileDescriptorSet.
  */
 export function readContract(path: string | URL): FileRegistry {
-  return parseContract(readFileSync(path))
+  const file = path instanceof URL ? fileURLToPath(path) : path
+  let image: Uint8Array
+  try {
+    image = readFileSync(file)
+  } catch (cause) {
+    throw new ContractError(`cannot read the contract ${file}: ${(cause as Error).message}. ${HOW_TO_BUILD}`, { cause })
+  }
+  let contract: FileRegistry
+  try {
+    contract = parseContract(image)
+  } catch (cause) {
+    throw new ContractError(`${file} is not a contract image: ${(cause as Error).message}. ${HOW_TO_BUILD}`, { cause })
+  }
+  // Some other files decode as an empty FileDescriptorSet, because all of their fields are unknown.
+  if ([...contract].some(() => true)) return contract
+  throw new ContractError(`${file} is not a contract image: it contains no type. ${HOW_TO_BUILD}`)
 }
+
+const HOW_TO_BUILD = 'Build it with `buf build --as-file-descriptor-set -o FILE`'
 
 /**
  * Returns a service of the contract.
@@ -62,8 +84,9 @@ export function readContract(path: string | URL): FileRegistry {
  */
 export function serviceOf(contract: FileRegistry, typeName: string): DescService {
   const service = contract.getService(typeName)
-  if (service === undefined) throw new ContractError(`The contract has no service ${typeName}`)
-  return service
+  if (service !== undefined) return service
+  const services = [...contract].flatMap(type => (type.kind === 'service' ? [type.typeName] : [])).sort()
+  throw new ContractError(`The contract has no service ${typeName}; it has ${services.join(', ') || 'no service'}`)
 }
 
 /** Returns the option `edge.v1.policy` of a method; undefined if it is not set. */
@@ -74,7 +97,7 @@ export function policyOf(method: DescMethod): Policy | undefined {
 /**
  * Returns the policy of a method that is served. A method without a policy is an error, so that no method is public by
  * omission.
- * @throws ContractError if the policy is missing, its access level is unknown, its roles or `tolerate_invalid_token` do
+ * @throws ContractError if the policy is missing, its access level or a role is unknown, its roles or `tolerate_invalid_token` do
  * not fit the access level, or its timeout is not positive.
  */
 export function requirePolicy(method: DescMethod): Policy {
@@ -85,6 +108,10 @@ export function requirePolicy(method: DescMethod): Policy {
   }
   if ((found.access === AccessLevel.ROLES) !== found.roles.length > 0) {
     throw new ContractError('roles require ACCESS_ROLES, and ACCESS_ROLES requires roles')
+  }
+  const unknownRole = found.roles.find(role => !ROLES.includes(role))
+  if (unknownRole !== undefined) {
+    throw new ContractError(`unknown role "${unknownRole}"; the roles are ${ROLES.join(', ')}`)
   }
   if (found.tolerateInvalidToken && found.access !== AccessLevel.OPTIONAL) {
     throw new ContractError('tolerate_invalid_token requires ACCESS_OPTIONAL')

@@ -13,12 +13,15 @@ export class SettingsError extends Error {
 }
 
 /**
- * Parses all settings of a process. An empty variable counts as unset, because Compose and Kubernetes cannot unset one.
+ * Parses all settings of a process. An empty or blank variable counts as unset, because Compose and Kubernetes cannot
+ * unset one.
  * @returns a frozen object.
  * @throws SettingsError that lists all missing and invalid settings, without their values.
  */
 export function readSettings<S extends SettingsShape>(shape: S, env: NodeJS.ProcessEnv = process.env): Settings<S> {
-  const given = Object.fromEntries(Object.keys(shape).map(name => [name, env[name] === '' ? undefined : env[name]]))
+  const given = Object.fromEntries(
+    Object.keys(shape).map(name => [name, env[name]?.trim() === '' ? undefined : env[name]]),
+  )
   const result = z.object(shape).safeParse(given)
   if (result.success) return Object.freeze(result.data) as Settings<S>
   const lines = result.error.issues.map(issue => {
@@ -35,8 +38,10 @@ export const port = () => z.coerce.number('must be a port number').int().min(0).
 /** A TCP port, or `off`, which becomes undefined. */
 export const metricsPort = (fallback: number) =>
   z
-    .union([z.literal('off').transform(() => undefined), port()], 'must be a port number or off')
+    .union([z.literal('off'), port()], 'must be a port number or off')
     .default(fallback)
+    // After the default, which zod also applies to an output of undefined.
+    .transform(value => (value === 'off' ? undefined : value))
     .describe('Port of /metrics, on the same address. 0 binds a free port, which is logged; off disables it')
 
 /** A positive number of milliseconds or seconds. */

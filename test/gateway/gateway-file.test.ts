@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import t from 'tap'
 import { SettingsError } from '#runtime/process/env.ts'
@@ -78,4 +78,26 @@ t.test('variables are replaced by their value or default, and the error names on
   `)
   t.throws(() => readGatewayFile(file, {}), { message: /WHAT/ })
   t.match(readGatewayFile(file, { WHAT: '/x' }).upstreams[0], { address: 'here', contract: '/x' })
+})
+
+t.test('variables in comments are ignored, and a number sign in a value starts no comment', async t => {
+  const file = await writeGatewayFile(`
+    # Set \${UNSET_A} to use another address.
+    upstreams: # \${UNSET_B}
+      - { name: a, address: "\${WHERE:-a#\${x}", contract: \${WHAT:-b}, services: [c] } # \${UNSET_C}
+      #- { name: \${UNSET_D} }
+    limits: { classes: { user: { capacity: \${CAPACITY}, refill: 1 / 1s }, anonymous: unlimited } }
+  `)
+  const read = readGatewayFile(file, { CAPACITY: '7', WHAT: '/x#y' })
+  t.match(read.upstreams[0], { address: 'a#${x', contract: '/x#y' })
+  const { user } = read.limits.classes
+  t.equal(user && user !== 'unlimited' && policyOf('user', user), '"user";q=7;w=7')
+})
+
+t.test('a file of every form is the same after its variables are replaced', async t => {
+  const text = await readFile(defaultFile, 'utf8')
+  for (const form of [text, text.replaceAll('\n', '\r\n'), `\ufeff${text}`, `---\n${text}`]) {
+    const file = await writeGatewayFile(form)
+    t.equal(readGatewayFile(file, {}).upstreams.length, 2)
+  }
 })

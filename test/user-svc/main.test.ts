@@ -159,5 +159,5 @@ t.test('a port in use is reported with its number and its setting', async t => {
   const { userUrl } = await openTestDatabase(t)
   const child = await startProcess(t, { DATABASE_URL: userUrl, USER_SVC_PORT: String(port) })
   t.equal(await child.exited, 'exit code 1')
-  t.match(child.lastLines.join('\n'), new RegExp(`${port}.*USER_SVC_PORT`))
+  t.match(child.lastLines.join('\n'), new RegExp(`USER_SVC_PORT.*${port}`))
 })
