@@ -2,8 +2,10 @@
  * Runs each scenario of the k6 scripts once against the real system, with a substitute for the modules of k6, and
  * checks their thresholds.
  */
-import type { Options } from 'k6/options'
+import path from 'node:path'
+import type { ConstantArrivalRateScenario, Options } from 'k6/options'
 import t from 'tap'
+import { readGatewayFile } from '../../gateway/gateway-file.ts'
 import { PASSWORD, signUp } from '../support/rest-client.ts'
 import { startSystem } from '../support/test-system.ts'
 import { checks } from './k6/k6.ts'
@@ -48,6 +50,28 @@ for (const name of ['smoke', 'load', 'stress', 'soak']) {
     for (const wanted of Object.keys(scenarios)) t.ok(names.has(wanted), `a request is tagged ${wanted}`)
     t.ok(checks.length > 0 && checks.every(({ passed }) => passed), 'all checks pass')
     t.notOk(rates.get('unexpected')?.includes(true), 'no response is unexpected')
+  })
+}
+
+for (const name of ['load', 'soak']) {
+  t.test(`${name}.ts stays within the limits of one client address, however often it is run`, async t => {
+    const { options }: Script = await import(`../../deploy/k6/${name}.ts`)
+    const { classes } = readGatewayFile(path.resolve(import.meta.dirname, '../../gateway/gateway.yaml'), {}).limits
+    const scenarios = options.scenarios as Record<string, ConstantArrivalRateScenario>
+    for (const [scenario, className] of [
+      ['login', 'auth'],
+      ['refresh', 'session'],
+    ] as const) {
+      const bucket = classes[className]
+      if (bucket === undefined || bucket === 'unlimited') return t.fail(`${className} has no limit`)
+      const { rate = Number.NaN, timeUnit } = scenarios[scenario] ?? {}
+      t.equal(timeUnit, '1m')
+      const refillPerMinute = (bucket.refillPerUs / bucket.unitsPerToken) * 60e6
+      t.ok(rate <= refillPerMinute, `${rate} of ${scenario} a minute, ${refillPerMinute} tokens`)
+      // Each virtual user signs in before its first request.
+      const users = Object.values(scenarios).reduce((sum, { maxVUs = 0 }) => sum + maxVUs, 0)
+      t.ok(users <= bucket.capacityTokens, `${users} virtual users, capacity ${bucket.capacityTokens}`)
+    }
   })
 }
 

@@ -16,8 +16,8 @@ const processes: Record<string, { watch: object; snapshot(): Promise<Snapshot> }
 t.test('docs/metrics.md lists exactly the metrics of the code, with their type and processes', async t => {
   const found = new Map<string, { type: string; processes: string[] }>()
   for (const [process, { watch, snapshot }] of Object.entries(processes)) {
-    // Gauges are registered when their read function is set.
-    for (const register of Object.values(watch)) register(() => ({}))
+    // Gauges are registered when their read function is set. An empty array is read as an object without fields, too.
+    for (const register of Object.values(watch)) register(() => [])
     for (const { name, type } of await snapshot()) {
       if (/^(nodejs|process)_/.test(name)) continue
       found.set(name, { type, processes: [...(found.get(name)?.processes ?? []), process] })
