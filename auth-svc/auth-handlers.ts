@@ -43,7 +43,7 @@ export function createAuthHandlers(dependencies: AuthHandlersDependencies): Hand
     },
     async logout({ refreshToken, refreshCookie }, { principal }) {
       const user = principal?.kind === 'user' ? principal : undefined
-      const revocations = await logout(refreshToken || refreshCookie, user)
+      const revocations = await logout([refreshToken, refreshCookie], user)
       return {
         revocations: revocations.map(toRevocationMessage),
         refreshCookie: refreshCookie === '' ? undefined : '',

@@ -11,12 +11,12 @@ export interface LogoutDependencies {
 }
 
 /**
- * Ends the session of the refresh token, whatever its generation; without a valid refresh token, that of the access
- * token. An invalid token, or one whose session has already ended, is not an error (RFC 7009 section 2.2).
- * @param refreshToken the empty string if the request has none.
- * @returns the revocation of the session that ended, or an empty array.
+ * Ends the sessions of the refresh tokens, whatever their generation, and of the access token: a client that presents
+ * tokens of several sessions gives up all of them. An invalid token, or one whose session has already ended, is not an error (RFC 7009 section 2.2).
+ * @param refreshTokens may contain empty strings.
+ * @returns the revocations of the sessions that ended.
  */
-export type Logout = (refreshToken: string, principal: UserPrincipal | undefined) => Promise<Revocation[]>
+export type Logout = (refreshTokens: readonly string[], principal: UserPrincipal | undefined) => Promise<Revocation[]>
 
 export function createLogout({ sessionRepository, refreshTokens, sessions }: LogoutDependencies): Logout {
   async function findSessionId(text: string): Promise<string | undefined> {
@@ -26,8 +26,13 @@ export function createLogout({ sessionRepository, refreshTokens, sessions }: Log
     return token.sessionId
   }
 
-  return async (refreshToken, principal) => {
-    const sessionId = (await findSessionId(refreshToken)) ?? principal?.sessionId
-    return sessionId === undefined ? [] : sessions.end(sessionId, 'logout')
+  return async (refreshTokens, principal) => {
+    const found = await Promise.all(refreshTokens.map(findSessionId))
+    const sessionIds = new Set([...found, principal?.sessionId])
+    const revocations: Revocation[] = []
+    for (const sessionId of sessionIds) {
+      if (sessionId !== undefined) revocations.push(...(await sessions.end(sessionId, 'logout')))
+    }
+    return revocations
   }
 }

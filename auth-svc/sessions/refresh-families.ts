@@ -21,7 +21,7 @@ import { redisUnavailable } from '../errors.ts'
  *
  * - `recent`: by the last rotation, at most a minute ago; probably a client that lost a response.
  * - `stale`: more than a minute ago; probably a stolen token.
- * - `unknown`: before the last rotation, at an unrecorded time.
+ * - `unknown`: before the last rotation, at an unrecorded time, or the clock of Redis was set back.
  */
 export type ReuseClass = 'recent' | 'stale' | 'unknown'
 
@@ -59,6 +59,12 @@ export function familyKey(sessionId: string): string {
   return `gatehouse:refresh-family:${sessionId}`
 }
 
+/**
+ * By which the clock of a server that takes over may be behind, in milliseconds. A clock that was set back further says
+ * nothing about the age of a rotation, which then counts as past the grace period.
+ */
+const MAX_CLOCK_SKEW_MS = 1000
+
 /** A client retries a request within this time. */
 const RECENT_REUSE_MS = 60_000
 
@@ -87,14 +93,14 @@ if presented == current then
   redis.call('PEXPIRE', KEYS[1], ARGV[3])
   return {'rotated', current + 1, now}
 end
-if presented == current - 1 and age <= tonumber(ARGV[2]) then return {'retried', current, now} end
+if presented == current - 1 and age >= ${-MAX_CLOCK_SKEW_MS} and age <= tonumber(ARGV[2]) then return {'retried', current, now} end
 -- A genuine token of a later generation proves that Redis has lost rotations, for example after a restored backup.
 if presented > current then
   redis.call('DEL', KEYS[1])
   return {'lost', '', now}
 end
 if age > ${RECENT_REUSE_MS} then return {'reused', 'stale', now} end
-if presented == current - 1 then return {'reused', 'recent', now} end
+if presented == current - 1 and age >= 0 then return {'reused', 'recent', now} end
 return {'reused', 'unknown', now}
 `
 

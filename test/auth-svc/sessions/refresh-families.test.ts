@@ -237,3 +237,31 @@ t.test('unavailable Redis', async t => {
     t.match(await families.rotate(used, 2, TTL_MS), { kind: 'rotated', generation: 3 })
   })
 })
+
+t.test('a clock of Redis that was set back does not make an old token a retry', async t => {
+  for (const secondsBack of [10, 60, 3600]) {
+    const sessionId = await startFamily()
+    await families.rotate(sessionId, 1, TTL_MS)
+    await advanceTime(sessionId, -secondsBack * 1000)
+    const reused = { kind: 'reused', reuse: 'unknown' }
+    t.strictSame(await families.rotate(sessionId, 1, TTL_MS), reused, `${secondsBack} s`)
+    t.match(
+      await families.rotate(sessionId, 2, TTL_MS),
+      { kind: 'rotated', generation: 3 },
+      'the current token rotates',
+    )
+    t.match(
+      await families.rotate(sessionId, 2, TTL_MS),
+      { kind: 'retried' },
+      'and its retry is measured by the new time',
+    )
+  }
+  const sessionId = await startFamily()
+  await families.rotate(sessionId, 1, TTL_MS)
+  await advanceTime(sessionId, -500)
+  t.match(
+    await families.rotate(sessionId, 1, TTL_MS),
+    { kind: 'retried' },
+    'clocks of two servers may differ by a second',
+  )
+})

@@ -152,6 +152,28 @@ t.test('logout', async t => {
     }
   })
 
+  t.test('logout ends the sessions of all tokens that the request has', async t => {
+    const [byToken, byCookie, byBody] = [await signUp(), await signUp(), await signUp()]
+    const { revocations } = await logout({
+      token: byToken.accessToken,
+      refreshCookie: byCookie.refreshToken ?? '',
+      refreshToken: byBody.refreshToken ?? '',
+    })
+    t.same(
+      new Set(revocations.map(({ target }) => target?.value)),
+      new Set([await sessionOf(byToken), await sessionOf(byCookie), await sessionOf(byBody)]),
+    )
+    for (const { refreshToken } of [byToken, byCookie, byBody]) await t.rejects(refresh(refreshToken), ended)
+
+    const one = await signUp()
+    const again = {
+      token: one.accessToken,
+      refreshCookie: one.refreshToken ?? '',
+      refreshToken: one.refreshToken ?? '',
+    }
+    t.equal((await logout(again)).revocations.length, 1, 'a session is ended once')
+  })
+
   t.test('logout with an older refresh token ends its session', async t => {
     const tokens = await signUp()
     const next = await refresh((await refresh(tokens.refreshToken)).refreshToken)

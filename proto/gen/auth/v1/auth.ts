@@ -1627,9 +1627,9 @@ export const AuthServiceService = {
   /**
    * Sign out of the current session.
    *
-   * Ends the session of the refresh token (cookie or body) or else of the access token, and clears the cookie. The
-   * session's access tokens are rejected on every gateway within one second. Succeeds as well if the tokens are expired
-   * or the session has already ended.
+   * Ends the sessions of all tokens that the request has (refresh token in the cookie or in the body, access token), and
+   * clears the cookie. Their access tokens are rejected on every gateway within one second. Succeeds as well if the
+   * tokens are expired or the sessions have already ended.
    */
   logout: {
     path: "/auth.v1.AuthService/Logout" as const,
@@ -1733,9 +1733,9 @@ export interface AuthServiceServer extends UntypedServiceImplementation {
   /**
    * Sign out of the current session.
    *
-   * Ends the session of the refresh token (cookie or body) or else of the access token, and clears the cookie. The
-   * session's access tokens are rejected on every gateway within one second. Succeeds as well if the tokens are expired
-   * or the session has already ended.
+   * Ends the sessions of all tokens that the request has (refresh token in the cookie or in the body, access token), and
+   * clears the cookie. Their access tokens are rejected on every gateway within one second. Succeeds as well if the
+   * tokens are expired or the sessions have already ended.
    */
   logout: handleUnaryCall<LogoutRequest, LogoutResponse>;
   /**
@@ -1832,9 +1832,9 @@ export interface AuthServiceClient extends Client {
   /**
    * Sign out of the current session.
    *
-   * Ends the session of the refresh token (cookie or body) or else of the access token, and clears the cookie. The
-   * session's access tokens are rejected on every gateway within one second. Succeeds as well if the tokens are expired
-   * or the session has already ended.
+   * Ends the sessions of all tokens that the request has (refresh token in the cookie or in the body, access token), and
+   * clears the cookie. Their access tokens are rejected on every gateway within one second. Succeeds as well if the
+   * tokens are expired or the sessions have already ended.
    */
   logout(
     request: LogoutRequest,
