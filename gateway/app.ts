@@ -17,7 +17,7 @@ import type { Logger } from '#runtime/observability/logger.ts'
 import type { Route } from './contract/route-table.ts'
 import type { AuthenticationOptions } from './edge/authentication.ts'
 import type { RateLimitOptions } from './edge/limits/rate-limits.ts'
-import { registerRequestPolicies } from './edge/request-policy.ts'
+import { type RequestPolicies, registerRequestPolicies } from './edge/request-policy.ts'
 import { createAccessLog } from './http/access-log.ts'
 import { type ClientAddressOptions, registerClientAddress } from './http/client-address.ts'
 import { corsHeaders, registerCors } from './http/cors.ts'
@@ -95,6 +95,8 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   })
   metrics.watch.openConnections(() => listener.connections.size)
 
+  let limitOther: RequestPolicies['limitOther'] = () => undefined
+
   const app: FastifyInstance = Fastify({
     loggerInstance: logger as FastifyBaseLogger,
     // A child logger per request would only add a request id, and log lines have the trace id already.
@@ -115,7 +117,10 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
       const [request, reply] = [rawRequest as FastifyRequest, rawReply as FastifyReply]
       telemetry.start(request, reply)
       reply.headers(securityHeaders).headers(corsHeaders(request.headers.origin, corsOrigins))
-      handleError(error, request, reply)
+      const fail = (cause: unknown) => handleError(cause, request, reply)
+      const limited = limitOther(request, reply)
+      if (limited === undefined) fail(error)
+      else limited.then(() => fail(error), fail)
     },
   })
 
@@ -131,6 +136,26 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   })
 
   registerSecurityHeaders(app, securityHeaders)
+  const policies = await registerRequestPolicies(app, {
+    routes,
+    authentication,
+    limits: options.limits,
+    trustedOrigins: new Set([publicUrl, ...corsOrigins]),
+  })
+  limitOther = (request, reply) => policies.limitOther(request, reply)
+  app.addHook('onRequest', (request, reply, done) => {
+    const { template, unlimited } = request.routeOptions.config ?? {}
+    // A route of the contract has the limits of its policy.
+    const limited = template === undefined && unlimited !== true ? limitOther(request, reply) : undefined
+    if (limited === undefined) return done()
+    limited.then(
+      () => done(),
+      error => {
+        reply.headers(corsHeaders(request.headers.origin, corsOrigins))
+        done(error)
+      },
+    )
+  })
   if (corsOrigins.length > 0) await registerCors(app, corsOrigins)
   registerUrlLimit(app)
   registerMessageChecks(app)
@@ -141,12 +166,6 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   })
   // Without its hook: a handler parses cookies only if its method reads one (http/cookies.ts).
   await app.register(fastifyCookie, { hook: false })
-  const policyFor = await registerRequestPolicies(app, {
-    routes,
-    authentication,
-    limits: options.limits,
-    trustedOrigins: new Set([publicUrl, ...corsOrigins]),
-  })
   registerJsonBody(app)
 
   registerHealth(app, options.health)
@@ -154,7 +173,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   registerRoutes(app, {
     routes,
     ...options.transcoding,
-    policyFor,
+    policyFor: policies.policyFor,
     rpcMetrics: metrics.rpc,
     revoke: revocation => authentication.revocations.add(revocation),
   })

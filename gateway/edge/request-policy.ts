@@ -16,7 +16,7 @@ import type { Route } from '../contract/route-table.ts'
 import { readCookies } from '../http/cookies.ts'
 import { HttpError } from '../http/http-errors.ts'
 import { type AuthenticationOptions, createAuthentication } from './authentication.ts'
-import { type RateLimitOptions, registerRateLimits } from './limits/rate-limits.ts'
+import { type RateLimitOptions, type RateLimits, registerRateLimits } from './limits/rate-limits.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -40,16 +40,21 @@ export interface RequestPolicy {
   readonly onResponse: onResponseHookHandler | undefined
 }
 
-/** @returns a function that builds the policy of a route. @throws ContractError that lists all invalid rate limits. */
+export interface RequestPolicies extends Pick<RateLimits, 'limitOther'> {
+  /** Builds the policy of a route of the contract. */
+  readonly policyFor: (route: Route) => RequestPolicy
+}
+
+/** @throws ContractError that lists all invalid rate limits. */
 export async function registerRequestPolicies(
   app: FastifyInstance,
   options: RequestPolicyOptions,
-): Promise<(route: Route) => RequestPolicy> {
+): Promise<RequestPolicies> {
   app.decorateRequest('principal')
-  const limitsOf = await registerRateLimits(app, options.routes, options.limits)
+  const { limitsOf, limitOther } = await registerRateLimits(app, options.routes, options.limits)
   const createAuthenticate = createAuthentication(options.authentication)
 
-  return route => {
+  const policyFor = (route: Route): RequestPolicy => {
     const { policy, descriptor } = route
     const limits = limitsOf(route)
     const authenticate = createAuthenticate(policy)
@@ -77,6 +82,8 @@ export async function registerRequestPolicies(
       onResponse: limits.onResponse,
     }
   }
+
+  return { policyFor, limitOther }
 }
 
 /** Checks access level and role. Access that depends on a resource is checked by the service that owns it. */

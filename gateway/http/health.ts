@@ -4,6 +4,16 @@
  */
 import type { FastifyInstance } from 'fastify'
 
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Whether requests of any number are served. Default false. */
+    unlimited?: boolean
+  }
+}
+
+/** A load balancer must get a response whatever else its address sends. Both endpoints do a bounded amount of work. */
+const UNLIMITED = { unlimited: true }
+
 /** Time in milliseconds for which a passed check is not repeated. Any number of probes causes one check. */
 const PASSED_TTL_MS = 1000
 /** The same for a failed required check. Shorter, so that a process is used as soon as it is ready. */
@@ -91,8 +101,8 @@ function keepResult(check: HealthCheck, now: () => number): () => Promise<CheckR
 
 /** Registers the public endpoints: `/healthz`, which is always 200, and `/readyz`, which is 200 or 503, without details. */
 export function registerHealth(app: FastifyInstance, health: Pick<Health, 'isReady'>): void {
-  app.get('/healthz', () => ({ status: 'ok' }))
-  app.get('/readyz', async (_request, reply) => {
+  app.get('/healthz', { config: UNLIMITED }, () => ({ status: 'ok' }))
+  app.get('/readyz', { config: UNLIMITED }, async (_request, reply) => {
     const isReady = await health.isReady()
     reply.status(isReady ? 200 : 503)
     return { status: isReady ? 'ready' : 'not ready' }

@@ -26,6 +26,7 @@ t.test('the gateway.yaml of the repository has the documented rate limits', asyn
     '"signup";q=50;w=3600',
     '"session";q=300;w=30',
     '"keys";q=100;w=100',
+    '"other";q=1000;w=10',
   ])
 })
 

@@ -76,7 +76,7 @@ export async function startTestGateway(t: Test, options: TestGatewayOptions) {
       isStale: () => state.isStale,
     },
     limits: options.limits ?? {
-      settings: { classes: { user: 'unlimited', anonymous: 'unlimited' }, methods: {} },
+      settings: { classes: { user: 'unlimited', anonymous: 'unlimited', other: 'unlimited' }, methods: {} },
       buckets: createLocalBuckets(),
     },
     publicUrl: 'https://shop.example',

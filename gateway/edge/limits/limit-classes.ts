@@ -7,6 +7,12 @@ export type LimitClass = BucketShape | 'unlimited'
 /** The classes of methods whose policy names none. */
 export const DEFAULT_CLASSES = { authenticated: 'user', anonymous: 'anonymous' } as const
 
+/** The class of requests that are for no method of the contract. gateway.yaml may define it. */
+export const OTHER_CLASS = 'other'
+
+/** Wide, because the pages of an office share an address, and each sends preflight requests. */
+export const DEFAULT_OTHER_BUCKET = bucketShape(1000, 100, 1e6)
+
 const MICROSECONDS: Record<string, number> = { ms: 1e3, s: 1e6, m: 60e6, h: 3600e6 }
 const REFILL = /^([1-9]\d{0,8}) *\/ *([1-9]\d{0,8})? *(ms|s|m|h)$/
 

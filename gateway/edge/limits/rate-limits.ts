@@ -12,7 +12,7 @@ import type { Route } from '../../contract/route-table.ts'
 import { HttpError } from '../../http/http-errors.ts'
 import { limitItem, policyItem } from '../../http/rate-limit-fields.ts'
 import { type BucketLimitOptions, type Buckets, bucketStore, type Charge, createCharge } from './buckets.ts'
-import type { LimitSettings } from './limit-classes.ts'
+import { DEFAULT_OTHER_BUCKET, type LimitSettings, OTHER_CLASS } from './limit-classes.ts'
 import { type Limit, type MethodLimits, resolveMethodLimits } from './method-limits.ts'
 import type { BucketShape } from './token-bucket.ts'
 
@@ -48,12 +48,20 @@ type KeyOf = (request: FastifyRequest) => string
 
 const unlimited: Check = () => undefined
 
-/** @returns a function that builds the limits of a route. @throws ContractError as `resolveMethodLimits`. */
+/** The limits of everything that the gateway serves. */
+export interface RateLimits {
+  /** Builds the limits of a route of the contract. */
+  readonly limitsOf: (route: Route) => RouteLimits
+  /** Charges the class `other` by address: documentation, preflight requests and requests that match no route. */
+  readonly limitOther: (request: FastifyRequest, reply: FastifyReply) => Promise<void> | undefined
+}
+
+/** @throws ContractError as `resolveMethodLimits`. */
 export async function registerRateLimits(
   app: FastifyInstance,
   routes: readonly Route[],
   { settings, buckets, onDecision }: RateLimitOptions,
-): Promise<(route: Route) => RouteLimits> {
+): Promise<RateLimits> {
   const limits = resolveMethodLimits(routes, settings)
   await app.register(fastifyRateLimit, { global: false, store: bucketStore(buckets) })
   app.decorateRequest('refund')
@@ -100,7 +108,7 @@ export async function registerRateLimits(
     done()
   }
 
-  return route => {
+  const limitsOf = (route: Route): RouteLimits => {
     const { byAddress, byPrincipal, unauthenticated } = limits.get(route.name) as MethodLimits
     const checkAddress = createCheck(byAddress, addressOf)
     const checkUnauthenticated = createCheck(unauthenticated, addressOf)
@@ -120,6 +128,9 @@ export async function registerRateLimits(
       onResponse: (byPrincipal ?? byAddress).refundOnSuccess ? refundSuccess : undefined,
     }
   }
+  const bucket = settings.classes[OTHER_CLASS] ?? DEFAULT_OTHER_BUCKET
+  const other = { className: OTHER_CLASS, bucket, cost: 1, refundOnSuccess: false }
+  return { limitsOf, limitOther: createCheck(other, addressOf) }
 }
 
 /** The item of a class in `RateLimit-Policy`. */

@@ -80,7 +80,7 @@ async function startApp(t: Test) {
     const { problem, headers } = toProblem(error, { path: request.url, traceId: '' })
     return reply.status(problem.status).headers(headers).send(problem)
   })
-  const policyFor = await registerRequestPolicies(app, {
+  const { policyFor } = await registerRequestPolicies(app, {
     routes,
     authentication: {
       keys: mint.keys,

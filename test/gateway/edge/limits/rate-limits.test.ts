@@ -48,6 +48,7 @@ const settings = limitsSchema.parse({
     auth: { capacity: 2, refill: '2 / 15m' },
     search: { capacity: 10, refill: '2 / 1s' },
     none: 'unlimited',
+    other: { capacity: 3, refill: '3 / 1m' },
   },
 })
 
@@ -196,6 +197,26 @@ t.test('responses of unlimited methods and of health endpoints carry no RateLimi
     const { headers } = await get(path)
     t.strictSame([headers.ratelimit, headers['ratelimit-policy']], [undefined, undefined], path)
   }
+})
+
+t.test('requests for no method of the contract are limited by address, in the class other', async t => {
+  const { get, statuses } = await startGateway(t)
+  const preflight = { origin: 'https://app.example', 'access-control-request-method': 'GET' }
+  for (const [from, path, headers, status] of [
+    ['127.0.0.2', '/none', {}, 404],
+    ['127.0.0.3', '/%ff', {}, 400],
+    ['127.0.0.4', '/openapi.json', {}, 404],
+  ] as const) {
+    t.strictSame(await statuses(4, path, headers, from), [status, status, status, 429], path)
+  }
+  const limited = await get('/none', preflight, '127.0.0.2')
+  t.match(limited, {
+    status: 429,
+    headers: { 'ratelimit-policy': '"other";q=3;w=60', 'access-control-allow-origin': 'https://app.example' },
+    body: { code: 'rate_limited' },
+  })
+  t.equal((await get('/healthz', {}, '127.0.0.2')).status, 200, 'health endpoints have no limit')
+  t.equal((await get('/public', {}, '127.0.0.2')).status, 200, 'methods have their own')
 })
 
 t.test('X-Forwarded-For changes the client address only if a trusted proxy sends it', async t => {

@@ -69,8 +69,8 @@ t.test('unread responses above the limit of the process abort the connections wi
   })
   const stalled = Array.from({ length: 20 }, () => openWire(gateway.port))
   for (const socket of stalled) socket.on('error', () => {})
-  // 9 MB for each: more than the kernel buffers.
-  for (const socket of stalled) socket.write(get('/v1/notes/a').repeat(10))
+  // 36 MB for each: more than the kernel buffers.
+  for (const socket of stalled) socket.write(get('/v1/notes/a').repeat(40))
   await until(
     () => rejections(gateway, 'unread_bytes'),
     count => count > 0,
@@ -87,7 +87,7 @@ t.test('a client that reads nothing is disconnected after the write timeout, one
   const [stalled, slow] = [openWire(gateway.port), openWire(gateway.port)]
   for (const socket of [stalled, slow]) {
     socket.on('error', () => {}).pause()
-    socket.write(get('/v1/notes/a').repeat(10))
+    socket.write(get('/v1/notes/a').repeat(40))
   }
   t.teardown(() => slow.destroy())
   let received = 0
