@@ -13,6 +13,7 @@
  *
  * All intervals use a monotonic clock, so changes of the system clock have no effect.
  */
+import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import type { Revocation } from '#proto/edge/v1/revocation.ts'
@@ -34,6 +35,8 @@ const BATCH = 1000
 const SNAPSHOT_AFTER_MS = 10_000
 
 const RETRY_MS = 250
+
+const RECONNECT_TIMEOUT_MS = 2000
 
 export interface RevocationFollowerOptions {
   /** A dedicated connection: reads of the stream block it. The follower closes it when stopped. */
@@ -140,7 +143,19 @@ export function followRevocations(options: RevocationFollowerOptions): Revocatio
       updateStaleness()
     } catch (error) {
       logger.debug({ err: error }, 'fetching a revocation snapshot failed; retrying in 10 s')
+      return
     }
+    // auth-svc responds, so the server of this connection may have become a replica without a primary, whose stream
+    // receives nothing more although it can be read.
+    await reconnect()
+  }
+
+  /** @throws if Redis does not accept a new connection within 2 s. */
+  async function reconnect(): Promise<void> {
+    redis.disconnect(true)
+    await once(redis, 'ready', {
+      signal: AbortSignal.any([stopping.signal, AbortSignal.timeout(RECONNECT_TIMEOUT_MS)]),
+    })
   }
 
   function updateStaleness(): void {

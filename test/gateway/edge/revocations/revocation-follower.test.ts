@@ -7,6 +7,7 @@ import { REVOCATION_EPOCH, REVOCATION_HEARTBEAT, REVOCATION_STREAM } from '#runt
 import { createRedis } from '#runtime/process/redis.ts'
 import { followRevocations } from '../../../../gateway/edge/revocations/revocation-follower.ts'
 import { createRevocationSet } from '../../../../gateway/edge/revocations/revocation-set.ts'
+import { startFaultProxy } from '../../../support/fault-proxy.ts'
 import { startTestRedis } from '../../../support/test-redis.ts'
 import { until as untilIt } from '../../../support/until.ts'
 
@@ -22,6 +23,7 @@ function principal(sessionId: string, { userId = 'u', issuedAt = 1000 } = {}): U
 /** Starts a Redis server and a follower. `committed` stands for the revocations in the database of auth-svc. */
 async function startFollowing(t: Test) {
   const server = await startTestRedis(t)
+  const proxy = await startFaultProxy(t, Number(new URL(server.url).port))
   const writer = createRedis(server.url, logger)
   const committed: Revocation[] = []
   const set = createRevocationSet()
@@ -30,7 +32,7 @@ async function startFollowing(t: Test) {
   const state = { snapshots: 0, isDown: false, clockOffsetMs: 0 }
   const lags: number[] = []
   const follower = followRevocations({
-    redis: createRedis(server.url, logger),
+    redis: createRedis(proxy.urlOf(server.url), logger),
     async *snapshot() {
       if (state.isDown) throw new Error('auth-svc is down')
       state.snapshots++
@@ -81,6 +83,7 @@ async function startFollowing(t: Test) {
   }
   return {
     server,
+    proxy,
     writer,
     follower,
     set,
@@ -314,3 +317,22 @@ t.test('a step of the wall clock does not change staleness', async t => {
   t.ok(follower.isStale())
   server.signal('SIGCONT')
 })
+
+t.test(
+  'without a heartbeat the follower reconnects: its server may be a former primary that nobody writes to',
+  async t => {
+    const { follower, proxy, set, state } = await startFollowing(t)
+    await until(() => !follower.isStale())
+    const successor = await startTestRedis(t)
+    const writer = createRedis(successor.url, logger)
+    t.teardown(() => writer.disconnect())
+    await writer.set(REVOCATION_EPOCH, 'one')
+    // The connection stays with the former primary, which replies to all reads.
+    proxy.retarget(Number(new URL(successor.url).port))
+    state.clockOffsetMs += 10_001
+    await writer.xadd(REVOCATION_STREAM, '*', 'kind', 'sid', 'id', 'x', 'expires_at', String(expiresAt.getTime()))
+    await until(() => set.has(principal('x')))
+    t.notOk(follower.isStale())
+    t.equal(proxy.accepted, 2)
+  },
+)
