@@ -64,7 +64,9 @@ export async function createGateway(
   const upstreams = new Map(file.upstreams.map(config => [config.name, openUpstream(config, logger)]))
   const upstreamOf = (name: string) => upstreams.get(name) as Upstream
   const exposed = [...upstreams.values()].flatMap(upstream => upstream.exposed)
-  const routes = buildRouteTable(exposed)
+  const routes = buildRouteTable(exposed, ({ name, reason }) =>
+    logger.warn({ method: name, reason }, 'method or binding cannot be served and is left out'),
+  )
   for (const method of methodsWithoutRoute(exposed))
     logger.warn(
       { method },

@@ -2,6 +2,7 @@
  * Builds the route table of a contract: one route per HTTP binding of each exposed method. All errors of a contract are
  * found here, at boot, and reported with the name of the method.
  */
+import { METHODS } from 'node:http'
 import type { DescField, DescMessage, DescMethod, DescService } from '@bufbuild/protobuf'
 import {
   AccessLevel,
@@ -17,6 +18,7 @@ import {
 } from '#runtime/grpc/contract.ts'
 import { assertEdgeFields, isRevocation, responseFields } from './edge-fields.ts'
 import { type PathTemplate, parsePathTemplate } from './path-template.ts'
+import { assertNotReserved } from './reserved-paths.ts'
 
 /** What the HTTP body is bound to: nothing, the whole request message, or one of its fields. */
 export type BodyBinding = { kind: 'none' } | { kind: 'message' } | { kind: 'field'; field: DescField }
@@ -44,20 +46,41 @@ export interface ExposedService {
   readonly upstream: string
 }
 
-const METHOD_TOKEN = /^[A-Z]+$/
+/** A method or binding that has no route, although its policy and its HTTP rule are valid. */
+export interface OmittedRoute {
+  /** Full name of the RPC, such as `user.v1.UserService/GetUser`. */
+  readonly name: string
+  readonly reason: string
+}
+
+/** The parser of node:http accepts no other method. It handles CONNECT as a tunnel, not as a request. */
+const SERVED_METHODS: ReadonlySet<string> = new Set(METHODS.filter(method => method !== 'CONNECT'))
+
+/** The methods of `custom: {kind: "*"}`, unless another route has the path with that method. HEAD comes with GET. */
+const ANY_METHOD = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
+
+/** RFC 9110 section 9.3: content of these requests has no defined meaning, or is not allowed. */
+const WITHOUT_BODY: ReadonlySet<string> = new Set(['GET', 'HEAD', 'TRACE'])
+
+// RFC 9110 section 5.6.2.
+const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/
 
 /**
  * Builds the route table of a contract. Methods without an HTTP rule have no routes.
+ * @param onOmitted called for each method or binding that the gateway cannot serve.
  * @throws ContractError that lists the errors of all methods, one per line, each with the name of the method.
  */
-export function buildRouteTable(services: readonly ExposedService[]): Route[] {
+export function buildRouteTable(
+  services: readonly ExposedService[],
+  onOmitted: (omitted: OmittedRoute) => void = () => {},
+): Route[] {
   const errors: string[] = []
   const routes: Route[] = []
   const owners = new Map<string, Route>()
   for (const { service, upstream } of services) {
     for (const descriptor of service.methods) {
       try {
-        for (const route of routesOf(descriptor, upstream)) {
+        for (const route of routesOf(descriptor, upstream, onOmitted)) {
           const key = `${route.httpMethod} ${route.template.shape}`
           const owner = owners.get(key)
           if (owner !== undefined) {
@@ -73,7 +96,7 @@ export function buildRouteTable(services: readonly ExposedService[]): Route[] {
     }
   }
   if (errors.length > 0) throw new ContractError(`The contract cannot be served:\n  ${errors.join('\n  ')}`)
-  return routes
+  return routes.flatMap(route => (route.httpMethod === '*' ? withEachMethod(route, owners) : route))
 }
 
 /** Returns the names of methods that clients may call by their policy, but that have no HTTP rule and thus no route. */
@@ -85,27 +108,44 @@ export function methodsWithoutRoute(services: readonly ExposedService[]): string
     .map(methodName)
 }
 
-function routesOf(descriptor: DescMethod, upstream: string): Route[] {
+function withEachMethod(route: Route, owners: ReadonlyMap<string, Route>): Route[] {
+  const isFree = (httpMethod: string) => !owners.has(`${httpMethod} ${route.template.shape}`)
+  return ANY_METHOD.filter(isFree).map(httpMethod => ({
+    ...route,
+    httpMethod,
+    body: WITHOUT_BODY.has(httpMethod) ? { kind: 'none' } : route.body,
+  }))
+}
+
+function routesOf(descriptor: DescMethod, upstream: string, onOmitted: (omitted: OmittedRoute) => void): Route[] {
   const policy = checkedPolicy(descriptor)
   const rule = httpRuleOf(descriptor)
   if (rule === undefined) return []
   if (policy.access === AccessLevel.INTERNAL || policy.access === AccessLevel.SERVICE) {
     throw new ContractError('an internal or service method cannot have an HTTP rule')
   }
-  if (descriptor.methodKind !== 'unary' && descriptor.methodKind !== 'server_streaming')
-    throw new ContractError('a method with a request stream cannot have an HTTP rule')
+  const name = methodName(descriptor)
+  if (descriptor.methodKind !== 'unary' && descriptor.methodKind !== 'server_streaming') {
+    onOmitted({ name, reason: 'methods with a request stream are not supported' })
+    return []
+  }
   assertEdgeFields(descriptor)
   if (isStream({ descriptor })) assertStreamable(descriptor, policy)
-  return [rule, ...rule.additionalBindings].map(binding => {
+  return [rule, ...rule.additionalBindings].flatMap(binding => {
     const { httpMethod, path } = patternOf(binding)
     const template = parsePathTemplate(path)
+    assertNotReserved(httpMethod, template)
     for (const variable of template.variables) assertBindable(descriptor.input, variable.fieldPath)
     const body = bodyOf(binding, httpMethod, descriptor.input)
     if (body.kind === 'field' && template.variables.some(({ fieldPath }) => fieldPath.join('.') === body.field.name)) {
       throw new ContractError(`${body.field.name} is given by the path and by the body`)
     }
+    if (httpMethod !== '*' && !SERVED_METHODS.has(httpMethod)) {
+      onOmitted({ name, reason: `the HTTP parser does not know the method ${httpMethod} of ${path}` })
+      return []
+    }
     return {
-      name: methodName(descriptor),
+      name,
       rpcPath: `/${descriptor.parent.typeName}/${descriptor.name}`,
       descriptor,
       httpMethod,
@@ -125,17 +165,13 @@ export function isStream({ descriptor }: Pick<Route, 'descriptor'>): boolean {
 
 /**
  * Checks the response of a stream. Cookies and revocations are impossible, because the response headers are sent before
- * the first message. The field name `error` is reserved for the last line or event of a failed stream.
+ * the first message.
  */
 function assertStreamable({ output }: DescMethod, { successStatus }: Policy): void {
   if (successStatus === 204) throw new ContractError('success_status 204 allows no body, so a stream cannot use it')
   for (const field of responseFields(output)) {
     if (cookieOf(field) !== undefined || isRevocation(field))
       throw new ContractError(`${output.typeName}.${field.name}: a stream cannot set cookies or revoke tokens`)
-    if (field.jsonName === 'error')
-      throw new ContractError(
-        `${output.typeName}.${field.name}: a stream cannot have a field "error", which marks its failure`,
-      )
   }
 }
 
@@ -153,15 +189,15 @@ function patternOf({ pattern, additionalBindings }: HttpRule): { httpMethod: str
   }
   if (pattern.case === undefined) throw new ContractError('the HTTP rule has no pattern')
   if (pattern.case !== 'custom') return { httpMethod: pattern.case.toUpperCase(), path: pattern.value }
-  if (!METHOD_TOKEN.test(pattern.value.kind)) {
-    throw new ContractError(`the custom pattern's kind "${pattern.value.kind}" is not an HTTP method in upper case`)
+  if (!TOKEN.test(pattern.value.kind)) {
+    throw new ContractError(`the custom pattern's kind "${pattern.value.kind}" is not a token`)
   }
   return { httpMethod: pattern.value.kind, path: pattern.value.path }
 }
 
 function bodyOf(rule: HttpRule, httpMethod: string, input: DescMessage): BodyBinding {
   if (rule.body === '') return { kind: 'none' }
-  if (httpMethod === 'GET' || httpMethod === 'HEAD' || httpMethod === 'DELETE') {
+  if (WITHOUT_BODY.has(httpMethod)) {
     throw new ContractError(`a body has no defined meaning in ${httpMethod} (RFC 9110 section 9.3)`)
   }
   return rule.body === '*' ? { kind: 'message' } : { kind: 'field', field: fieldOf(input, rule.body) }

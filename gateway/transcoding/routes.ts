@@ -21,6 +21,7 @@ export function registerRoutes(app: FastifyInstance, options: RoutesOptions): vo
   const shapes = new Set(options.routes.map(({ httpMethod, template }) => `${httpMethod} ${template.shape}`))
   for (const route of options.routes) {
     const { httpMethod, template } = route
+    if (!app.supportedMethods.includes(httpMethod)) app.addHttpMethod(httpMethod, { hasBody: true })
     const { onRequest, onResponse } = options.policyFor(route)
     const verbs = verbsBeside(route, options.routes)
     const handler = isStream(route) ? createStreamHandler(route, options) : createUnaryHandler(route, options)

@@ -14,7 +14,7 @@ import {
   readRequestInput,
 } from './handler.ts'
 import { startStreamBody } from './stream-body.ts'
-import { streamFormatOf } from './stream-format.ts'
+import { errorNameOf, streamFormatOf } from './stream-format.ts'
 
 // Bounds the resources of a stream whose client no longer reads but has not closed the connection.
 const DEFAULT_TIMEOUT_MS = 3_600_000
@@ -35,6 +35,7 @@ export function createStreamHandler(route: Route, options: HandlerOptions): Rout
   )
   const timeoutMs = policyTimeoutMs(policy) ?? DEFAULT_TIMEOUT_MS
   const successStatus = policy.successStatus || 200
+  const errorName = errorNameOf(route)
 
   return async (request, reply) => {
     const input = readRequestInput(template, request)
@@ -65,7 +66,7 @@ export function createStreamHandler(route: Route, options: HandlerOptions): Rout
         const reason = openStreams.endReason ?? error
         const { problem, isInternal } = toProblem(reason, { path, traceId })
         logFailure(request, reason, problem, isInternal)
-        return format.error(problem)
+        return format.error(problem, errorName)
       },
     }).catch(error => {
       throw openStreams.endReason ?? error

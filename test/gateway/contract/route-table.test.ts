@@ -134,11 +134,6 @@ const ERRORS: { fault: string; methods: string; messages?: string; message: stri
     methods: method('get: "/v1"', 'access: ACCESS_SERVICE'),
     message: 'an internal or service method cannot have an HTTP rule',
   },
-  {
-    fault: 'a method with a request stream and an HTTP rule',
-    methods: method('get: "/v1"').replace('(', '(stream '),
-    message: 'a method with a request stream cannot have an HTTP rule',
-  },
   { fault: 'a rule without a pattern', methods: method('body: "*"'), message: 'the HTTP rule has no pattern' },
   {
     fault: 'nested additional bindings',
@@ -146,9 +141,9 @@ const ERRORS: { fault: string; methods: string; messages?: string; message: stri
     message: 'additional_bindings cannot be nested',
   },
   {
-    fault: 'a custom kind that is not an HTTP method',
-    methods: method('custom: { kind: "*" path: "/v1" }'),
-    message: 'the custom pattern\'s kind "*" is not an HTTP method',
+    fault: 'a custom kind that is not a token',
+    methods: method('custom: { kind: "A/B" path: "/v1" }'),
+    message: 'the custom pattern\'s kind "A/B" is not a token',
   },
   { fault: 'an invalid path template', methods: method('get: "/v1/{id"'), message: 'expected "}"' },
   { fault: 'an unknown field in the path', methods: method('get: "/v1/{nope}"'), message: 'x.v1.Q has no field nope' },
@@ -190,9 +185,9 @@ const ERRORS: { fault: string; methods: string; messages?: string; message: stri
   },
   { fault: 'a body on GET', methods: method('get: "/v1" body: "*"'), message: 'a body has no defined meaning in GET' },
   {
-    fault: 'a body on DELETE',
-    methods: method('delete: "/v1" body: "*"'),
-    message: 'a body has no defined meaning in DELETE',
+    fault: 'a body on TRACE',
+    methods: method('custom: { kind: "TRACE" path: "/v1" } body: "*"'),
+    message: 'a body has no defined meaning in TRACE',
   },
   {
     fault: 'a body on HEAD',
