@@ -57,6 +57,10 @@ reset: down ## Stop it and delete all data
 test: $(INSTALLED) ## Run all tests, or some: make test FILES=test/runtime/grpc/rules.test.ts
 	@node test/support/runner.ts $(FILES)
 
+.PHONY: openapi-check
+openapi-check: $(INSTALLED) ## Check the OpenAPI document with validators, generated clients and schemathesis
+	@OPENAPI_CHECK=1 node test/support/runner.ts test/openapi/openapi.test.ts
+
 .PHONY: bench
 bench: $(INSTALLED) ## Measure the CPU per request and compare it with the budgets; needs an idle machine
 	@node test/bench/bench.ts

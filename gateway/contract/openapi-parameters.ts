@@ -131,7 +131,7 @@ function headerParameters({ descriptor, httpMethod }: Route): object[] {
   ]
 }
 
-const TAG = '(?:W/)?"[\\x21\\x23-\\x7e\\x80-\\xff]*"'
-const TAG_LIST = { type: 'string', pattern: `^(?:\\*|${TAG}(?:[ \\t]*,[ \\t]*${TAG})*[ \\t]*,?)$` }
+const TAG = '(?:W/)?"[!#-~]*"'
+const TAG_LIST = { type: 'string', pattern: `^(?:\\*|${TAG}(?:, *${TAG})*)$`, examples: ['*'] }
 const IF_MATCH = 'Entity tags in quotes. The request succeeds only if the resource has one of them; `*` matches any.'
 const IF_NONE_MATCH = 'Entity tags in quotes. If the resource has one of them, the response is 304 without a body.'

@@ -8,7 +8,7 @@ import type { Route } from './route-table.ts'
 
 /** A parameter of an OpenAPI path. */
 export interface PathParameter {
-  /** Unique in the path. Not sent, so it can differ from the name of the field. */
+  /** Unique in the path, an identifier, as generators expect. Not sent, so it can differ from the field path. */
   readonly name: string
   /** The variable whose value contains the parameter; undefined for a wildcard outside of variables. */
   readonly variable: Variable | undefined
@@ -88,7 +88,7 @@ function layOut({ template }: Route, restLength: number): Layout {
     const isRest = segment.kind === 'rest'
     const wildcards = variable === undefined ? 0 : countWildcards(segments.slice(variable.start, variable.end))
     const isWhole = variable !== undefined && variable.end - variable.start === 1 && restLength === 1
-    const base = variable === undefined ? `segment${at}` : variable.fieldPath.join('.')
+    const base = variable === undefined ? `segment${at}` : variable.fieldPath.join('_')
     return Array.from({ length: isRest ? restLength : 1 }, () => {
       const isNumbered = wildcards > 1 || (isRest && restLength > 1)
       const name = unusedName(base, isNumbered, parameters)
