@@ -10,6 +10,7 @@ import type { Buckets } from '../../../gateway/edge/limits/buckets.ts'
 import { limitsSchema } from '../../../gateway/edge/limits/limit-classes.ts'
 import { registerRequestPolicies } from '../../../gateway/edge/request-policy.ts'
 import { createRevocationSet } from '../../../gateway/edge/revocations/revocation-set.ts'
+import { registerClientAddress } from '../../../gateway/http/client-address.ts'
 import { toProblem } from '../../../gateway/http/problem.ts'
 import { routerPath } from '../../../gateway/http/routing.ts'
 import { buildContract } from '../../support/contract.ts'
@@ -72,6 +73,7 @@ async function startApp(t: Test) {
   await app.register(fastifyCookie, { hook: false })
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'string' }, (_request, _body, done) => done(null))
+  registerClientAddress(app, { header: 'x-forwarded-for', isTrusted: undefined })
   app.decorateRequest('trace')
   app.addHook('onRequest', async request => {
     request.trace = acceptTrace(undefined, undefined, 0)
