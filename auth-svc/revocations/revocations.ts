@@ -5,6 +5,7 @@
  */
 import type { Kysely } from 'kysely'
 import type { Logger } from '#runtime/observability/logger.ts'
+import { limitRepeatedWarnings } from '#runtime/observability/repeated-warnings.ts'
 import type { Tables } from '../tables.ts'
 import { createRevocationRepository, type Revocation } from './revocation-repository.ts'
 import type { RevocationStream } from './revocation-stream.ts'
@@ -46,6 +47,7 @@ const CLOCK_SKEW_MS = 60_000
 const BATCH_SIZE = 1000
 
 export function createRevocations({ db, stream, logger, tokenTtlMs }: RevocationsOptions): Revocations {
+  const warn = limitRepeatedWarnings(logger)
   const repository = createRevocationRepository(db)
   const lifetimeMs = tokenTtlMs + CLOCK_SKEW_MS
 
@@ -70,7 +72,8 @@ export function createRevocations({ db, stream, logger, tokenTtlMs }: Revocation
         await stream.append(revocations)
         await repository.markPublished(revocations.map(({ id }) => id))
       } catch (error) {
-        logger.warn({ err: error }, 'publishing revocations failed; retrying within about a second')
+        const key = error instanceof Error ? error.message : ''
+        warn(key, { err: error }, 'publishing revocations failed; retrying within about a second')
       }
     },
     async list(after = 0n, limit = Number.MAX_SAFE_INTEGER) {

@@ -9,7 +9,7 @@ import { context } from '@opentelemetry/api'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { CallMetrics, CallRecorder } from '#runtime/observability/call-metrics.ts'
 import type { Code } from '#runtime/status.ts'
-import type { AccessLog } from './access-log.ts'
+import { type AccessLog, UNMATCHED } from './access-log.ts'
 import { KNOWN_METHODS, OTHER_METHOD } from './http-methods.ts'
 import { endRequestTrace, startRequestTrace } from './request-trace.ts'
 
@@ -51,7 +51,6 @@ export interface RequestTelemetry {
   inFlight(): number
 }
 
-const UNMATCHED = 'unmatched'
 const CLIENT_CLOSED_REQUEST = 499
 
 // A property of the response instead of a closure: saves an allocation per request.

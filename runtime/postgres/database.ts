@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os'
 import { Kysely, type LogEvent, PostgresDialect, sql } from 'kysely'
 import pg from 'pg'
 import type { Logger } from '../observability/logger.ts'
+import { limitRepeatedWarnings } from '../observability/repeated-warnings.ts'
 import type { PoolState } from './pool-metrics.ts'
 import { createPipeline, type Prepare, prepareIn, prepareOn } from './prepared-statements.ts'
 import { logSlowStatements, traceStatements } from './statement-records.ts'
@@ -86,7 +87,9 @@ export function openDatabase<Tables>(options: DatabaseOptions): Database<Tables>
     query_timeout: statementTimeoutMs + 250,
     options: `-c search_path=${options.schema}`,
   }
-  const onLost = (error: Error) => logger.warn({ err: error }, 'database connection lost')
+  const warn = limitRepeatedWarnings(logger)
+  // A restart of PostgreSQL ends all connections of the pool at once.
+  const onLost = (error: Error) => warn(error.message, { err: error }, 'database connection lost')
   const pool = new pg.Pool({ ...connection, max: poolSize - pipelineCount })
   // The pool reports errors of idle connections only. An unhandled error event of a connection that is in use, between
   // two statements, would end the process.

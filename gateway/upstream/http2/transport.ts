@@ -3,6 +3,7 @@
  * the CPU of @grpc/grpc-js (compared in test/bench/transport.ts). Server streams use grpc-js/stream-transport.ts.
  */
 import type { Logger } from '#runtime/observability/logger.ts'
+import { limitRepeatedWarnings } from '#runtime/observability/repeated-warnings.ts'
 import { unavailable } from '#runtime/status.ts'
 import { checkHealth } from '../health.ts'
 import type { TlsCredentials } from '../tls-credentials.ts'
@@ -73,6 +74,7 @@ export function createHttp2Transport(options: Http2TransportOptions): Transport 
     secure: secure !== undefined,
     userAgent: 'gatehouse',
   })
+  const warn = logger && limitRepeatedWarnings(logger)
   const channel = new Channel({
     target,
     resolver: { lookUp, intervalMs: limits.resolveIntervalMs, backoff: limits.backoff },
@@ -89,7 +91,8 @@ export function createHttp2Transport(options: Http2TransportOptions): Transport 
       healthService,
     },
     maxWaiting: limits.maxWaitingCalls,
-    onFailure: err => logger?.warn({ err, upstream: address }, 'upstream connection failed'),
+    // The message names the server. A server that stays down fails once a second.
+    onFailure: err => warn?.(err.message, { err, upstream: address }, 'upstream connection failed'),
   })
   const calls = new DeadlineTimer<UnaryCall>()
   let onIdle: (() => void) | undefined

@@ -124,3 +124,25 @@ t.test('nothing is written at a log level above info', async t => {
   await (await fetch(`http://127.0.0.1:${port}/plain`)).text()
   t.same(lines, [])
 })
+
+t.test('the line of an unmatched request has its path: bounded, escaped, without the query', async t => {
+  const { port, lineOf } = await startApp(t)
+  const cases: [target: string, path: string][] = [
+    ['/nothing?secret=1', '/nothing'],
+    ['/a"b\\c', '/a"b\\c'],
+    ['/%0d%0a', '/%0d%0a'],
+    [`/${'x'.repeat(5000)}`, `/${'x'.repeat(255)}…`],
+    ['http://user:secret@host/nothing', '/nothing'],
+  ]
+  for (const [target, path] of cases) {
+    const socket = connect(port, '127.0.0.1')
+    socket.end(`GET ${target} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n`)
+    const [line] = await lineOf()
+    t.match(line, { route: 'unmatched', path }, target.slice(0, 40))
+    t.equal((line?.['path'] as string | undefined)?.length, path.length)
+    t.notMatch(JSON.stringify(line), /secret/)
+    socket.destroy()
+  }
+  await fetch(`http://127.0.0.1:${port}/items/7`)
+  t.notOk('path' in ((await lineOf())[0] ?? {}), 'the line of a route has no path: it may identify a person')
+})

@@ -4,6 +4,7 @@ import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import { buildContract } from '../../support/contract.ts'
 import { startTestGateway } from '../../support/test-gateway.ts'
+import { until } from '../../support/until.ts'
 
 const contract = buildContract({
   'note/v1/note.proto': `
@@ -133,4 +134,15 @@ t.test('401, 403 and 404 are not stored by caches', async t => {
     t.equal(response.status, status)
     t.equal(response.headers.get('cache-control'), 'no-store')
   }
+})
+
+t.test('the log line of a path that the router rejects has the path', async t => {
+  const { send, state } = await start(t)
+  const { headers } = await send(request('GET /%ff HTTP/1.1'))
+  const findLine = () => state.lines.find(line => line['request_id'] === headers.get('x-request-id'))
+  await until(
+    async () => findLine(),
+    line => line !== undefined,
+  )
+  t.match(findLine(), { route: 'unmatched', path: '/%ff', status: 400 })
 })

@@ -35,6 +35,28 @@ t.test('calls are distributed round robin over the reachable servers', async t =
   await waitUntil(async () => (await names(transport, 6)).includes('b again'))
 })
 
+t.test('a server that stays unreachable is logged once in 10 s, not at each attempt', async t => {
+  const peer = await startRawPeer()
+  const lines: unknown[] = []
+  let attempts = 0
+  const logger = { warn: (...line: unknown[]) => void lines.push(line) } as never
+  const limits = { backoff: { initialMs: 1, maxMs: 1 } }
+  const transport = createHttp2Transport({ address: peer.address, maxMessageLength: 1000, logger, limits })
+  t.teardown(() => transport.close())
+  t.teardown(() => peer.stop())
+  const calls = Promise.allSettled(
+    Array.from({ length: 3 }, () => echo(transport, { deadline: performance.now() + 3000 })),
+  )
+  while (attempts < 20) {
+    const connection = await peer.accept()
+    connection.socket.destroy()
+    attempts++
+  }
+  t.match(lines, [[{ upstream: peer.address }, 'upstream connection failed']])
+  t.equal(lines.length, 1, `${attempts} attempts`)
+  await calls
+})
+
 t.test('the channel follows the addresses of its name', async t => {
   const first = await serve(t, 'first', 0, '127.0.0.1')
   await serve(t, 'second', first.port, '127.0.0.2')
