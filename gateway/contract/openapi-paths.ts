@@ -18,37 +18,25 @@ export interface PathParameter {
   readonly isRest: boolean
 }
 
-/** An operation of the document: the route, its HTTP method there, and where it stands. */
+/** An operation of the document: the route, and where it stands. */
 export interface OperationPlace {
   readonly route: Route
-  /** A token such as `GET`; for a route of any method one that no other route has, or `*` if there is none. */
-  readonly httpMethod: string
   readonly path: string
   readonly parameters: readonly PathParameter[]
 }
-
-/** The methods that OpenAPI 3.1 allows in a path, except HEAD, OPTIONS and TRACE, which the gateway itself answers. */
-const ANY_METHOD = ['GET', 'PUT', 'POST', 'DELETE', 'PATCH']
 
 /** Returns the operations of all routes, in the order of the routes. */
 export function placeOperations(routes: readonly Route[]): OperationPlace[] {
   const shared = new Map<string, { path: string; names: readonly string[] }>()
   const taken = new Set<string>()
-  const places = new Map<Route, OperationPlace[]>()
-  // Specific routes first: they get the plain path, and routes of any segments or any method get what is left.
-  for (const route of [...routes].sort((a, b) => generality(a) - generality(b))) places.set(route, [...placesOf(route)])
+  const places = new Map<Route, OperationPlace>()
+  // Specific routes first: they get the plain path, and routes of any number of segments get what is left.
+  for (const route of [...routes].sort((a, b) => Number(hasRest(a)) - Number(hasRest(b))))
+    places.set(route, place(route))
   return routes.flatMap(route => places.get(route) ?? [])
 
-  function* placesOf(route: Route): Iterable<OperationPlace> {
-    if (route.httpMethod !== '*') {
-      yield place(route, route.httpMethod)
-      return
-    }
-    const free = ANY_METHOD.filter(method => !taken.has(`${method} ${layOut(route, 1).key}`))
-    for (const method of free.length > 0 ? free : ['*']) yield place(route, method)
-  }
-
-  function place(route: Route, httpMethod: string): OperationPlace {
+  function place(route: Route): OperationPlace {
+    const { httpMethod } = route
     // `**` as one parameter; as two or more where another route has that path. These are paths of this route, too.
     let restLength = 1
     let layout = layOut(route, restLength)
@@ -60,12 +48,8 @@ export function placeOperations(routes: readonly Route[]): OperationPlace[] {
       ...parameter,
       name: known.names[index] ?? parameter.name,
     }))
-    return { route, httpMethod, path: known.path, parameters }
+    return { route, path: known.path, parameters }
   }
-}
-
-function generality(route: Route): number {
-  return (hasRest(route) ? 1 : 0) + (route.httpMethod === '*' ? 2 : 0)
 }
 
 function hasRest({ template }: Route): boolean {

@@ -31,7 +31,7 @@ export function buildOpenApi(routes: readonly Route[], { title, version, publicU
   for (const place of places) {
     const item = paths[place.path] ?? {}
     paths[place.path] = item
-    const { httpMethod } = place
+    const { httpMethod } = place.route
     const content = operation(
       place,
       { operationId: ids.get(place), tags: [labels.get(place.route.descriptor.parent)] },
