@@ -24,6 +24,12 @@ create table accounts (
   constraint accounts_pkey PRIMARY KEY (user_id)
 );
 
+create table boot_records (
+  access_token_ttl_s integer not null default 0,
+  pepper_id text,
+  pepper_check bytea
+);
+
 create table failed_account_changes (
   sequence bigint not null,
   user_id uuid not null,
@@ -77,6 +83,8 @@ CREATE UNIQUE INDEX account_change_cursor_is_one_row ON auth.account_change_curs
 CREATE UNIQUE INDEX accounts_email ON auth.accounts USING btree (email) WHERE (status <> 'closed'::text);
 
 CREATE INDEX accounts_pending ON auth.accounts USING btree (created_at) WHERE (status = 'pending'::text);
+
+CREATE UNIQUE INDEX boot_records_is_one_row ON auth.boot_records USING btree ((true));
 
 CREATE INDEX revocations_expiry ON auth.revocations USING btree (expires_at);
 

@@ -26,6 +26,12 @@ export interface Accounts {
   user_id: string;
 }
 
+export interface BootRecords {
+  access_token_ttl_s: Generated<number>;
+  pepper_check: Buffer | null;
+  pepper_id: string | null;
+}
+
 export interface FailedAccountChanges {
   attempts: number;
   closed: boolean;
@@ -68,6 +74,7 @@ export interface SigningKeys {
 export interface DB {
   account_change_cursor: AccountChangeCursor;
   accounts: Accounts;
+  boot_records: BootRecords;
   failed_account_changes: FailedAccountChanges;
   revocations: Revocations;
   sessions: Sessions;

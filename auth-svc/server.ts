@@ -24,7 +24,9 @@ import { createBcryptPool } from './passwords/bcrypt-pool.ts'
 import { createBoundedQueue } from './passwords/bounded-queue.ts'
 import { createPasswordHasher } from './passwords/password-hasher.ts'
 import { createPasswordStrength } from './passwords/password-strength.ts'
+import { assertPepper } from './passwords/pepper-check.ts'
 import { createRevocationHandlers } from './revocations/revocation-handlers.ts'
+import { createRevocationRepository } from './revocations/revocation-repository.ts'
 import { createRevocationStream } from './revocations/revocation-stream.ts'
 import { createRevocations, type Revocations } from './revocations/revocations.ts'
 import { createLogin } from './sessions/login.ts'
@@ -66,7 +68,8 @@ export interface AuthServer {
 /**
  * Creates auth-svc; the caller starts listening and background tasks. While user-svc is unavailable, sign-up and
  * sign-in fail with UNAVAILABLE, and everything else works.
- * @throws Error if the stored signing keys cannot be decrypted with `SIGNING_KEY_SECRET`.
+ * @throws Error if the stored signing keys cannot be decrypted with `SIGNING_KEY_SECRET`; SettingsError if the stored
+ * passwords have another pepper.
  */
 export async function createAuthServer(options: AuthServerOptions): Promise<AuthServer> {
   const { contract, logger, metrics, database, redis, settings } = options
@@ -124,12 +127,13 @@ export async function createAuthServer(options: AuthServerOptions): Promise<Auth
 
 async function createTokens({ database: { db }, settings }: Pick<AuthServerOptions, 'database' | 'settings'>) {
   const { TOKEN_ISSUER: issuer, TOKEN_AUDIENCE: audience, ACCESS_TOKEN_TTL_S: accessTtlS } = settings
+  const longestTtlS = await createRevocationRepository(db).recordTokenTtl(accessTtlS)
   const keys = await openSigningKeys({
     db,
     seal: createSigningKeySeal(settings.SIGNING_KEY_SECRET),
     periodMs: settings.SIGNING_KEY_PERIOD_S * 1000,
     publishAheadMs: settings.SIGNING_KEY_LEAD_S * 1000,
-    tokenTtlMs: accessTtlS * 1000,
+    tokenTtlMs: longestTtlS * 1000,
   })
   return {
     keys,
@@ -138,7 +142,12 @@ async function createTokens({ database: { db }, settings }: Pick<AuthServerOptio
   }
 }
 
-async function createPasswords({ metrics, settings }: Pick<AuthServerOptions, 'metrics' | 'settings'>) {
+async function createPasswords({
+  database: { db },
+  metrics,
+  settings,
+}: Pick<AuthServerOptions, 'database' | 'metrics' | 'settings'>) {
+  await assertPepper(db, settings.PASSWORD_PEPPER)
   const cores = availableParallelism()
   const queue = createBoundedQueue({ concurrency: cores, maxWaiting: settings.PASSWORD_QUEUE_LIMIT ?? cores * 32 })
   metrics.watch.passwordQueue(() => queue)

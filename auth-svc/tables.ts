@@ -15,6 +15,7 @@ export interface Tables {
   signing_keys: SigningKeysTable
   account_change_cursor: AccountChangeCursorTable
   failed_account_changes: FailedAccountChangesTable
+  boot_records: BootRecordsTable
 }
 
 /**
@@ -101,4 +102,14 @@ export interface FailedAccountChangesTable {
   error: string
   attempts: number
   failed_at: Generated<Date>
+}
+
+/** One row: what auth-svc must know of its former settings. */
+export interface BootRecordsTable {
+  /** The longest ACCESS_TOKEN_TTL_S of any start. */
+  access_token_ttl_s: Generated<number>
+  /** Identifies the pepper of the stored passwords in messages. */
+  pepper_id: string | null
+  /** See passwords/pepper-check.ts. */
+  pepper_check: Buffer | null
 }

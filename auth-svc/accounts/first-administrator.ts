@@ -25,7 +25,17 @@ export async function ensureFirstAdministrator(
   { email, password }: FirstAdministrator,
 ): Promise<void> {
   const normalized = normalizeEmail(email)
-  if (normalized !== undefined && (await accounts.findByEmail(normalized)) !== undefined) return
+  const existing = normalized === undefined ? undefined : await accounts.findByEmail(normalized)
+  if (existing !== undefined) {
+    const { userId, role } = existing
+    if (role !== 'admin') {
+      logger.warn(
+        { userId, role },
+        'ADMIN_EMAIL is not an administrator: the account exists with another role; set another ADMIN_EMAIL, or have an administrator change the role',
+      )
+    }
+    return
+  }
   const account = await signUp.start({ email, password, name: 'Administrator', role: 'admin' })
   logger.info({ userId: account.userId }, 'first administrator signed up')
 }

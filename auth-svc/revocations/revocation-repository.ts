@@ -17,7 +17,7 @@ export interface Revocation {
 
 /** Revocations in PostgreSQL. Every method rejects with the error of PostgreSQL if a statement fails. */
 export interface RevocationRepository {
-  /** @param lifetimeMs time until the revocation expires, in milliseconds. */
+  /** @param lifetimeMs minimum time until the revocation expires, in milliseconds. */
   insertSession(sessionId: string, lifetimeMs: number): Promise<Revocation>
   /**
    * Revokes every access token issued to a user until now. Takes at least 1 ms. The transaction must hold the lock on
@@ -34,6 +34,8 @@ export interface RevocationRepository {
   /** @param ids at least one. */
   markPublished(ids: readonly bigint[]): Promise<void>
   deleteExpired(): Promise<void>
+  /** Records a lifetime of access tokens. @returns the longest lifetime recorded so far, in seconds. */
+  recordTokenTtl(seconds: number): Promise<number>
 }
 
 const COLUMNS = ['id', 'kind', 'target', 'not_after as notAfter', 'expires_at as expiresAt'] as const
@@ -87,6 +89,12 @@ export function createRevocationRepository(db: Kysely<Tables>): RevocationReposi
     async deleteExpired() {
       await db.deleteFrom('revocations').where('expires_at', '<', sql<Date>`now()`).execute()
     },
+    async recordTokenTtl(seconds) {
+      const { rows } = await sql<{ longest: number }>`
+        update boot_records set access_token_ttl_s = greatest(access_token_ttl_s, ${seconds}::integer)
+        returning access_token_ttl_s as longest`.execute(db)
+      return rows[0]?.longest ?? seconds
+    },
   }
 }
 
@@ -94,8 +102,10 @@ function unpublished(db: Kysely<Tables>) {
   return db.selectFrom('revocations').where('published_at', 'is', null)
 }
 
+/** Also longer than any access token that was ever issued: ACCESS_TOKEN_TTL_S may have been lowered. */
 function fromNow(ms: number) {
-  return sql<Date>`clock_timestamp() + ${ms} * interval '1 millisecond'`
+  const longest = sql`(select (access_token_ttl_s + 60) * 1000 from boot_records)`
+  return sql<Date>`clock_timestamp() + greatest(${ms}::float8, ${longest}) * interval '1 millisecond'`
 }
 
 export function toRevocationMessage({ kind, target, notAfter, expiresAt }: Revocation): RevocationMessage {

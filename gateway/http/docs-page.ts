@@ -10,8 +10,14 @@ import Fastify, { type FastifyInstance, type LightMyRequestResponse } from 'fast
 const PAGE = '/docs/'
 const SCRIPT = '/docs/js/scalar.js'
 
-/** @param options.document the OpenAPI document. It is serialized once, and its ETag is the hash of its content. */
-export function registerDocs(app: FastifyInstance, { document }: { document: object }): void {
+export interface DocsOptions {
+  /** The OpenAPI document. It is serialized once, and its ETag is the hash of its content. */
+  document: object
+  /** Loads the reference page. Called again after a failure. Default: @scalar/fastify-api-reference. */
+  load?: () => Promise<FastifyInstance>
+}
+
+export function registerDocs(app: FastifyInstance, { document, load = loadLibrary }: DocsOptions): void {
   const json = JSON.stringify(document)
   const etag = `"${sha256(json)}"`
 
@@ -26,7 +32,7 @@ export function registerDocs(app: FastifyInstance, { document }: { document: obj
   const responses = new Map<string, Promise<LightMyRequestResponse>>()
 
   async function fetchFromLibrary(path: string): Promise<LightMyRequestResponse> {
-    library ??= loadLibrary()
+    library ??= load()
     return (await library).inject(path)
   }
 
@@ -34,7 +40,12 @@ export function registerDocs(app: FastifyInstance, { document }: { document: obj
     app.get(path, async (_request, reply) => {
       const response = responses.get(path) ?? fetchFromLibrary(path)
       responses.set(path, response)
-      const { headers, rawPayload } = await response
+      const { headers, rawPayload } = await response.catch(error => {
+        // The next request tries again.
+        responses.delete(path)
+        library = undefined
+        throw error
+      })
       reply.header('content-type', headers['content-type'])
       if (path === PAGE) reply.header('content-security-policy', policyFor(rawPayload.toString()))
       return reply.send(rawPayload)

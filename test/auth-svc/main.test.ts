@@ -4,6 +4,7 @@ import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { createRedis } from '#runtime/process/redis.ts'
 import { type Child, startChild } from '../../deploy/dev/child.ts'
+import { withClient } from '../../deploy/dev/provision.ts'
 import { ANY_METRICS_PORTS, serviceCommand } from '../../deploy/dev/services.ts'
 import { openTestDatabase } from '../support/test-database.ts'
 import { openTestPort } from '../support/test-port.ts'
@@ -50,8 +51,22 @@ t.test('auth-svc exits with code 0 on SIGTERM while Redis is unavailable', async
   await server.restart()
 })
 
+// A pepper may change until an account has a password.
+t.before(() =>
+  withClient(authUrl, client =>
+    client.query(`
+      insert into auth.accounts (user_id, email, password_hash, password_scheme, role, status)
+      values (gen_random_uuid(), 'ada@example.com', 'x', 'x', 'user', 'active')`),
+  ),
+)
+
 const INVALID_SETTINGS: [description: string, changes: Record<string, string>, message: RegExp][] = [
   ['another SIGNING_KEY_SECRET than that of the stored keys', { SIGNING_KEY_SECRET: secret() }, /SIGNING_KEY_SECRET/],
+  [
+    'another PASSWORD_PEPPER than that of the stored passwords',
+    { PASSWORD_PEPPER: secret() },
+    /PASSWORD_PEPPER: has the id \w{8}, but/,
+  ],
   ['a PASSWORD_PEPPER that is too short', { PASSWORD_PEPPER: 'c2hvcnQ=' }, /PASSWORD_PEPPER/],
   ['ADMIN_EMAIL without ADMIN_PASSWORD', { ADMIN_EMAIL: 'root@example.com' }, /ADMIN_EMAIL and ADMIN_PASSWORD/],
   ['a weak ADMIN_PASSWORD', { ADMIN_EMAIL: 'root@example.com', ADMIN_PASSWORD: 'password1234' }, /too easy to guess/],

@@ -52,6 +52,8 @@ t.test('an existing user with the e-mail address does not become an administrato
   const { user } = await signUp()
   await server.ensureFirstAdministrator({ email: user?.email ?? '', password })
   t.equal((await principalOf(await login({ email: user?.email ?? '' }))).role, 'user')
+  const warning = lines.map(line => JSON.parse(line)).find(({ msg }) => msg.startsWith('ADMIN_EMAIL'))
+  t.match(warning, { level: 40, userId: user?.id, role: 'user' }, 'a warning names the account')
 })
 
 t.test('the password of the administrator is in no log line, job or row', async t => {

@@ -31,6 +31,22 @@ t.test('/openapi.json has an ETag, and a request with that ETag in If-None-Match
   t.equal(second.status, 304)
 })
 
+t.test('a page that could not be loaded is loaded by the next request', async t => {
+  let failures = 1
+  const app = Fastify()
+  registerDocs(app, {
+    document: {},
+    async load() {
+      if (failures-- > 0) throw new Error('cannot load')
+      const page = Fastify()
+      page.get('/docs/', (_, reply) => reply.type('text/html').send('<p>reference</p>'))
+      return page
+    },
+  })
+  t.equal((await app.inject('/docs/')).statusCode, 500)
+  t.match(await app.inject('/docs/'), { statusCode: 200, payload: '<p>reference</p>' })
+})
+
 t.test(
   '/docs/ renders in a browser under its Content-Security-Policy and sends no request to another host',
   async t => {
