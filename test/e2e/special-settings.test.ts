@@ -49,6 +49,10 @@ const SPECIAL: Record<string, [value: string | undefined, parsed: unknown][]> = 
     [undefined, []],
     ['loopback,linklocal,uniquelocal', ['loopback', 'linklocal', 'uniquelocal']],
   ],
+  CLIENT_ADDRESS_HEADER: [
+    ['x-forwarded-for', 'x-forwarded-for'],
+    ['forwarded', 'forwarded'],
+  ],
   LISTEN_HOST: [['0.0.0.0', '0.0.0.0']],
   DATABASE_POOL_SIZE: [[undefined, undefined]],
   DATABASE_PREPARED: [
