@@ -49,7 +49,13 @@ down: $(INSTALLED) ## Stop a running `make up` from another terminal
 	@node deploy/dev/down.ts
 
 .PHONY: reset
-reset: down ## Stop it and delete all data
+reset: $(INSTALLED) ## Stop it and delete all data, after a confirmation; FORCE=1 skips the confirmation
+	@if [ '$(FORCE)' != 1 ]; then \
+	  read -r -p 'Delete $(DATA_DIR) with its databases, secrets and logs? [y/N] ' reply || \
+	    { echo; echo 'make reset needs a confirmation: run it in a terminal, or with FORCE=1'; exit 1; }; \
+	  [ "$$reply" = y ] || { echo 'Nothing was deleted'; exit 1; }; \
+	fi
+	@node deploy/dev/down.ts
 	@echo 'Deleting $(DATA_DIR): databases, secrets, logs'
 	@rm -rf -- '$(DATA_DIR)'
 

@@ -1,11 +1,12 @@
 /**
  * Writes the log of each process to a file and a summary to the terminal.
  *
- * The file `log/<name>.log` holds everything and is truncated at each start. The terminal shows one line per request,
- * and warnings and errors of the services. It shows no log of the stores, because the services report their errors.
+ * The file `log/<name>.log` holds everything of the current run; `<name>.1.log` and `<name>.2.log` are those of the two
+ * runs before. The terminal shows one line per request, and warnings and errors of the services. It shows no log of the
+ * stores, because the services report their errors.
  */
 import { createWriteStream, type WriteStream } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
+import { mkdir, readdir, rename } from 'node:fs/promises'
 import path from 'node:path'
 
 export interface LogFiles {
@@ -14,10 +15,14 @@ export interface LogFiles {
   close(): void
 }
 
-/** Creates the folder `log` in the data folder. */
+/** Number of runs whose logs are kept besides the current one. */
+const KEPT_RUNS = 2
+
+/** Creates the folder `log` in the data folder, and rotates the logs of earlier runs. */
 export async function openLogFiles(dataDir: string): Promise<LogFiles> {
   const folder = path.join(dataDir, 'log')
   await mkdir(folder, { recursive: true })
+  await rotateLogs(folder)
   const files: WriteStream[] = []
   return {
     writerFor(name) {
@@ -33,6 +38,18 @@ export async function openLogFiles(dataDir: string): Promise<LogFiles> {
     close() {
       for (const file of files) file.end()
     },
+  }
+}
+
+/** Renames `x.1.log` to `x.2.log` and `x.log` to `x.1.log`; the previous `x.2.log` is overwritten. */
+async function rotateLogs(folder: string): Promise<void> {
+  const present = new Set(await readdir(folder))
+  const names = [...present].flatMap(file => /^([\w-]+)\.log$/.exec(file)?.[1] ?? [])
+  for (const name of names) {
+    for (let run = KEPT_RUNS; run > 0; run--) {
+      const source = run === 1 ? `${name}.log` : `${name}.${run - 1}.log`
+      if (present.has(source)) await rename(path.join(folder, source), path.join(folder, `${name}.${run}.log`))
+    }
   }
 }
 
