@@ -11,8 +11,10 @@ import { startPausable } from './pausable.ts'
 export async function startAutocannon(load: Load): Promise<RunningLoad> {
   const file = path.join(BENCH_DIRECTORY, `${load.name}.requests`)
   await writeFile(file, JSON.stringify(load))
-  const { pause, resume, end } = startPausable(process.execPath, [import.meta.filename, file])
-  return { pause, resume, end: () => end().then(text => JSON.parse(text)) }
+  const { started, pause, resume, end } = startPausable(process.execPath, [import.meta.filename, file])
+  // A turn is shorter than the start of the process: paused before that, it would send no request.
+  await started()
+  return { pause, resume, end: () => end().then(text => JSON.parse(text.slice(text.lastIndexOf('\n') + 1))) }
 }
 
 async function run({ origin, requests, connections }: Load): Promise<LoadResult> {
@@ -33,6 +35,7 @@ async function run({ origin, requests, connections }: Load): Promise<LoadResult>
   const result = await new Promise<autocannon.Result>((resolve, reject) => {
     const instance = autocannon(options, (error, summary) => (error ? reject(error) : resolve(summary)))
     process.once('SIGINT', () => instance.stop())
+    console.log('started')
   })
   return {
     succeeded: result['2xx'],

@@ -91,6 +91,7 @@ function report(): void {
   writeFileSync(path.join(BENCH_DIRECTORY, `${mode}.md`), `${text}\n`)
   const all = { conditions, rows, outcomes }
   writeFileSync(path.join(BENCH_DIRECTORY, `${mode}.json`), JSON.stringify(all, undefined, 2))
+  if (failures.length > 0 || rows.some(({ verdict }) => verdict === 'FAILED')) process.exitCode = 1
   log('done')
   console.log(`\n${text}`)
 }

@@ -7,38 +7,70 @@ const PAGE_BYTES = 4096
 export const canAccount = process.platform === 'linux'
 
 /**
- * Returns the CPU time of processes and their threads so far, user and system, in microseconds.
+ * Returns the CPU time of processes and their threads so far, user and system, in microseconds. A process that has exited
+ * counts as 0.
  *
  * Reads `schedstat`, which counts in nanoseconds; /proc/<pid>/stat counts in hundredths of a second. The time of a
  * thread that has exited is lost, but the threads of Node exit with the process.
  */
 export function cpuTimeOf(pids: readonly number[]): number {
-  return sum(pids, pid => {
-    if (!canAccount) return Number.NaN
-    const tasks = `/proc/${pid}/task`
-    return sum(
-      readdirSync(tasks),
-      task => Number(readFileSync(`${tasks}/${task}/schedstat`, 'utf8').split(' ', 1)) / 1000,
-    )
-  })
+  return sum(pids, pid => timeOfProcess(pid) ?? 0)
+}
+
+/**
+ * Returns the CPU time that processes used since `before`, in microseconds. A process that has exited since then counts
+ * as 0: its time is lost.
+ * @param before time of each process, from `cpuTimesOf`.
+ */
+export function cpuTimeSince(before: ReadonlyMap<number, number>): number {
+  return sum([...before], ([pid, us]) => Math.max(0, (timeOfProcess(pid) ?? us) - us))
+}
+
+/** Returns the CPU time of each process that runs, in microseconds. */
+export function cpuTimesOf(pids: readonly number[]): ReadonlyMap<number, number> {
+  return new Map(pids.flatMap(pid => [[pid, timeOfProcess(pid)] as const]).filter(isRunning))
+}
+
+function isRunning(entry: readonly [number, number | undefined]): entry is readonly [number, number] {
+  return entry[1] !== undefined
+}
+
+/** Returns undefined for a process that has exited. */
+function timeOfProcess(pid: number): number | undefined {
+  if (!canAccount) return Number.NaN
+  const tasks = `/proc/${pid}/task`
+  const threads = unlessGone(() => readdirSync(tasks))
+  if (threads === undefined) return undefined
+  const read = (task: string) => Number(readFileSync(`${tasks}/${task}/schedstat`, 'utf8').split(' ', 1)) / 1000
+  return sum(threads, task => unlessGone(() => read(task)) ?? 0)
+}
+
+/** Returns undefined if the process or thread has exited: ENOENT before the file is open, ESRCH after. */
+function unlessGone<T>(read: () => T): T | undefined {
+  try {
+    return read()
+  } catch (error) {
+    if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined
+    throw error
+  }
 }
 
 /** Measures the CPU time of processes between `start` and `stop`, which can be called repeatedly. */
 export class CpuMeter {
   readonly #pids: readonly number[]
   #us = 0
-  #startedAt: number | undefined
+  #startedAt: ReadonlyMap<number, number> | undefined
 
   constructor(pids: readonly number[]) {
     this.#pids = pids
   }
 
   start(): void {
-    this.#startedAt ??= cpuTimeOf(this.#pids)
+    this.#startedAt ??= cpuTimesOf(this.#pids)
   }
 
   stop(): void {
-    if (this.#startedAt !== undefined) this.#us += cpuTimeOf(this.#pids) - this.#startedAt
+    if (this.#startedAt !== undefined) this.#us += cpuTimeSince(this.#startedAt)
     this.#startedAt = undefined
   }
 

@@ -8,7 +8,7 @@ import { type Kysely, sql } from 'kysely'
 import type { Database } from '#runtime/postgres/database.ts'
 import type { Tables } from '../../user-svc/tables.ts'
 import { createUserRepository } from '../../user-svc/users/user-repository.ts'
-import { cpuTimeOf } from './cpu.ts'
+import { cpuTimeSince, cpuTimesOf } from './cpu.ts'
 
 /** CPU per read, in microseconds. */
 export interface ReadPath {
@@ -92,10 +92,8 @@ async function measure(ids: readonly string[], read: (id: string) => Promise<unk
     await Promise.all(Array.from({ length: CONCURRENCY }, reader))
   }
   await readAll(READS / 10)
-  // Use the same processes before and after, because the CPU time of a closed connection is lost.
-  const storeProcesses = pids()
-  const [own, server] = [process.cpuUsage(), cpuTimeOf(storeProcesses)]
+  const [own, server] = [process.cpuUsage(), cpuTimesOf(pids())]
   await readAll(READS)
   const { user, system } = process.cpuUsage(own)
-  return { ownUs: (user + system) / READS, storeUs: (cpuTimeOf(storeProcesses) - server) / READS }
+  return { ownUs: (user + system) / READS, storeUs: cpuTimeSince(server) / READS }
 }
