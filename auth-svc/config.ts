@@ -79,7 +79,7 @@ export const settingsSchema = {
     .string()
     .optional()
     .describe(
-      'E-mail address of the first administrator, who is signed up at boot. If unset, no administrator is created.',
+      'E-mail address of the first administrator. The account is created at boot. If unset, no administrator is created.',
     ),
   ADMIN_PASSWORD: z
     .string()

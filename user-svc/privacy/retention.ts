@@ -2,7 +2,7 @@
  * Enforces the retention period: deletes documents and comments past retention, erases deactivated accounts, and purges
  * the rows of erased accounts. Works in batches that commit on their own, so an aborted run resumes where it stopped.
  *
- * A row or user that fails is recorded and skipped, and the run goes on with the others. After five runs it is set aside.
+ * A row or user that fails is recorded and skipped; the run continues with the others. After five runs it is set aside.
  */
 import type { Kysely } from 'kysely'
 import type { Logger } from '#runtime/observability/logger.ts'

@@ -189,7 +189,7 @@ t.test('any sequence of operations, crashes, pauses and clock changes leaves a b
   await assertProperty(t, property, { numRuns: 200 })
 })
 
-t.test('a failed attempt charges one token, and a full budget that nobody uses is removed from Redis', async t => {
+t.test('a failed attempt charges one token, and an unused full budget is removed from Redis', async t => {
   const key = randomUUID()
   t.strictSame(await budget.reserve(key, 'a', false), { outcome: 'reserved', levelUs: CAPACITY })
   t.match(await budget.fail(key, 'a'), { levelUs: CAPACITY - policy.tokenUs })

@@ -24,7 +24,7 @@ const entry = () => create(Entry, { text: new Uint8Array(32_768) } as Record<str
 /** FollowRequest {brief: true}. */
 const BRIEF = Uint8Array.of(8, 1)
 
-t.test('streams that nobody reads do not stop another stream, and each connection ends with its stream', async t => {
+t.test('unread streams do not stop another stream, and each connection ends with its stream', async t => {
   const upstream = await startUpstream([serviceOf(contract, 'feed.v1.FeedService')], async function* (call) {
     if ((call.message as unknown as { brief: boolean }).brief) yield entry()
     else while (!call.signal.aborted) yield entry()

@@ -186,7 +186,7 @@ t.test('a bulk change writes one account change per changed user to the outbox',
   t.same(changes, [changed, changed, changed, { role: 'editor', closed: true }])
 })
 
-t.test('an empty value of a filter is rejected and changes nobody', async t => {
+t.test('an empty value of a filter is rejected and changes no user', async t => {
   const { id } = await createUser({ department: '' })
   for (const name of ['role', 'department', 'emailSuffix']) {
     const rejected = { code: Code.INVALID_ARGUMENT, violations: [{ field: `filter.${name}` }] }

@@ -1580,8 +1580,8 @@ export const AuthServiceService = {
    *
    * Creates an account and returns tokens for a new session. Repeating the request with the same password within ten
    * minutes returns tokens of the same account, so that a client can retry after a lost response. An e-mail address
-   * that belongs to another account fails with `email_taken`. Requests are limited to 5 in 15 minutes for a client
-   * address, together with failed sign-ins.
+   * that belongs to another account fails with `email_taken`. Requests are limited to 50 per hour for a client
+   * address.
    */
   signUp: {
     path: "/auth.v1.AuthService/SignUp" as const,
@@ -1710,8 +1710,8 @@ export interface AuthServiceServer extends UntypedServiceImplementation {
    *
    * Creates an account and returns tokens for a new session. Repeating the request with the same password within ten
    * minutes returns tokens of the same account, so that a client can retry after a lost response. An e-mail address
-   * that belongs to another account fails with `email_taken`. Requests are limited to 5 in 15 minutes for a client
-   * address, together with failed sign-ins.
+   * that belongs to another account fails with `email_taken`. Requests are limited to 50 per hour for a client
+   * address.
    */
   signUp: handleUnaryCall<SignUpRequest, Tokens>;
   /**
@@ -1773,8 +1773,8 @@ export interface AuthServiceClient extends Client {
    *
    * Creates an account and returns tokens for a new session. Repeating the request with the same password within ten
    * minutes returns tokens of the same account, so that a client can retry after a lost response. An e-mail address
-   * that belongs to another account fails with `email_taken`. Requests are limited to 5 in 15 minutes for a client
-   * address, together with failed sign-ins.
+   * that belongs to another account fails with `email_taken`. Requests are limited to 50 per hour for a client
+   * address.
    */
   signUp(request: SignUpRequest, callback: (error: ServiceError | null, response: Tokens) => void): ClientUnaryCall;
   signUp(

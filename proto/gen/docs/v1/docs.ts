@@ -2274,7 +2274,7 @@ export const DocumentServiceService = {
   /**
    * Comment on a document.
    *
-   * Allowed for every authenticated caller who may read the document.
+   * Allowed for every authenticated caller with read access to the document.
    */
   createComment: {
     path: "/docs.v1.DocumentService/CreateComment" as const,
@@ -2397,7 +2397,7 @@ export interface DocumentServiceServer extends UntypedServiceImplementation {
   /**
    * Comment on a document.
    *
-   * Allowed for every authenticated caller who may read the document.
+   * Allowed for every authenticated caller with read access to the document.
    */
   createComment: handleUnaryCall<CreateCommentRequest, Comment>;
   /**
@@ -2540,7 +2540,7 @@ export interface DocumentServiceClient extends Client {
   /**
    * Comment on a document.
    *
-   * Allowed for every authenticated caller who may read the document.
+   * Allowed for every authenticated caller with read access to the document.
    */
   createComment(
     request: CreateCommentRequest,
