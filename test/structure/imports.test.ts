@@ -100,6 +100,12 @@ const invalidFiles: { title: string; path: string; text: string; message: RegExp
     message: /contract is below transcoding/,
   },
   {
+    title: 'a file of a folder that imports its higher subfolder',
+    path: 'gateway/http/problem.ts',
+    text: "import { createRejection } from './listener/rejection.ts'",
+    message: /http is below http\/listener/,
+  },
+  {
     title: 'a folder of the gateway that imports the app',
     path: 'gateway/edge/cache.ts',
     text: "import { buildApp } from '../app.ts'",

@@ -20,7 +20,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 
 /**
  * The parts of each top-level folder, from high to low. A part may import from itself and from the parts below it.
- * `*.ts` are the files of the top-level folder that are not listed by name.
+ * `*.ts` are the files of the top-level folder that are not listed by name. A subfolder that is listed is a part of its own.
  */
 const PARTS: Record<string, readonly string[]> = {
   runtime: ['postgres', 'grpc', 'auth', 'process', 'observability', 'ip-address.ts', 'status.ts', 'quota.ts'],
@@ -33,6 +33,7 @@ const PARTS: Record<string, readonly string[]> = {
     'transcoding',
     'upstream',
     'edge',
+    'http/listener',
     'http',
     'contract',
     'config.ts',
@@ -145,6 +146,8 @@ export function findCycles(files: readonly SourceFile[]): string[] {
 /** @returns the index in `parts` of the part that contains the file; -1 if there is none. */
 function partOf(path: string, parts: readonly string[]): number {
   const [, name = '', ...rest] = path.split('/')
+  const subfolder = rest.length > 1 ? parts.indexOf(`${name}/${rest[0]}`) : -1
+  if (subfolder !== -1) return subfolder
   const index = parts.indexOf(name)
   return index === -1 && rest.length === 0 ? parts.indexOf('*.ts') : index
 }

@@ -1,6 +1,6 @@
 import t from 'tap'
-import { exchange } from '../../support/http-wire.ts'
-import { startNotes } from './listener/notes-gateway.ts'
+import { exchange } from '../../../support/http-wire.ts'
+import { startNotes } from './notes-gateway.ts'
 
 const CLOSE = 'connection: close\r\n'
 const request = (line: string, headers: string, body = '') => `${line}\r\n${headers}${CLOSE}\r\n${body}`

@@ -5,9 +5,9 @@ import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t from 'tap'
-import { registerDrain } from '../../../gateway/http/drain.ts'
-import { createHttp1Listener } from '../../../gateway/http/listener/http1-listener.ts'
-import { UNLIMITED } from './listener/unlimited.ts'
+import { registerDrain } from '../../../../gateway/http/listener/drain.ts'
+import { createHttp1Listener } from '../../../../gateway/http/listener/http1-listener.ts'
+import { UNLIMITED } from './unlimited.ts'
 
 function build(): FastifyInstance {
   const listener = createHttp1Listener({ ...UNLIMITED, malformedResponse: () => '', onRejected: () => {} })

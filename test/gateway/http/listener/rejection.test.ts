@@ -2,9 +2,9 @@
 import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
-import { buildContract } from '../../support/contract.ts'
-import { startTestGateway } from '../../support/test-gateway.ts'
-import { until } from '../../support/until.ts'
+import { buildContract } from '../../../support/contract.ts'
+import { startTestGateway } from '../../../support/test-gateway.ts'
+import { until } from '../../../support/until.ts'
 
 const contract = buildContract({
   'note/v1/note.proto': `

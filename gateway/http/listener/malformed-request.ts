@@ -2,8 +2,8 @@
 import { context } from '@opentelemetry/api'
 import type { Logger } from '#runtime/observability/logger.ts'
 import { acceptTrace } from '#runtime/observability/request-trace.ts'
-import { HttpError, type HttpErrorCode } from './http-errors.ts'
-import type { ParserError } from './listener/listener.ts'
+import { HttpError, type HttpErrorCode } from '../http-errors.ts'
+import type { ParserError } from './listener.ts'
 import { originIn, type Rejection, renderResponse } from './rejection.ts'
 
 /** Codes of Node's parser and server. Any other code is reported as `bad_request`. */

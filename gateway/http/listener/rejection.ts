@@ -2,8 +2,8 @@
  * Builds the whole response to a request for which Fastify runs no hook: one that Node's parser or the router rejects. It
  * has the security headers, the CORS headers and the problem document of every other error response.
  */
-import { corsHeaders } from './cors.ts'
-import { type FailedRequest, PROBLEM_HEADERS, type Problem, toProblem } from './problem.ts'
+import { corsHeaders } from '../cors.ts'
+import { type FailedRequest, PROBLEM_HEADERS, type Problem, toProblem } from '../problem.ts'
 
 /** The facts of a rejected request. */
 export interface RejectedRequest extends FailedRequest {

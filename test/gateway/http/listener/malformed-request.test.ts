@@ -3,10 +3,10 @@ import { text } from 'node:stream/consumers'
 import Fastify from 'fastify'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
-import { createHttp1Listener } from '../../../gateway/http/listener/http1-listener.ts'
-import { createMalformedResponse } from '../../../gateway/http/malformed-request.ts'
-import { createRejection } from '../../../gateway/http/rejection.ts'
-import { UNLIMITED } from './listener/unlimited.ts'
+import { createHttp1Listener } from '../../../../gateway/http/listener/http1-listener.ts'
+import { createMalformedResponse } from '../../../../gateway/http/listener/malformed-request.ts'
+import { createRejection } from '../../../../gateway/http/listener/rejection.ts'
+import { UNLIMITED } from './unlimited.ts'
 
 /** Starts a server. `send` writes `request` to a new connection and returns the whole response. */
 async function start(t: Test) {

@@ -6,7 +6,7 @@
 import type { Socket } from 'node:net'
 import { setTimeout as delay, setImmediate as nextIteration } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
-import type { Connection } from './listener/listener.ts'
+import type { Connection } from './listener.ts'
 
 /** Interval in milliseconds between two checks for idle connections. */
 const CHECK_INTERVAL_MS = 50

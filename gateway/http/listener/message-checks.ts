@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance } from 'fastify'
-import { HttpError } from './http-errors.ts'
+import { HttpError } from '../http-errors.ts'
 
 /** The connection is closed: a recipient in front of the gateway may have read the message differently. */
 const CLOSE = { headers: { connection: 'close' } }
