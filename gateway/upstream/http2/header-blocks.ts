@@ -1,4 +1,5 @@
 import { ConnectionError, protocolError } from './errors.ts'
+import { DynamicTable } from './hpack/dynamic-table.ts'
 import { ErrorCode, FrameType } from './protocol.ts'
 import type { ResponseHeaderReader, ResponseHeaders } from './response-headers.ts'
 
@@ -10,14 +11,17 @@ export interface HeaderBlockHandler {
 }
 
 /**
- * Joins HEADERS and CONTINUATION frames into header blocks and decodes them. A peer that uses the dynamic table in spite
- * of the size 0 in the SETTINGS of the connection is a connection error. The size update that RFC 9113 section 4.3.1
- * demands is not required: some peers never send it and use literals only.
+ * Joins HEADERS and CONTINUATION frames into header blocks and decodes them.
+ *
+ * The peer may use the initial dynamic table of 4,096 octets until it acknowledges the size 0 that the connection announces
+ * (RFC 9113 section 6.5.3). Some peers never apply a reduced size, and some apply it without the size update that section
+ * 4.3.1 demands. Neither is an error: like grpc-js, which keeps the initial size, the connection decodes what they send.
  */
 export class HeaderBlocks {
   readonly #reader: ResponseHeaderReader
   readonly #maxLength: number
   readonly #handler: HeaderBlockHandler
+  readonly #table = new DynamicTable()
   /** The block whose last fragment has not arrived. */
   #pending: PendingBlock | undefined
 
@@ -64,7 +68,7 @@ export class HeaderBlocks {
   }
 
   #read(streamId: number, endStream: boolean, block: Buffer, start: number, end: number): void {
-    this.#handler.onHeaders(streamId, this.#reader.read(block, start, end), endStream)
+    this.#handler.onHeaders(streamId, this.#reader.read(block, start, end, this.#table), endStream)
   }
 }
 

@@ -1,10 +1,11 @@
 /**
  * Decodes and validates the header blocks of responses: RFC 9113 sections 8.2 and 8.3, gRPC over HTTP/2 "Responses".
  *
- * Most responses of an upstream repeat the same few blocks, byte for byte. Without a dynamic table the result depends on
- * the bytes only, so it is cached by them.
+ * Most responses of an upstream repeat the same few blocks, byte for byte. Unless a block uses the dynamic table, the
+ * result depends on the bytes only, so it is cached by them.
  */
-import { decodeHeaderBlock, type HeaderField } from './hpack/decoder.ts'
+import { type DecodedBlock, decodeHeaderBlock } from './hpack/decoder.ts'
+import type { DynamicTable, HeaderField } from './hpack/dynamic-table.ts'
 
 /** The fields of a response header block, or of trailers, that the client reads. */
 export interface ResponseHeaders {
@@ -26,8 +27,18 @@ export interface ResponseHeaders {
 }
 
 export interface ResponseHeaderReader {
-  /** @throws ConnectionError COMPRESSION_ERROR if the block cannot be decoded. */
-  read(block: Buffer, start: number, end: number): ResponseHeaders
+  /**
+   * @param table the dynamic table of the connection.
+   * @throws ConnectionError COMPRESSION_ERROR if the block cannot be decoded.
+   */
+  read(block: Buffer, start: number, end: number, table: DynamicTable): ResponseHeaders
+}
+
+interface CachedBlock {
+  readonly block: Buffer
+  readonly headers: ResponseHeaders
+  /** Whether the block inserts fields into the dynamic table. Then it is decoded again unless the table stores nothing. */
+  readonly inserts: boolean
 }
 
 const CACHE_SLOTS = 64
@@ -39,17 +50,21 @@ const MAX_CACHED_LENGTH = 256
  * @param maxListSize maximum size of a header list, in octets as RFC 9113 section 6.5.2 counts it.
  */
 export function createResponseHeaderReader(maxListSize: number): ResponseHeaderReader {
-  const cache: ({ readonly block: Buffer; readonly headers: ResponseHeaders } | undefined)[] = new Array(
-    CACHE_SLOTS,
-  ).fill(undefined)
+  const cache: (CachedBlock | undefined)[] = new Array(CACHE_SLOTS).fill(undefined)
   return {
-    read(block, start, end) {
-      if (end - start > MAX_CACHED_LENGTH) return parse(block, start, end, maxListSize)
-      const slot = hash(block, start, end) % CACHE_SLOTS
-      const cached = cache[slot]
-      if (cached !== undefined && sameBytes(cached.block, block, start, end)) return cached.headers
-      const headers = parse(block, start, end, maxListSize)
-      cache[slot] = { block: Buffer.from(block.subarray(start, end)), headers }
+    read(block, start, end, table) {
+      const isCacheable = end - start <= MAX_CACHED_LENGTH
+      const slot = isCacheable ? hash(block, start, end) % CACHE_SLOTS : 0
+      if (isCacheable) {
+        const cached = cache[slot]
+        const isHit = cached !== undefined && sameBytes(cached.block, block, start, end)
+        if (isHit && !(cached.inserts && table.capacity > 0)) return cached.headers
+      }
+      const decoded = decodeHeaderBlock(block, start, end, maxListSize, table)
+      const headers = validate(decoded)
+      if (isCacheable && !decoded.dependsOnTable) {
+        cache[slot] = { block: Buffer.from(block.subarray(start, end)), headers, inserts: decoded.inserts }
+      }
       return headers
     },
   }
@@ -70,8 +85,7 @@ function sameBytes(cached: Buffer, block: Buffer, start: number, end: number): b
   return true
 }
 
-function parse(block: Buffer, start: number, end: number, maxListSize: number): ResponseHeaders {
-  const { fields, tooLarge } = decodeHeaderBlock(block, start, end, maxListSize)
+function validate({ fields, tooLarge }: DecodedBlock): ResponseHeaders {
   const values = new Map<string, string>()
   const malformed = collect(fields, values)
   const contentType = values.get('content-type')

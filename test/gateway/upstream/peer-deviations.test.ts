@@ -6,6 +6,7 @@ import t, { type Test } from 'tap'
 import { StatusError } from '#runtime/status.ts'
 import { echo, TRANSPORTS } from '../../support/grpc-peers/peer-calls.ts'
 import {
+  ACK,
   DATA,
   END_HEADERS,
   END_STREAM,
@@ -15,7 +16,9 @@ import {
   message,
   type RawConnection,
   RESPONSE_HEADERS,
+  SETTINGS,
   SIZE_UPDATE,
+  settings,
   startRawPeer,
   TRAILERS,
 } from '../../support/grpc-peers/raw-peer.ts'
@@ -181,3 +184,87 @@ t.test('a peer that sends literals only needs no size update of the HPACK table'
   )
   t.strictSame(outcome, { response: 'ok' })
 })
+
+/** A literal with incremental indexing: the peer adds the field to its dynamic table. */
+const inserted = (...field: Field) => Buffer.concat([Buffer.from([0x40]), headerBlock(field).subarray(1)])
+/** A field of the dynamic table. @param age 0 for the field inserted last. */
+const fromTable = (age: number) => Buffer.from([0x80 | (62 + age)])
+
+for (const name of Object.keys(TRANSPORTS) as TransportName[]) {
+  t.test(
+    `a peer may use the initial HPACK table of 4,096 octets, although a size of 0 is announced (${name})`,
+    async t => {
+      const peer = await startRawPeer()
+      const transport = TRANSPORTS[name]({ address: peer.address, maxMessageLength: 10_000 })
+      t.teardown(async () => {
+        peer.stop()
+        await transport.close()
+      })
+      const call = () =>
+        echo(transport).then(
+          bytes => bytes.toString(),
+          error => `${error.code} ${error.message}`,
+        )
+      const trailersOnly = (id: number, ...fields: Uint8Array[]) =>
+        frame(HEADERS, END_HEADERS | END_STREAM, id, Buffer.concat(fields))
+
+      const first = call()
+      const connection = await peer.accept()
+      // Without an acknowledgment of the client's SETTINGS.
+      connection.send(settings({}))
+      const firstId = await connection.request()
+      connection.send(
+        frame(
+          HEADERS,
+          END_HEADERS,
+          firstId,
+          Buffer.concat([inserted(':status', '200'), inserted('content-type', 'application/grpc')]),
+        ),
+        frame(DATA, 0, firstId, message('ok')),
+        trailersOnly(firstId, inserted('grpc-status', '0')),
+      )
+      t.equal(await first, 'ok')
+
+      // From the oldest: :status, content-type, grpc-status.
+      const fieldsOfFirst = [fromTable(2), fromTable(1), fromTable(0)]
+      connection.send(frame(SETTINGS, ACK, 0))
+      const second = call()
+      const secondId = await connection.request()
+      connection.send(
+        frame(HEADERS, END_HEADERS, secondId, Buffer.concat(fieldsOfFirst.slice(0, 2))),
+        frame(DATA, 0, secondId, message('ok again')),
+        trailersOnly(secondId, fromTable(0)),
+      )
+      t.equal(await second, 'ok again')
+
+      // The same bytes mean another message each time. Each insertion makes the fields of the first response older.
+      const outcomes: string[] = []
+      for (const [count, text] of ['first', 'second', 'first'].entries()) {
+        for (const field of [inserted('grpc-message', text), fromTable(0)]) {
+          const age = count + (field.length === 1 ? 1 : 0)
+          const failing = call()
+          const id = await connection.request()
+          connection.send(
+            trailersOnly(id, fromTable(age + 2), fromTable(age + 1), headerBlock(['grpc-status', '5']), field),
+          )
+          outcomes.push(await failing)
+        }
+      }
+      t.strictSame(outcomes, ['5 first', '5 first', '5 second', '5 second', '5 first', '5 first'])
+
+      // A size update to 0 at last, and a literal with incremental indexing, which stores nothing.
+      const last = call()
+      const lastId = await connection.request()
+      connection.send(
+        trailersOnly(
+          lastId,
+          SIZE_UPDATE,
+          RESPONSE_HEADERS,
+          headerBlock(['grpc-status', '5']),
+          inserted('grpc-message', 'last'),
+        ),
+      )
+      t.equal(await last, '5 last')
+    },
+  )
+}

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { decodeHeaderBlock } from '../../../../gateway/upstream/http2/hpack/decoder.ts'
+import { DynamicTable } from '../../../../gateway/upstream/http2/hpack/dynamic-table.ts'
 import { createRequestHeaderEncoder } from '../../../../gateway/upstream/http2/request-headers.ts'
 import { Code } from '../../../../runtime/status.ts'
 
@@ -7,7 +8,7 @@ const encoder = createRequestHeaderEncoder({ authority: 'users:50052', secure: f
 
 function fieldsOf(metadata: Record<string, string>, timeoutMs = 1000) {
   const { bytes, length } = encoder.encode('/user.v1.UserService/GetUser', metadata, timeoutMs)
-  return new Map(decodeHeaderBlock(bytes, 0, length, 1_000_000).fields)
+  return new Map(decodeHeaderBlock(bytes, 0, length, 1_000_000, new DynamicTable()).fields)
 }
 
 t.test('a request has the headers that gRPC over HTTP/2 requires', async t => {

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { Code } from '#runtime/status.ts'
+import { DynamicTable } from '../../../../gateway/upstream/http2/hpack/dynamic-table.ts'
 import { createResponseHeaderReader } from '../../../../gateway/upstream/http2/response-headers.ts'
 import { Stream } from '../../../../gateway/upstream/http2/stream.ts'
 import { message, RESPONSE_HEADERS } from '../../../support/grpc-peers/raw-peer.ts'
@@ -13,7 +14,10 @@ function openStream() {
   const sink = { onMessage: (bytes: Buffer) => received.push(bytes.length), onEnd() {} }
   const limits = { maxMessageLength: 10 * WINDOW, window: WINDOW }
   const stream = new Stream(1, Buffer.alloc(0), Infinity, 0, sink, limits, { remaining: 100 * WINDOW })
-  stream.receiveHeaders(createResponseHeaderReader(1000).read(RESPONSE_HEADERS, 0, RESPONSE_HEADERS.length), false)
+  stream.receiveHeaders(
+    createResponseHeaderReader(1000).read(RESPONSE_HEADERS, 0, RESPONSE_HEADERS.length, new DynamicTable()),
+    false,
+  )
   return {
     stream,
     received,

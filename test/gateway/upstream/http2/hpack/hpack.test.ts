@@ -3,6 +3,7 @@ import net from 'node:net'
 import fc from 'fast-check'
 import t from 'tap'
 import { decodeHeaderBlock } from '../../../../../gateway/upstream/http2/hpack/decoder.ts'
+import { DynamicTable } from '../../../../../gateway/upstream/http2/hpack/dynamic-table.ts'
 import { indexed, literal, writeInteger } from '../../../../../gateway/upstream/http2/hpack/encoder.ts'
 import { decodeHuffman, HUFFMAN_CODES } from '../../../../../gateway/upstream/http2/hpack/huffman.ts'
 import { createRequestHeaderEncoder } from '../../../../../gateway/upstream/http2/request-headers.ts'
@@ -10,9 +11,13 @@ import { frame, HEADERS, SETTINGS, settings } from '../../../../support/grpc-pee
 
 const LIMIT = 64 * 1024
 
-function decode(hex: string) {
+function decode(hex: string, table = new DynamicTable()) {
   const block = Buffer.from(hex.replaceAll(' ', ''), 'hex')
-  return decodeHeaderBlock(block, 0, block.length, LIMIT).fields
+  return decodeBlock(block, LIMIT, table).fields
+}
+
+function decodeBlock(block: Buffer, maxListSize: number, table = new DynamicTable()) {
+  return decodeHeaderBlock(block, 0, block.length, maxListSize, table)
 }
 
 t.test('the examples of RFC 7541 appendix C without a dynamic table are decoded', async t => {
@@ -54,11 +59,69 @@ t.test('the examples of RFC 7541 appendix C without a dynamic table are decoded'
   ] as const) {
     t.same(decode(hex), fields, section)
   }
-  t.throws(
-    () => decode('8286 84be 5808 6e6f 2d63 6163 6865'),
-    /not in the static table/,
-    'C.3.2, which refers to the dynamic table',
-  )
+})
+
+const cookie = 'foo=ASDJKHQKBZXOQWEOPIUAXQWEOIU; max-age=3600; version=1'
+const redirect = (status: string, date: string, ...more: [string, string][]) => [
+  [':status', status],
+  ['cache-control', 'private'],
+  ['date', date],
+  ['location', 'https://www.example.com'],
+  ...more,
+]
+
+t.test('the responses of RFC 7541 appendix C, which share a dynamic table of 256 octets, are decoded', async t => {
+  const responses = [
+    redirect('302', 'Mon, 21 Oct 2013 20:13:21 GMT'),
+    redirect('307', 'Mon, 21 Oct 2013 20:13:21 GMT'),
+    redirect('200', 'Mon, 21 Oct 2013 20:13:22 GMT', ['content-encoding', 'gzip'], ['set-cookie', cookie]),
+  ]
+  const sections = {
+    'C.5': [
+      '4803 3330 3258 0770 7269 7661 7465 611d 4d6f 6e2c 2032 3120 4f63 7420 3230 3133 2032 303a 3133 3a32 3120 474d 546e 1768 7474 7073 3a2f 2f77 7777 2e65 7861 6d70 6c65 2e63 6f6d',
+      '4803 3330 37c1 c0bf',
+      '88c1 611d 4d6f 6e2c 2032 3120 4f63 7420 3230 3133 2032 303a 3133 3a32 3220 474d 54c0 5a04 677a 6970 7738 666f 6f3d 4153 444a 4b48 514b 425a 584f 5157 454f 5049 5541 5851 5745 4f49 553b 206d 6178 2d61 6765 3d33 3630 303b 2076 6572 7369 6f6e 3d31',
+    ],
+    'C.6': [
+      '4882 6402 5885 aec3 771a 4b61 96d0 7abe 9410 54d4 44a8 2005 9504 0b81 66e0 82a6 2d1b ff6e 919d 29ad 1718 63c7 8f0b 97c8 e9ae 82ae 43d3',
+      '4883 640e ffc1 c0bf',
+      '88c1 6196 d07a be94 1054 d444 a820 0595 040b 8166 e084 a62d 1bff c05a 839b d9ab 77ad 94e7 821d d7f2 e6c7 b335 dfdf cd5b 3960 d5af 2708 7f36 72c1 ab27 0fb5 291f 9587 3160 65c0 03ed 4ee5 b106 3d50 07',
+    ],
+  }
+  for (const [section, blocks] of Object.entries(sections)) {
+    const table = new DynamicTable()
+    table.resize(256)
+    for (const [index, block] of blocks.entries())
+      t.same(decode(block, table), responses[index], `${section}.${index + 1}`)
+    // The table of C.5.3 has 215 octets: all others are evicted.
+    t.same(table.at(2), ['date', 'Mon, 21 Oct 2013 20:13:22 GMT'])
+    t.equal(table.at(3), undefined)
+  }
+})
+
+t.test('a field larger than the dynamic table empties it, and a table of size 0 stores nothing', async t => {
+  const table = new DynamicTable()
+  table.insert(['a', 'b'])
+  table.insert(['a', 'x'.repeat(4096 - 32)])
+  t.equal(table.at(0), undefined)
+  table.insert(['a', 'x'.repeat(4096 - 33)])
+  t.same(table.at(0)?.[1].length, 4063, 'a field as large as the table is stored')
+  table.resize(0)
+  table.insert(['', ''])
+  t.equal(table.at(0), undefined)
+  t.throws(() => table.resize(4097), /Dynamic table size update to 4097/)
+})
+
+t.test('the rest of a header list that is too large is decoded for the dynamic table', async t => {
+  const table = new DynamicTable()
+  const block = Buffer.concat([indexed(8), Buffer.from([0x40]), literal('a', 'b').subarray(1)])
+  t.same(decodeBlock(block, 50, table), {
+    fields: [[':status', '200']],
+    tooLarge: true,
+    dependsOnTable: false,
+    inserts: true,
+  })
+  t.same(table.at(0), ['a', 'b'])
 })
 
 t.test('the integers of RFC 7541 section C.1 are encoded', async t => {
@@ -120,7 +183,7 @@ t.test('decoding restores encoded fields', async () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(text, text, fc.boolean())), fields => {
       const block = Buffer.concat(fields.map(([name, value, never]) => literal(name, value, never)))
-      const decoded = decodeHeaderBlock(block, 0, block.length, Infinity).fields
+      const decoded = decodeBlock(block, Infinity).fields
       return JSON.stringify(decoded) === JSON.stringify(fields.map(([name, value]) => [name, value]))
     }),
   )
@@ -131,7 +194,7 @@ t.test('the decoder returns a bounded list or COMPRESSION_ERROR for any bytes', 
     fc.property(fc.uint8Array({ maxLength: 300, size: 'max' }), bytes => {
       const block = Buffer.from(bytes)
       try {
-        const { fields } = decodeHeaderBlock(block, 0, block.length, 1000)
+        const { fields } = decodeBlock(block, 1000)
         return fields.reduce((size, [name, value]) => size + name.length + value.length + 32, 0) <= 1000
       } catch (error) {
         return (error as { http2Code?: number }).http2Code === 9
@@ -143,7 +206,7 @@ t.test('the decoder returns a bounded list or COMPRESSION_ERROR for any bytes', 
 
 t.test('decoding stops when the list exceeds its maximum size', async t => {
   const block = Buffer.concat(Array(100).fill(indexed(8)))
-  const { fields, tooLarge } = decodeHeaderBlock(block, 0, block.length, 10 * (7 + 3 + 32))
+  const { fields, tooLarge } = decodeBlock(block, 10 * (7 + 3 + 32))
   t.equal(fields.length, 10)
   t.equal(tooLarge, true)
 })
@@ -179,7 +242,7 @@ t.test('node:http2 decodes the encoded requests, and its responses are decoded',
       })) {
         if (received[name] !== value) throw new Error(`${name}: ${received[name]}`)
       }
-      const fields = new Map(decodeHeaderBlock(block, 0, block.length, LIMIT).fields)
+      const fields = new Map(decodeBlock(block, LIMIT).fields)
       for (const [name, value] of Object.entries(responded)) {
         if (fields.get(name) !== value) throw new Error(`${name}: ${fields.get(name)}`)
       }
