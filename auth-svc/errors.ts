@@ -1,6 +1,14 @@
 /** The errors of auth-svc. docs/errors.md describes every reason. Messages are shown to clients. */
 import type { Quota } from '#runtime/quota.ts'
-import { Code, invalidArgument, notFound, StatusError, unauthenticated, unavailable } from '#runtime/status.ts'
+import {
+  Code,
+  invalidArgument,
+  notFound,
+  permissionDenied,
+  StatusError,
+  unauthenticated,
+  unavailable,
+} from '#runtime/status.ts'
 
 /**
  * The same error for an unknown address and a wrong password, so that it does not reveal which addresses exist.
@@ -57,6 +65,9 @@ export const sessionEnded = () => unauthenticated('session_ended', 'The session 
 
 /** The user has no such active session. */
 export const sessionNotFound = () => notFound('session')
+
+/** Only the user and administrators may read the sessions of a user. */
+export const sessionsForbidden = () => permissionDenied('You may not read the sessions of this user')
 
 /** @param retryAfterMs estimated time until the queue of passwords has room, in milliseconds. */
 export const overloaded = (retryAfterMs: number) =>

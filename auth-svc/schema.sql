@@ -90,6 +90,8 @@ CREATE INDEX revocations_expiry ON auth.revocations USING btree (expires_at);
 
 CREATE INDEX revocations_unpublished ON auth.revocations USING btree (id) WHERE (published_at IS NULL);
 
+CREATE INDEX sessions_by_user ON auth.sessions USING btree (user_id, id);
+
 CREATE INDEX sessions_expiry ON auth.sessions USING btree (expires_at);
 
 CREATE INDEX sessions_of_user ON auth.sessions USING btree (user_id, created_at DESC) WHERE (ended_at IS NULL);

@@ -6,6 +6,7 @@ import type { FileRegistry } from '@bufbuild/protobuf'
 import type { Redis } from 'ioredis'
 import { type AuthServiceServer, AuthServiceService } from '#proto/auth/v1/auth.ts'
 import { type RevocationServiceServer, RevocationServiceService } from '#proto/auth/v1/revocations.ts'
+import { type SessionServiceServer, SessionServiceService } from '#proto/auth/v1/sessions.ts'
 import type { AccountServiceClient } from '#proto/user/v1/account.ts'
 import { createTokenVerifier } from '#runtime/auth/token-verifier.ts'
 import { createGrpcServer, type GrpcServer } from '#runtime/grpc/server.ts'
@@ -34,6 +35,7 @@ import { createLogout } from './sessions/logout.ts'
 import { createRefresh } from './sessions/refresh.ts'
 import { createRefreshFamilies } from './sessions/refresh-families.ts'
 import { createRefreshTokens } from './sessions/refresh-token.ts'
+import { createSessionHandlers } from './sessions/session-handlers.ts'
 import { createSessionRepository } from './sessions/session-repository.ts'
 import { createSessions } from './sessions/sessions.ts'
 import type { Tables } from './tables.ts'
@@ -104,6 +106,7 @@ export async function createAuthServer(options: AuthServerOptions): Promise<Auth
     RevocationServiceService,
     createRevocationHandlers(revocations),
   )
+  grpc.add<SessionServiceServer>('auth.v1.SessionService', SessionServiceService, createSessionHandlers(sessions))
 
   return {
     grpc,

@@ -20,7 +20,9 @@ export const settingsSchema = {
   AUTH_SVC_ADDRESS: z
     .string()
     .default('127.0.0.1:50051')
-    .describe('Address (host:port) of auth-svc, from which user-svc fetches the key set that verifies tokens.'),
+    .describe(
+      'Address (host:port) of auth-svc, from which user-svc fetches the key set that verifies tokens, and the sessions for exports.',
+    ),
   PAGE_TOKEN_SECRET: secret().describe(
     'Key that signs page tokens: 32 random bytes in base64. All replicas must use the same key. A change invalidates page tokens in use.',
   ),

@@ -1,5 +1,5 @@
 /** The errors of user-svc. docs/errors.md documents each reason. */
-import { Code, invalidArgument, notFound, permissionDenied, StatusError } from '#runtime/status.ts'
+import { Code, invalidArgument, notFound, permissionDenied, StatusError, unavailable } from '#runtime/status.ts'
 
 /** No active user has the id. */
 export const userNotFound = () => notFound('user')
@@ -16,6 +16,10 @@ export const accountErased = () =>
   new StatusError(Code.FAILED_PRECONDITION, 'The account is erased and cannot be restored or exported', {
     reason: 'account_erased',
   })
+
+/** auth-svc is unavailable, or has failed. The message does not reveal the cause. */
+export const sessionsUnavailable = (cause: unknown) =>
+  unavailable('The sessions of the user are unavailable', { cause })
 
 /** There is no receipt for the user. */
 export const erasureNotFound = () => notFound('erasure')

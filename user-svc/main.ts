@@ -1,5 +1,6 @@
 import { setTimeout } from 'node:timers/promises'
 import { AuthServiceClient } from '#proto/auth/v1/auth.ts'
+import { SessionServiceClient } from '#proto/auth/v1/sessions.ts'
 import { createRemoteKeySet } from '#runtime/auth/key-set.ts'
 import { createTokenVerifier } from '#runtime/auth/token-verifier.ts'
 import { callUnary, createClient } from '#runtime/grpc/client.ts'
@@ -47,6 +48,7 @@ const adminDatabase = openDatabase<Tables>({
 })
 // user-svc starts without auth-svc: the key set is fetched when a token is verified.
 const auth = createClient(AuthServiceClient, settings.AUTH_SVC_ADDRESS)
+const sessions = createClient(SessionServiceClient, settings.AUTH_SVC_ADDRESS)
 const keys = createRemoteKeySet({ fetch: async () => (await callUnary(auth, auth.getJwks, {})).keys, logger })
 const server = createUserServer({
   contract: readContract(new URL('../proto/gen/contract.binpb', import.meta.url)),
@@ -60,6 +62,7 @@ const server = createUserServer({
   }),
   database,
   adminDatabase,
+  sessions,
   pageTokenSecret: settings.PAGE_TOKEN_SECRET,
 })
 const retention = createRetention({
@@ -85,7 +88,7 @@ manageLifecycle({
     { name: 'drain delay', stop: () => setTimeout(settings.DRAIN_DELAY_MS) },
     { name: 'server', stop: () => server.stop() },
     { name: 'retention', stop: () => retentionJob.stop() },
-    { name: 'key set', stop: () => auth.close() },
+    { name: 'auth-svc', stop: () => Promise.all([auth.close(), sessions.close()]) },
     { name: 'database', stop: () => Promise.all([database.close(), adminDatabase.close()]) },
     { name: 'metrics', stop: () => metricsServer?.close() },
     { name: 'telemetry', stop: () => telemetry.shutdown() },

@@ -1,6 +1,7 @@
 import type { FileRegistry } from '@bufbuild/protobuf'
 import type { Kysely } from 'kysely'
 import { type AdminServiceServer, AdminServiceService } from '#proto/admin/v1/admin.ts'
+import type { SessionServiceClient } from '#proto/auth/v1/sessions.ts'
 import { type DocumentServiceServer, DocumentServiceService } from '#proto/docs/v1/docs.ts'
 import { type SearchServiceServer, SearchServiceService } from '#proto/search/v1/search.ts'
 import { type AccountServiceServer, AccountServiceService } from '#proto/user/v1/account.ts'
@@ -32,6 +33,7 @@ import { createPageTokens, type PageTokens } from './paging/page-token.ts'
 import { createErasure, type Erasure } from './privacy/erasure.ts'
 import { createExportHandlers } from './privacy/export-handlers.ts'
 import { createExportRepository } from './privacy/export-repository.ts'
+import { createSessionDirectory } from './privacy/session-directory.ts'
 import { createSearchHandlers } from './search/search-handlers.ts'
 import { createSearchRepository } from './search/search-repository.ts'
 import type { Tables } from './tables.ts'
@@ -53,13 +55,15 @@ export interface UserServerOptions {
    * connections of other requests.
    */
   adminDatabase: Database<Tables>
+  /** Client of auth-svc. While auth-svc is unavailable, exports fail with UNAVAILABLE. */
+  sessions: SessionServiceClient
   /** Key of page tokens, 32 bytes. */
   pageTokenSecret: Uint8Array
 }
 
 /** Creates the gRPC server of user-svc without listening. It is ready while the database is reachable. */
 export function createUserServer(options: UserServerOptions): GrpcServer {
-  const { contract, logger, metrics, verifier, database, adminDatabase, pageTokenSecret } = options
+  const { contract, logger, metrics, verifier, database, adminDatabase, sessions, pageTokenSecret } = options
   metrics.watch.pool(() => sumPoolStates(database.poolState(), adminDatabase.poolState()))
   const server = createGrpcServer({
     contract,
@@ -97,7 +101,7 @@ export function createUserServer(options: UserServerOptions): GrpcServer {
   server.add<ExportServiceServer>(
     'user.v1.ExportService',
     ExportServiceService,
-    createExportHandlers(createExportRepository(db)),
+    createExportHandlers({ exports: createExportRepository(db), sessions: createSessionDirectory(sessions) }),
   )
   server.add<AdminServiceServer>(
     'admin.v1.AdminService',

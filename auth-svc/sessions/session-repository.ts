@@ -28,6 +28,13 @@ export interface SessionSummary {
   readonly expiresAt: Date
 }
 
+/** A stored session, active or not, without its credentials. */
+export interface StoredSession extends SessionSummary {
+  /** Null for a session that was not ended, even if it has expired. */
+  readonly endedAt: Date | null
+  readonly endReason: EndReason | null
+}
+
 /** Sessions in PostgreSQL. Every method rejects with the error of PostgreSQL if a statement fails. */
 export interface SessionRepository {
   /** Locks the account row, see `INSERT`. @returns undefined if the account is not active. */
@@ -38,6 +45,11 @@ export interface SessionRepository {
   findNonce(sessionId: string): Promise<Uint8Array | undefined>
   /** Sessions that have neither ended nor expired, newest first, at most 200. */
   listActive(userId: string): Promise<SessionSummary[]>
+  /**
+   * All sessions of a user by id, a UUIDv7 and thus in the order of creation.
+   * @param after id of the last session of the previous page; undefined for the first page.
+   */
+  listStored(userId: string, after: string | undefined, limit: number): Promise<StoredSession[]>
   /**
    * @param userId if given, the session must belong to this user.
    * @returns false if there is no such session, or it has already ended or expired.
@@ -53,6 +65,14 @@ export interface SessionRepository {
 
 /** Bounds the response for a client that signs in repeatedly without signing out. */
 const MAX_LISTED = 200
+
+const SUMMARY_COLUMNS = [
+  'id',
+  'user_agent as userAgent',
+  'address',
+  'created_at as createdAt',
+  'expires_at as expiresAt',
+] as const
 
 /**
  * Both queries first lock the account row against a change of its role, then read the clock. A token with the old role
@@ -108,12 +128,21 @@ export function createSessionRepository(db: Kysely<Tables>, prepare: Prepare = p
     listActive: userId =>
       db
         .selectFrom('sessions')
-        .select(['id', 'user_agent as userAgent', 'address', 'created_at as createdAt', 'expires_at as expiresAt'])
+        .select(SUMMARY_COLUMNS)
         .where('user_id', '=', userId)
         .where('ended_at', 'is', null)
         .where('expires_at', '>', sql<Date>`now()`)
         .orderBy('created_at', 'desc')
         .limit(MAX_LISTED)
+        .execute(),
+    listStored: (userId, after, limit) =>
+      db
+        .selectFrom('sessions')
+        .select([...SUMMARY_COLUMNS, 'ended_at as endedAt', 'end_reason as endReason'])
+        .where('user_id', '=', userId)
+        .$if(after !== undefined, query => query.where('id', '>', after as string))
+        .orderBy('id')
+        .limit(limit)
         .execute(),
     async end(sessionId, reason, userId) {
       const { numUpdatedRows } = await db

@@ -9,7 +9,12 @@ import type { EndReason, Tables } from '../tables.ts'
 import type { TokenIssuer } from '../tokens/token-issuer.ts'
 import type { RefreshFamilies } from './refresh-families.ts'
 import type { RefreshTokens } from './refresh-token.ts'
-import { createSessionRepository, type SessionRecord, type SessionSummary } from './session-repository.ts'
+import {
+  createSessionRepository,
+  type SessionRecord,
+  type SessionSummary,
+  type StoredSession,
+} from './session-repository.ts'
 
 /** Tokens as returned to the client. Lifetimes are in seconds. */
 export interface IssuedTokens {
@@ -31,6 +36,14 @@ export interface ListedSession extends SessionSummary {
   readonly lastUsedAt: Date
 }
 
+/** A page of all sessions of a user. */
+export interface StoredSessionsPage {
+  /** `lastUsedAt` is undefined once the refresh token family has expired. */
+  readonly sessions: readonly (StoredSession & { readonly lastUsedAt: Date | undefined })[]
+  /** Id of the last session; undefined on the last page. */
+  readonly next: string | undefined
+}
+
 /** Methods that end sessions return their revocations, and have published them unless Redis is unavailable. */
 export interface Sessions {
   /**
@@ -44,6 +57,12 @@ export interface Sessions {
   refreshTtlMs(session: SessionRecord): number
   /** The last used first. @throws StatusError UNAVAILABLE if Redis is unavailable. */
   list(userId: string): Promise<ListedSession[]>
+  /**
+   * All sessions of the user, also those that have ended or expired; at most 100 per page, earliest first.
+   * @param after `next` of the previous page.
+   * @throws StatusError UNAVAILABLE if Redis is unavailable.
+   */
+  listStored(userId: string, after: string | undefined): Promise<StoredSessionsPage>
   /** @throws StatusError NOT_FOUND if the user has no such active session. */
   endOwn(userId: string, sessionId: string): Promise<Revocation[]>
   /** @returns an empty array if the session is not active. */
@@ -67,6 +86,7 @@ export interface SessionsDependencies {
 const FIRST_GENERATION = 1
 const NONCE_LENGTH = 16
 const MAX_USER_AGENT_LENGTH = 400
+const STORED_PAGE_SIZE = 100
 
 export function createSessions(dependencies: SessionsDependencies): Sessions {
   const { db, families, refreshTokens, tokens, revocations, sessionTtlMs } = dependencies
@@ -128,6 +148,16 @@ export function createSessions(dependencies: SessionsDependencies): Sessions {
           return lastUsedAt === undefined ? [] : [{ ...row, lastUsedAt }]
         })
         .sort((a, b) => b.lastUsedAt.getTime() - a.lastUsedAt.getTime())
+    },
+    async listStored(userId, after) {
+      // The extra row shows that another page follows.
+      const rows = await repository.listStored(userId, after, STORED_PAGE_SIZE + 1)
+      const page = rows.slice(0, STORED_PAGE_SIZE)
+      const lastUsed = await families.findLastUsed(page.map(({ id }) => id))
+      return {
+        sessions: page.map(row => ({ ...row, lastUsedAt: lastUsed.get(row.id) })),
+        next: rows.length > STORED_PAGE_SIZE ? page.at(-1)?.id : undefined,
+      }
     },
     async endOwn(userId, sessionId) {
       const revoked = await end(sessionId, 'ended', userId)

@@ -35,6 +35,9 @@ export function createAdmission(method: DescMethod, verifier: TokenVerifier): Ad
         address: firstValue(metadata, CLIENT_ADDRESS) ?? '',
         userAgent: firstValue(metadata, CLIENT_USER_AGENT) ?? '',
       },
+      get token() {
+        return principal && bearerToken(firstValue(metadata, 'authorization'))
+      },
       get signal() {
         return getSignal()
       },

@@ -6,6 +6,8 @@ import { unauthenticated } from '../status.ts'
 export interface Call {
   /** The verified caller; undefined if the policy allows anonymous calls and no token was sent. */
   readonly principal: Principal | undefined
+  /** The verified access token of the caller, for calls to other services on its behalf; undefined without principal. */
+  readonly token: string | undefined
   /** Address and User-Agent of the client, reported by the gateway. They identify nobody; only limits depend on them. */
   readonly client: { readonly address: string; readonly userAgent: string }
   /** Aborted when the caller cancels the call or its deadline expires. */

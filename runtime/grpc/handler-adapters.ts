@@ -1,6 +1,6 @@
 /** Adapters from handlers with promises and async iterables to the callbacks and streams of grpc-js. */
 import type { handleServerStreamingCall, handleUnaryCall, ServerWritableStream } from '@grpc/grpc-js'
-import { toGrpcError } from '../status.ts'
+import { toGrpcError, unavailable } from '../status.ts'
 import type { Call } from './call.ts'
 import type { Admit } from './call-admission.ts'
 import type { Observe } from './call-telemetry.ts'
@@ -38,7 +38,8 @@ export function serveUnary(
 
 /**
  * Creates the grpc-js handler of a server-streaming method. Waits for the `drain` event when the stream is full.
- * @param open receives the controller of each open stream, so that a shutdown can end them.
+ * @param open receives the controller of each open stream, so that a shutdown can end them. The streams then fail with
+ * UNAVAILABLE, since a client takes a stream that ends without error as complete.
  */
 export function serveStream(
   { admit, observe }: MethodInterceptors,
@@ -49,11 +50,17 @@ export function serveStream(
     const controller = createAbortController(grpc)
     open.add(controller)
     void observe(grpc, async () => {
-      const call = await admit(grpc.request, grpc.metadata, () => controller.signal)
-      for await (const message of handler(grpc.request, call)) {
-        if (controller.signal.aborted) return
-        if (!grpc.write(message)) await drained(grpc, controller.signal)
+      const { signal } = controller
+      try {
+        const call = await admit(grpc.request, grpc.metadata, () => signal)
+        for await (const message of handler(grpc.request, call)) {
+          if (signal.aborted) break
+          if (!grpc.write(message)) await drained(grpc, signal)
+        }
+      } catch (error) {
+        if (!signal.aborted || grpc.cancelled) throw error
       }
+      if (signal.aborted && !grpc.cancelled) throw unavailable('The service is stopping')
     })
       .then(
         () => grpc.end(),

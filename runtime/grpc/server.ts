@@ -46,7 +46,7 @@ export interface GrpcServer {
   listen(address: string): Promise<number>
   /** Reports NOT_SERVING, so that clients stop sending new calls. */
   announceStop(): void
-  /** Rejects new calls, aborts streams, and resolves when the calls in flight have ended. */
+  /** Rejects new calls, ends streams with UNAVAILABLE, and resolves when the calls in flight have ended. */
   stop(): Promise<void>
 }
 

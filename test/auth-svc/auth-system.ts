@@ -6,6 +6,7 @@ import { pino } from 'pino'
 import type { Test } from 'tap'
 import { AuthServiceClient, type SignUpRequest, type Tokens } from '#proto/auth/v1/auth.ts'
 import { RevocationServiceClient } from '#proto/auth/v1/revocations.ts'
+import { SessionServiceClient } from '#proto/auth/v1/sessions.ts'
 import { AccountServiceClient } from '#proto/user/v1/account.ts'
 import { createRemoteKeySet } from '#runtime/auth/key-set.ts'
 import type { UserPrincipal } from '#runtime/auth/principal.ts'
@@ -53,6 +54,7 @@ export interface AuthSystem {
   address: string
   auth: AuthServiceClient
   revocations: RevocationServiceClient
+  sessions: SessionServiceClient
   userSvc: UserSvcPeer
   signUp(request?: Partial<SignUpRequest>): Promise<Tokens>
   login(request: { email: string; password?: string; tokenDelivery?: string }, client?: ClientMetadata): Promise<Tokens>
@@ -117,9 +119,11 @@ export async function startAuthSystem(t: Test, options: AuthSystemOptions = {}):
 
   const auth = createClient(AuthServiceClient, address)
   const revocations = createClient(RevocationServiceClient, address)
+  const sessions = createClient(SessionServiceClient, address)
   t.teardown(async () => {
     auth.close()
     revocations.close()
+    sessions.close()
     await server.grpc.stop()
     await background?.stop()
     users.close()
@@ -144,6 +148,7 @@ export async function startAuthSystem(t: Test, options: AuthSystemOptions = {}):
     address,
     auth,
     revocations,
+    sessions,
     userSvc: {
       ...userSvc,
       async restart() {

@@ -6,6 +6,7 @@ const documented = readFileSync(new URL('../../docs/errors.md', import.meta.url)
 
 t.test('docs/errors.md documents the reason of every error of user-svc', async t => {
   for (const [name, create] of Object.entries(errors)) {
-    t.match(documented, `\n| \`${create().reason}\` `, name)
+    const { reason } = create(new Error('cause'))
+    t.match(documented, `\n| \`${reason}\` `, name)
   }
 })

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { pino } from 'pino'
 import { AdminServiceClient } from '#proto/admin/v1/admin.ts'
+import { SessionServiceClient } from '#proto/auth/v1/sessions.ts'
 import { DocumentServiceClient } from '#proto/docs/v1/docs.ts'
 import { SearchServiceClient } from '#proto/search/v1/search.ts'
 import { AccountServiceClient } from '#proto/user/v1/account.ts'
@@ -15,6 +16,7 @@ import { createUserMetrics } from '../../user-svc/metrics.ts'
 import { createUserServer } from '../../user-svc/server.ts'
 import { SCHEMA, type Tables } from '../../user-svc/tables.ts'
 import { createTokenMint } from '../support/token-mint.ts'
+import { startAuthSvcPeer } from './auth-svc-peer.ts'
 
 export const logger = pino({ level: 'silent' })
 export const contract = readContract(new URL('../../proto/gen/contract.binpb', import.meta.url))
@@ -34,6 +36,8 @@ export async function serveUsers({ url, poolSize }: { url: string; poolSize?: nu
   const adminDatabase = openDatabase<Tables>({ url, schema: SCHEMA, logger, poolSize: 2, statementTimeoutMs: 28_000 })
   const mint = createTokenMint({ issuer, audience })
   const verifier = createTokenVerifier({ keys: mint.keys, issuer, audience, acceptService: true })
+  const authSvc = await startAuthSvcPeer(verifier)
+  const sessions = createClient(SessionServiceClient, authSvc.address)
   const server = createUserServer({
     contract,
     logger,
@@ -41,6 +45,7 @@ export async function serveUsers({ url, poolSize }: { url: string; poolSize?: nu
     verifier,
     database,
     adminDatabase,
+    sessions,
     pageTokenSecret: randomBytes(32),
   })
   const address = `127.0.0.1:${await server.listen('127.0.0.1:0')}`
@@ -62,11 +67,14 @@ export async function serveUsers({ url, poolSize }: { url: string; poolSize?: nu
     database,
     address,
     mint,
+    authSvc,
     /** Stops the server; the database stays open. */
     stop,
     async close() {
       for (const client of Object.values(clients)) client.close()
       await stop()
+      sessions.close()
+      await authSvc.stop()
       await Promise.all([database.close(), adminDatabase.close()])
     },
   }

@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import t from 'tap'
 import type { Tokens } from '#proto/auth/v1/auth.ts'
+import type { ListUserSessionsResponse } from '#proto/auth/v1/sessions.ts'
+import type { SessionRecord } from '#proto/user/v1/session_record.ts'
 import { callUnary } from '#runtime/grpc/client.ts'
 import { Code } from '#runtime/status.ts'
 import { familyKey } from '../../../auth-svc/sessions/refresh-families.ts'
@@ -232,4 +234,65 @@ t.test('sessions are deleted a day after they have expired', async t => {
   await db.updateTable('sessions').set({ expires_at: sql`now() - interval '25 hours'` }).where('id', '=', id).execute()
   await createSessionRepository(db).deleteExpired()
   t.same(await db.selectFrom('sessions').select('id').where('id', '=', id).execute(), [])
+})
+
+t.test('the stored sessions of a user include ended and expired ones, page by page, without credentials', async t => {
+  const tokens = await signUp()
+  const email = tokens.user?.email ?? ''
+  const userId = tokens.user?.id ?? ''
+  const phone = await login({ email }, { address: '2001:db8::1', userAgent: 'Phone/1' })
+  const loggedOut = await login({ email })
+  await logout({ refreshToken: loggedOut.refreshToken ?? '' })
+  const lost = await login({ email })
+  await redis.del(familyKey(await sessionOf(lost)))
+  await sql`
+    insert into sessions (id, user_id, refresh_nonce, user_agent, address, expires_at)
+    select uuidv7(), ${userId}, '\\x00', 'Old', '', now() from generate_series(1, 210)`.execute(db)
+
+  const { sessions: client } = system
+  const pageOf = (token: string, pageToken = '') =>
+    callUnary(client, client.listUserSessions, { userId, pageToken }, { token })
+  const sessions: SessionRecord[] = []
+  const sizes: number[] = []
+  for (let pageToken: string | undefined = ''; pageToken !== undefined; ) {
+    const page: ListUserSessionsResponse = await pageOf(phone.accessToken, pageToken)
+    sessions.push(...page.sessions)
+    sizes.push(page.sessions.length)
+    pageToken = page.nextPageToken || undefined
+  }
+  t.same(sizes, [100, 100, 14])
+  t.equal(new Set(sessions.map(({ id }) => id)).size, 214)
+  t.same(
+    sessions.slice(0, 4).map(({ id }) => id),
+    await Promise.all([tokens, phone, loggedOut, lost].map(sessionOf)),
+  )
+  t.match(sessions.slice(0, 5), [
+    { lastUsedAt: Date, endedAt: undefined, endReason: '' },
+    { address: '2001:db8::1', userAgent: 'Phone/1', createdAt: Date, expiresAt: Date, lastUsedAt: Date },
+    { endedAt: Date, endReason: 'logout' },
+    { lastUsedAt: undefined, endedAt: undefined },
+    { userAgent: 'Old' },
+  ])
+  t.strictSame(
+    Object.keys(sessions[0] ?? {}).sort(),
+    ['address', 'createdAt', 'endReason', 'endedAt', 'expiresAt', 'id', 'lastUsedAt', 'userAgent'],
+    'neither nonce nor refresh token',
+  )
+
+  const other = await signUp()
+  await t.rejects(pageOf(other.accessToken), { code: Code.PERMISSION_DENIED })
+  await t.rejects(callUnary(client, client.listUserSessions, { userId, pageToken: '' }), { code: Code.UNAUTHENTICATED })
+  await db
+    .updateTable('accounts')
+    .set({ role: 'moderator' })
+    .where('user_id', '=', other.user?.id ?? '')
+    .execute()
+  await t.rejects(pageOf((await refresh(other.refreshToken)).accessToken), { code: Code.PERMISSION_DENIED })
+  const admin = await signUp()
+  await db
+    .updateTable('accounts')
+    .set({ role: 'admin' })
+    .where('user_id', '=', admin.user?.id ?? '')
+    .execute()
+  t.equal((await pageOf((await refresh(admin.refreshToken)).accessToken)).sessions.length, 100)
 })

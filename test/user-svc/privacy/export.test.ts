@@ -2,15 +2,16 @@ import { setImmediate } from 'node:timers/promises'
 import { sql } from 'kysely'
 import t from 'tap'
 import type { ExportRecord } from '#proto/user/v1/export.ts'
+import type { SessionRecord } from '#proto/user/v1/session_record.ts'
 import { callServerStream, callUnary } from '#runtime/grpc/client.ts'
-import { Code } from '#runtime/status.ts'
+import { Code, unauthenticated, unavailable } from '#runtime/status.ts'
 import { createExportRepository } from '../../../user-svc/privacy/export-repository.ts'
 import { countStatements } from '../../support/statement-counter.ts'
 import { createDocumentClient } from '../documents/document-client.ts'
 import { startUserSystem } from '../user-system.ts'
 
 const system = await startUserSystem(t)
-const { admin, users, exports, createUser, tokenOf } = system
+const { admin, users, exports, createUser, tokenOf, authSvc } = system
 const { db } = system.database
 const docs = createDocumentClient(system.docs)
 const root = await createUser({ role: 'admin', name: 'root' })
@@ -67,6 +68,68 @@ t.test(
     t.same(await exportUser(ada.id), records)
   },
 )
+
+const newSession = (changes: Partial<SessionRecord> = {}): SessionRecord => ({
+  id: crypto.randomUUID(),
+  createdAt: new Date('2026-01-01T00:00:00Z'),
+  lastUsedAt: new Date('2026-01-02T00:00:00Z'),
+  expiresAt: new Date('2026-01-31T00:00:00Z'),
+  userAgent: 'Phone/1',
+  address: '2001:db8::1',
+  endedAt: undefined,
+  endReason: '',
+  ...changes,
+})
+
+t.test('an export has all sessions of auth-svc, page by page, read with the token of the caller', async t => {
+  const user = await createUser()
+  const sessions = Array.from({ length: 5 }, () => newSession())
+  authSvc.sessions.set(user.id, [...sessions, newSession({ endedAt: new Date(), endReason: 'logout' })])
+  for (const [caller, read] of [
+    [user, () => exportMe(tokenOf(user))],
+    [root, () => exportUser(user.id)],
+  ] as const) {
+    authSvc.callers.length = 0
+    const records = await read()
+    t.same(kinds(records), ['user', ...Array(6).fill('session')])
+    t.same(
+      records.flatMap(({ record }) => (record?.$case === 'session' ? [record.value] : [])),
+      authSvc.sessions.get(user.id),
+    )
+    t.same(authSvc.callers, Array(3).fill(caller.id))
+  }
+})
+
+t.test('an export whose sessions cannot be read fails and is not shortened', async t => {
+  const user = await createUser()
+  authSvc.sessions.set(user.id, [newSession(), newSession(), newSession()])
+  let pages = 0
+  t.teardown(() => {
+    authSvc.beforePage = () => {}
+  })
+  const failAfter = (limit: number, error: Error) => {
+    pages = 0
+    authSvc.beforePage = () => {
+      if (pages++ >= limit) throw error
+    }
+  }
+  const received: ExportRecord[] = []
+  const read = async () => {
+    received.length = 0
+    for await (const record of callServerStream(exports, exports.exportMe, {}, { token: tokenOf(user) }))
+      received.push(record)
+  }
+  failAfter(0, unavailable('Redis'))
+  await t.rejects(read(), { code: Code.UNAVAILABLE, reason: 'unavailable' })
+  t.same(received, [], 'without the first page, the export fails before its first record')
+  failAfter(0, new Error('a defect of auth-svc'))
+  await t.rejects(read(), { code: Code.UNAVAILABLE, reason: 'unavailable' })
+  failAfter(1, unavailable('Redis'))
+  await t.rejects(read(), { code: Code.UNAVAILABLE, reason: 'unavailable' })
+  t.same(kinds(received), ['user', 'session', 'session'])
+  failAfter(1, unauthenticated('token_expired', 'The token has expired'))
+  await t.rejects(read(), { code: Code.UNAUTHENTICATED, reason: 'token_expired' })
+})
 
 t.test('an export of thousands of rows is complete, ordered and without duplicates', async t => {
   const user = await createUser()
@@ -137,4 +200,20 @@ t.test('administrators can export a deactivated user, but not an erased one', as
   await callUnary(admin, admin.eraseUser, { id: user.id }, { token: tokenOf(root) })
   await t.rejects(exportUser(user.id), { code: Code.FAILED_PRECONDITION, reason: 'account_erased' })
   await t.rejects(exportUser(crypto.randomUUID()), { code: Code.NOT_FOUND })
+})
+
+t.test('a server that stops fails the exports under way, which a client would otherwise take as complete', async t => {
+  const stopping = await startUserSystem(t)
+  const user = await stopping.createUser()
+  await sql`
+    insert into documents_all (owner_id, title, body)
+    select ${user.id}::uuid, 'Plan ' || number, repeat('x', 4000) from generate_series(1, 5000) as number`.execute(
+    stopping.database.db,
+  )
+  const { exports } = stopping
+  const stream = callServerStream(exports, exports.exportMe, {}, { token: stopping.tokenOf(user) })
+  await stream.next()
+  const stopped = stopping.stop()
+  await t.rejects(collect(stream), { code: Code.UNAVAILABLE })
+  await stopped
 })

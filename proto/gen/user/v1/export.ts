@@ -19,6 +19,7 @@ import {
 } from "@grpc/grpc-js";
 import { Comment, Document, Grant } from "../../docs/v1/docs.ts";
 import { Timestamp } from "../../google/protobuf/timestamp.ts";
+import { SessionRecord } from "./session_record.ts";
 import { User } from "./user.ts";
 
 export const protobufPackage = "user.v1";
@@ -51,6 +52,9 @@ export interface ExportRecord {
     | //
     /** A grant to the user. */
     { $case: "grant"; value: Grant }
+    | //
+    /** A session of the user. */
+    { $case: "session"; value: SessionRecord }
     | undefined;
   /**
    * Time of the deactivation or deletion. Set for a deactivated user and for a document or comment that was deleted on
@@ -176,6 +180,9 @@ export const ExportRecord: MessageFns<ExportRecord> = {
       case "grant":
         Grant.encode(message.record.value, writer.uint32(34).fork()).join();
         break;
+      case "session":
+        SessionRecord.encode(message.record.value, writer.uint32(50).fork()).join();
+        break;
     }
     if (message.deletedAt !== undefined) {
       Timestamp.encode(toTimestamp(message.deletedAt), writer.uint32(42).fork()).join();
@@ -228,6 +235,14 @@ export const ExportRecord: MessageFns<ExportRecord> = {
             message.record = { $case: "grant", value: Grant.decode(reader, reader.uint32()) };
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.record = { $case: "session", value: SessionRecord.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 5: {
             if (tag !== 42) {
               break;
@@ -278,6 +293,12 @@ export const ExportRecord: MessageFns<ExportRecord> = {
         }
         break;
       }
+      case "session": {
+        if (object.record?.value !== undefined && object.record?.value !== null) {
+          message.record = { $case: "session", value: SessionRecord.fromPartial(object.record.value) };
+        }
+        break;
+      }
     }
     message.deletedAt = object.deletedAt ?? undefined;
     return message;
@@ -290,8 +311,9 @@ export const ExportServiceService = {
   /**
    * Export the caller's own data.
    *
-   * Streams one record per line: the user, then the user's documents, then the user's comments, each in the order of
-   * creation, then the grants to the user. Includes deleted documents and comments until they are purged.
+   * Streams one record per line: the user, then the user's sessions, documents and comments, each in the order of
+   * creation, then the grants to the user. Includes ended sessions until a day after they would have expired, and deleted
+   * documents and comments until they are purged.
    */
   exportMe: {
     path: "/user.v1.ExportService/ExportMe" as const,
@@ -323,8 +345,9 @@ export interface ExportServiceServer extends UntypedServiceImplementation {
   /**
    * Export the caller's own data.
    *
-   * Streams one record per line: the user, then the user's documents, then the user's comments, each in the order of
-   * creation, then the grants to the user. Includes deleted documents and comments until they are purged.
+   * Streams one record per line: the user, then the user's sessions, documents and comments, each in the order of
+   * creation, then the grants to the user. Includes ended sessions until a day after they would have expired, and deleted
+   * documents and comments until they are purged.
    */
   exportMe: handleServerStreamingCall<ExportMeRequest, ExportRecord>;
   /**
@@ -340,8 +363,9 @@ export interface ExportServiceClient extends Client {
   /**
    * Export the caller's own data.
    *
-   * Streams one record per line: the user, then the user's documents, then the user's comments, each in the order of
-   * creation, then the grants to the user. Includes deleted documents and comments until they are purged.
+   * Streams one record per line: the user, then the user's sessions, documents and comments, each in the order of
+   * creation, then the grants to the user. Includes ended sessions until a day after they would have expired, and deleted
+   * documents and comments until they are purged.
    */
   exportMe(request: ExportMeRequest, options?: Partial<CallOptions>): ClientReadableStream<ExportRecord>;
   exportMe(
