@@ -1,6 +1,7 @@
 /**
- * Starts a load with wrk if it is installed or its Debian package can be, otherwise with autocannon. wrk uses about 4 us of CPU per request,
- * autocannon 20 us. With the upstream on the same core, only wrk saturates a gateway that uses 30 us per request.
+ * Starts a load with wrk if it is installed or its Debian package can be, otherwise with autocannon. wrk uses about 4 us
+ * of CPU per request, autocannon 20 us. With the upstream on the same core, only wrk saturates a gateway that uses 30 us
+ * per request.
  */
 import { findCommand } from '../../deploy/dev/debian-command.ts'
 import { startAutocannon } from './autocannon.ts'

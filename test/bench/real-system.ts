@@ -73,17 +73,30 @@ export async function startRealSystem(environment: BenchEnvironment): Promise<Re
     await waitForService(name, environments[name])
     return child
   }
-  const [gateway, authSvc, userSvc] = await Promise.all([start('gateway'), start('auth-svc'), start('user-svc')])
-  const processes = [gateway, authSvc, userSvc]
+  // The gateway starts last: it is ready without its upstreams, and would wait before it connects again.
+  const services = await Promise.all([start('auth-svc'), start('user-svc')])
+  const processes = [await start('gateway'), ...services]
 
   const client = createSessionClient(origin)
   const loginEmail = 'regular@example.com'
-  await client.signUp(loginEmail)
-  // Limit the concurrency: on a slow machine, the last of many queued password hashes would time out.
-  const limit = pLimit(4)
-  const sessions = await Promise.all(
-    Array.from({ length: SESSIONS }, () => limit(() => client.signUp(`${randomUUID()}@example.com`))),
-  )
+  async function stop() {
+    client.close()
+    for (const process of processes) await process.stop()
+  }
+  const sessions = await signUpAll().catch(async error => {
+    await stop()
+    throw error
+  })
+
+  async function signUpAll(): Promise<Session[]> {
+    await client.signUp(loginEmail)
+    // Limit the concurrency: on a slow machine, the last of many queued password hashes would time out.
+    const limit = pLimit(4)
+    return Promise.all(
+      Array.from({ length: SESSIONS }, () => limit(() => client.signUp(`${randomUUID()}@example.com`))),
+    )
+  }
+
   return {
     origin,
     pids: processes.map(({ pid }) => pid),
@@ -98,9 +111,6 @@ export async function startRealSystem(environment: BenchEnvironment): Promise<Re
     clearLogs() {
       for (const { name } of processes) truncateSync(logOf(name as ServiceName))
     },
-    async stop() {
-      client.close()
-      for (const { stop } of processes) await stop()
-    },
+    stop,
   }
 }
