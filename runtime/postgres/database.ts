@@ -6,6 +6,7 @@ import type { Logger } from '../observability/logger.ts'
 import { limitRepeatedWarnings } from '../observability/repeated-warnings.ts'
 import type { PoolState } from './pool-metrics.ts'
 import { createPipeline, type Prepare, prepareIn, prepareOn } from './prepared-statements.ts'
+import { type OnNoReply, ReplacingPool } from './replacing-pool.ts'
 import { logSlowStatements, traceStatements } from './statement-records.ts'
 
 export interface DatabaseOptions {
@@ -90,11 +91,13 @@ export function openDatabase<Tables>(options: DatabaseOptions): Database<Tables>
   const warn = limitRepeatedWarnings(logger)
   // A restart of PostgreSQL ends all connections of the pool at once.
   const onLost = (error: Error) => warn(error.message, { err: error }, 'database connection lost')
-  const pool = new pg.Pool({ ...connection, max: poolSize - pipelineCount })
-  // The pool reports errors of idle connections only. An unhandled error event of a connection that is in use, between
-  // two statements, would end the process.
-  pool.on('connect', client => client.on('error', onLost))
-  pool.on('error', () => {})
+  // The other connections are half-open as well, for example. Each would cost one more statement and its timeout.
+  const onNoReply: OnNoReply = sentAt => {
+    pool.endSilent(sentAt)
+    for (const pipeline of pipelines) pipeline.endSilent(sentAt)
+  }
+  const pipelines = Array.from({ length: pipelineCount }, () => createPipeline(connection, { onLost, onNoReply }))
+  const pool = new ReplacingPool({ ...connection, max: poolSize - pipelineCount }, onLost, onNoReply)
 
   const trace = traceStatements(options)
   const explain = options.planSlowStatements === true ? explainBy(pool) : undefined
@@ -104,7 +107,6 @@ export function openDatabase<Tables>(options: DatabaseOptions): Database<Tables>
     logSlow(event)
   }
   const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }), log: record })
-  const pipelines = Array.from({ length: pipelineCount }, () => createPipeline(connection, onLost))
   return {
     db,
     prepare: pipelineCount === 0 ? prepareIn(db) : prepareOn(pipelines, { db, record }),

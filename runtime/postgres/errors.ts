@@ -14,6 +14,7 @@ const UNREACHABLE = /^(ECONN|EPIPE|ETIMEDOUT|EHOST|ENET|ENOTFOUND|EAI_AGAIN|ENOE
 // Messages of pg, its pool and Kysely for errors without a code.
 const NO_CONNECTION =
   /^(Connection terminated|Client (has encountered a connection error|was closed)|Cannot use a pool|driver has)/
+/** Message of pg if no reply arrived within `query_timeout`. */
 const READ_TIMEOUT = 'Query read timeout'
 /** Message of the pool if no connection became free in time. An unresponsive server is "terminated" instead. */
 const POOL_EXHAUSTED = 'timeout exceeded when trying to connect'
@@ -41,7 +42,7 @@ export function toStatusError(error: unknown): unknown {
       cause: error,
     })
   }
-  if (state === QUERY_CANCELED || error.message === READ_TIMEOUT) {
+  if (state === QUERY_CANCELED || isReadTimeout(error)) {
     return new StatusError(Code.DEADLINE_EXCEEDED, 'The database statement timed out', {
       reason: 'deadline_exceeded',
       cause: error,
@@ -60,6 +61,11 @@ export function toStatusError(error: unknown): unknown {
     })
   }
   return error
+}
+
+/** Whether a statement failed because no reply arrived. */
+export function isReadTimeout(error: unknown): error is Error {
+  return error instanceof Error && error.message === READ_TIMEOUT
 }
 
 function isUnreachable(error: Error): boolean {

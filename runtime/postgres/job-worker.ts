@@ -3,6 +3,8 @@ import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type CronItem, parseCronItems, type Runner, run, type TaskList, Logger as WorkerLogger } from 'graphile-worker'
 import type { Logger } from '../observability/logger.ts'
+import { limitRepeatedWarnings } from '../observability/repeated-warnings.ts'
+import { ReplacingPool } from './replacing-pool.ts'
 
 export interface JobWorkerOptions {
   databaseUrl: string
@@ -32,6 +34,10 @@ export interface JobWorker {
 }
 
 const RESTART_MS = 1000
+/** Maximum time in milliseconds of a statement of the queue. */
+const STATEMENT_TIMEOUT_MS = 4500
+/** Maximum time in milliseconds to connect, and to wait for a reply. Then all connections of the queue are replaced. */
+const REPLY_TIMEOUT_MS = 5000
 
 /**
  * Starts a worker. Resolves when it accepts jobs, or immediately with `startInBackground`.
@@ -45,17 +51,28 @@ export async function startJobWorker(options: JobWorkerOptions): Promise<JobWork
   const { preparedStatements = true, startInBackground = false } = options
   const stopping = new AbortController()
   const { signal } = stopping
+  const warn = limitRepeatedWarnings(logger)
+  // The connection that listens for notifications sends nothing, so that it would stay half-open. It ends with the others.
+  const pool = new ReplacingPool(
+    {
+      connectionString: databaseUrl,
+      // One connection listens for notifications; each job uses one when it starts and when it ends.
+      max: concurrency + 1,
+      connectionTimeoutMillis: REPLY_TIMEOUT_MS,
+      statement_timeout: STATEMENT_TIMEOUT_MS,
+      query_timeout: REPLY_TIMEOUT_MS,
+    },
+    error => warn(error.message, { err: error }, 'database connection of the job queue lost'),
+  )
 
   async function start(): Promise<Runner> {
     const runner = await run({
       // Enables batching of completions. Without it (0.18) the failure to record one is an unhandled rejection.
       preset: { worker: { completeJobBatchDelay: 0, failJobBatchDelay: 0 } },
-      connectionString: databaseUrl,
+      pgPool: pool,
       schema,
       taskList: tasks,
       parsedCronItems: parseCronItems(cron),
-      // One connection listens for notifications; each job uses one when it starts and when it ends.
-      maxPoolSize: concurrency + 1,
       concurrency,
       pollInterval: pollMs,
       noPreparedStatements: !preparedStatements,
@@ -97,6 +114,8 @@ export async function startJobWorker(options: JobWorkerOptions): Promise<JobWork
       await supervised
       // Rejects if the worker has already shut down.
       await current?.stop().catch(() => {})
+      // Not awaited: a connection that is in use after a failed stop would keep it waiting.
+      void pool.end()
     },
   }
 }

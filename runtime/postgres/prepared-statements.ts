@@ -5,6 +5,8 @@
 import { Socket } from 'node:net'
 import type { CompiledQuery, LogEvent, QueryResult } from 'kysely'
 import pg from 'pg'
+import { isReadTimeout } from './errors.ts'
+import type { OnNoReply } from './replacing-pool.ts'
 
 /** Runs the statement outside of a transaction and returns its rows. */
 export type Statement<Row> = (...values: readonly unknown[]) => Promise<Row[]>
@@ -82,13 +84,22 @@ export interface Pipeline {
   run(statement: { name: string; text: string }, values: readonly unknown[]): Promise<unknown[]>
   /** Closes the connection after the statements in flight. The next statement opens a new one. */
   retire(): void
+  /** Ends the connection, unless a statement is in flight or a reply arrived since `sentAt`. */
+  endSilent(sentAt: number): void
   /** Closes the connection after the statements in flight. */
   close(): Promise<void>
 }
 
-/** Creates a connection with pipelining. It is opened on first use and replaced when it is lost. */
-export function createPipeline(config: pg.ClientConfig, onLost: (error: Error) => void): Pipeline {
+/**
+ * Creates a connection with pipelining. It is opened on first use and replaced when it is lost. pg ends it if a statement
+ * gets no reply within `query_timeout`.
+ */
+export function createPipeline(
+  config: pg.ClientConfig,
+  { onLost, onNoReply }: { onLost: (error: Error) => void; onNoReply: OnNoReply },
+): Pipeline {
   let inFlight = 0
+  let repliedAt = 0
   let open: { client: pg.Client; socket: Socket; connecting: Promise<unknown> | undefined } | undefined
   let isCorked = false
 
@@ -138,19 +149,28 @@ export function createPipeline(config: pg.ClientConfig, onLost: (error: Error) =
     },
     async run(statement, values) {
       inFlight += 1
+      let sentAt = 0
       try {
         // A connection that timed out is destroyed before its `end` event arrives.
         const connection = open === undefined || open.socket.destroyed ? connect() : open
         if (connection.connecting !== undefined) await connection.connecting
         batchWrites(connection.socket)
+        sentAt = performance.now()
         const { rows } = await connection.client.query({ ...statement, values: [...values] })
+        repliedAt = performance.now()
         return rows
+      } catch (error) {
+        if (isReadTimeout(error)) onNoReply(sentAt)
+        throw error
       } finally {
         inFlight -= 1
       }
     },
     retire() {
       void retire().catch(onLost)
+    },
+    endSilent(sentAt) {
+      if (inFlight === 0 && repliedAt < sentAt) open?.socket.destroy()
     },
     // Rejects if the connection was never established.
     close: () => retire().catch(() => {}),

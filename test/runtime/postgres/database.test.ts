@@ -7,6 +7,7 @@ import t, { type Test } from 'tap'
 import { openDatabase } from '#runtime/postgres/database.ts'
 import { toStatusError } from '#runtime/postgres/errors.ts'
 import { Code, notFound } from '#runtime/status.ts'
+import { startFaultProxy } from '../../support/fault-proxy.ts'
 import { openTestDatabase } from '../../support/test-database.ts'
 
 const logger = pino({ level: 'silent' })
@@ -44,6 +45,39 @@ t.test('a statement to a server that does not respond fails with DEADLINE_EXCEED
     process.kill(pid, 'SIGCONT')
   }
   await ping()
+})
+
+t.test('one statement without a reply replaces all half-open connections to the database', async t => {
+  const proxy = await startFaultProxy(t, Number(new URL(url).port))
+  const { db, prepare, ping, poolState } = open(t, { url: proxy.urlOf(url), statementTimeoutMs: 500, poolSize: 7 })
+  const prepared = prepare(() => sql`select 1`.compile(db))
+  const sleep = () => sql`select pg_sleep(0.2)`.execute(db)
+  // Opens all four connections of the pool, and one for prepared statements.
+  await Promise.all([sleep(), sleep(), sleep(), sleep(), prepared()])
+  t.match(poolState(), { total: 4, idle: 4 })
+  for (const statement of [ping, prepared]) {
+    await Promise.all([sleep(), sleep(), sleep(), sleep(), prepared()])
+    proxy.swallowOpenConnections()
+    t.match(await statusOf(statement()), { code: Code.DEADLINE_EXCEEDED })
+    for (let count = 0; count < 5; count++) await Promise.all([ping(), prepared()])
+  }
+})
+
+t.test('a transaction on a half-open connection fails with DEADLINE_EXCEEDED after one timeout', async t => {
+  const proxy = await startFaultProxy(t, Number(new URL(url).port))
+  const { db } = open(t, { url: proxy.urlOf(url), statementTimeoutMs: 500 })
+  let timeouts = 0
+  const broken = db.transaction().execute(async transaction => {
+    await sql`select 1`.execute(transaction)
+    proxy.swallowOpenConnections()
+    const startedAt = performance.now()
+    await sql`select 1`.execute(transaction).finally(() => {
+      timeouts = performance.now() - startedAt
+    })
+  })
+  const startedAt = performance.now()
+  t.match(await statusOf(broken), { code: Code.DEADLINE_EXCEEDED })
+  t.ok(performance.now() - startedAt < timeouts + 700, 'the rollback does not wait for a reply')
 })
 
 t.test(

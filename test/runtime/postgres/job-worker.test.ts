@@ -5,6 +5,7 @@ import t from 'tap'
 import { openDatabase } from '#runtime/postgres/database.ts'
 import { startJobWorker } from '#runtime/postgres/job-worker.ts'
 import { JOBS_SCHEMA, SCHEMA, type Tables } from '../../../auth-svc/tables.ts'
+import { startFaultProxy } from '../../support/fault-proxy.ts'
 import { openTestDatabase } from '../../support/test-database.ts'
 
 const events = new EventEmitter()
@@ -28,8 +29,9 @@ const { db, close } = openDatabase<Tables>({ url: authUrl, schema: SCHEMA, logge
 t.teardown(close)
 
 const { promise: held, resolve: release } = Promise.withResolvers<void>()
+const proxy = await startFaultProxy(t, Number(new URL(authUrl).port))
 const worker = await startJobWorker({
-  databaseUrl: authUrl,
+  databaseUrl: proxy.urlOf(authUrl),
   schema: JOBS_SCHEMA,
   logger,
   pollMs: 50,
@@ -62,6 +64,14 @@ t.test('a worker runs jobs after its connections were lost', async t => {
     select pg_terminate_backend(pid, 5000) from pg_stat_activity
     where datname = current_database() and pid <> pg_backend_pid()`.execute(db)
   for (let i = 0; i < 5; i++) await runQuickJob()
+  t.pass()
+})
+
+t.test('a worker replaces all half-open connections, including the one that listens for notifications', async t => {
+  const connected = once(events, 'connected')
+  proxy.swallowOpenConnections()
+  await runQuickJob()
+  await connected
   t.pass()
 })
 
