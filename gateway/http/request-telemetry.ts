@@ -21,6 +21,8 @@ declare module 'fastify' {
 
   interface FastifyContextConfig {
     telemetry?: RouteTelemetry
+    /** By path template, if routes of the contract share a path of the router. */
+    telemetryByTemplate?: ReadonlyMap<string, RouteTelemetry>
   }
 }
 
@@ -83,7 +85,9 @@ export function createRequestTelemetry(options: RequestTelemetryOptions): Reques
     const reply = this[REPLY] as FastifyReply
     const { request } = reply
     // Requests that the router rejects have route options without `config`.
-    const { route, routeJson, recorderByMethod } = request.routeOptions.config?.telemetry ?? unmatched
+    const { config } = request.routeOptions
+    const shared = config?.templates && config.telemetryByTemplate?.get(config.templates.of(request))
+    const { route, routeJson, recorderByMethod } = shared ?? config?.telemetry ?? unmatched
     const status = this.headersSent ? reply.statusCode : CLIENT_CLOSED_REQUEST
     accessLog(request, reply, routeJson, status, this.writableFinished)
     const isRecorded = endRequestTrace(request, route, status, sampleError)
@@ -97,8 +101,10 @@ export function createRequestTelemetry(options: RequestTelemetryOptions): Reques
       app.decorateRequest('rpcCode')
       app.addHook('onRoute', route => {
         const methods = [route.method].flat()
-        const telemetry = telemetryOf(route.config?.template ?? route.url, methods)
-        route.config = { ...route.config, telemetry }
+        const { template = route.url, templates } = route.config ?? {}
+        route.config = { ...route.config, telemetry: telemetryOf(template, methods) }
+        if (templates === undefined) return
+        route.config.telemetryByTemplate = new Map(templates.all.map(one => [one, telemetryOf(one, methods)]))
       })
       app.addHook('onRequest', (request, reply, done) => {
         start(request, reply)

@@ -15,6 +15,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Path template of a route of the contract, such as `/v1/users/{id}`. */
     template?: string
+    /** If routes of the contract share a path of the router: all their templates, and that of a request. */
+    templates?: { readonly all: readonly string[]; of(request: FastifyRequest): string }
   }
 }
 

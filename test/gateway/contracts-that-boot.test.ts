@@ -12,6 +12,7 @@ import { registerDocs } from '../../gateway/http/docs-page.ts'
 import { buildContract } from '../support/contract.ts'
 import type { Responder } from '../support/echo-upstream.ts'
 import { startTestGateway } from '../support/test-gateway.ts'
+import { until } from '../support/until.ts'
 
 function contractOf(methods: string) {
   return buildContract({
@@ -159,6 +160,71 @@ t.test('the error of a stream has a name that no message of the stream has', asy
   t.same(tableOf(method('Structs', 'get: "/v1/structs"', '(Thing) returns (stream google.protobuf.Struct)')).routes, [
     'GET /v1/structs none',
   ])
+})
+
+t.test('40 custom verbs of one path, with GET and HEAD of it, are served by their own methods', async t => {
+  const verbs = Array.from({ length: 40 }, (_, index) => `verb${index}`)
+  const methods = [
+    ...verbs.map(verb => method(verb.toUpperCase(), `get: "/v1/{id}:${verb}"`)),
+    ...verbs.map(verb => method(`${verb.toUpperCase()}B`, `post: "/v1/{id}:${verb}" body: "*"`)),
+    method('Get', 'get: "/v1/{id}"'),
+    method('Rest', 'get: "/v1/{id=**}"'),
+    method('Head', 'custom: { kind: "HEAD" path: "/v1/{id}" }'),
+    method('Delete', 'delete: "/v1/{id}"'),
+  ]
+  const { port, upstream, state } = await start(t, methods.join('\n'))
+  const served: readonly (readonly [httpMethod: string, path: string, name: string, template: string])[] = [
+    ...verbs.flatMap(verb => [
+      ['GET', `/v1/a:${verb}`, verb.toUpperCase(), `/v1/{id}:${verb}`] as const,
+      ['HEAD', `/v1/a:${verb}`, verb.toUpperCase(), `/v1/{id}:${verb}`] as const,
+      ['POST', `/v1/a:${verb}`, `${verb.toUpperCase()}B`, `/v1/{id}:${verb}`] as const,
+    ]),
+    ['GET', '/v1/a', 'Get', '/v1/{id}'],
+    ['GET', '/v1/a%3Averb1', 'Get', '/v1/{id}'],
+    ['GET', '/v1/a:verb40', 'Get', '/v1/{id}'],
+    ['HEAD', '/v1/a', 'Head', '/v1/{id}'],
+    ['GET', '/v1/a/b:verb1', 'Rest', '/v1/{id=**}'],
+  ]
+  for (const [httpMethod, path, name] of served) {
+    const { status } = await send(port, httpMethod, path, httpMethod === 'POST' ? {} : undefined)
+    t.equal(status, 200, `${httpMethod} ${path}`)
+    t.equal(upstream.received.at(-1)?.method, name, `${httpMethod} ${path}`)
+  }
+  const logged = async () => state.lines.filter(({ route }) => route !== undefined)
+  await until(logged, lines => lines.length === served.length)
+  t.same(
+    (await logged()).map(line => `${line.method} ${line.route}`).sort(),
+    served.map(([httpMethod, , , template]) => `${httpMethod} ${template}`).sort(),
+    'the access log has the template of the method that served the request',
+  )
+  t.equal((await send(port, 'DELETE', '/v1/a:verb1')).status, 405)
+  t.equal((await send(port, 'POST', '/v1/a:verb40', {})).status, 405)
+})
+
+t.test('a path with the custom verb of another method is 405, whatever template has the path', async t => {
+  const { port, upstream } = await start(
+    t,
+    [
+      method('Patch', 'patch: "/v1/books/{id}"'),
+      method('Go', 'post: "/v1/{other.id}/{id}:go"'),
+      method('Rest', 'get: "/v1/{id=**}"'),
+      method('Stop', 'post: "/v1/{id}:stop"'),
+    ].join('\n'),
+  )
+  const request = http.request({ host: '127.0.0.1', port, method: 'PATCH', path: '/v1/books/a:go' }).end()
+  const [response] = (await once(request, 'response')) as [http.IncomingMessage]
+  response.resume()
+  t.match(response, { statusCode: 405, headers: { allow: 'POST' } })
+  for (const [verb, path, name] of [
+    ['PATCH', '/v1/books/a:stop', 'Patch'],
+    ['GET', '/v1/a/b:stop', 'Rest'],
+    ['POST', '/v1/books/a:go', 'Go'],
+    ['POST', '/v1/a:stop', 'Stop'],
+  ] as const) {
+    t.equal((await send(port, verb, path)).status, 200, `${verb} ${path}`)
+    t.equal(upstream.received.at(-1)?.method, name)
+  }
+  t.equal((await send(port, 'GET', '/v1/a:stop')).status, 405)
 })
 
 t.test('a method with a request stream is left out with its name; the other methods are served', async t => {

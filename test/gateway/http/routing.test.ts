@@ -4,22 +4,19 @@ import fc from 'fast-check'
 import Fastify from 'fastify'
 import t from 'tap'
 import { type PathTemplate, parsePathTemplate } from '../../../gateway/contract/path-template.ts'
-import { routerConstraints, routerPath } from '../../../gateway/http/routing.ts'
+import { groupRoutes, routerConstraints } from '../../../gateway/http/route-groups.ts'
 import { assertProperty } from '../../support/property.ts'
 
 /** Returns the source of the template that serves a path; undefined if the router or the template rejects it. */
 function routerOf(sources: readonly string[]): (path: string) => Promise<string | undefined> {
   const app = Fastify({ routerOptions: { maxParamLength: 10_000, constraints: routerConstraints } })
-  const templates = sources.map(parsePathTemplate)
-  const shapes = new Set(templates.map(({ shape }) => shape))
-  for (const template of templates) {
-    const { withoutRest } = template
-    const paths = withoutRest !== undefined && !shapes.has(withoutRest.shape) ? [template, withoutRest] : [template]
-    for (const path of paths) {
-      app.get(routerPath(path).url, { ...routerPath(path) }, (request, reply) =>
-        reply.send(template.extract(request.raw.url ?? '') === undefined ? '' : template.source),
-      )
-    }
+  const candidates = sources.map(parsePathTemplate).map(template => ({ template, value: template }))
+  for (const { url, constraints, find } of groupRoutes(candidates)) {
+    app.get(url, { ...(constraints && { constraints }) }, (request, reply) => {
+      const path = request.raw.url ?? ''
+      const template = find(path)
+      return reply.send(template?.extract(path) === undefined ? '' : template.source)
+    })
   }
   return async path => {
     const { statusCode, body } = await app.inject(path)
@@ -71,6 +68,24 @@ t.test('a path that `**` and a template without it match belongs to the latter',
   t.equal(await route('/v1'), '/v1')
   t.equal(await route('/v1/a'), '/v1/{id}')
   t.equal(await route('/v1/a/b'), '/v1/{id}/{path=**}')
+})
+
+t.test('any number of verbs and of literals with escapes may share a path of the router', async t => {
+  const numbers = Array.from({ length: 40 }, (_, index) => index)
+  const served = [
+    ...numbers.flatMap(n => [
+      [`/v1/{id}:verb${n}`, `/v1/a:verb${n}`],
+      [`/v1/{path=files/**}:verb${n}`, `/v1/files/a/b:verb${n}`],
+      [`/v1/%C3%A9${n}/{id}`, `/v1/%c3%a9${n}/x`],
+      [`/v1/%C3%A9${n}/{id}:go`, `/v1/%c3%a9${n}/x:go`],
+    ]),
+    ['/v1/{id}', '/v1/a:other'],
+    ['/v1/{id}/{name}', '/v1/a/b'],
+    ['/v1/{id}/%C3%A9', '/v1/a/%C3%A9'],
+    ['/{path=**}', '/v1/files/a/b:other'],
+  ] as const
+  const route = routerOf(served.map(([source]) => source))
+  for (const [source, path] of served) t.equal(await route(path), source, path)
 })
 
 t.test('the router serves a path exactly if one of the templates matches it', async t => {
