@@ -1,7 +1,7 @@
 /** Contracts with unusual HTTP rules: what is served, what is left out, what is refused. */
 import { once } from 'node:events'
 import http, { METHODS } from 'node:http'
-import { create, type DescMessage } from '@bufbuild/protobuf'
+import { create } from '@bufbuild/protobuf'
 import Fastify from 'fastify'
 import t, { type Test } from 'tap'
 import { ContractError, serviceOf } from '#runtime/grpc/contract.ts'
@@ -9,35 +9,29 @@ import { Code, StatusError } from '#runtime/status.ts'
 import { RESERVED_PATHS } from '../../gateway/contract/reserved-paths.ts'
 import { buildRouteTable, type OmittedRoute } from '../../gateway/contract/route-table.ts'
 import { registerDocs } from '../../gateway/http/docs-page.ts'
-import { buildContract } from '../support/contract.ts'
 import type { Responder } from '../support/echo-upstream.ts'
-import { startTestGateway } from '../support/test-gateway.ts'
+import { buildService, methodSource } from '../support/service-contract.ts'
 import { until } from '../support/until.ts'
 
-function contractOf(methods: string) {
-  return buildContract({
-    'any/v1/any.proto': `
-      syntax = "proto3";
-      package any.v1;
-      import "edge/v1/options.proto";
-      import "google/api/annotations.proto";
-      import "google/protobuf/struct.proto";
-      service AnyService { ${methods} }
+const serviceOfMethods = (methods: string) =>
+  buildService('any.v1.AnyService', {
+    imports: ['google/protobuf/struct.proto'],
+    methods: [methods],
+    messages: `
       message Thing { string id = 1; string name = 2; string error = 3; Other other = 4; }
       message Other { string id = 1; string error = 2 [json_name = "@error"]; string third = 3 [json_name = "error"]; }
     `,
   })
-}
 
-const method = (name: string, rule: string, signature = '(Thing) returns (Thing)') =>
-  `rpc ${name}${signature} {
-    option (google.api.http) = { ${rule} };
-    option (edge.v1.policy) = { access: ACCESS_PUBLIC };
-  }`
+const method = (
+  name: string,
+  rule: string,
+  signature: Parameters<typeof methodSource>[1] = '(Thing) returns (Thing)',
+) => methodSource(name, signature, rule)
 
 function tableOf(methods: string) {
   const omitted: OmittedRoute[] = []
-  const service = serviceOf(contractOf(methods), 'any.v1.AnyService')
+  const service = serviceOf(serviceOfMethods(methods).contract, 'any.v1.AnyService')
   const routes = buildRouteTable([{ service, upstream: 'any' }], entry => omitted.push(entry))
   return {
     omitted,
@@ -46,7 +40,7 @@ function tableOf(methods: string) {
 }
 
 const start = (t: Test, methods: string, respond: Responder = ({ message }) => message) =>
-  startTestGateway(t, { contract: contractOf(methods), service: 'any.v1.AnyService', respond })
+  serviceOfMethods(methods).start(t, respond)
 
 /** Sends any method, which fetch does not. @returns status and body. */
 async function send(
@@ -136,16 +130,15 @@ t.test('DELETE may have a body', async t => {
 t.test('the error of a stream has a name that no message of the stream has', async t => {
   const failing: Responder = async function* ({ method: name }) {
     const type = name === 'Others' ? 'Other' : 'Thing'
-    const schema = contract.getMessage(`any.v1.${type}`) as DescMessage
-    yield create(schema, { id: 'a', error: 'b' } as Record<string, unknown>)
+    yield create(service.message(type), { id: 'a', error: 'b' } as Record<string, unknown>)
     throw new StatusError(Code.NOT_FOUND, 'gone')
   }
   const methods = `
     ${method('Things', 'get: "/v1/things"', '(Thing) returns (stream Thing)')}
     ${method('Others', 'get: "/v1/others"', '(Thing) returns (stream Other)')}
     ${method('Ids', 'get: "/v1/ids" response_body: "id"', '(Thing) returns (stream Thing)')}`
-  const contract = contractOf(methods)
-  const { call } = await startTestGateway(t, { contract, service: 'any.v1.AnyService', respond: failing })
+  const service = serviceOfMethods(methods)
+  const { call } = await service.start(t, failing)
   for (const [path, name] of [
     ['things', '@error'],
     ['others', '@@error'],

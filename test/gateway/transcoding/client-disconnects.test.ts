@@ -1,36 +1,21 @@
 /** Clients that disconnect while the policy checks of their request are still running. */
 import { once } from 'node:events'
 import { connect } from 'node:net'
-import { create, type DescMessage } from '@bufbuild/protobuf'
+import { create } from '@bufbuild/protobuf'
 import t, { type Test } from 'tap'
 import type { Buckets } from '../../../gateway/edge/limits/buckets.ts'
 import { limitsSchema } from '../../../gateway/edge/limits/limit-classes.ts'
 import { createLocalBuckets } from '../../../gateway/edge/limits/local-buckets.ts'
-import { buildContract } from '../../support/contract.ts'
-import { startTestGateway } from '../../support/test-gateway.ts'
+import { buildService, methodSource } from '../../support/service-contract.ts'
 import { until } from '../../support/until.ts'
 
-const contract = buildContract({
-  'news.proto': `
-    syntax = "proto3";
-    package news.v1;
-    import "edge/v1/options.proto";
-    import "google/api/annotations.proto";
-    message Message {}
-    service NewsService {
-      rpc Read(Message) returns (Message) {
-        option (google.api.http) = { get: "/read" };
-        option (edge.v1.policy) = { access: ACCESS_PUBLIC };
-      }
-      rpc Follow(Message) returns (stream Message) {
-        option (google.api.http) = { get: "/follow" };
-        option (edge.v1.policy) = { access: ACCESS_PUBLIC };
-      }
-      rpc User(Message) returns (Message) {
-        option (google.api.http) = { get: "/user" };
-        option (edge.v1.policy) = { access: ACCESS_USER };
-      }
-    }`,
+const service = buildService('news.v1.NewsService', {
+  methods: [
+    methodSource('Read', '(Message) returns (Message)', 'get: "/read"'),
+    methodSource('Follow', '(Message) returns (stream Message)', 'get: "/follow"'),
+    methodSource('User', '(Message) returns (Message)', 'get: "/user"', 'access: ACCESS_USER'),
+  ],
+  messages: 'message Message {}',
 })
 
 const settings = limitsSchema.parse({
@@ -41,7 +26,6 @@ const PINO_INFO = 30
 
 /** Starts a gateway whose rate limits and key look-ups wait until the client has disconnected. */
 async function startHeldGateway(t: Test) {
-  const Message = contract.getMessage('news.v1.Message') as DescMessage
   const released = Promise.withResolvers<void>()
   const reached = Promise.withResolvers<void>()
   const local = createLocalBuckets()
@@ -53,15 +37,11 @@ async function startHeldGateway(t: Test) {
     },
   }
   let calls = 0
-  const gateway = await startTestGateway(t, {
-    contract,
-    service: 'news.v1.NewsService',
-    respond: () => {
-      calls++
-      return create(Message)
-    },
-    limits: { settings, buckets },
-  })
+  const respond = () => {
+    calls++
+    return create(service.message('Message'))
+  }
+  const gateway = await service.start(t, respond, { limits: { settings, buckets } })
   gateway.mint.keys.find = async () => {
     reached.resolve()
     await released.promise

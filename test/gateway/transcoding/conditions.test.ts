@@ -1,43 +1,22 @@
 /** Conditional requests and update masks through a complete gateway; both codecs must agree. */
-import { create, type DescMessage, type Message } from '@bufbuild/protobuf'
+import { create, type Message } from '@bufbuild/protobuf'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { serviceOf } from '#runtime/grpc/contract.ts'
 import { Code, StatusError } from '#runtime/status.ts'
 import { buildRouteTable } from '../../../gateway/contract/route-table.ts'
-import { buildContract } from '../../support/contract.ts'
-import type { Responder } from '../../support/echo-upstream.ts'
-import { startTestGateway } from '../../support/test-gateway.ts'
+import { buildService, methodSource } from '../../support/service-contract.ts'
 import { createComparingCodec } from './compiled/comparing-codec.ts'
 
-const contract = buildContract({
-  'note/v1/note.proto': `
-    syntax = "proto3";
-    package note.v1;
-    import "edge/v1/options.proto";
-    import "google/api/annotations.proto";
-    import "google/protobuf/field_mask.proto";
-    import "google/protobuf/struct.proto";
-    import "google/protobuf/timestamp.proto";
-
-    service NoteService {
-      rpc GetNote(GetNoteRequest) returns (Note) {
-        option (google.api.http) = { get: "/v1/notes/{id}" };
-        option (edge.v1.policy) = { access: ACCESS_PUBLIC };
-      }
-      rpc UpdateNote(UpdateNoteRequest) returns (Note) {
-        option (google.api.http) = { patch: "/v1/notes/{id}" body: "note" };
-        option (edge.v1.policy) = { access: ACCESS_PUBLIC };
-      }
-      rpc ReplaceNote(UpdateNoteRequest) returns (Note) {
-        option (google.api.http) = { post: "/v1/notes/{id}:replace" body: "*" };
-        option (edge.v1.policy) = { access: ACCESS_PUBLIC };
-      }
-      rpc DeleteNote(GetNoteRequest) returns (Note) {
-        option (google.api.http) = { delete: "/v1/notes/{id}" };
-        option (edge.v1.policy) = { access: ACCESS_PUBLIC };
-      }
-    }
+const service = buildService('note.v1.NoteService', {
+  imports: ['field_mask', 'struct', 'timestamp'].map(name => `google/protobuf/${name}.proto`),
+  methods: [
+    methodSource('GetNote', '(GetNoteRequest) returns (Note)', 'get: "/v1/notes/{id}"'),
+    methodSource('UpdateNote', '(UpdateNoteRequest) returns (Note)', 'patch: "/v1/notes/{id}" body: "note"'),
+    methodSource('ReplaceNote', '(UpdateNoteRequest) returns (Note)', 'post: "/v1/notes/{id}:replace" body: "*"'),
+    methodSource('DeleteNote', '(GetNoteRequest) returns (Note)', 'delete: "/v1/notes/{id}"'),
+  ],
+  messages: `
     message GetNoteRequest { string id = 1; }
     message UpdateNoteRequest {
       string id = 1;
@@ -57,7 +36,7 @@ const contract = buildContract({
     message Cover { string colour = 1; Cover inner_cover = 2; }
   `,
 })
-const Note = contract.getMessage('note.v1.Note') as DescMessage
+const Note = service.message('Note')
 
 interface Update {
   ifMatch: string[]
@@ -65,11 +44,7 @@ interface Update {
 }
 
 async function start(t: Test, respond: (update: Message & Update) => Message = () => create(Note)) {
-  const gateway = await startTestGateway(t, {
-    contract,
-    service: 'note.v1.NoteService',
-    respond: (({ message }) => respond(message as Message & Update)) satisfies Responder,
-  })
+  const gateway = await service.start(t, ({ message }) => respond(message as Message & Update))
   const latest = () => gateway.upstream.received.at(-1)?.message as Message & Update
   return { ...gateway, latest }
 }
@@ -156,10 +131,10 @@ t.test('an empty tag, or one that is not allowed in a header, is in the body onl
 })
 
 t.test('both codecs treat an etag field that is encoded as an empty string as no tag', async t => {
-  const routes = buildRouteTable([{ service: serviceOf(contract, 'note.v1.NoteService'), upstream: 'x' }])
+  const routes = buildRouteTable([{ service: serviceOf(service.contract, service.service), upstream: 'x' }])
   const [route] = routes.filter(({ httpMethod }) => httpMethod === 'GET')
   if (route === undefined) throw new Error('The contract has no GET route')
-  const { etag } = createComparingCodec(route, contract).decode(Uint8Array.from([(7 << 3) | 2, 0]))
+  const { etag } = createComparingCodec(route, service.contract).decode(Uint8Array.from([(7 << 3) | 2, 0]))
   t.equal(etag, undefined)
 })
 
@@ -205,18 +180,9 @@ t.test('an if_match field of another type or in a nested message fails at boot',
     ['string if_match = 9 [(edge.v1.if_match) = true];', /if_match field must be `repeated string`/],
     ['Deep deep = 9;', /if_match must be a direct field of the request/],
   ] as const) {
-    const contract = buildContract({
-      'c.proto': `
-        syntax = "proto3";
-        package c.v1;
-        import "edge/v1/options.proto";
-        import "google/api/annotations.proto";
-        service C {
-          rpc Set(Q) returns (Q) {
-            option (google.api.http) = { post: "/v1" body: "*" };
-            option (edge.v1.policy) = { access: ACCESS_PUBLIC };
-          }
-        }
+    const { contract } = buildService('c.v1.C', {
+      methods: [methodSource('Set', '(Q) returns (Q)', 'post: "/v1" body: "*"')],
+      messages: `
         message Q { ${field} }
         message Deep { repeated string if_match = 1 [(edge.v1.if_match) = true]; }`,
     })

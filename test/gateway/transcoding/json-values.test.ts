@@ -1,36 +1,18 @@
 /** JSON values of requests and responses that are easily lost, with both codecs. */
-import { create, type DescMessage, type FileRegistry, fromBinary, type Message, toBinary } from '@bufbuild/protobuf'
+import { create, type DescMessage, fromBinary, type Message, toBinary } from '@bufbuild/protobuf'
 import { AnySchema, FieldMaskSchema } from '@bufbuild/protobuf/wkt'
 import t, { type Test } from 'tap'
-import { buildContract } from '../../support/contract.ts'
 import type { Responder } from '../../support/echo-upstream.ts'
-import { startTestGateway } from '../../support/test-gateway.ts'
+import { buildService, methodSource } from '../../support/service-contract.ts'
 
-const contract: FileRegistry = buildContract({
-  'data/v1/data.proto': `
-    syntax = "proto3";
-    package data.v1;
-    import "edge/v1/options.proto";
-    import "google/api/annotations.proto";
-    import "google/protobuf/any.proto";
-    import "google/protobuf/field_mask.proto";
-    import "google/protobuf/struct.proto";
-    import "google/protobuf/wrappers.proto";
-
-    service DataService {
-      rpc Get(Data) returns (Data) {
-        option (google.api.http) = { get: "/v1/data/{id}" };
-        option (edge.v1.policy) = { access: ACCESS_PUBLIC };
-      }
-      rpc Put(Data) returns (Data) {
-        option (google.api.http) = { put: "/v1/data/{id}" body: "*" };
-        option (edge.v1.policy) = { access: ACCESS_PUBLIC };
-      }
-      rpc Follow(Data) returns (stream Data) {
-        option (google.api.http) = { get: "/v1/data/{id}:follow" };
-        option (edge.v1.policy) = { access: ACCESS_PUBLIC };
-      }
-    }
+const service = buildService('data.v1.DataService', {
+  imports: ['any', 'field_mask', 'struct', 'wrappers'].map(name => `google/protobuf/${name}.proto`),
+  methods: [
+    methodSource('Get', '(Data) returns (Data)', 'get: "/v1/data/{id}"'),
+    methodSource('Put', '(Data) returns (Data)', 'put: "/v1/data/{id}" body: "*"'),
+    methodSource('Follow', '(Data) returns (stream Data)', 'get: "/v1/data/{id}:follow"'),
+  ],
+  messages: `
     enum Size { SIZE_UNSPECIFIED = 0; SIZE_LARGE = 7; }
     message Data {
       string id = 1;
@@ -53,21 +35,10 @@ const contract: FileRegistry = buildContract({
     message Inner { Size size = 1; string dotted = 2 [json_name = "a.b.c"]; Inner inner = 3; }
   `,
 })
-const Data = contract.getMessage('data.v1.Data') as DescMessage
+const Data = service.message('Data')
 const data = (fields: Record<string, unknown>) => create(Data, fields)
 const echo: Responder = ({ message }) => message
-const start = (t: Test, respond: Responder = echo) =>
-  startTestGateway(t, { contract, service: 'data.v1.DataService', respond })
-
-t.test('-0 keeps its sign in query, body, Value and response', async t => {
-  const { call, send } = await start(t)
-  const query = await (await call('/v1/data/a?number=-0&small=-0.0&numbers=-0&numbers=0&wrapped=-0e5')).text()
-  t.match(query, /"number":-0,"small":-0,"numbers":\[-0,0\].*"wrapped":-0[,}]/)
-  const body = '{"number":-0,"small":-0.0,"value":{"a":[-0,0]},"wrapped":-0,"named":{"n":-0},"numbers":[-0]}'
-  const text = await (await send('PUT', '/v1/data/a', body)).text()
-  t.match(text, /"number":-0,"small":-0,"numbers":\[-0\],"value":\{"a":\[-0,0\]\},"wrapped":-0,"named":\{"n":-0\}/)
-  t.match(await (await send('PUT', '/v1/data/a', '{"value":-0}')).text(), /"value":-0[,}]/)
-})
+const start = (t: Test, respond: Responder = echo) => service.start(t, respond)
 
 const unknown = create(AnySchema, { typeUrl: 'type.example.com/other.v1.Thing', value: Uint8Array.of(8, 150, 1) })
 const UNKNOWN = { '@type': 'type.example.com/other.v1.Thing', value: 'CJYB' }
@@ -153,19 +124,10 @@ t.test('an unquoted 64-bit integer of a body is exact', async t => {
   }
 })
 
-const legacy = buildContract({
-  'old/v1/old.proto': `
-    edition = "2023";
-    package old.v1;
-    import "edge/v1/options.proto";
-    import "google/api/annotations.proto";
-
-    service OldService {
-      rpc Put(Old) returns (Old) {
-        option (google.api.http) = { put: "/v1/old/{id}" body: "*" };
-        option (edge.v1.policy) = { access: ACCESS_PUBLIC };
-      }
-    }
+const legacy = buildService('old.v1.OldService', {
+  edition: '2023',
+  methods: [methodSource('Put', '(Old) returns (Old)', 'put: "/v1/old/{id}" body: "*"')],
+  messages: `
     message Old {
       string id = 1;
       string name = 2 [features.field_presence = LEGACY_REQUIRED];
@@ -174,14 +136,10 @@ const legacy = buildContract({
     message Part { int32 some_count = 1 [features.field_presence = LEGACY_REQUIRED]; }
   `,
 })
-const Old = legacy.getMessage('old.v1.Old') as DescMessage
+const Old = legacy.message('Old')
 
 t.test('a missing required field of an edition or of proto2 is a violation with its name', async t => {
-  const { send, upstream } = await startTestGateway(t, {
-    contract: legacy,
-    service: 'old.v1.OldService',
-    respond: echo,
-  })
+  const { send, upstream } = await legacy.start(t, echo)
   for (const [body, ...fields] of [
     [{}, 'name'],
     [undefined, 'name'],

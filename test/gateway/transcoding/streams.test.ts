@@ -1,38 +1,35 @@
 import { once } from 'node:events'
 import http from 'node:http'
-import { create, type DescMessage } from '@bufbuild/protobuf'
+import { create } from '@bufbuild/protobuf'
 import t, { type Test } from 'tap'
 import { Code, StatusError, unavailable } from '#runtime/status.ts'
-import { buildContract } from '../../support/contract.ts'
 import type { Responder } from '../../support/echo-upstream.ts'
-import { startTestGateway } from '../../support/test-gateway.ts'
+import { buildService, methodSource } from '../../support/service-contract.ts'
 import { until } from '../../support/until.ts'
 
-const contract = buildContract({
-  'feed/v1/feed.proto': `
-    syntax = "proto3";
-    package feed.v1;
-    import "edge/v1/options.proto";
-    import "google/api/annotations.proto";
-
-    service FeedService {
-      rpc Follow(FollowRequest) returns (stream Entry) {
-        option (google.api.http) = { get: "/v1/feeds/{name}" };
-        option (edge.v1.policy) = { access: ACCESS_OPTIONAL };
-      }
-      rpc Brief(FollowRequest) returns (stream Entry) {
-        option (google.api.http) = { get: "/v1/brief/{name}" };
-        option (edge.v1.policy) = { access: ACCESS_USER timeout: { nanos: 300000000 } };
-      }
-    }
+const service = buildService('feed.v1.FeedService', {
+  methods: [
+    methodSource(
+      'Follow',
+      '(FollowRequest) returns (stream Entry)',
+      'get: "/v1/feeds/{name}"',
+      'access: ACCESS_OPTIONAL',
+    ),
+    methodSource(
+      'Brief',
+      '(FollowRequest) returns (stream Entry)',
+      'get: "/v1/brief/{name}"',
+      'access: ACCESS_USER timeout: { nanos: 300000000 }',
+    ),
+  ],
+  messages: `
     message FollowRequest { string name = 1; int32 count = 2 [(edge.v1.rules) = { min: 0 max: 100000 }]; }
     message Entry { int32 number = 1; string text = 2; }
   `,
 })
-const Entry = contract.getMessage('feed.v1.Entry') as DescMessage
-const entry = (number: number, text = '') => create(Entry, { number, text } as Record<string, unknown>)
-const start = (t: Test, respond: Responder) =>
-  startTestGateway(t, { contract, service: 'feed.v1.FeedService', respond })
+const entry = (number: number, text = '') =>
+  create(service.message('Entry'), { number, text } as Record<string, unknown>)
+const start = (t: Test, respond: Responder) => service.start(t, respond)
 const countOf = (message: object) => (message as { count: number }).count
 
 const counted: Responder = async function* ({ message }) {
@@ -230,12 +227,7 @@ t.test('upstream_streams_open is the number of open streams', async t => {
 })
 
 t.test('the streams of an anonymous caller are counted by address, and an ended stream is not counted', async t => {
-  const gateway = await startTestGateway(t, {
-    contract,
-    service: 'feed.v1.FeedService',
-    respond: endless,
-    streamsPerCaller: 2,
-  })
+  const gateway = await service.start(t, endless, { streamsPerCaller: 2 })
   const open = (headers: Record<string, string> = {}) => {
     const controller = new AbortController()
     return { controller, response: gateway.call('/v1/feeds/a', { signal: controller.signal, headers }) }
@@ -258,15 +250,11 @@ t.test('the streams of an anonymous caller are counted by address, and an ended 
 })
 
 t.test('a stream that fails at once is not counted after its response', async t => {
-  const gateway = await startTestGateway(t, {
-    contract,
-    service: 'feed.v1.FeedService',
-    respond: async function* () {
-      if (Date.now() > 0) throw unavailable('not today')
-      yield entry(0)
-    },
-    streamsPerCaller: 1,
-  })
+  const failing: Responder = async function* () {
+    if (Date.now() > 0) throw unavailable('not today')
+    yield entry(0)
+  }
+  const gateway = await service.start(t, failing, { streamsPerCaller: 1 })
   for (let attempt = 0; attempt < 3; attempt++) {
     const response = await gateway.call('/v1/feeds/a')
     await response.text()

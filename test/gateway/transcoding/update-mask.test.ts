@@ -1,8 +1,7 @@
 /** Update masks of fields that ProtoJSON cannot name. */
-import { create, type DescMessage } from '@bufbuild/protobuf'
+import { create } from '@bufbuild/protobuf'
 import t, { type Test } from 'tap'
-import { buildContract } from '../../support/contract.ts'
-import { startTestGateway } from '../../support/test-gateway.ts'
+import { buildService, methodSource } from '../../support/service-contract.ts'
 
 /** Proto name -> JSON name. ProtoJSON writes no mask for the first six, and a wrong one for the others. */
 const NAMES: Readonly<Record<string, string>> = {
@@ -22,24 +21,13 @@ const fields = Object.keys(NAMES)
   .map((name, index) => `string ${name} = ${index + 1}${name === 'renamed' ? ' [json_name = "anotherName"]' : ''};`)
   .join(' ')
 
-const contract = buildContract({
-  'place/v1/place.proto': `
-    syntax = "proto3";
-    package place.v1;
-    import "edge/v1/options.proto";
-    import "google/api/annotations.proto";
-    import "google/protobuf/field_mask.proto";
-
-    service PlaceService {
-      rpc UpdatePlace(UpdatePlaceRequest) returns (Place) {
-        option (google.api.http) = { patch: "/v1/places/{id}" body: "place" };
-        option (edge.v1.policy) = { access: ACCESS_PUBLIC };
-      }
-      rpc ReplacePlace(UpdatePlaceRequest) returns (Place) {
-        option (google.api.http) = { post: "/v1/places/{id}:replace" body: "*" };
-        option (edge.v1.policy) = { access: ACCESS_PUBLIC };
-      }
-    }
+const service = buildService('place.v1.PlaceService', {
+  imports: ['google/protobuf/field_mask.proto'],
+  methods: [
+    methodSource('UpdatePlace', '(UpdatePlaceRequest) returns (Place)', 'patch: "/v1/places/{id}" body: "place"'),
+    methodSource('ReplacePlace', '(UpdatePlaceRequest) returns (Place)', 'post: "/v1/places/{id}:replace" body: "*"'),
+  ],
+  messages: `
     message UpdatePlaceRequest {
       string id = 1;
       google.protobuf.FieldMask update_mask = 2 [(edge.v1.rules) = { required: true }];
@@ -53,14 +41,9 @@ const contract = buildContract({
     }
   `,
 })
-const Place = contract.getMessage('place.v1.Place') as DescMessage
 
 async function start(t: Test) {
-  const gateway = await startTestGateway(t, {
-    contract,
-    service: 'place.v1.PlaceService',
-    respond: () => create(Place),
-  })
+  const gateway = await service.start(t, () => create(service.message('Place')))
   const latestPaths = () =>
     (gateway.upstream.received.at(-1)?.message as { updateMask?: { paths: string[] } } | undefined)?.updateMask?.paths
   return { ...gateway, latestPaths }
