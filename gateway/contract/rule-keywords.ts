@@ -2,7 +2,7 @@
 import type { DescField } from '@bufbuild/protobuf'
 import { FeatureSet_FieldPresence as FieldPresence } from '@bufbuild/protobuf/wkt'
 import type { Rules } from '#runtime/grpc/contract.ts'
-import { FORMATS } from '#runtime/grpc/rules.ts'
+import { FORMATS, minItemsOf } from '#runtime/grpc/rules.ts'
 import { type JsonSchema, kindOf } from './json-schema.ts'
 import { portablePattern } from './portable-pattern.ts'
 
@@ -41,7 +41,11 @@ export function ruleKeywords(field: DescField, rules: Rules): JsonSchema {
 /** Returns the keywords of a whole list or map. */
 export function sizeKeywords(field: DescField, rules: Rules): JsonSchema {
   const [minimum, maximum] = field.fieldKind === 'map' ? ['minProperties', 'maxProperties'] : ['minItems', 'maxItems']
-  return { ...(rules.required && { [minimum]: 1 }), ...(rules.maxItems !== undefined && { [maximum]: rules.maxItems }) }
+  const minItems = minItemsOf(rules)
+  return {
+    ...(minItems > 0 && { [minimum]: minItems }),
+    ...(rules.maxItems !== undefined && { [maximum]: rules.maxItems }),
+  }
 }
 
 function textKeywords(rules: Rules, defaultValue: DefaultValue): JsonSchema {

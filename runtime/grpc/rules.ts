@@ -52,7 +52,8 @@ function compileField(field: DescField, known: Map<DescMessage, Check>): Check |
   if (rules !== undefined) assertRulesFit(field, rules)
   const value = compileValue(field, rules, known)
   const isRequired = isRequiredField(field)
-  if (value === undefined && !isRequired && rules?.maxItems === undefined) return undefined
+  const { minItems, maxItems } = rules ?? {}
+  if (value === undefined && !isRequired && minItems === undefined && maxItems === undefined) return undefined
 
   const read = createReader(field)
   return (message, path, report) => {
@@ -64,14 +65,22 @@ function compileField(field: DescField, known: Map<DescMessage, Check>): Check |
     }
     if (field.fieldKind === 'list' || field.fieldKind === 'map') {
       const entries = entriesOf(found)
-      if (rules?.maxItems !== undefined && entries.length > rules.maxItems) {
-        report(fieldPath, `has ${entries.length} entries, the maximum is ${rules.maxItems}`)
+      if (minItems !== undefined && entries.length < minItems) {
+        report(fieldPath, tooFewEntries(entries.length, minItems))
+      }
+      if (maxItems !== undefined && entries.length > maxItems) {
+        report(fieldPath, `has ${entries.length} entries, the maximum is ${maxItems}`)
       }
       if (value !== undefined) for (const [key, entry] of entries) value(entry, `${fieldPath}[${key}]`, report)
     } else {
       value?.(found, fieldPath, report)
     }
   }
+}
+
+/** Description of a violation of `min_items`. */
+export function tooFewEntries(count: number, minimum: number): string {
+  return `has ${count} ${count === 1 ? 'entry' : 'entries'}, the minimum is ${minimum}`
 }
 
 /** Whether the field must be set: by its rules, or as a required field of proto2 and of editions. */
@@ -140,6 +149,8 @@ type RuleCheck = (value: unknown) => string | undefined
 /** The rules of one field, for codecs that validate a value before the message exists. */
 export interface FieldRules {
   readonly required: boolean
+  /** Minimum number of entries of a list or map that is given. 1 if the field is required, else 0 by default. */
+  readonly minItems: number
   /** Maximum number of entries of a list or map. */
   readonly maxItems: number | undefined
   /** Validates a value, or one entry of a list or map; undefined if every value is valid. */
@@ -149,12 +160,18 @@ export interface FieldRules {
 /** Compiles the rules of one field. @throws ContractError if a rule does not apply to the type of the field. */
 export function compileFieldRules(field: DescField): FieldRules {
   const rules = rulesOf(field)
-  if (rules === undefined) return { required: false, maxItems: undefined, isValid: undefined }
+  if (rules === undefined) return { required: false, minItems: 0, maxItems: undefined, isValid: undefined }
   assertRulesFit(field, rules)
   const checks = [...ruleChecks(field, rules)]
   const isValid =
     checks.length === 0 ? undefined : (value: unknown) => checks.every(check => check(value) === undefined)
-  return { required: rules.required, maxItems: rules.maxItems, isValid }
+  const { required, maxItems } = rules
+  return { required, minItems: minItemsOf(rules), maxItems, isValid }
+}
+
+/** The minimum number of entries of a list or map that is given in JSON: `[]` sets no field. */
+export function minItemsOf({ required, minItems = 0 }: Rules): number {
+  return required ? Math.max(1, minItems) : minItems
 }
 
 function* ruleChecks(field: DescField, rules: Rules): Iterable<RuleCheck> {
@@ -244,7 +261,10 @@ function assertRulesFit(field: DescField, rules: Rules): void {
       (rules.minLength !== undefined || rules.maxLength !== undefined) &&
       'min_length and max_length',
     !NUMERIC.has(field.scalar) && (rules.min !== undefined || rules.max !== undefined) && 'min and max',
-    field.fieldKind !== 'list' && field.fieldKind !== 'map' && rules.maxItems !== undefined && 'max_items',
+    field.fieldKind !== 'list' &&
+      field.fieldKind !== 'map' &&
+      (rules.minItems !== undefined || rules.maxItems !== undefined) &&
+      'min_items and max_items',
   ].filter(misfit => misfit !== false)
   if (misfits.length > 0) {
     throw new ContractError(`${field.parent.typeName}.${field.name}: ${misfits.join(', ')} do not apply to its type`)

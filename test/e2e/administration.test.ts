@@ -75,6 +75,31 @@ t.test('an empty value of a filter is 400 and names the field', async t => {
   }
 })
 
+t.test('an empty list in the filter of a bulk change is 400 and changes nobody', async t => {
+  const { user } = await signUp(url)
+  const changes = { 'users:delete': {}, 'users:updateRole': { role: 'editor' } }
+  const others = [{}, { createdSince: '2026-01-01T00:00:00Z' }, { role: 'user' }, { emailSuffix: '@example.com' }]
+  for (const [path, change] of Object.entries(changes)) {
+    for (const other of others) {
+      for (const filter of [
+        { ...other, ids: [] },
+        { ids: [], ...other },
+      ]) {
+        t.match(
+          await post(`/v1/admin/${path}`, { ...change, filter }),
+          { status: 400, body: { errors: [{ field: 'filter.ids', description: 'has 0 entries, the minimum is 1' }] } },
+          `${path} ${JSON.stringify(filter)}`,
+        )
+      }
+    }
+    for (const filter of [undefined, null, {}, { ids: null }, { role: null, createdSince: null }]) {
+      const response = await post(`/v1/admin/${path}`, { ...change, filter })
+      t.match(response, { status: 400, body: { errors: [{ field: 'filter' }] } }, `${path} ${JSON.stringify(filter)}`)
+    }
+  }
+  t.match(await signIn(url, user.email), { user: { role: 'user' } }, 'the user is active and has its role')
+})
+
 t.test('NUL in a query parameter is 400 and names the field', async t => {
   t.match(await request('GET', `${url}/v1/admin/users?department=%00`, { token: root }), {
     status: 400,

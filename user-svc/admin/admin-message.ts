@@ -69,7 +69,7 @@ export function toUserFigures(row: UserFiguresRow): UserFigures {
   }
 }
 
-/** An empty list does not filter. Request validation rejects empty texts. */
+/** Request validation rejects empty texts, and the gateway an empty list, which cannot be told from an unset one here. */
 export function toUserFilter(message: FilterMessage | undefined): UserFilter {
   if (message === undefined) return {}
   const { role, department, emailSuffix, createdSince, createdBefore, ids } = message

@@ -112,9 +112,9 @@ function packedWriter(tag: number, { parse, write }: ScalarEncoder, rules: Field
   }
 }
 
-function entriesOf(json: JsonValue, { required, maxItems }: FieldRules): readonly JsonValue[] {
+function entriesOf(json: JsonValue, { minItems, maxItems }: FieldRules): readonly JsonValue[] {
   if (!Array.isArray(json)) fallBack()
-  if ((required && json.length === 0) || (maxItems !== undefined && json.length > maxItems)) fallBack()
+  if (json.length < minItems || (maxItems !== undefined && json.length > maxItems)) fallBack()
   return json
 }
 

@@ -1,6 +1,7 @@
 /** Checks that a JSON value has the structure of a message, and describes each field that does not fit. */
 import type { DescField, DescMessage } from '@bufbuild/protobuf'
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js'
+import { tooFewEntries } from '#runtime/grpc/rules.ts'
 import { MAX_VIOLATIONS, type Violation } from '#runtime/status.ts'
 import { fieldsByName } from '../binding/json-fields.ts'
 import { TEXT_FORMATS } from './text-formats.ts'
@@ -70,7 +71,7 @@ function violationsOf(schema: DescMessage, errors: readonly ErrorObject[]): Viol
   return [...violations.values()]
 }
 
-function describe({ keyword, instancePath, params, parentSchema, message }: ErrorObject): {
+function describe({ keyword, instancePath, params, parentSchema, message, data }: ErrorObject): {
   pointer: readonly string[]
   description: string
 } {
@@ -83,6 +84,9 @@ function describe({ keyword, instancePath, params, parentSchema, message }: Erro
         pointer: [...pointer, params['propertyName']],
         description: `has a key that is not ${parentSchema?.['propertyNames'].description}`,
       }
+    case 'minItems':
+    case 'minProperties':
+      return { pointer, description: tooFewEntries(Object.keys(data as object).length, params['limit']) }
     case AT_MOST_ONE:
       return { pointer: [...pointer, params['name']], description: message ?? '' }
     default:

@@ -1,13 +1,14 @@
 /**
- * The JSON Schema of the ProtoJSON that a message accepts: structure and types, without field rules. The structure
- * check uses it to report each invalid value with its path. The codec checks what a schema cannot, such as the range of
+ * The JSON Schema of the ProtoJSON that a message accepts: structure and types. The structure
+ * check uses it to report each invalid value with its path. The only rule in it is `min_items`, because the message cannot
+ * tell an empty list from an unset field. The codec checks what a schema cannot, such as the range of
  * a 64-bit number. The schema is stricter than ProtoJSON in two points: it rejects unknown names, and a field that is
  * given under both its names.
  *
  * Each schema, except that of google.protobuf.Value, has a `description` that completes the sentence "must be …".
  */
 import type { DescEnum, DescField, DescMessage, DescOneof } from '@bufbuild/protobuf'
-import { isHeaderField } from '#runtime/grpc/contract.ts'
+import { isHeaderField, rulesOf } from '#runtime/grpc/contract.ts'
 import { type JsonSchema, kindOf, messageKind, type PlainKind, scalarKind } from '../../contract/json-schema.ts'
 
 /** A keyword in addition to those of JSON Schema: the object contains at most one name of each group. */
@@ -83,8 +84,14 @@ function oneofMembers(oneof: DescOneof): NameGroup[] {
 }
 
 function fieldSchema(field: DescField): JsonSchema {
+  const minItems = rulesOf(field)?.minItems ?? 0
   if (field.fieldKind === 'list') {
-    return { type: ['array', 'null'], description: 'an array', items: valueSchema(field) }
+    return {
+      type: ['array', 'null'],
+      description: 'an array',
+      items: valueSchema(field),
+      ...(minItems > 0 && { minItems }),
+    }
   }
   if (field.fieldKind === 'map') {
     return {
@@ -92,6 +99,7 @@ function fieldSchema(field: DescField): JsonSchema {
       description: 'an object',
       propertyNames: KEYS[scalarKind(field.mapKey)],
       additionalProperties: valueSchema(field),
+      ...(minItems > 0 && { minProperties: minItems }),
     }
   }
   return kindOf(field) === 'message' ? { $ref: reference(field.message as DescMessage) } : orNull(valueSchema(field))

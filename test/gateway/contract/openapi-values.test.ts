@@ -57,6 +57,8 @@ const contract = buildContract({
       google.protobuf.Struct free = 18;
       oneof choice { string first = 19; int32 second = 20; bool third = 21; }
       bool flag = 22;
+      repeated int32 several = 23 [(edge.v1.rules) = { min_items: 2 }];
+      map<string, int32> pairs = 24 [(edge.v1.rules) = { min_items: 1 }];
     }`,
 })
 
@@ -105,6 +107,8 @@ t.test('a request body is valid by the document exactly if the gateway accepts i
     free: [{ a: [1] }, null, []],
     first: ['a', null],
     flag: [true, false, null, 'yes'],
+    several: [[], [1], [1, 2], null],
+    pairs: [{}, { a: 1 }, null],
     unknown: [1],
   }
   for (const [name, values] of Object.entries(members)) {
@@ -172,6 +176,8 @@ t.test('a response always has the fields without presence, and may have members 
     'scores',
     'color',
     'flag',
+    'several',
+    'pairs',
   ])
   t.notOk('additionalProperties' in schema)
   t.same((schema['properties'] as Schema)['name'], { type: 'string' })

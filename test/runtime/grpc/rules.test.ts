@@ -32,6 +32,8 @@ const contract = buildContract({
         All right = 18;
       }
       All required_message = 19;
+      repeated string several = 20 [(edge.v1.rules) = { min_items: 2 }];
+      map<string, string> pairs = 21 [(edge.v1.rules) = { min_items: 2 }];
     }
     message RequiredKinds {
       All message = 1 [(edge.v1.rules) = { required: true }];
@@ -83,6 +85,10 @@ t.test('a rule applies if its field is set', async t => {
     [{ in: 'z' }, ['in']],
     [{ list: ['a', 'b', 'c'] }, ['list']],
     [{ list: ['a', 'bb'] }, ['list[1]']],
+    [{ several: ['a'] }, ['several']],
+    [{ several: ['a', 'b'] }, []],
+    [{ several: [] }, []],
+    [{ pairs: { k: 'v' } }, ['pairs']],
     [{ map: { k: 'vv' } }, ['map[k]']],
     [{ map: { k: 'v', l: 'v' } }, ['map']],
     [{ nested: { requiredText: '' } }, ['nested.requiredText']],

@@ -138,8 +138,8 @@ export interface Erasure {
 }
 
 /**
- * Selects active users that meet all conditions that are set. At least one condition is required. An empty text is
- * rejected.
+ * Selects active users that meet all conditions that are set. At least one condition is required. An empty text
+ * or list is rejected.
  */
 export interface UserFilter {
   /** Users with this role: `user`, `editor`, `moderator` or `admin`. */
@@ -165,7 +165,10 @@ export interface UserFilter {
   createdBefore:
     | Date
     | undefined;
-  /** Users with these identifiers (UUID), at most 1,000. */
+  /**
+   * Users with these identifiers (UUID), from 1 to 1,000. An empty list is rejected: it would select all users that meet
+   * the other conditions.
+   */
   ids: string[];
 }
 

@@ -157,7 +157,14 @@ export interface Rules {
   /** The allowed values of a string. */
   in: string[];
   /** Maximum number of entries of a repeated or map field. The other rules then apply to each entry. */
-  maxItems?: number | undefined;
+  maxItems?:
+    | number
+    | undefined;
+  /**
+   * Minimum number of entries of a repeated or map field that is given. The JSON `[]` is given and has none; the protobuf
+   * encoding cannot tell an empty list from an unset field, so that a service accepts it from a gRPC peer.
+   */
+  minItems?: number | undefined;
 }
 
 /**
@@ -394,6 +401,7 @@ function createBaseRules(): Rules {
     max: undefined,
     in: [],
     maxItems: undefined,
+    minItems: undefined,
   };
 }
 
@@ -425,6 +433,9 @@ export const Rules: MessageFns<Rules> = {
     }
     if (message.maxItems !== undefined) {
       writer.uint32(72).uint32(message.maxItems);
+    }
+    if (message.minItems !== undefined) {
+      writer.uint32(80).uint32(message.minItems);
     }
     return writer;
   },
@@ -514,6 +525,14 @@ export const Rules: MessageFns<Rules> = {
             message.maxItems = reader.uint32();
             continue;
           }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.minItems = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -540,6 +559,7 @@ export const Rules: MessageFns<Rules> = {
     message.max = object.max ?? undefined;
     message.in = object.in?.map((e) => e) || [];
     message.maxItems = object.maxItems ?? undefined;
+    message.minItems = object.minItems ?? undefined;
     return message;
   },
 };

@@ -175,6 +175,14 @@ export declare type Rules = Message<"edge.v1.Rules"> & {
    * @generated from field: optional uint32 max_items = 9;
    */
   maxItems?: number | undefined;
+
+  /**
+   * Minimum number of entries of a repeated or map field that is given. The JSON `[]` is given and has none; the protobuf
+   * encoding cannot tell an empty list from an unset field, so that a service accepts it from a gRPC peer.
+   *
+   * @generated from field: optional uint32 min_items = 10;
+   */
+  minItems?: number | undefined;
 };
 
 /**

@@ -28,6 +28,7 @@ export interface FieldSpec {
 
 interface RulesSpec {
   readonly required?: boolean
+  readonly minItems?: number
   readonly maxItems?: number
   readonly minLength?: number
   readonly maxLength?: number
@@ -105,8 +106,13 @@ function isPlain(type: FieldSpec['type']): boolean {
   return typeof type === 'number' || type === 'enum' || type === 'NullValue'
 }
 
+/** At most 0, 1 or 2 entries, or at least 2. */
+function limitItems(limit: number): RulesSpec {
+  return limit === 3 ? { minItems: 2 } : { maxItems: limit }
+}
+
 function rulesFor({ type, label }: Pick<FieldSpec, 'type' | 'label'>, limit: number): RulesSpec {
-  const items = label === 'list' || label === 'other list' || label === 'map' ? { maxItems: limit } : {}
+  const items = label === 'list' || label === 'other list' || label === 'map' ? limitItems(limit) : {}
   if (type === ScalarType.STRING) {
     return (
       [{ required: true }, { minLength: 1, maxLength: 5 }, { pattern: '[a-z]*' }, { in: ['', 'a', 'b'] }][limit] ?? {}
