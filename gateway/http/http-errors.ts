@@ -8,6 +8,7 @@ export const HTTP_ERRORS = {
     status: 405,
     detail: 'The path does not support this method. The Allow header lists the supported methods.',
   },
+  method_not_implemented: { status: 501, detail: 'The gateway does not implement this HTTP method.' },
   bad_url: { status: 400, detail: 'The path is not valid percent-encoded UTF-8.' },
   bad_request: { status: 400, detail: 'Malformed HTTP request.' },
   url_too_long: { status: 414, detail: 'The URL is longer than 8,192 characters. Send a shorter URL.' },

@@ -12,13 +12,15 @@ import { capConnections } from './connection-caps.ts'
 import { closeLingering } from './lingering-close.ts'
 import type { Connection, Exchange, Listener, ListenerOptions, ParserError } from './listener.ts'
 import {
+  controlParser,
   detachParser,
   type HeldInput,
   holdInput,
   isParserPause,
   isReadingStopped,
-  pauseParserWhen,
-} from './parser-pause.ts'
+  type ParserControl,
+} from './parser-control.ts'
+import { unfinishedLine } from './request-line.ts'
 import { createTurns } from './turns.ts'
 import { watchUnreadResponses } from './unread-responses.ts'
 
@@ -31,7 +33,7 @@ const KEEP_ALIVE_TIMEOUT_MS = 72_000
 /** Maximum size of the rest of a body that is discarded after an early response, to use the connection again. */
 const MAX_DISCARDED_BYTES = 64 * 1024 * 1024
 
-interface Http1Connection extends Connection {
+interface Http1Connection extends Connection, ParserControl {
   response: ServerResponse | undefined
   /** The request whose response is closed, if its body is still arriving, and `socket.bytesRead` at that time. */
   answered: { readonly request: IncomingMessage; readonly bytesRead: number } | undefined
@@ -44,6 +46,8 @@ interface Http1Connection extends Connection {
   error: ParserError | undefined
   /** Whether everything that arrives is discarded. */
   isClosing: boolean
+  /** The start of the request line in which the latest chunk ended. */
+  line: string
 }
 
 const ignore = () => {}
@@ -64,18 +68,27 @@ export function createHttp1Listener({ limits, malformedResponse, onRejected }: L
       isTimeoutUsed: false,
       error: undefined,
       isClosing: false,
+      line: '',
+      isPauseDue: () => connection.waiting !== undefined,
+      onPartialInput(chunk) {
+        if (!isReceivingBody(connection)) connection.line = unfinishedLine(connection.line, chunk())
+      },
     }
     connections.set(socket, connection)
     socket.once('close', () => connections.delete(socket))
     // node:http calls it after a response with `Connection: close`.
     socket.destroySoon = destroySoon
-    pauseParserWhen(socket, () => connection.waiting !== undefined)
+    controlParser(socket, connection)
   }
 
   function receive(request: IncomingMessage, response: ServerResponse): void {
     const connection = connections.get(request.socket)
-    if (connection === undefined) handle(request, response)
-    else if (connection.response === undefined) start(connection, request, response)
+    if (connection === undefined) {
+      handle(request, response)
+      return
+    }
+    connection.line = ''
+    if (connection.response === undefined) start(connection, request, response)
     else connection.waiting = { request, response }
   }
 
@@ -129,8 +142,9 @@ export function createHttp1Listener({ limits, malformedResponse, onRejected }: L
       return
     }
     if (connection.isClosing) return
+    error.lineBefore = connection.line
     if (connection.waiting !== undefined) {
-      if (isParserPause(error)) connection.held = holdInput(socket, error)
+      if (isParserPause(error)) connection.held = holdInput(socket, error, connection)
       else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') connection.isTimeoutUsed = true
       else socket.destroy()
       return
@@ -146,12 +160,12 @@ export function createHttp1Listener({ limits, malformedResponse, onRejected }: L
     }
   }
 
-  /** Sends the response to a malformed request, unless its request has got a response, and closes the connection. */
+  /** Sends the response to a malformed request and closes the connection. A request with a response gets no other. */
   function refuse(connection: Http1Connection, error: ParserError): void {
     const { socket } = connection
     if (!socket.writable) return
     connection.isClosing = true
-    if (connection.answered === undefined) socket.write(malformedResponse(error))
+    if (connection.answered?.request.complete !== false) socket.write(malformedResponse(error))
     closeLingering(socket)
   }
 
@@ -202,4 +216,8 @@ export function createHttp1Listener({ limits, malformedResponse, onRejected }: L
       return server
     },
   }
+}
+
+function isReceivingBody({ response, answered, waiting }: Http1Connection): boolean {
+  return waiting !== undefined || response?.req.complete === false || answered?.request.complete === false
 }

@@ -4,7 +4,7 @@
  * its side only, then discards what arrives until the client closes its side.
  */
 import type { Socket } from 'node:net'
-import { detachParser } from './parser-pause.ts'
+import { detachParser } from './parser-control.ts'
 
 /** Maximum time in milliseconds until the connection is destroyed. */
 const MAX_MS = 30_000

@@ -13,6 +13,8 @@ export interface ParserError extends NodeJS.ErrnoException {
   /** The chunk in which the parser stopped, and the number of its bytes that were parsed. */
   readonly rawPacket?: unknown
   readonly bytesParsed?: number
+  /** The start of the request line of this request, if an earlier chunk ended in it. Set by the listener. */
+  lineBefore?: string
 }
 
 /** A request and its response. */

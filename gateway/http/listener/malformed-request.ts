@@ -5,10 +5,15 @@ import { acceptTrace } from '#runtime/observability/request-trace.ts'
 import { HttpError, type HttpErrorCode } from '../http-errors.ts'
 import type { ParserError } from './listener.ts'
 import { originIn, type Rejection, renderResponse } from './rejection.ts'
+import { hasOtherMethod, isInTarget } from './request-line.ts'
 
 /** Codes of Node's parser and server. Any other code is reported as `bad_request`. */
 const BY_PARSER_CODE: Record<string, HttpErrorCode> = {
   HPE_HEADER_OVERFLOW: 'headers_too_large',
+  // The preface of HTTP/2 (RFC 9113 section 3.4).
+  HPE_PAUSED_H2_UPGRADE: 'http_version_not_supported',
+  // parser-control.ts rejects the method.
+  HPE_CB_HEADERS_COMPLETE: 'method_not_implemented',
   ERR_HTTP_REQUEST_TIMEOUT: 'request_timeout',
 }
 
@@ -39,15 +44,13 @@ export function createMalformedResponse(
 
 function toHttpError(error: ParserError): HttpError {
   const { code = '', reason } = error
-  if (code === 'HPE_HEADER_OVERFLOW' && isInRequestLine(error)) return new HttpError('url_too_long')
+  if (code === 'HPE_HEADER_OVERFLOW' && isInTarget(error)) return new HttpError('url_too_long')
+  if (code === 'HPE_INVALID_METHOD' && hasOtherMethod(error)) return new HttpError('method_not_implemented')
+  // A method of RTSP.
+  if (reason?.startsWith('Invalid method') && code === 'HPE_INVALID_CONSTANT') {
+    return new HttpError('method_not_implemented')
+  }
   const known = BY_PARSER_CODE[code]
   if (known !== undefined) return new HttpError(known)
   return new HttpError('bad_request', reason === undefined ? {} : { detail: `Malformed HTTP request: ${reason}.` })
-}
-
-/** Whether the parser stopped at an unfinished request line of which it received the start. */
-function isInRequestLine({ rawPacket, bytesParsed = 0 }: ParserError): boolean {
-  if (!Buffer.isBuffer(rawPacket)) return false
-  const line = rawPacket.subarray(rawPacket.lastIndexOf('\n', bytesParsed - 1) + 1, bytesParsed)
-  return /^[A-Za-z-]+ \S+$/.test(line.toString('latin1'))
 }

@@ -1,6 +1,6 @@
 /**
  * The rules of RFC 9112 on the head of a message that Node's parser does not enforce: HTTP version, Host, transfer codings,
- * and fields that must occur once, of which Node keeps the first. Also Expect (RFC 9110 section 10.1.1).
+ * and fields that must occur once, of which Node keeps the first. Also CONNECT and Expect (RFC 9110 sections 9.3.6, 10.1.1).
  */
 import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance } from 'fastify'
@@ -33,6 +33,8 @@ function findError(request: IncomingMessage, validHost: string | undefined): Htt
       ? new HttpError('http_version_not_supported', CLOSE)
       : badRequest('the request line has no version HTTP/1.1 or HTTP/1.0.')
   }
+  // An origin server has no tunnels. What follows the head is not HTTP.
+  if (request.method === 'CONNECT') return new HttpError('method_not_implemented', CLOSE)
   const repeated = findRepeated(request.rawHeaders)
   if (repeated !== undefined) return badRequest(`the field ${repeated} occurs more than once.`)
   const { host, expect, 'transfer-encoding': coding } = headers

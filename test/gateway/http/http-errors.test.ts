@@ -1,12 +1,17 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { fromFastifyError, HTTP_ERRORS, HttpError } from '../../../gateway/http/http-errors.ts'
+import { reasonPhraseOf } from '../../../gateway/http/http-status.ts'
 
 t.test('docs/errors.md documents each error code of the gateway with its HTTP status', async t => {
   const documentation = readFileSync(new URL('../../../docs/errors.md', import.meta.url), 'utf8')
   for (const [code, { status }] of Object.entries(HTTP_ERRORS)) {
     t.match(documentation, new RegExp(`^\\| \`${code}\` *\\| ${status} +\\|`, 'm'), code)
   }
+})
+
+t.test('each HTTP status of an error code has a reason phrase, the title of its problem document', async t => {
+  for (const [code, { status }] of Object.entries(HTTP_ERRORS)) t.type(reasonPhraseOf(status), 'string', code)
 })
 
 t.test('an HttpError has the detail of its code unless one is given', async t => {

@@ -1,8 +1,8 @@
 /** Paths with `**`, escaped literals and long parameters through the gateway, and the limit of the URL. */
-import { once } from 'node:events'
-import { connect } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { buildContract } from '../../support/contract.ts'
+import { openWire, readResponses } from '../../support/http-wire.ts'
 import { startTestGateway } from '../../support/test-gateway.ts'
 
 const MAX_URL_LENGTH = 8192
@@ -63,7 +63,7 @@ t.test('a literal with escapes matches its equivalent spellings', async t => {
 })
 
 t.test('a path parameter may fill the URL; a longer URL is 414', async t => {
-  const { call, port, upstream } = await start(t)
+  const { call, upstream } = await start(t)
   for (const prefix of ['/v1/files/', '/v1/caf%C3%A9/a%2Fb/', '/v1/files?note=']) {
     const longest = prefix.padEnd(MAX_URL_LENGTH, 'x')
     const response = await call(longest)
@@ -82,15 +82,36 @@ t.test('a path parameter may fill the URL; a longer URL is 414', async t => {
     t.match(await response.json(), { code: 'url_too_long', title: 'URI Too Long' })
   }
   t.equal(upstream.received.length, calls)
+})
 
-  // The parser rejects this one, because its limit for all headers is 16 KiB.
-  const socket = connect(port, '127.0.0.1')
-  socket.end(`GET /v1/files/${'x'.repeat(20_000)} HTTP/1.1\r\nHost: x\r\n\r\n`)
-  let text = ''
-  socket.on('data', chunk => {
-    text += chunk
-  })
-  await once(socket, 'close')
-  t.match(text, /^HTTP\/1\.1 414 /)
-  t.match(text, '"code":"url_too_long"')
+/** Sends the parts so that each arrives by itself. Returns the status of each response. */
+async function statusesOf(port: number, parts: readonly string[]): Promise<number[]> {
+  const socket = openWire(port).setNoDelay()
+  for (const part of parts) {
+    socket.write(part)
+    await delay(50)
+  }
+  return (await readResponses(socket)).map(({ status }) => status)
+}
+
+t.test('a URL longer than the 16 KiB of all headers is 414, however it is split; long headers are 431', async t => {
+  const { port } = await start(t)
+  const long = 'x'.repeat(6000)
+  const end = ' HTTP/1.1\r\nHost: x\r\n\r\n'
+  const get = `GET /v1/files/a${end}`
+  const cases: [name: string, parts: string[], statuses: number[]][] = [
+    ['one read', [`GET /${long}${long}${long}${end}`], [414]],
+    ['one read of 200 kB', [`GET /${'x'.repeat(200_000)}${end}`], [414]],
+    ['several reads', [`GET /${long}`, long, `${long}${end}`], [414]],
+    ['a split method', ['G', 'ET', ` /${long}`, long, long, end], [414]],
+    ['a kept connection', [get, `GET /${long}`, long, `${long}${end}`], [200, 414]],
+    ['pipelined', [get + get + get + get, `GET /${long}`, long, `${long}${end}`], [200, 200, 200, 200, 414]],
+    ['in front of it an empty line', ['\r\n', `\r\nGET /${long}`, long, `${long}${end}`], [414]],
+    ['a query', [`GET /?${long}`, long, `${long}${end}`], [414]],
+    ['a header', [`GET / HTTP/1.1\r\nhost: a\r\nx: ${long}`, long, `${long}\r\n\r\n`], [431]],
+    ['a header that looks like a request line', [`GET / HTTP/1.1\r\nx: GET /${long}`, long, long], [431]],
+    ['a header after a split URL', [`GET /${long}`, ` HTTP/1.1\r\nx: ${long}`, long], [431]],
+    ['a header name', ['GET / HTTP/1.1\r\n', long, long, `${long}: 1\r\n\r\n`], [431]],
+  ]
+  for (const [name, parts, statuses] of cases) t.same(await statusesOf(port, parts), statuses, name)
 })

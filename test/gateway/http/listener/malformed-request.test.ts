@@ -47,6 +47,7 @@ t.test('a request that the parser rejects gets a problem document, and its conne
     ],
     [`GET / HTTP/1.1\r\n${HOST}bad header: 1\r\n\r\n`, 400, 'bad_request', /^Malformed HTTP request: .+\.$/],
     [`GET / HTTP/1.1\r\n${HOST}x: ${'x'.repeat(20_000)}\r\n\r\n`, 431, 'headers_too_large', /16 KiB/],
+    ['PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 505, 'http_version_not_supported', /HTTP\/1\.1/],
   ]
   for (const [request, status, code, detail] of cases) {
     const response = await send(request)
@@ -58,5 +59,26 @@ t.test('a request that the parser rejects gets a problem document, and its conne
     t.match(head, new RegExp(`^x-request-id: ${problem.trace_id}$`, 'im'))
     t.match(problem, { status, code, detail })
   }
-  t.same(rejected, [400, 400, 400, 400, 431], 'each rejected request is counted once')
+  t.same(rejected, [400, 400, 400, 400, 431, 505], 'each rejected request is counted once')
+})
+
+t.test('a request line that is valid apart from its unknown method gets 501, anything else 400', async t => {
+  const { send } = await start(t)
+  const rest = `HTTP/1.1\r\n${HOST}\r\n`
+  const cases: [line: string, status: number][] = [
+    ['FOO /', 501],
+    ['F!O#$ /', 501],
+    ['get /', 501],
+    ['GETX /', 501],
+    ['VERSION-CONTROL /', 501],
+    ['\r\nFOO /', 501],
+    ['FOO', 400],
+    ['F(O /', 400],
+    ['\x16\x03\x01', 400],
+  ]
+  for (const [line, status] of cases) {
+    const response = await send(`${line} ${rest}`)
+    t.match(response, new RegExp(`^HTTP/1.1 ${status} `), line)
+  }
+  t.match(await send(`FOO / HTTQ/1.1\r\n${HOST}\r\n`), /^HTTP\/1\.1 400 /)
 })

@@ -69,7 +69,11 @@ const fixedHeaders = (headers: Headers) => Object.fromEntries([...headers].filte
 
 const REJECTED: [name: string, lines: (origin: string) => string, status: number, code: string][] = [
   ['not HTTP', origin => request('not HTTP at all', origin), 400, 'bad_request'],
-  ['an unknown method', origin => request('FOO /v1/notes/1 HTTP/1.1', origin), 400, 'bad_request'],
+  ['an unknown method', origin => request('FOO /v1/notes/1 HTTP/1.1', origin), 501, 'method_not_implemented'],
+  ['CONNECT', origin => request('CONNECT a:443 HTTP/1.1', origin), 501, 'method_not_implemented'],
+  ['CONNECT with a path', origin => request('CONNECT /v1/notes/1 HTTP/1.1', origin), 501, 'method_not_implemented'],
+  ['a method of RTSP', origin => request('PLAY /v1/notes/1 RTSP/1.0', origin), 501, 'method_not_implemented'],
+  ['the same with HTTP', origin => request('PLAY /v1/notes/1 HTTP/1.1', origin), 501, 'method_not_implemented'],
   ['an invalid header name', origin => request('GET / HTTP/1.1', origin, 'bad header: 1'), 400, 'bad_request'],
   [
     'headers too large',

@@ -1,5 +1,6 @@
+import { once } from 'node:events'
 import t from 'tap'
-import { exchange } from '../../../support/http-wire.ts'
+import { exchange, openWire, readResponses } from '../../../support/http-wire.ts'
 import { get, note, post, startNotes } from './notes-gateway.ts'
 
 const BROKEN = 'no request\r\n\r\n'
@@ -37,6 +38,25 @@ t.test('the 400 of a malformed request follows all pipelined responses before it
   t.equal(responses.at(-1)?.status, 400)
 })
 
+t.test(
+  'the 501 of CONNECT follows the response to the request before it; nothing after its head is a request',
+  async t => {
+    const { port, upstream } = await startNotes(t, async function* () {
+      yield note('first')
+      yield note('second')
+    })
+    const connect = 'CONNECT a:443 HTTP/1.1\r\nhost: a:443\r\n\r\n'
+    const responses = await exchange(port, get('/v1/feed/a') + connect + get('/v1/feed/b'))
+    t.same(
+      responses.map(({ status }) => status),
+      [200, 501],
+    )
+    t.equal(responses[0]?.body.trimEnd().split('\n').length, 2)
+    t.match(responses[1]?.headers, { connection: 'close' })
+    t.equal(upstream.received.length, 1)
+  },
+)
+
 t.test('headers that are too large, after a request, get 431 after its response', async t => {
   const { port } = await startNotes(t, ({ message }) => message)
   const large = `GET / HTTP/1.1\r\nhost: a\r\nx: ${'x'.repeat(20_000)}\r\n\r\n`
@@ -65,4 +85,17 @@ t.test('a malformed rest of a body, after the response to its request, gets no s
     'PUT /v1/mine HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n'
   const responses = await exchange(port, `${head}zz\r\n`)
   t.equal(responses.length, 1)
+})
+
+t.test('a malformed request, after a request whose body arrived after its response, gets 400', async t => {
+  const { port } = await startNotes(t, ({ message }) => message)
+  const socket = openWire(port)
+  socket.write('PUT /v1/mine HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n')
+  const [first] = await once(socket, 'data')
+  t.match(String(first), /^HTTP\/1\.1 401 /)
+  socket.write(`{}${BROKEN}`)
+  t.same(
+    (await readResponses(socket)).map(({ status }) => status),
+    [400],
+  )
 })
