@@ -1,5 +1,5 @@
 /** Reads the comments of a contract from the source code info of its descriptors. */
-import type { DescField, DescMessage, DescMethod, DescService } from '@bufbuild/protobuf'
+import type { DescField, DescFile, DescMessage, DescMethod, DescService } from '@bufbuild/protobuf'
 
 type Documented = DescService | DescMethod | DescMessage | DescField
 
@@ -10,11 +10,26 @@ const SERVICE_METHOD = 2
 
 /** Returns the leading comment of a declaration, without comment markers; undefined if it has none. */
 export function commentOf(desc: Documented): string | undefined {
-  const declarationPath = pathOf(desc).join('.')
   const file = desc.kind === 'service' || desc.kind === 'message' ? desc.file : desc.parent?.file
-  const location = file?.proto.sourceCodeInfo?.location.find(({ path }) => path.join('.') === declarationPath)
-  const text = location?.leadingComments.trim().replace(/\n ?/g, '\n')
-  return text === '' ? undefined : text
+  return file && commentsOf(file).get(pathOf(desc).join('.'))
+}
+
+const known = new WeakMap<DescFile, ReadonlyMap<string, string>>()
+
+/** Returns the comments of a file by path. Indexed, because a file can have 100,000 locations (google.cloud.compute.v1). */
+function commentsOf(file: DescFile): ReadonlyMap<string, string> {
+  let comments = known.get(file)
+  if (comments === undefined) {
+    const documented = (file.proto.sourceCodeInfo?.location ?? []).filter(
+      ({ leadingComments }) => leadingComments !== '',
+    )
+    const texts = documented.map(
+      ({ path, leadingComments }) => [path.join('.'), leadingComments.trim().replace(/\n ?/g, '\n')] as const,
+    )
+    comments = new Map(texts.filter(([, text]) => text !== ''))
+    known.set(file, comments)
+  }
+  return comments
 }
 
 function pathOf(desc: Documented): number[] {

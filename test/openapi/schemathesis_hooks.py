@@ -14,6 +14,9 @@ VIOLATIONS = {
     ("password", "is too easy to guess"),
     ("filter", "must have at least one condition"),
     ("department", "must not be empty if the visibility"),
+    # Empty or null clears a field that the mask names, but leaves other fields as they are.
+    ("document.title", "must not be empty"),
+    ("document.visibility", "must not be empty"),
     ("timeZone", "must be an IANA time zone"),
     ("updateMask", "unknown path"),
     ("userId", "must not be the owner"),

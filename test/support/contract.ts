@@ -16,6 +16,9 @@ const IMPORTS = [
   'node_modules/google-proto-files/google/api/http.proto',
 ]
 
+// That of google.cloud.compute.v1 has 5 MB.
+const MAX_IMAGE_BYTES = 64 * 2 ** 20
+
 /** Compiles `.proto` texts, by path, and returns their descriptors. @throws as `buildImage`. */
 export function buildContract(files: Record<string, string>): FileRegistry {
   return parseContract(buildImage(files))
@@ -39,7 +42,10 @@ export function buildImage(files: Record<string, string>): Uint8Array {
       cpSync(path.join(root, source), path.join(folder, 'imports', name), { recursive: true })
     }
     writeFileSync(path.join(folder, 'buf.yaml'), 'version: v2\nmodules: [{path: own}, {path: imports}]\n')
-    return execFileSync(buf, ['build', '--as-file-descriptor-set', '-o', '-#format=binpb'], { cwd: folder })
+    return execFileSync(buf, ['build', '--as-file-descriptor-set', '-o', '-#format=binpb'], {
+      cwd: folder,
+      maxBuffer: MAX_IMAGE_BYTES,
+    })
   } finally {
     rmSync(folder, { recursive: true })
   }
