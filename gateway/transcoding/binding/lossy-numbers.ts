@@ -64,7 +64,7 @@ export function findLossyNumbers(text: string, root: JsonValue, lossy: LossyNumb
 
   function add(parent: object, name: string, source: string): void {
     const numbers = lossy.get(parent) ?? new Map<string, string | undefined>()
-    lossy.set(parent, numbers.set(name, digitsOf(source)))
+    lossy.set(parent, numbers.set(name, integerDigits(source)))
   }
 }
 
@@ -77,8 +77,8 @@ function isLossy(source: string): boolean {
   return Number.isInteger(value) && Math.abs(value) <= 2 ** 64 && exactInteger(source) !== BigInt(value)
 }
 
-/** Returns undefined if the number is not an integer, or too large for 64 bits. */
-function digitsOf(source: string): string | undefined {
+/** Returns the decimal digits of a number in decimal notation; undefined if it is not an integer, or too large for 64 bits. */
+export function integerDigits(source: string): string | undefined {
   return Math.abs(Number(source)) <= 2 ** 64 ? exactInteger(source)?.toString() : undefined
 }
 
@@ -87,7 +87,9 @@ const DECIMAL = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/
 // Zeros are counted in a loop: a regular expression for trailing zeros takes quadratic time on a number of a megabyte.
 // The value is at most 2 ** 64; its digits may fill a whole body.
 function exactInteger(source: string): bigint | undefined {
-  const [, sign = '', whole = '', fraction = '', power = '0'] = DECIMAL.exec(source) ?? []
+  const match = DECIMAL.exec(source)
+  if (match === null) return undefined
+  const [, sign = '', whole = '', fraction = '', power = '0'] = match
   const digits = whole + fraction
   let end = digits.length
   while (digits[end - 1] === '0') end--

@@ -81,13 +81,12 @@ function bodyJson(
   const json = parseJson(body, lossy)
   if (binding.kind !== 'none') {
     const request = binding.kind === 'message' ? json : { [binding.field.jsonName]: json }
-    // A body that is a number has no parent in the parsed text, only in the request.
-    const number = lossy.get(ROOT)?.get('')
+    // The parent of a body that is a number is then the request.
+    const number = lossy.get(ROOT)
     if (binding.kind === 'field' && number !== undefined) {
-      lossy.set(request as JsonObject, new Map([[binding.field.jsonName, number]]))
+      lossy.set(request as JsonObject, new Map([[binding.field.jsonName, number.get('')]]))
     }
-    if (lossy.size > 0) restoreExactNumbers(descriptor.input, request, lossy, registry)
-    return request
+    return lossy.size > 0 ? restoreExactNumbers(descriptor.input, request, lossy, registry) : request
   }
   const isEmpty = typeof json === 'object' && json !== null && Object.keys(json).length === 0
   if (!isEmpty)

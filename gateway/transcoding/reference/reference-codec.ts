@@ -24,6 +24,7 @@ import { cookieFields, inlineOneof, isRevocation } from '../../contract/edge-fie
 import type { Route } from '../../contract/route-table.ts'
 import type { CookieChange } from '../../http/cookies.ts'
 import { parseIfMatch } from '../binding/entity-tag.ts'
+import { expandIntegerStrings } from '../binding/exact-numbers.ts'
 import { ownProperty } from '../binding/json-fields.ts'
 import { compileBinding } from '../binding/request-binding.ts'
 import { type ProtoPaths, takeProtoPaths, updateMaskOf } from '../binding/update-mask.ts'
@@ -68,8 +69,13 @@ function compileEncode(route: Route, registry: FileRegistry): Codec['encode'] {
 function parseMessage(input: DescMessage, json: JsonValue, registry: FileRegistry): Message {
   try {
     return fromJson(input, json, { registry })
-  } catch (error) {
-    throw invalidArgument(findValueViolations(input, json, registry, error))
+  } catch {
+    const expanded = expandIntegerStrings(input, json, registry)
+    try {
+      return fromJson(input, expanded, { registry })
+    } catch (error) {
+      throw invalidArgument(findValueViolations(input, expanded, registry, error))
+    }
   }
 }
 

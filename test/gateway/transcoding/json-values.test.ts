@@ -10,6 +10,12 @@ const service = buildService('data.v1.DataService', {
   methods: [
     methodSource('Get', '(Data) returns (Data)', 'get: "/v1/data/{id}"'),
     methodSource('Put', '(Data) returns (Data)', 'put: "/v1/data/{id}" body: "*"'),
+    methodSource(
+      'Big',
+      '(google.protobuf.Int64Value) returns (google.protobuf.Int64Value)',
+      'post: "/v1/big" body: "*"',
+    ),
+    methodSource('BigField', '(Data) returns (Data)', 'post: "/v1/big-field" body: "big"'),
     methodSource('Follow', '(Data) returns (stream Data)', 'get: "/v1/data/{id}:follow"'),
   ],
   messages: `
@@ -31,6 +37,8 @@ const service = buildService('data.v1.DataService', {
       Inner inner = 14;
       string dotted = 15 [json_name = "x.y"];
       int64 big = 16;
+      repeated int64 bigs = 17;
+      google.protobuf.Int64Value big_wrapped = 18;
     }
     message Inner { Size size = 1; string dotted = 2 [json_name = "a.b.c"]; Inner inner = 3; }
   `,
@@ -110,18 +118,54 @@ t.test('a field whose JSON name has dots is a query parameter under this name', 
   }
 })
 
-t.test('an unquoted 64-bit integer of a body is exact', async t => {
-  const { send } = await start(t)
-  for (const big of ['9007199254740993', '-9223372036854775808', '9223372036854775807', '9007199254740993.0']) {
-    const response = await send('PUT', '/v1/data/a', `{"big": ${big}}`)
-    t.equal(response.status, 200, big)
-    t.match(await response.json(), { big: big.replace('.0', '') })
+t.test('a 64-bit integer is exact, quoted or not, with an exponent or a fraction of zeros', async t => {
+  const { call, send } = await start(t)
+  for (const [big, digits] of [
+    ['9007199254740993', '9007199254740993'],
+    ['-9223372036854775808', '-9223372036854775808'],
+    ['9223372036854775807', '9223372036854775807'],
+    ['9007199254740993.0', '9007199254740993'],
+    ['9.007199254740993e15', '9007199254740993'],
+    ['1e3', '1000'],
+    ['-0', '0'],
+  ] as const) {
+    for (const text of [big, `"${big}"`]) {
+      for (const [body, expected] of [
+        [`{"big": ${text}}`, { big: digits }],
+        [`{"bigs": [${text}]}`, { bigs: [digits] }],
+        [`{"bigWrapped": ${text}}`, { bigWrapped: digits }],
+        [`{"any": {"@type": "x/data.v1.Data", "big": ${text}}}`, { any: { big: digits } }],
+        [`{"any": {"@type": "x/google.protobuf.Int64Value", "value": ${text}}}`, { any: { value: digits } }],
+      ] as const) {
+        const response = await send('PUT', '/v1/data/a', body)
+        t.equal(response.status, 200, body)
+        t.match(await response.json(), expected, body)
+      }
+      t.equal(await (await send('POST', '/v1/big', text)).text(), `"${digits}"`, `the whole body is ${text}`)
+      t.match(await (await send('POST', '/v1/big-field', text)).json(), { big: digits }, `the body is ${text}`)
+    }
+    t.match(await (await call(`/v1/data/a?big=${big}`)).json(), { big: digits })
   }
-  for (const big of ['9223372036854775808', '9007199254740993.5', '1e400']) {
-    const response = await send('PUT', '/v1/data/a', `{"big": ${big}}`)
-    t.equal(response.status, 400, big)
-    t.match(await response.json(), { errors: [{ field: 'big' }] })
+  for (const big of [
+    '9223372036854775808',
+    '9007199254740993.5',
+    '1e400',
+    '"9223372036854775808"',
+    '"1.5"',
+    '"1e-1"',
+  ]) {
+    for (const [path, body, field] of [
+      ['/v1/data/a', `{"big": ${big}}`, 'big'],
+      ['/v1/big', big, 'body'],
+      ['/v1/big-field', big, 'big'],
+    ] as const) {
+      const response = await send(path === '/v1/data/a' ? 'PUT' : 'POST', path, body)
+      t.equal(response.status, 400, `${path} ${body}`)
+      t.match(await response.json(), { errors: [{ field }] })
+    }
   }
+  for (const text of ['""', '"0x10"', '" 1"', '"+1"', '"1n"', 'true'])
+    t.equal((await send('PUT', '/v1/data/a', `{"big":${text}}`)).status, 400, text)
 })
 
 const legacy = buildService('old.v1.OldService', {
