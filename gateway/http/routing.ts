@@ -1,5 +1,6 @@
 /** Path templates in the notation of Fastify's router, custom verbs, and the Allow header of a 405 response. */
 import { canonicalText, type PathTemplate } from '../contract/path-template.ts'
+import { RESERVED_PATHS } from '../contract/reserved-paths.ts'
 import type { Route } from '../contract/route-table.ts'
 
 /** Returns the custom verb of a path, such as `restore` in `/v1/users/17:restore`, or the empty string. */
@@ -17,6 +18,7 @@ export function allowedMethods(routes: readonly Route[], path: string): string[]
   const matching = routes.filter(route => route.template.matches(path))
   const custom = matching.filter(({ template }) => template.verb !== undefined)
   const methods = new Set((custom.length > 0 ? custom : matching).map(route => route.httpMethod))
+  if (RESERVED_PATHS.includes(path)) methods.add('GET')
   if (methods.has('GET')) methods.add('HEAD')
   return [...methods].sort()
 }

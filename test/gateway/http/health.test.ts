@@ -116,6 +116,29 @@ t.test('a process is ready at most 100 ms after its required checks pass', async
   t.ok(await health.isReady())
 })
 
+t.test('a check that throws has failed, and is repeated', async t => {
+  let now = 0
+  let isBroken = true
+  const check: HealthCheck = {
+    name: 'broken',
+    isRequired: true,
+    async problem() {
+      if (isBroken) throw new Error('no route to host')
+      return undefined
+    },
+  }
+  const health = createHealth(
+    [check],
+    () => true,
+    () => now,
+  )
+  t.notOk(await health.isReady())
+  t.match((await health.details()).checks, [{ passed: false, problem: /no route to host/ }, {}])
+  isBroken = false
+  now = 100
+  t.ok(await health.isReady())
+})
+
 t.test('draining takes effect at once', async t => {
   let isServing = true
   const health = createHealth([passing], () => isServing)

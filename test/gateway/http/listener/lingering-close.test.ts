@@ -1,5 +1,7 @@
 import { once } from 'node:events'
 import t from 'tap'
+import { limitsSchema } from '../../../../gateway/edge/limits/limit-classes.ts'
+import { createLocalBuckets } from '../../../../gateway/edge/limits/local-buckets.ts'
 import { openWire, parseResponses } from '../../../support/http-wire.ts'
 import { startNotes } from './notes-gateway.ts'
 
@@ -52,4 +54,32 @@ t.test('a client that still sends its body of 5 MiB receives the response that r
     t.equal(error, undefined, `${name}: the connection is not reset`)
     t.same(statuses, [status], name)
   }
+})
+
+t.test('a client that still sends its body of 5 MiB receives the 429 that refuses it', async t => {
+  const settings = limitsSchema.parse({
+    classes: {
+      user: 'unlimited',
+      anonymous: { capacity: 1, refill: '1 / 1h' },
+      other: { capacity: 1, refill: '1 / 1h' },
+    },
+  })
+  const limits = { settings, buckets: createLocalBuckets() }
+  const { port, upstream } = await startNotes(t, ({ message }) => message, { limits })
+  const cases: [name: string, first: number, request: string][] = [
+    ['a method of the contract', 413, head('POST', '/v1/notes', SIZE)],
+    ['a path without a route', 404, head('POST', '/none', SIZE)],
+  ]
+  for (const [name, first, request] of cases) {
+    t.same((await upload(port, request)).statuses, [first], `${name}: the only token`)
+    for (const connection of ['keep-alive', 'close']) {
+      const { error, statuses } = await upload(
+        port,
+        request.replace('\r\n\r\n', `\r\nconnection: ${connection}\r\n\r\n`),
+      )
+      t.equal(error, undefined, `${name}, ${connection}: the connection is not reset`)
+      t.same(statuses, [429], `${name}, ${connection}`)
+    }
+  }
+  t.same(upstream.received, [])
 })

@@ -110,6 +110,17 @@ t.test('each error response has the security headers, the CORS headers and a pro
   }
 })
 
+t.test('another method on a path of the gateway itself is 405 with Allow', async t => {
+  const { call } = await start(t)
+  for (const path of ['/healthz', '/readyz', '/docs', '/docs/', '/docs/js/scalar.js', '/openapi.json']) {
+    for (const method of ['POST', 'DELETE']) {
+      const response = await call(path, { method })
+      t.match(await response.json(), { status: 405, code: 'method_not_allowed' }, `${method} ${path}`)
+      t.equal(response.headers.get('allow'), 'GET, HEAD')
+    }
+  }
+})
+
 t.test('a rejected request without Origin gets no Access-Control-Allow-Origin', async t => {
   const { send } = await start(t)
   for (const [name, lines] of REJECTED) {
