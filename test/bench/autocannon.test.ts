@@ -18,6 +18,7 @@ t.test('a load by autocannon that is paused at once sends requests when it is re
   const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   mkdirSync(BENCH_DIRECTORY, { recursive: true })
   const load = await startAutocannon({ name: 'autocannon-test', origin, requests: [{ path: '/' }], connections: 2 })
+  t.ok(requests > 0, 'the load sends requests when it has started')
   load.pause()
   load.resume()
   while (requests < 100) await delay(10)

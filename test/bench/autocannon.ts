@@ -5,16 +5,14 @@ import path from 'node:path'
 import autocannon from 'autocannon'
 import { BENCH_DIRECTORY } from './directory.ts'
 import { type Load, type LoadResult, MAX_LOAD_SECONDS, type RunningLoad } from './load.ts'
-import { startPausable } from './pausable.ts'
+import { lastLine, STARTED, startPausableScript } from './pausable.ts'
 
 /** Starts a load. The process runs on the same core as this one. */
 export async function startAutocannon(load: Load): Promise<RunningLoad> {
   const file = path.join(BENCH_DIRECTORY, `${load.name}.requests`)
   await writeFile(file, JSON.stringify(load))
-  const { started, pause, resume, end } = startPausable(process.execPath, [import.meta.filename, file])
-  // A turn is shorter than the start of the process: paused before that, it would send no request.
-  await started()
-  return { pause, resume, end: () => end().then(text => JSON.parse(text.slice(text.lastIndexOf('\n') + 1))) }
+  const { pause, resume, end } = await startPausableScript(process.execPath, [import.meta.filename, file])
+  return { pause, resume, end: () => end().then(text => JSON.parse(lastLine(text))) }
 }
 
 async function run({ origin, requests, connections }: Load): Promise<LoadResult> {
@@ -35,7 +33,9 @@ async function run({ origin, requests, connections }: Load): Promise<LoadResult>
   const result = await new Promise<autocannon.Result>((resolve, reject) => {
     const instance = autocannon(options, (error, summary) => (error ? reject(error) : resolve(summary)))
     process.once('SIGINT', () => instance.stop())
-    console.log('started')
+    const announce = () => console.log(STARTED)
+    instance.once('response', announce)
+    instance.once('reqError', announce)
   })
   return {
     succeeded: result['2xx'],

@@ -4,6 +4,7 @@
  */
 import { createPublicKey, sign, verify } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { STARTED } from './pausable.ts'
 import { accessTokens, createSigningKey } from './tokens.ts'
 
 const key = createSigningKey()
@@ -17,6 +18,7 @@ let isOver = false
 process.once('SIGINT', () => {
   isOver = true
 })
+console.log(STARTED)
 let verified = 0
 const before = process.cpuUsage()
 while (!isOver) {

@@ -7,7 +7,7 @@ import { BASELINE, baselineCase } from './baseline-case.ts'
 import { asUsers, PRINCIPALS } from './edge.ts'
 import type { BenchEnvironment } from './environment.ts'
 import { loadCase } from './load-case.ts'
-import { startPausable } from './pausable.ts'
+import { lastLine, startPausableScript } from './pausable.ts'
 import { pinnedCommand } from './pinned.ts'
 import { acrossRounds, cpuOf, median, type Outcomes, type Run } from './rounds.ts'
 import { startGateway, startScript } from './server-under-test.ts'
@@ -63,10 +63,10 @@ export async function openUncached(environment: BenchEnvironment): Promise<Stage
 }
 
 /** Measures verifications in a separate process on the measured core, which measures its own CPU time. */
-async function startVerification(): Promise<Run> {
+export async function startVerification(): Promise<Run> {
   const script = path.join(import.meta.dirname, 'signature-cost.ts')
-  const { pause, resume, end } = startPausable(...pinnedCommand('measured', process.execPath, [script]))
-  return { pause: async () => pause(), resume, end: async () => ({ cpuUs: Number(await end()) }) }
+  const { pause, resume, end } = await startPausableScript(...pinnedCommand('measured', process.execPath, [script]))
+  return { pause: async () => pause(), resume, end: async () => ({ cpuUs: Number(lastLine(await end())) }) }
 }
 
 function uncachedRow(outcomes: Outcomes): Row {
