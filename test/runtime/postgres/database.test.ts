@@ -63,6 +63,16 @@ t.test('one statement without a reply replaces all half-open connections to the 
   }
 })
 
+t.test('a statement that waits for a half-open connection gets a new one', async t => {
+  const proxy = await startFaultProxy(t, Number(new URL(url).port))
+  const { ping } = open(t, { url: proxy.urlOf(url), statementTimeoutMs: 500, acquireTimeoutMs: 20_000, poolSize: 1 })
+  await ping()
+  proxy.swallowOpenConnections()
+  const [failed, waiting] = await Promise.all([statusOf(ping()), statusOf(ping())])
+  t.match(failed, { code: Code.DEADLINE_EXCEEDED })
+  t.equal(waiting, undefined)
+})
+
 t.test('a transaction on a half-open connection fails with DEADLINE_EXCEEDED after one timeout', async t => {
   const proxy = await startFaultProxy(t, Number(new URL(url).port))
   const { db } = open(t, { url: proxy.urlOf(url), statementTimeoutMs: 500 })

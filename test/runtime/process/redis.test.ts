@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
@@ -62,9 +63,13 @@ t.test('a connection whose replies arrive too late is replaced', async t => {
   const { url } = await openTestRedis(t)
   const proxy = await startFaultProxy(t, portOf(url))
   const redis = await connect(t, proxy.urlOf(url))
-  proxy.delayReplies(1500)
   const timer = setInterval(() => void redis.pipeline().get('key').exec(), 50)
   t.teardown(() => clearInterval(timer))
+  // In steps shorter than the timeout, so that replies always arrive.
+  for (const ms of [600, 1200, 1800]) {
+    proxy.delayReplies(ms)
+    await delay(900)
+  }
   await until(
     async () => proxy.accepted,
     accepted => accepted > 1,
@@ -92,7 +97,7 @@ t.test('a connection on which nothing is sent is kept', async t => {
   const { url } = await openTestRedis(t)
   const proxy = await startFaultProxy(t, portOf(url))
   const redis = await connect(t, proxy.urlOf(url))
-  await new Promise(resolve => setTimeout(resolve, 1500))
+  await delay(1500)
   t.equal(await isWorking(redis), true)
   t.equal(proxy.accepted, 1)
 })
