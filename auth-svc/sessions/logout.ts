@@ -12,7 +12,8 @@ export interface LogoutDependencies {
 
 /**
  * Ends the sessions of the refresh tokens, whatever their generation, and of the access token: a client that presents
- * tokens of several sessions gives up all of them. An invalid token, or one whose session has already ended, is not an error (RFC 7009 section 2.2).
+ * tokens of several sessions gives up all of them. An invalid token, or one whose session has already ended, is not an
+ * error (RFC 7009 section 2.2).
  * @param refreshTokens may contain empty strings.
  * @returns the revocations of the sessions that ended.
  */

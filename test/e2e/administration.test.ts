@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import t from 'tap'
 import { getMe, request, signIn, signUp } from '../support/rest-client.ts'
 import { startSystem } from '../support/test-system.ts'
@@ -59,16 +60,19 @@ t.test('an empty value of a filter is 400 and names the field', async t => {
     'admin/users?role=',
     'admin/users?department=',
     'admin/users?emailPrefix=',
+    'admin/users?createdSince=',
+    'admin/users?createdBefore=',
     'docs?owner=',
     'docs?tag=',
+    'docs?updatedSince=',
   ]) {
     const [, name] = /\?(.+)=$/.exec(target) ?? []
     const response = await request('GET', `${url}/v1/${target}`, { token: root })
     t.match(response, { status: 400, body: { errors: [{ field: name }] } }, target)
   }
-  for (const name of ['role', 'department', 'emailSuffix']) {
+  for (const name of ['role', 'department', 'emailSuffix', 'createdSince', 'createdBefore']) {
     t.match(
-      await post('/v1/admin/users:delete', { filter: { createdBefore: new Date(), [name]: '' }, dryRun: true }),
+      await post('/v1/admin/users:delete', { filter: { ids: [randomUUID()], [name]: '' }, dryRun: true }),
       { status: 400, body: { errors: [{ field: `filter.${name}` }] } },
       name,
     )

@@ -294,5 +294,8 @@ t.test('the stored sessions of a user include ended and expired ones, page by pa
     .set({ role: 'admin' })
     .where('user_id', '=', admin.user?.id ?? '')
     .execute()
-  t.equal((await pageOf((await refresh(admin.refreshToken)).accessToken)).sessions.length, 100)
+  const { accessToken: token } = await refresh(admin.refreshToken)
+  t.equal((await pageOf(token)).sessions.length, 100)
+  const unknown = { userId: randomUUID(), pageToken: '' }
+  t.same((await callUnary(client, client.listUserSessions, unknown, { token })).sessions, [], 'a user without sessions')
 })
