@@ -29,7 +29,7 @@ import { registerDrain } from './http/listener/drain.ts'
 import { createHttp1Listener } from './http/listener/http1-listener.ts'
 import type { ListenerLimits } from './http/listener/listener.ts'
 import { createMalformedResponse } from './http/listener/malformed-request.ts'
-import { registerMessageChecks } from './http/listener/message-checks.ts'
+import { findMessageError, registerMessageChecks } from './http/listener/message-checks.ts'
 import { createRejection } from './http/listener/rejection.ts'
 import { registerJsonBody } from './http/request-body.ts'
 import { registerUrlLimit, splitTarget } from './http/request-target.ts'
@@ -118,10 +118,11 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
       const [request, reply] = [rawRequest as FastifyRequest, rawReply as FastifyReply]
       telemetry.start(request, reply)
       reply.headers(securityHeaders).headers(corsHeaders(request.headers.origin, corsOrigins))
+      const reason = findMessageError(request.raw) ?? error
       const fail = (cause: unknown) => handleError(cause, request, reply)
       const limited = limitOther(request, reply)
-      if (limited === undefined) fail(error)
-      else limited.then(() => fail(error), fail)
+      if (limited === undefined) fail(reason)
+      else limited.then(() => fail(reason), fail)
     },
   })
 

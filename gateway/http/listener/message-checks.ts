@@ -19,14 +19,14 @@ export function registerMessageChecks(app: FastifyInstance): void {
   // Nearly all requests have the same Host.
   let latestHost: string | undefined
   app.addHook('onRequest', ({ raw }, _reply, done) => {
-    const error = findError(raw, latestHost)
+    const error = findMessageError(raw, latestHost)
     if (error === undefined) latestHost = raw.headers.host
     done(error)
   })
 }
 
-/** @param validHost a value of Host that needs no check. */
-function findError(request: IncomingMessage, validHost: string | undefined): HttpError | undefined {
+/** Returns the rule that a request breaks, if any. @param validHost a value of Host that needs no check. Default: none. */
+export function findMessageError(request: IncomingMessage, validHost?: string): HttpError | undefined {
   const { headers, httpVersionMajor: major, httpVersionMinor: minor } = request
   if (major !== 1) {
     return major > 1

@@ -76,6 +76,8 @@ t.test('an HTTP message that RFC 9112 calls invalid is refused with a problem do
       'bad_request',
     ],
     ['a path without a route', request('GET /none HTTP/1.1', 'host: a b\r\n'), 400, 'bad_request'],
+    ['a path that the router rejects', request('GET /%ff HTTP/1.1', 'host: a\r\nhost: b\r\n'), 400, 'bad_request'],
+    ['CONNECT', 'CONNECT a:443 HTTP/1.1\r\nhost: a:443\r\n\r\n', 501, 'method_not_implemented'],
     ['a health check', request('GET /healthz HTTP/1.1', 'host: a b\r\n'), 400, 'bad_request'],
   ]
   for (const [what, bytes, status, code] of refused) {
