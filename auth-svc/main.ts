@@ -39,7 +39,7 @@ const database = openDatabase<Tables>({
   logger,
 })
 const redis = createRedis(settings.REDIS_URL, logger)
-const users = createClient(AccountServiceClient, settings.USER_SVC_ADDRESS)
+const users = createClient(AccountServiceClient, settings.USER_SVC_ADDRESS, 'USER_SVC_ADDRESS')
 
 async function open(): Promise<AuthServer> {
   await connect('REDIS_URL', 'Redis', () => redis.ping())

@@ -10,7 +10,7 @@ import { followRevocations, type RevocationFollower } from './edge/revocations/r
 import { createRevocationSet, type RevocationSet } from './edge/revocations/revocation-set.ts'
 
 export interface AuthServiceOptions {
-  /** gRPC target of auth-svc, such as `127.0.0.1:50051`. */
+  /** gRPC target of auth-svc (AUTH_SVC_ADDRESS), such as `127.0.0.1:50051`. */
   readonly address: string
   /** URL of the Redis that has the revocation stream. */
   readonly redisUrl: string
@@ -33,12 +33,14 @@ export interface AuthServiceConnection {
 /** Connects to auth-svc and follows the revocation stream. Returns before the keys and the revocations are loaded. */
 export function connectAuthService(options: AuthServiceOptions): AuthServiceConnection {
   const { address, redisUrl, maxHeartbeatAgeMs, logger, onRevocationApplied } = options
-  const authClient = createClient(AuthServiceClient, address)
-  const revocationClient = createClient(RevocationServiceClient, address)
+  const authClient = createClient(AuthServiceClient, address, 'AUTH_SVC_ADDRESS')
+  const revocationClient = createClient(RevocationServiceClient, address, 'AUTH_SVC_ADDRESS')
   const keys = createRemoteKeySet({
     fetch: async () => (await callUnary(authClient, authClient.getJwks, {})).keys,
     logger,
   })
+  // At the start, so that the log has the reason before the first token arrives.
+  keys.refresh().catch((error: Error) => logger.warn(`cannot fetch the key set of auth-svc yet: ${error.message}`))
 
   // ioredis must not resend a command after a reconnect: Redis may have been replaced, which the follower must detect.
   const redis = createRedis(redisUrl, logger, { autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0 })

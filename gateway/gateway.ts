@@ -61,7 +61,9 @@ export async function createGateway(
   })
   const metrics = createGatewayMetrics()
   const file = readGatewayFile(settings.GATEWAY_CONFIG, env)
-  const upstreams = new Map(file.upstreams.map(config => [config.name, openUpstream(config, logger)]))
+  const upstreams = new Map(
+    file.upstreams.map(config => [config.name, openUpstream(config, settings.GATEWAY_CONFIG, logger)]),
+  )
   const upstreamOf = (name: string) => upstreams.get(name) as Upstream
   const exposed = [...upstreams.values()].flatMap(upstream => upstream.exposed)
   const routes = buildRouteTable(exposed, ({ name, reason }) =>

@@ -20,8 +20,12 @@ export function createHealthChecks(
       name: 'keys of auth-svc',
       isRequired: verifiesTokens,
       problem: async () => {
-        if (!keys.isLoaded) await keys.refresh().catch(() => {})
-        return keys.isLoaded ? undefined : 'key set not fetched from auth-svc yet'
+        if (keys.isLoaded) return undefined
+        const failure = await keys.refresh().then(
+          () => 'it has no usable key',
+          (error: Error) => error.message,
+        )
+        return keys.isLoaded ? undefined : `key set not fetched from auth-svc yet: ${failure}`
       },
     },
     {

@@ -47,8 +47,8 @@ const adminDatabase = openDatabase<Tables>({
   preparedStatements: false,
 })
 // user-svc starts without auth-svc: the key set is fetched when a token is verified.
-const auth = createClient(AuthServiceClient, settings.AUTH_SVC_ADDRESS)
-const sessions = createClient(SessionServiceClient, settings.AUTH_SVC_ADDRESS)
+const auth = createClient(AuthServiceClient, settings.AUTH_SVC_ADDRESS, 'AUTH_SVC_ADDRESS')
+const sessions = createClient(SessionServiceClient, settings.AUTH_SVC_ADDRESS, 'AUTH_SVC_ADDRESS')
 const keys = createRemoteKeySet({ fetch: async () => (await callUnary(auth, auth.getJwks, {})).keys, logger })
 const server = createUserServer({
   contract: readContract(new URL('../proto/gen/contract.binpb', import.meta.url)),

@@ -68,7 +68,7 @@ const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/
 /**
  * Builds the route table of a contract. Methods without an HTTP rule have no routes.
  * @param onOmitted called for each method or binding that the gateway cannot serve.
- * @throws ContractError that lists the errors of all methods, one per line, each with the name of the method.
+ * @throws ContractError that lists the errors of all methods, one per line, each with the names of the upstream and the method.
  */
 export function buildRouteTable(
   services: readonly ExposedService[],
@@ -91,7 +91,7 @@ export function buildRouteTable(
         }
       } catch (error) {
         if (!(error instanceof ContractError)) throw error
-        errors.push(`${methodName(descriptor)}: ${error.message}`)
+        errors.push(`upstream ${upstream}: ${methodName(descriptor)}: ${error.message}`)
       }
     }
   }

@@ -12,7 +12,7 @@ import { createGrpcJsTransport } from './grpc-js/transport.ts'
 import { MAX_SERVICE_LENGTH } from './health.ts'
 import { createHttp2Transport } from './http2/transport.ts'
 import { readTlsCredentials, resolveTlsFiles, tlsSchema } from './tls-credentials.ts'
-import { MAX_KEEPALIVE_INTERVAL_MS, type StreamTransport, type Transport, type TransportObserver } from './transport.ts'
+import { MAX_KEEPALIVE_INTERVAL_MS, type StreamTransport, type Transport } from './transport.ts'
 
 /** See KeepaliveOptions. Servers disconnect clients that ping too often; many require intervals of 300,000 ms. */
 const keepaliveSchema = z
@@ -70,29 +70,31 @@ export function resolvePaths(upstream: UpstreamConfig, folder: string): Upstream
 }
 
 /**
- * @throws SettingsError with the name of the upstream, for a contract that cannot be read, an unknown service, an invalid
- * TLS file or an invalid address.
+ * Opens a transport, which connects at once.
+ * @param file `gateway.yaml`, which log lines and errors name.
+ * @throws SettingsError with the file and the name of the upstream, for a contract that cannot be read, an unknown service,
+ * an invalid TLS file or an invalid address.
  */
-export function openUpstream(config: UpstreamConfig, logger: Logger, observer?: TransportObserver): Upstream {
+export function openUpstream(config: UpstreamConfig, file: string, logger: Logger): Upstream {
   try {
-    return open(config, logger, observer)
+    return open(config, file, logger)
   } catch (error) {
     // An invalid address is a TypeError.
-    if (!(error instanceof ContractError || error instanceof TypeError)) throw error
-    throw new SettingsError(`upstream ${config.name}: ${error.message}`, { cause: error })
+    if (!(error instanceof ContractError || error instanceof SettingsError || error instanceof TypeError)) throw error
+    throw new SettingsError(`${file}: upstream ${config.name}: ${error.message}`, { cause: error })
   }
 }
 
-function open(config: UpstreamConfig, logger: Logger, observer?: TransportObserver): Upstream {
+function open(config: UpstreamConfig, file: string, logger: Logger): Upstream {
   const registry = readContract(config.contract)
   const exposed = config.services.map(name => ({ service: serviceOf(registry, name), upstream: config.name }))
-  const { address, maxMessageLength, keepalive, health } = config
-  const tls = config.tls && readTlsCredentials(config.tls, `upstream ${config.name}: tls`)
-  const options = { address, maxMessageLength, tls, keepalive, observer }
+  const { name, address, maxMessageLength, keepalive, health } = config
+  const tls = config.tls && readTlsCredentials(config.tls, 'tls')
+  const options = { address, maxMessageLength, tls, keepalive, origin: `${file}: upstream ${name}: ${address}` }
   const healthService = health === true ? '' : health || undefined
   const transport =
     config.transport === 'http2'
-      ? createHttp2Transport({ ...options, healthService, logger })
+      ? createHttp2Transport({ ...options, healthService, logger, name, file })
       : createGrpcJsTransport(options)
   const forwardError = createErrorForwarding({ ...config, registry })
   return { config, registry, exposed, transport, streams: createStreamTransport(options), forwardError }

@@ -10,6 +10,7 @@ import { startChild } from '../../deploy/dev/child.ts'
 import { ROOT } from '../../deploy/dev/migrate.ts'
 import { ANY_METRICS_PORTS, type ServiceName, serviceCommand } from '../../deploy/dev/services.ts'
 import { buildImage } from '../support/contract.ts'
+import { openTestDatabase } from '../support/test-database.ts'
 import { openTestRedis } from '../support/test-redis.ts'
 
 t.setTimeout(300_000)
@@ -78,17 +79,17 @@ const faults: Fault[] = [
   [
     'a contract image that is missing',
     t => withUpstream(t, { contract: 'missing.binpb' }),
-    [/upstream books/, /missing\.binpb/, /ENOENT/, /buf build/],
+    [/gateway\.yaml: upstream books: /, /missing\.binpb/, /ENOENT/, /buf build/],
   ],
   [
     'a file that is no contract image',
     t => withUpstream(t, { contract: 'books.proto' }, { 'books.proto': 'syntax = "proto3";' }),
-    [/upstream books/, /books\.proto is not a contract image/, /buf build/],
+    [/gateway\.yaml: upstream books: /, /books\.proto is not a contract image/, /buf build/],
   ],
   [
     'an empty contract image',
     t => withUpstream(t, { contract: 'empty.binpb' }, { 'empty.binpb': '' }),
-    [/upstream books/, /empty\.binpb is not a contract image/, /buf build/],
+    [/gateway\.yaml: upstream books: /, /empty\.binpb is not a contract image/, /buf build/],
   ],
   [
     'a gateway.yaml that is missing',
@@ -103,9 +104,13 @@ const faults: Fault[] = [
   [
     'a service that the contract does not have',
     t => withUpstream(t, { services: ['auth.v1.Auth'] }),
-    [/upstream books/, /no service auth\.v1\.Auth; it has .*auth\.v1\.AuthService/],
+    [/gateway\.yaml: upstream books: /, /no service auth\.v1\.Auth; it has .*auth\.v1\.AuthService/],
   ],
-  ['an address that is invalid', t => withUpstream(t, { address: 'ftp://host' }), [/upstream books/, /ftp:\/\/host/]],
+  [
+    'an address that is invalid',
+    t => withUpstream(t, { address: 'ftp://host' }),
+    [/gateway\.yaml: upstream books: /, /ftp:\/\/host/],
+  ],
   [
     'a role that does not exist',
     t =>
@@ -116,7 +121,7 @@ const faults: Fault[] = [
           option (edge.v1.policy) = { access: ACCESS_ROLES, roles: ["amdin"] };
         }`),
       ),
-    [/b\.Books\/Get/, /unknown role "amdin"; the roles are user, editor, moderator, admin/],
+    [/upstream books: b\.Books\/Get/, /unknown role "amdin"; the roles are user, editor, moderator, admin/],
   ],
   ['a setting that is missing', () => ({ REDIS_URL: '' }), [/REDIS_URL: is not set/]],
 ]
@@ -162,21 +167,47 @@ t.test('the gateway logs a warning for each method without an HTTP rule, and sta
   t.match(JSON.parse(warnings[0] ?? '{}'), { level: 'warn', method: 'b.Books/Forgotten' })
 })
 
-t.test('the gateway logs that an upstream is an HTTP server and not a gRPC server', async t => {
+/** Starts an HTTP/1.1 server. @returns its address. */
+async function startHttpServer(t: Test): Promise<string> {
   const server = createServer((_, response) => response.end('hello')).listen(0, '127.0.0.1')
   await once(server, 'listening')
   t.teardown(() => server.close())
-  const { port } = server.address() as AddressInfo
-  const gateway = await start(
-    t,
-    'gateway',
-    withUpstream(t, { address: `127.0.0.1:${port}`, services: ['user.v1.UserService'] }),
-  )
-  const { level, err } = JSON.parse(await gateway.waitForLine(/responds in HTTP\/1/))
-  t.match(
-    { level, message: err.message },
-    { level: 'warn', message: `127.0.0.1:${port}: The server responds in HTTP/1` },
-  )
+  return `127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+t.test('the gateway logs the upstream whose server is an HTTP server, its file and the cure', async t => {
+  const address = await startHttpServer(t)
+  const env = withUpstream(t, { address, services: ['user.v1.UserService'] })
+  const gateway = await start(t, 'gateway', env)
+  const line = JSON.parse(await gateway.waitForLine(/responds in HTTP\/1/))
+  t.match(line, {
+    level: 'warn',
+    upstream: 'books',
+    address,
+    file: env['GATEWAY_CONFIG'],
+    msg: `upstream books is misconfigured: ${address}: The server responds in HTTP/1: it is not a gRPC server. Correct \`address\` in ${env['GATEWAY_CONFIG']}`,
+  })
+  t.notOk(line.err, 'no stack')
+})
+
+t.test('the gateway and auth-svc log the setting whose address is that of an HTTP server, and the cure', async t => {
+  const address = await startHttpServer(t)
+  const { url: REDIS_URL } = await openTestRedis(t)
+  const message = (setting: string) =>
+    `${setting}=${address}: the server does not respond in HTTP/2: it is not a gRPC server. Correct the address`
+
+  const gateway = await start(t, 'gateway', { REDIS_URL, AUTH_SVC_ADDRESS: address })
+  const fromGateway = JSON.parse(await gateway.waitForLine(/does not respond in HTTP\/2/))
+  t.match(fromGateway.msg, message('AUTH_SVC_ADDRESS'))
+  const metrics = JSON.parse(await gateway.waitForLine(/metrics server listening/))
+  const details = await fetch(`http://127.0.0.1:${metrics.port}/readyz`)
+  t.equal(details.status, 503)
+  t.match(await details.text(), message('AUTH_SVC_ADDRESS'))
+
+  const { authUrl: DATABASE_URL } = await openTestDatabase(t)
+  const auth = await start(t, 'auth-svc', { REDIS_URL, DATABASE_URL, USER_SVC_ADDRESS: address })
+  const fromAuth = JSON.parse(await auth.waitForLine(/does not respond in HTTP\/2/))
+  t.match(fromAuth.err.message, message('USER_SVC_ADDRESS'))
 })
 
 t.test('auth-svc names the store that it cannot connect to at the start, without the password', async t => {

@@ -72,6 +72,7 @@ export function followRevocations(options: RevocationFollowerOptions): Revocatio
   let snapshotTriedAt = Number.NEGATIVE_INFINITY
   let staleFrom = Number.NEGATIVE_INFINITY
   let isHeartbeatMissing = false
+  let isSnapshotFailing = false
 
   /** Follows one epoch of the stream. Returns if a new snapshot is needed; throws if Redis or auth-svc fails. */
   async function followEpoch(): Promise<void> {
@@ -141,8 +142,10 @@ export function followRevocations(options: RevocationFollowerOptions): Revocatio
     try {
       await takeSnapshot()
       updateStaleness()
+      isSnapshotFailing = false
     } catch (error) {
-      logger.debug({ err: error }, 'fetching a revocation snapshot failed; retrying in 10 s')
+      if (!isSnapshotFailing) logger.warn({ err: error }, 'fetching a revocation snapshot failed; retrying every 10 s')
+      isSnapshotFailing = true
       return
     }
     // auth-svc responds, so the server of this connection may have become a replica without a primary, whose stream

@@ -13,6 +13,8 @@ export interface GrpcJsOptions {
   /** Default `KEEPALIVE_DEFAULTS`. */
   keepalive?: KeepaliveOptions
   observer?: TransportObserver | undefined
+  /** Name of the upstream and the file that sets `address`, for errors. Default `address`. */
+  origin?: string
   /**
    * `shared`: one connection to each address, with round_robin load balancing. `own`: a connection that no other client
    * uses, to one address at random. Default `shared`.

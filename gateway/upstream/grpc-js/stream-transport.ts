@@ -1,5 +1,5 @@
 import type { Client, ClientReadableStream, ServiceError } from '@grpc/grpc-js'
-import { fromGrpcError } from '#runtime/status.ts'
+import { toStatusError } from '#runtime/grpc/client.ts'
 import { toEpochDeadline } from '../deadline.ts'
 import type { StreamTransport } from '../transport.ts'
 import { type GrpcJsOptions, openGrpcJsClient, toBuffer, toMetadata } from './client.ts'
@@ -30,7 +30,7 @@ export function createStreamTransport(options: GrpcJsOptions): StreamTransport {
     try {
       yield* call as AsyncIterable<Uint8Array>
     } catch (error) {
-      throw fromGrpcError(error as ServiceError)
+      throw toStatusError(error as ServiceError, options.origin ?? options.address)
     } finally {
       clients.delete(client)
       cancellation.detach()

@@ -1,5 +1,6 @@
 import { connectivityState, type ServiceError } from '@grpc/grpc-js'
-import { Code, fromGrpcError, StatusError } from '#runtime/status.ts'
+import { toStatusError } from '#runtime/grpc/client.ts'
+import { Code, StatusError } from '#runtime/status.ts'
 import type { Cancellation } from '../cancellation.ts'
 import { timeLeft, toEpochDeadline } from '../deadline.ts'
 import { checkHealth } from '../health.ts'
@@ -8,7 +9,7 @@ import { GRPC_JS_LIMIT_OFFSET, type GrpcJsOptions, openGrpcJsClient, toBuffer, t
 
 /** Creates a transport over @grpc/grpc-js. It connects with the first call. */
 export function createGrpcJsTransport(options: GrpcJsOptions): Transport {
-  const { address, maxMessageLength, observer } = options
+  const { address, maxMessageLength, observer, origin = address } = options
   const client = openGrpcJsClient(options)
   let calls = 0
   const transport: Transport = {
@@ -36,7 +37,7 @@ export function createGrpcJsTransport(options: GrpcJsOptions): Transport {
             const failure =
               error === null
                 ? checkLength(response as Uint8Array, maxMessageLength)
-                : statusOf(error, deadline, cancellation, maxMessageLength)
+                : statusOf(error, origin, deadline, cancellation, maxMessageLength)
             settle(failure)
             if (failure === undefined) resolve(response as Uint8Array)
             else reject(failure)
@@ -77,6 +78,7 @@ const CLOCK_TOLERANCE_MS = 5
  */
 function statusOf(
   error: ServiceError,
+  origin: string,
   deadline: number,
   cancellation: Cancellation | undefined,
   maxMessageLength: number,
@@ -85,6 +87,6 @@ function statusOf(
     return responseTooLarge(maxMessageLength, error)
   }
   const isLate = timeLeft(deadline) <= CLOCK_TOLERANCE_MS
-  if (error.code !== Code.CANCELLED || cancellation?.isRequested || !isLate) return fromGrpcError(error)
+  if (error.code !== Code.CANCELLED || cancellation?.isRequested || !isLate) return toStatusError(error, origin)
   return new StatusError(Code.DEADLINE_EXCEEDED, 'Deadline exceeded', { cause: error })
 }

@@ -17,6 +17,7 @@ import type { Socket } from 'node:net'
 import { type StatusError, unavailable } from '#runtime/status.ts'
 import { type KeepaliveOptions, NotProcessedError } from '../transport.ts'
 import { ConnectionError, protocolError, StreamError } from './errors.ts'
+import { describeFirstBytes, type ForeignProtocolError } from './foreign-protocol.ts'
 import { FrameParser } from './frame-parser.ts'
 import { FrameReader } from './frame-reader.ts'
 import { FrameWriter } from './frame-writer.ts'
@@ -139,7 +140,7 @@ export class Connection {
     this.#socket = openSocket(endpoint, options.tls, {
       onConnect: () => this.#sendPreface(),
       onBytes: (bytes, length) => this.#onBytes(bytes, length),
-      onClose: error => this.#close(error ?? new Error('The peer closed the connection')),
+      onClose: error => this.#close(error ?? this.#describeClose()),
     })
   }
 
@@ -232,10 +233,23 @@ export class Connection {
     try {
       this.#reader.read(bytes, length)
     } catch (error) {
-      if (error instanceof ConnectionError) this.#close(error)
+      if (error instanceof ConnectionError)
+        this.#close(this.#state === 'connecting' ? this.#describeStart(bytes, error) : error)
       // A defect of this client. It is logged with its cause and ends this connection, not the process.
       else this.#close(new ConnectionError(ErrorCode.INTERNAL_ERROR, 'Internal error', { cause: error }))
     }
+  }
+
+  #describeStart(bytes: Buffer, error: ConnectionError): ForeignProtocolError {
+    const { partial } = this.#reader
+    return describeFirstBytes(partial.length > 0 ? partial : bytes, error)
+  }
+
+  #describeClose(): Error {
+    const reason = 'The peer closed the connection'
+    if (this.#state !== 'connecting') return new Error(reason)
+    if (this.#reader.partial.length > 0) return describeFirstBytes(this.#reader.partial)
+    return new Error(`${reason} before it sent SETTINGS${this.#options.tls ? '' : '. If it expects TLS, add `tls`'}`)
   }
 
   // Frames
@@ -243,7 +257,7 @@ export class Connection {
   #onFrame(type: number, flags: number, streamId: number, payload: Buffer, start: number, end: number): void {
     if (this.#state === 'closed') return
     if (this.#state === 'connecting' && (type !== FrameType.SETTINGS || (flags & Flag.ACK) !== 0)) {
-      throw protocolError('The first frame is not SETTINGS; the peer may not support HTTP/2')
+      throw protocolError('The first frame is not SETTINGS')
     }
     this.#parser.parse(type, flags, streamId, payload, start, end)
   }

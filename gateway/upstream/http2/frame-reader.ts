@@ -1,4 +1,4 @@
-import { ConnectionError, protocolError } from './errors.ts'
+import { ConnectionError } from './errors.ts'
 import { ErrorCode, FRAME_HEADER_LENGTH, MIN_MAX_FRAME_SIZE } from './protocol.ts'
 
 /** Called for each frame. `payload` from `start` to `end` is valid during the call only. */
@@ -14,11 +14,6 @@ export type OnFrame = (
 /** The connection does not send SETTINGS_MAX_FRAME_SIZE, so the initial value applies. */
 const MAX_FRAME_SIZE = MIN_MAX_FRAME_SIZE
 
-/** `HTT`, the start of an HTTP/1 status line, read as the length of a frame. */
-const HTTP1_START = 0x485454
-const HTTP1_MESSAGE =
-  'The server responds in HTTP/1, not in HTTP/2: it is not a gRPC server. Check the port in `address` of the upstream'
-
 /** Splits the bytes of a socket into frames (RFC 9113 section 4.1). Copies only frames that span two reads. */
 export class FrameReader {
   readonly #onFrame: OnFrame
@@ -29,9 +24,14 @@ export class FrameReader {
     this.#onFrame = onFrame
   }
 
+  /** The bytes of an incomplete frame. */
+  get partial(): Buffer {
+    return this.#partial.subarray(0, this.#partialLength)
+  }
+
   /**
    * Reads the first `length` bytes of `bytes`.
-   * @throws ConnectionError FRAME_SIZE_ERROR for a frame over 16,384 bytes, PROTOCOL_ERROR for a response in HTTP/1, and whatever `onFrame` throws.
+   * @throws ConnectionError FRAME_SIZE_ERROR for a frame over 16,384 bytes, and whatever `onFrame` throws.
    */
   read(bytes: Buffer, length: number): void {
     let at = this.#partialLength === 0 ? 0 : this.#completePartial(bytes, length)
@@ -72,7 +72,6 @@ export class FrameReader {
 /** Length of the frame that starts at `at`, including its header. */
 function frameLength(bytes: Buffer, at: number): number {
   const payload = ((bytes[at] as number) << 16) | ((bytes[at + 1] as number) << 8) | (bytes[at + 2] as number)
-  if (payload === HTTP1_START) throw protocolError(HTTP1_MESSAGE)
   if (payload > MAX_FRAME_SIZE) {
     throw new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, `Frame of ${payload} bytes exceeds SETTINGS_MAX_FRAME_SIZE`)
   }

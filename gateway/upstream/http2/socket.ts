@@ -1,6 +1,7 @@
 import net from 'node:net'
 import tls from 'node:tls'
 import type { TlsCredentials } from '../tls-credentials.ts'
+import { describeTlsError, withoutHttp2 } from './foreign-protocol.ts'
 import type { Endpoint } from './target.ts'
 
 /** TLS credentials and the name that the server's certificate is verified against. */
@@ -30,12 +31,12 @@ export function openSocket(endpoint: Endpoint, secure: TlsSettings | undefined, 
   let failure: Error | undefined
   socket.setNoDelay(true)
   socket.on('error', error => {
-    failure = error
+    failure = describeTlsError(error)
   })
   socket.on('close', () => events.onClose(failure))
   socket.on(secure === undefined ? 'connect' : 'secureConnect', () => {
     if (socket instanceof tls.TLSSocket && socket.alpnProtocol !== 'h2') {
-      socket.destroy(new Error('The peer did not negotiate h2 by ALPN'))
+      socket.destroy(withoutHttp2())
     } else {
       events.onConnect()
     }

@@ -11,6 +11,7 @@ import { KEEPALIVE_DEFAULTS, type KeepaliveOptions, type Transport, type Transpo
 import type { BackoffOptions } from './backoff.ts'
 import { Channel } from './channel.ts'
 import { DeadlineTimer } from './deadline-timer.ts'
+import { ForeignProtocolError } from './foreign-protocol.ts'
 import { createRequestHeaderEncoder } from './request-headers.ts'
 import { type LookUp, lookUpName } from './resolver.ts'
 import { createResponseHeaderReader } from './response-headers.ts'
@@ -30,6 +31,10 @@ export interface Http2TransportOptions {
   healthService?: string | undefined
   /** Logs resolution and connection failures. Default: no log. */
   logger?: Pick<Logger, 'warn'>
+  /** Name of the upstream, for the log. Default `address`. */
+  name?: string
+  /** The file that sets `address`, for the log. */
+  file?: string
   observer?: TransportObserver | undefined
   limits?: Partial<Http2TransportLimits>
   /** Default: the system's resolver. */
@@ -74,7 +79,6 @@ export function createHttp2Transport(options: Http2TransportOptions): Transport 
     secure: secure !== undefined,
     userAgent: 'gatehouse',
   })
-  const warn = logger && limitRepeatedWarnings(logger)
   const channel = new Channel({
     target,
     resolver: { lookUp, intervalMs: limits.resolveIntervalMs, backoff: limits.backoff },
@@ -91,8 +95,7 @@ export function createHttp2Transport(options: Http2TransportOptions): Transport 
       healthService,
     },
     maxWaiting: limits.maxWaitingCalls,
-    // The message names the server. A server that stays down fails once a second.
-    onFailure: err => warn?.(err.message, { err, upstream: address }, 'upstream connection failed'),
+    onFailure: logger === undefined ? () => {} : createFailureLog(logger, options),
   })
   const calls = new DeadlineTimer<UnaryCall>()
   let onIdle: (() => void) | undefined
@@ -136,4 +139,20 @@ export function createHttp2Transport(options: Http2TransportOptions): Transport 
     },
   }
   return transport
+}
+
+/** A server that stays down fails once a second. */
+function createFailureLog(
+  logger: Pick<Logger, 'warn'>,
+  { address, name: upstream = address, file }: Http2TransportOptions,
+): (reason: Error) => void {
+  const warn = limitRepeatedWarnings(logger)
+  return reason => {
+    // The message names the server.
+    const { message, cause } = reason
+    if (cause instanceof ForeignProtocolError) {
+      const cure = file === undefined ? message : `${message} in ${file}`
+      warn(message, { upstream, address, file }, `upstream ${upstream} is misconfigured: ${cure}`)
+    } else warn(message, { err: reason, upstream, address }, 'upstream connection failed')
+  }
 }

@@ -270,7 +270,7 @@ const ERRORS: { fault: string; methods: string; messages?: string; message: stri
 for (const { fault, methods, messages, message } of ERRORS) {
   t.test(`a contract with ${fault} is rejected at boot, and the error names the method`, async t => {
     const error = errorOf(() => routesOf(methods, messages))
-    t.ok(error.includes('\n  x.v1.S/M: '), error)
+    t.ok(error.includes('\n  upstream up: x.v1.S/M: '), error)
     t.match(error, message)
   })
 }
