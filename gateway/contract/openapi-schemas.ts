@@ -186,7 +186,10 @@ function nullable(schema: JsonSchema): JsonSchema {
 function exclusivePairs(oneofs: readonly DescOneof[], fields: readonly DescField[]): JsonSchema[] {
   return oneofs.flatMap(oneof => {
     const members = fields.filter(field => field.oneof === oneof).map(({ jsonName }) => jsonName)
-    return members.flatMap((first, at) => members.slice(at + 1).map(second => ({ required: [first, second] })))
+    return members.flatMap((first, at) =>
+      // Redocly warns of required properties that the same schema does not name.
+      members.slice(at + 1).map(second => ({ properties: { [first]: {}, [second]: {} }, required: [first, second] })),
+    )
   })
 }
 

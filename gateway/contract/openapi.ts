@@ -49,7 +49,7 @@ export function buildOpenApi(routes: readonly Route[], { title, version, publicU
     components: {
       schemas: { ...schemas.components, Problem: PROBLEM_SCHEMA },
       securitySchemes: {
-        bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
+        ...(routes.some(takesToken) && { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } }),
         ...cookieSchemes(routes),
       },
     },
@@ -116,6 +116,11 @@ function operationIds(
 function summaryOf(comment: string): string {
   const [first = ''] = comment.replaceAll('\n', ' ').split(/(?<=[.;:])\s/, 1)
   return first.replace(/[.;:]$/, '')
+}
+
+/** Whether a request may have an access token. */
+function takesToken({ policy }: Route): boolean {
+  return policy.access !== AccessLevel.PUBLIC
 }
 
 function security({ policy, descriptor }: Route): object[] {

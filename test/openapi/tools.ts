@@ -49,21 +49,25 @@ export async function installTools(language: keyof typeof PACKAGES): Promise<Too
   return { folder, env }
 }
 
-const NEEDS = { node: 'Node', python: 'Python 3.10 or later', go: 'Go' }
+const NEEDS = { node: 'Node', python: 'Python 3.10 or later with venv', go: 'Go 1.21 or later' }
 
 async function isPresent(language: keyof typeof PACKAGES): Promise<boolean> {
   if (language === 'node') return true
-  const { failed } =
-    language === 'go'
-      ? await execa('go', ['version'], { reject: false })
-      : await execa('python3', ['-c', 'import sys, venv; sys.exit(sys.version_info < (3, 10))'], { reject: false })
-  return !failed
+  if (language === 'go') {
+    // Go 1.21 downloads the version that a module requires.
+    const { stdout = '' } = await execa('go', ['env', 'GOVERSION'], { reject: false })
+    return Number(/^go1\.(\d+)/.exec(stdout)?.[1]) >= 21
+  }
+  // Debian's python3 has venv without ensurepip, which its package python3-venv contains.
+  const check = 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))'
+  return !(await execa('python3', ['-c', check], { reject: false })).failed
 }
 
 function environmentOf(language: keyof typeof PACKAGES, folder: string): Record<string, string> {
   const bin = { node: 'node_modules/.bin', python: 'venv/bin', go: 'bin' }[language]
   const PATH = `${path.join(folder, bin)}:${process.env['PATH']}`
-  if (language !== 'go') return { PATH }
+  if (language === 'node') return { PATH, REDOCLY_TELEMETRY: 'off', REDOCLY_SUPPRESS_UPDATE_NOTICE: 'true' }
+  if (language === 'python') return { PATH }
   // Writable, so that .data can be deleted.
   return { PATH, GOBIN: path.join(folder, 'bin'), GOPATH: path.join(folder, 'path'), GOFLAGS: '-modcacherw' }
 }

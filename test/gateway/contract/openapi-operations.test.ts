@@ -14,6 +14,7 @@ interface Operation {
 interface Document {
   tags: { name: string }[]
   paths: Record<string, Record<string, Operation>>
+  components: { securitySchemes: object }
 }
 
 /**
@@ -122,4 +123,9 @@ t.test('further bindings have operation IDs that no method has, also as identifi
     'get /v1/d/{id} Books_Get2',
     'get /v1/e/{id} Books_Get_3',
   ])
+})
+
+t.test('the document of public methods has no security scheme', async t => {
+  const { components } = await documentOf({ Get: 'get: "/v1/{id}"' })
+  t.same(components.securitySchemes, {})
 })
