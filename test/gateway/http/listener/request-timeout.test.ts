@@ -3,7 +3,10 @@ import t from 'tap'
 import { openWire, readResponses } from '../../../support/http-wire.ts'
 import { startNotes } from './notes-gateway.ts'
 
-t.test('a request whose body stays incomplete gets 408 after 30 s', { timeout: 120_000 }, async t => {
+// The default of tap is 30 s.
+t.setTimeout(120_000)
+
+t.test('a request whose body stays incomplete gets 408 after 30 s', async t => {
   const { port } = await startNotes(t, ({ message }) => message)
   const socket = openWire(port)
   await once(socket, 'connect')
