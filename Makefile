@@ -33,6 +33,8 @@ $(INSTALLED): package-lock.json
 	  { echo "Node $$(node --version) is too old. Install Node 20 or later."; exit 1; }
 	@echo 'Installing packages'
 	@npm ci --no-progress --loglevel=error
+	@node_modules/.bin/node -e 'process.exit(parseInt(process.versions.node) < 26 ? 1 : 0)' 2>/dev/null || \
+	  { rm -f $@; echo 'Node 26 is not in node_modules: its install script did not run. Check `npm config get ignore-scripts`, then run make again.'; exit 1; }
 	@touch $@
 
 .PHONY: up

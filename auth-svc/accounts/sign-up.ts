@@ -7,7 +7,8 @@
  *
  * After a crash, steps 2 and 3 are resumed by the job, by the same sign-up request, or by a sign-in.
  */
-import { randomUUIDv7 } from 'node:crypto'
+// The default export, so that an older Node.js loads this module and `boot` can report its version.
+import crypto from 'node:crypto'
 import type { Kysely } from 'kysely'
 import type { User } from '#proto/user/v1/user.ts'
 import type { Role } from '#runtime/auth/principal.ts'
@@ -79,7 +80,7 @@ export function createSignUp(dependencies: SignUpDependencies): SignUp {
 
     const existing = await accounts.findByEmail(email)
     if (existing !== undefined) return verifyRepeated(existing, password, signal)
-    const userId = randomUUIDv7()
+    const userId = crypto.randomUUIDv7()
     const stored = await hasher.hash(password, signal)
     await db.transaction().execute(async transaction => {
       const account = { userId, email, password: stored, role, name }

@@ -1,5 +1,6 @@
 /** Sessions: started at sign-in, continued by refresh, ended by the user, by reuse of a refresh token, or by expiry. */
-import { randomBytes, randomUUIDv7 } from 'node:crypto'
+// The default export, so that an older Node.js loads this module and `boot` can report its version.
+import crypto, { randomBytes } from 'node:crypto'
 import type { Kysely } from 'kysely'
 import { createAccountRepository } from '../accounts/account-repository.ts'
 import { invalidCredentials, sessionNotFound } from '../errors.ts'
@@ -124,7 +125,7 @@ export function createSessions(dependencies: SessionsDependencies): Sessions {
     issueTokens,
     refreshTtlMs,
     async start(userId, { address, userAgent }) {
-      const sessionId = randomUUIDv7()
+      const sessionId = crypto.randomUUIDv7()
       // Create the family first: without a session it grants nothing and expires, but a session needs it to be
       // refreshed.
       await families.start(sessionId, Math.min(dependencies.refreshTtlMs, sessionTtlMs))
