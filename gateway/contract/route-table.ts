@@ -17,6 +17,7 @@ import {
   requirePolicy,
 } from '#runtime/grpc/contract.ts'
 import { assertEdgeFields, isRevocation, responseFields } from './edge-fields.ts'
+import { kindOf } from './json-schema.ts'
 import { type PathTemplate, parsePathTemplate } from './path-template.ts'
 import { assertNotReserved } from './reserved-paths.ts'
 
@@ -223,6 +224,8 @@ function assertBindable(message: DescMessage, fieldPath: readonly string[]): voi
       }
     } else {
       if (field.fieldKind !== 'message') throw new ContractError(`${fieldPath.join('.')}: ${name} is not a message`)
+      if (kindOf(field) !== 'message')
+        throw new ContractError(`${fieldPath.join('.')}: the JSON of ${field.message.typeName} has no fields`)
       current = field.message
     }
   }

@@ -28,16 +28,29 @@ export function resolveParameter(message: DescMessage, name: string): readonly D
   for (let at = 0; at < parts.length; ) {
     // Recursive messages allow paths of any length, and the codecs recurse into what the path creates.
     if (current === undefined || fields.length === MAX_JSON_DEPTH) return undefined
-    const names = fieldsByName(current)
-    let length = Math.min(longestName(current), parts.length - at)
-    while (length > 1 && !names.has(parts.slice(at, at + length).join('.'))) length--
-    const field = names.get(length === 1 ? (parts[at] as string) : parts.slice(at, at + length).join('.'))
-    if (field === undefined) return undefined
-    fields.push(field)
-    at += length
-    current = field.message
+    const found = findField(current, parts, at)
+    if (found === undefined) return undefined
+    fields.push(found.field)
+    at = found.end
+    current = found.field.message
   }
   return fields
+}
+
+/**
+ * Finds the field whose JSON name or proto name is the longest that starts at an index of a path.
+ * @returns the field and the index after its name; undefined if there is none.
+ */
+export function findField(
+  message: DescMessage,
+  parts: readonly string[],
+  at: number,
+): { field: DescField; end: number } | undefined {
+  const names = fieldsByName(message)
+  let length = Math.min(longestName(message), parts.length - at)
+  while (length > 1 && !names.has(parts.slice(at, at + length).join('.'))) length--
+  const field = names.get(length === 1 ? (parts[at] as string) : parts.slice(at, at + length).join('.'))
+  return field && { field, end: at + length }
 }
 
 const cache = new WeakMap<DescMessage, number>()

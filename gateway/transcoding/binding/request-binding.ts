@@ -4,6 +4,7 @@
  */
 import type { DescField, FileRegistry, JsonObject, JsonValue } from '@bufbuild/protobuf'
 import { invalidArgument, type Violation } from '#runtime/status.ts'
+import { kindOf } from '../../contract/json-schema.ts'
 import type { Route } from '../../contract/route-table.ts'
 import { ALT, checkAlt } from './alt-parameter.ts'
 import { restoreExactNumbers } from './exact-numbers.ts'
@@ -97,7 +98,7 @@ function bodyJson(
 /** Sets the field of a query parameter. @returns the description of a violation; undefined if the field was set. */
 function setParameter(request: JsonObject, fields: readonly DescField[], text: string): string | undefined {
   const field = last(fields)
-  if (fields.slice(0, -1).some(parent => parent.fieldKind !== 'message' || isTextMessage(parent.message))) {
+  if (fields.slice(0, -1).some(parent => kindOf(parent) !== 'message' || parent.fieldKind !== 'message')) {
     return NOT_IN_QUERY
   }
   if (field.fieldKind === 'map' || (field.message !== undefined && !isTextMessage(field.message))) return NOT_IN_QUERY

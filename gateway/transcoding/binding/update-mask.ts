@@ -6,6 +6,7 @@
 import type { DescField, DescMessage, JsonObject, JsonValue } from '@bufbuild/protobuf'
 import { protoSnakeCase } from '@bufbuild/protobuf/reflect'
 import type { Route } from '../../contract/route-table.ts'
+import { findField } from './field-paths.ts'
 import { fieldsByName } from './json-fields.ts'
 
 /** The paths of a FieldMask by proto names. It is the value of the mask in a bound request, where JSON has a string. */
@@ -97,14 +98,15 @@ function resolvePath(resource: DescMessage, path: string): string | undefined {
   const names: string[] = []
   let message: DescMessage | undefined = resource
   const segments = path.split('.')
-  for (const [index, segment] of segments.entries()) {
-    const field: DescField | undefined = message && fieldsByName(message).get(segment)
-    if (field === undefined) return undefined
+  for (let at = 0; at < segments.length; ) {
+    const found: ReturnType<typeof findField> = message && findField(message, segments, at)
+    if (found === undefined) return undefined
+    const { field, end }: { field: DescField; end: number } = found
     names.push(field.name)
     // What follows is a key of a map or an index, not the name of a field.
-    if (field.fieldKind === 'map' || field.fieldKind === 'list')
-      return [...names, ...segments.slice(index + 1)].join('.')
+    if (field.fieldKind === 'map' || field.fieldKind === 'list') return [...names, ...segments.slice(end)].join('.')
     message = field.message
+    at = end
   }
   return names.join('.')
 }

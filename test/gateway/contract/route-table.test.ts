@@ -9,6 +9,9 @@ const HEAD = `
   import "edge/v1/options.proto";
   import "edge/v1/revocation.proto";
   import "google/api/annotations.proto";
+  import "google/protobuf/struct.proto";
+  import "google/protobuf/timestamp.proto";
+  import "google/protobuf/wrappers.proto";
 `
 
 const MESSAGES = `
@@ -172,6 +175,16 @@ const ERRORS: { fault: string; methods: string; messages?: string; message: stri
     methods: method('get: "/v1/{labels}"'),
     message: 'the path variable labels is not a singular scalar',
   },
+  ...[
+    ['value', 'StringValue', 'value'],
+    ['time', 'Timestamp', 'seconds'],
+    ['any', 'Value', 'string_value'],
+  ].map(([field, type, name]) => ({
+    fault: `a field of google.protobuf.${type} in the path`,
+    methods: method(`get: "/v1/{${field}.${name}}"`, undefined, { input: 'Special', output: 'R' }),
+    messages: `message Special { google.protobuf.${type} ${field} = 1; }`,
+    message: `${field}.${name}: the JSON of google.protobuf.${type} has no fields`,
+  })),
   { fault: 'the same path variable twice', methods: method('get: "/v1/{id}/{id}"'), message: 'id is given twice' },
   {
     fault: 'a cookie field in the path',

@@ -40,7 +40,7 @@ const service = buildService('data.v1.DataService', {
       repeated int64 bigs = 17;
       google.protobuf.Int64Value big_wrapped = 18;
     }
-    message Inner { Size size = 1; string dotted = 2 [json_name = "a.b.c"]; Inner inner = 3; }
+    message Inner { Size size = 1; string dotted = 2 [json_name = "a.b.c"]; Inner inner = 3; google.protobuf.Value value = 4; }
   `,
 })
 const Data = service.message('Data')
@@ -166,6 +166,22 @@ t.test('a 64-bit integer is exact, quoted or not, with an exponent or a fraction
   }
   for (const text of ['""', '"0x10"', '" 1"', '"+1"', '"1n"', 'true'])
     t.equal((await send('PUT', '/v1/data/a', `{"big":${text}}`)).status, 400, text)
+})
+
+t.test('a query parameter cannot name a field inside a message whose JSON has no fields', async t => {
+  const { call, upstream } = await start(t)
+  for (const name of [
+    'value.stringValue',
+    'value.number_value',
+    'wrapped.value',
+    'any.typeUrl',
+    'inner.value.boolValue',
+  ]) {
+    const rejected = await call(`/v1/data/a?${name}=1`)
+    t.equal(rejected.status, 400, name)
+    t.match(await rejected.json(), { errors: [{ description: 'cannot be given in the query' }] }, name)
+  }
+  t.equal(upstream.received.length, 0)
 })
 
 const legacy = buildService('old.v1.OldService', {

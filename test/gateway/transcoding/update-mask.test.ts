@@ -15,10 +15,14 @@ const NAMES: Readonly<Record<string, string>> = {
   Upper: 'Upper',
   HTTPStatus: 'HTTPStatus',
   renamed: 'anotherName',
+  dotted: 'a.b',
   plain_name: 'plainName',
 }
 const fields = Object.keys(NAMES)
-  .map((name, index) => `string ${name} = ${index + 1}${name === 'renamed' ? ' [json_name = "anotherName"]' : ''};`)
+  .map(
+    (name, index) =>
+      `string ${name} = ${index + 1}${/renamed|dotted/.test(name) ? ` [json_name = "${NAMES[name]}"]` : ''};`,
+  )
   .join(' ')
 
 const service = buildService('place.v1.PlaceService', {
