@@ -48,6 +48,16 @@ const data = (fields: Record<string, unknown>) => create(Data, fields)
 const echo: Responder = ({ message }) => message
 const start = (t: Test, respond: Responder = echo) => service.start(t, respond)
 
+t.test('-0 keeps its sign in query, body, Value and response', async t => {
+  const { call, send } = await start(t)
+  const query = await (await call('/v1/data/a?number=-0&small=-0.0&numbers=-0&numbers=0&wrapped=-0e5')).text()
+  t.match(query, /"number":-0,"small":-0,"numbers":\[-0,0\].*"wrapped":-0[,}]/)
+  const body = '{"number":-0,"small":-0.0,"value":{"a":[-0,0]},"wrapped":-0,"named":{"n":-0},"numbers":[-0]}'
+  const text = await (await send('PUT', '/v1/data/a', body)).text()
+  t.match(text, /"number":-0,"small":-0,"numbers":\[-0\],"value":\{"a":\[-0,0\]\},"wrapped":-0,"named":\{"n":-0\}/)
+  t.match(await (await send('PUT', '/v1/data/a', '{"value":-0}')).text(), /"value":-0[,}]/)
+})
+
 const unknown = create(AnySchema, { typeUrl: 'type.example.com/other.v1.Thing', value: Uint8Array.of(8, 150, 1) })
 const UNKNOWN = { '@type': 'type.example.com/other.v1.Thing', value: 'CJYB' }
 const pack = (schema: DescMessage, message: Message) =>
