@@ -51,6 +51,7 @@ create table documents_all (
   deleted_at timestamp with time zone,
   deleted_by uuid,
   search tsvector not null generated always as ((setweight(to_tsvector('english'::regconfig, title), 'A'::"char") || setweight(to_tsvector('english'::regconfig, body), 'B'::"char"))) stored,
+  words tsvector not null,
   constraint documents_all_visibility_check CHECK ((visibility = ANY (ARRAY['private'::text, 'department'::text, 'public'::text]))),
   constraint documents_department_named CHECK (((visibility <> 'department'::text) OR (department <> ''::text))),
   constraint documents_all_owner_id_fkey FOREIGN KEY (owner_id) REFERENCES users_all(id),
@@ -126,6 +127,8 @@ CREATE INDEX documents_search ON users.documents_all USING gin (search) WHERE (d
 
 CREATE INDEX documents_tags ON users.documents_all USING gin (tags) WHERE (deleted_at IS NULL);
 
+CREATE INDEX documents_words ON users.documents_all USING gin (words) WHERE (deleted_at IS NULL);
+
 CREATE INDEX erasures_to_purge ON users.erasures USING btree (requested_at) WHERE (purged_at IS NULL);
 
 CREATE INDEX users_administrators ON users.users_all USING btree (id) WHERE ((role = 'admin'::text) AND (deleted_at IS NULL));
@@ -169,7 +172,8 @@ create view documents as
     version,
     created_at,
     updated_at,
-    search
+    search,
+    words
    FROM documents_all
   WHERE ((deleted_at IS NULL) AND (NOT (EXISTS ( SELECT
            FROM users_all
@@ -277,12 +281,24 @@ AS $function$
       return case when found then old end;
     end $function$;
 
+CREATE OR REPLACE FUNCTION users.document_words(title text, body text)
+ RETURNS tsvector
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE STRICT
+RETURN (setweight(search_vector(title), 'A'::"char") || setweight(search_vector(body), 'B'::"char"));
+
 CREATE OR REPLACE FUNCTION users.lock_account_changes()
  RETURNS void
  LANGUAGE sql
 AS $function$
       select pg_advisory_xact_lock(hashtextextended('users.account_changes', 0))
     $function$;
+
+CREATE OR REPLACE FUNCTION users.matched_words(source text, query tsquery)
+ RETURNS text[]
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE STRICT
+RETURN ARRAY(SELECT COALESCE(NULLIF(split_part(items.variants, '|'::text, 2), ''::text), items.variants) AS "coalesce" FROM (SELECT DISTINCT string_to_table(split_numbers(search_words(matched_words.source)), ' '::text) AS variants) items, LATERAL string_to_table(items.variants, '|'::text) word(word), LATERAL unnest(ts_lexize('english_stem'::regdictionary, "left"(word.word, 500))) lexeme(lexeme) WHERE ((word.word <> ''::text) AND (array_to_tsvector(ARRAY[lexeme.lexeme]) @@ matched_words.query)));
 
 CREATE OR REPLACE FUNCTION users.record_account_change()
  RETURNS trigger
@@ -294,6 +310,46 @@ AS $function$
       values (new.id, new.role, new.deleted_at is not null, new.erased_at is not null);
       return null;
     end $function$;
+
+CREATE OR REPLACE FUNCTION users.search_query(source text, operator text, is_prefix boolean)
+ RETURNS tsquery
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE STRICT
+RETURN (SELECT (COALESCE(string_agg(concat(CASE WHEN (operands.gap IS NULL) THEN ''::text WHEN (search_query.operator = '<->'::text) THEN format('<%s>'::text, operands.gap) ELSE search_query.operator END, operands.operand), ' '::text ORDER BY operands."position"), ''::text))::tsquery AS "coalesce" FROM (SELECT operands_1."position", operands_1.operand, (operands_1."position" - lag(operands_1."position") OVER (ORDER BY operands_1."position")) AS gap FROM (SELECT item."position", CASE WHEN (search_query.is_prefix AND (item."position" = max(item."position") OVER ())) THEN format('(%s)'::text, concat_ws('|'::text, (quote_literal(lexeme.lexeme) || ':*'::text), (quote_literal("left"(item.word, 500)) || ':*'::text))) ELSE quote_literal(lexeme.lexeme) END AS operand FROM (string_to_table(search_words(search_query.source), ' '::text) WITH ORDINALITY item(word, "position") LEFT JOIN LATERAL unnest(ts_lexize('english_stem'::regdictionary, "left"(item.word, 500))) lexeme(lexeme) ON (true)) WHERE (item.word <> ''::text)) operands_1 WHERE (operands_1.operand IS NOT NULL)) operands);
+
+CREATE OR REPLACE FUNCTION users.search_vector(source text)
+ RETURNS tsvector
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE STRICT
+RETURN (SELECT (COALESCE(string_agg(((quote_literal(lexeme.lexeme) || ':'::text) || item."position"), ' '::text), ''::text))::tsvector AS "coalesce" FROM string_to_table(split_numbers(search_words(search_vector.source)), ' '::text) WITH ORDINALITY item(variants, "position"), LATERAL string_to_table(item.variants, '|'::text) word(word), LATERAL unnest(ts_lexize('english_stem'::regdictionary, "left"(word.word, 500))) lexeme(lexeme) WHERE (word.word <> ''::text));
+
+CREATE OR REPLACE FUNCTION users.search_words(source text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE STRICT
+RETURN lower(casefold((CASE WHEN (source IS NFKC NORMALIZED) THEN separate_words(source) ELSE separate_words(NORMALIZE(separate_words(source), NFKC)) END COLLATE pg_c_utf8)));
+
+CREATE OR REPLACE FUNCTION users.separate_words(source text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE STRICT
+RETURN regexp_replace(replace(source, '­'::text, ''::text), ('[[:space:][:cntrl:][:punct:]\u24b6-\u24e9\U0001f130-\U0001f189\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff][[:space:][:cntrl:][:punct:]\u24b6-\u24e9\U0001f130-\U0001f189\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f\U0001d165-\U0001d1ad]*'::text COLLATE pg_c_utf8), ' '::text, 'g'::text);
+
+CREATE OR REPLACE FUNCTION users.set_document_words()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'users'
+AS $function$
+    begin
+      new.words := document_words(new.title, new.body);
+      return new;
+    end $function$;
+
+CREATE OR REPLACE FUNCTION users.split_numbers(words text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE STRICT
+RETURN CASE WHEN (words !~ '[0-9]'::text) THEN words ELSE regexp_replace(regexp_replace(words, '(?<![^ ])([0-9]+|[^0-9 ]+)((?<=[0-9])[^0-9 ]+|(?<=[^0-9])[0-9]+)(?![^ ])'::text, '\1|\1\2 \2|\1\2'::text, 'g'::text), '(?<![^ ])([0-9]+|[^0-9 |]+)((?<=[0-9])[^0-9 |]+|(?<=[^0-9])[0-9]+)((?<=[0-9])[^0-9 |]+|(?<=[^0-9])[0-9]+)(?![^ ])'::text, '\1|\1\2\3 \2|\1\2\3 \3|\1\2\3'::text, 'g'::text) END;
 
 CREATE OR REPLACE FUNCTION users.touch_document()
  RETURNS trigger
@@ -325,6 +381,8 @@ CREATE TRIGGER count_added AFTER INSERT ON users.documents_all REFERENCING NEW T
 CREATE TRIGGER count_changed AFTER UPDATE OF deleted_at, owner_id ON users.documents_all FOR EACH ROW WHEN ((((old.deleted_at IS NULL) IS DISTINCT FROM (new.deleted_at IS NULL)) OR (old.owner_id IS DISTINCT FROM new.owner_id))) EXECUTE FUNCTION count_changed_document();
 
 CREATE TRIGGER count_removed AFTER DELETE ON users.documents_all REFERENCING OLD TABLE AS removed_documents FOR EACH STATEMENT EXECUTE FUNCTION count_removed_documents();
+
+CREATE TRIGGER set_words BEFORE INSERT OR UPDATE OF title, body ON users.documents_all FOR EACH ROW EXECUTE FUNCTION set_document_words();
 
 CREATE TRIGGER touch BEFORE UPDATE ON users.documents_all FOR EACH ROW WHEN ((((((old.title IS DISTINCT FROM new.title) OR (old.body IS DISTINCT FROM new.body)) OR (old.tags IS DISTINCT FROM new.tags)) OR (old.visibility IS DISTINCT FROM new.visibility)) OR (old.department IS DISTINCT FROM new.department))) EXECUTE FUNCTION touch_document();
 

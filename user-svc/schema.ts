@@ -58,6 +58,7 @@ export interface Documents {
   updated_at: Generated<Date>;
   version: Generated<number>;
   visibility: Generated<"private" | "department" | "public">;
+  words: string;
 }
 
 export interface DocumentsAll {
@@ -74,6 +75,7 @@ export interface DocumentsAll {
   updated_at: Generated<Date>;
   version: Generated<number>;
   visibility: Generated<"private" | "department" | "public">;
+  words: string;
 }
 
 export interface Erasures {

@@ -85,8 +85,10 @@ export interface DocumentsView {
   version: GeneratedAlways<number>
   created_at: GeneratedAlways<Date>
   updated_at: GeneratedAlways<Date>
-  /** tsvector of title (weight A) and body (B). */
+  /** Read by the previous release only; `words` replaces it. */
   search: GeneratedAlways<string>
+  /** tsvector of title (weight A) and body (B). Set by a trigger. */
+  words: GeneratedAlways<string>
 }
 
 /** Documents, including deleted ones. */

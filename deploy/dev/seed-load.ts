@@ -80,6 +80,8 @@ async function dropIndexesAndKeys(client: pg.Client, names: readonly TableName[]
   for (const { name, table } of keys) await client.query(`alter table ${table} drop constraint ${name}`)
   for (const { name } of indexes) await client.query(`drop index ${name}`)
   for (const name of names) await client.query(`alter table ${name} disable trigger user`)
+  // Sets a required column.
+  await client.query('alter table documents_all enable trigger set_words')
   return [
     ...indexes.map(({ name, definition }) => ({ name, statement: definition })),
     ...keys.map(({ name, table, definition }) => ({

@@ -3,7 +3,7 @@ import type { DocumentsView, Tables, Visibility } from '../tables.ts'
 import { type Caller, type DocumentAction, isAllowed } from './access-rules.ts'
 
 /** A visible document, without its search vector. */
-export type DocumentRow = Omit<Selectable<DocumentsView>, 'search'>
+export type DocumentRow = Omit<Selectable<DocumentsView>, 'search' | 'words'>
 
 export interface NewDocument {
   owner_id: string

@@ -3,7 +3,7 @@ import type { Handlers } from '#runtime/grpc/call.ts'
 import { invalidArgument } from '#runtime/status.ts'
 import { callerOf } from '../documents/access-rules.ts'
 import { type PageTokens, servePage } from '../paging/page-token.ts'
-import { parseHighlights } from './search-highlights.ts'
+import { highlight, highlightSnippets } from './search-highlights.ts'
 import { hasIncludedTerm, parseSearchQuery } from './search-query.ts'
 import type { SearchHit, SearchRepository } from './search-repository.ts'
 
@@ -39,11 +39,12 @@ export function createSearchHandlers({
 
 function toSearchResult(hit: SearchHit): SearchResult {
   const { id, tags, visibility, rank } = hit
+  const matched = new Set(hit.matched)
   return {
     documentId: id,
     ownerId: hit.owner_id,
-    title: parseHighlights(hit.title),
-    excerpt: parseHighlights(hit.excerpt),
+    title: highlight(hit.title, matched),
+    excerpt: highlightSnippets(hit.body, matched),
     tags,
     visibility,
     updatedAt: hit.updated_at,

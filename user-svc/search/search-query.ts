@@ -1,7 +1,7 @@
 /**
  * The search language:
  *
- *   word          the document contains the word
+ *   word          the document contains the word; words joined by punctuation are a phrase
  *   "two words"   the words occur next to each other, in this order
  *   prefix*       a word begins with the prefix
  *   tag:name      the document has the tag; tag:"two words" for a tag with spaces

@@ -10,7 +10,7 @@
  * - Phrases and exclusions are checked in the newest 5,000 documents of each access condition that contain all words and
  *   tags. The word index cannot decide them; without this limit a phrase of frequent words that never occurs would read
  *   every document.
- * - A snippet is taken from the first 20,000 characters of a body. `ts_headline` processes about 1 MB per second.
+ * - A snippet is taken from the first 20,000 characters of a body. `matched_words` processes about 1 MB per second.
  *
  * One case is bounded by the statement timeout only: frequent words that never occur together, because PostgreSQL assumes
  * that word frequencies are independent.
@@ -37,12 +37,12 @@ import { type Caller, conditionsFor } from '../documents/access-rules.ts'
 import { type Keyset, type Page, type Position, selectPage, toPage } from '../paging/keyset.ts'
 import type { Tables, Visibility } from '../tables.ts'
 import { toSearchCondition } from './search-condition.ts'
-import { highlight, highlightSnippets } from './search-highlights.ts'
 import type { SearchQuery } from './search-query.ts'
 
 const MAX_RANKED = 1000
 const MAX_RECHECKED = 5000
 const MAX_SNIPPET_SOURCE = 20_000
+const body = sql<string>`left(body, ${MAX_SNIPPET_SOURCE}::int)`
 
 type Condition = (row: ExpressionBuilder<Tables, 'documents'>) => Expression<SqlBool>
 
@@ -54,10 +54,11 @@ export interface SearchHit {
   updated_at: Date
   /** `ts_rank_cd`, normalized by document length; greater is better. */
   rank: number
-  /** The whole title with markers, see search-highlights.ts. */
   title: string
-  /** Snippets of the body, marked in the same way. */
-  excerpt: string
+  /** The first 20,000 characters of the body. */
+  body: string
+  /** Words of title and body that match, see search-highlights.ts. */
+  matched: string[]
 }
 
 export interface SearchRepository {
@@ -82,14 +83,14 @@ const BEST_FIRST = {
 export function createSearchRepository(db: Kysely<Tables>): SearchRepository {
   return {
     async search(search, caller, size, after) {
-      const { query, indexed, recheck } = toSearchCondition(search)
+      const { query, highlighted, indexed, recheck } = toSearchCondition(search)
       // Third part of the position, behind the keyset: time of the first page.
       const createdUntil = after?.[2]
 
       const newest = (isReadable: Condition) =>
         db
           .selectFrom('documents')
-          .select(['id', 'created_at', 'search', 'tags'])
+          .select(['id', 'created_at', 'words', 'tags'])
           .where(isReadable)
           .where(indexed)
           .$if(createdUntil !== undefined, matching =>
@@ -126,15 +127,15 @@ export function createSearchRepository(db: Kysely<Tables>): SearchRepository {
           cte
             .selectFrom('candidates')
             .innerJoin('documents_all', 'documents_all.id', 'candidates.id')
-            .select(['candidates.id', sql<number>`ts_rank_cd(search, ${query}, 1)`.as('rank')]),
+            .select(['candidates.id', sql<number>`ts_rank_cd(words, ${query}, 1)`.as('rank')]),
         )
         .with('page', cte => selectPage(cte.selectFrom('ranked').selectAll(), BEST_FIRST, size, after))
         .selectFrom('page')
         .innerJoin('documents_all', 'documents_all.id', 'page.id')
-        .select(['page.id', 'page.rank', 'page.position', 'owner_id', 'tags', 'visibility', 'updated_at'])
+        .select(['page.id', 'page.rank', 'page.position', 'owner_id', 'title', 'tags', 'visibility', 'updated_at'])
         .select([
-          highlight(sql`title`, query).as('title'),
-          highlightSnippets(sql`left(body, ${MAX_SNIPPET_SOURCE}::int)`, query).as('excerpt'),
+          body.as('body'),
+          sql<string[]>`matched_words(title || ' ' || ${body}, ${highlighted})`.as('matched'),
           sql<string>`statement_timestamp()::text`.as('now'),
         ])
         .orderBy('page.rank', 'desc')

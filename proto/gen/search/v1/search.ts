@@ -444,8 +444,9 @@ export const SearchServiceService = {
    * Search documents.
    *
    * Returns the documents that the caller may read and that match the query, best match first. A document matches if it
-   * contains all words of `q` in title or body, in any inflected form (English). `"two words"` matches adjacent words
-   * in that order, `begin*` matches a prefix, and `tag:name` or `tag:"two words"` matches a whole tag. A minus sign
+   * contains all words of `q` in title or body, in any inflected form (English). Punctuation and symbols separate words:
+   * `foo` matches `foo.png`, and `foo.png` is the phrase `"foo png"`. `"two words"` matches adjacent words in that order,
+   * `begin*` matches a prefix, and `tag:name` or `tag:"two words"` matches a whole tag. A minus sign
    * (`-word`, `-"two words"`, `-tag:name`) excludes documents; at least one word or tag must not be excluded. The
    * newest 1,000 matches are ranked; phrases and exclusions are checked in the newest 5,000 documents that contain all
    * words.
@@ -466,8 +467,9 @@ export interface SearchServiceServer extends UntypedServiceImplementation {
    * Search documents.
    *
    * Returns the documents that the caller may read and that match the query, best match first. A document matches if it
-   * contains all words of `q` in title or body, in any inflected form (English). `"two words"` matches adjacent words
-   * in that order, `begin*` matches a prefix, and `tag:name` or `tag:"two words"` matches a whole tag. A minus sign
+   * contains all words of `q` in title or body, in any inflected form (English). Punctuation and symbols separate words:
+   * `foo` matches `foo.png`, and `foo.png` is the phrase `"foo png"`. `"two words"` matches adjacent words in that order,
+   * `begin*` matches a prefix, and `tag:name` or `tag:"two words"` matches a whole tag. A minus sign
    * (`-word`, `-"two words"`, `-tag:name`) excludes documents; at least one word or tag must not be excluded. The
    * newest 1,000 matches are ranked; phrases and exclusions are checked in the newest 5,000 documents that contain all
    * words.
@@ -480,8 +482,9 @@ export interface SearchServiceClient extends Client {
    * Search documents.
    *
    * Returns the documents that the caller may read and that match the query, best match first. A document matches if it
-   * contains all words of `q` in title or body, in any inflected form (English). `"two words"` matches adjacent words
-   * in that order, `begin*` matches a prefix, and `tag:name` or `tag:"two words"` matches a whole tag. A minus sign
+   * contains all words of `q` in title or body, in any inflected form (English). Punctuation and symbols separate words:
+   * `foo` matches `foo.png`, and `foo.png` is the phrase `"foo png"`. `"two words"` matches adjacent words in that order,
+   * `begin*` matches a prefix, and `tag:name` or `tag:"two words"` matches a whole tag. A minus sign
    * (`-word`, `-"two words"`, `-tag:name`) excludes documents; at least one word or tag must not be excluded. The
    * newest 1,000 matches are ranked; phrases and exclusions are checked in the newest 5,000 documents that contain all
    * words.
