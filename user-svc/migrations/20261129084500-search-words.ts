@@ -37,14 +37,6 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     for each row execute function set_document_words()`.execute(db)
   await fill(db)
   await requireWords(db)
-  // Waits for earlier transactions without blocking other statements.
-  await sql`set lock_timeout = 0`.execute(db)
-  // Left invalid by an interrupted run.
-  await sql`drop index concurrently if exists documents_words`.execute(db)
-  await sql`
-    create index concurrently documents_words on documents_all using gin (words) where deleted_at is null`.execute(db)
-  await sql`vacuum (analyze) documents_all`.execute(db)
-  await sql`reset lock_timeout`.execute(db)
   await sql`
     create or replace view documents as
     select id, owner_id, title, body, tags, visibility, department, version, created_at, updated_at, search, words
@@ -53,6 +45,13 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       and not exists (select from users_all where users_all.id = owner_id and users_all.deleted_at is not null)`.execute(
     db,
   )
+  // Waits for earlier transactions without blocking other statements.
+  await sql`set lock_timeout = 0`.execute(db)
+  // Left invalid by an interrupted run.
+  await sql`drop index concurrently if exists documents_words`.execute(db)
+  await sql`
+    create index concurrently documents_words on documents_all using gin (words) where deleted_at is null`.execute(db)
+  await sql`vacuum (analyze) documents_all`.execute(db)
 }
 
 async function requireUtf8(db: Kysely<unknown>): Promise<void> {
@@ -160,16 +159,31 @@ async function createFunctions(db: Kysely<unknown>): Promise<void> {
     end $$`.execute(db)
 }
 
-/** Fills `words` of existing rows, which a concurrent write then waits for at most one batch of. */
+/**
+ * Fills `words` of existing rows. A batch waits for no locked row, so that it takes part in no deadlock; the next pass fills
+ * these rows. A concurrent write waits for at most one batch.
+ */
 async function fill(db: Kysely<unknown>): Promise<void> {
+  for (;;) {
+    await fillUnlocked(db)
+    const { rows } = await sql`select from documents_all where words is null limit 1`.execute(db)
+    if (rows.length === 0) return
+    await sql`select pg_sleep(0.5)`.execute(db)
+  }
+}
+
+async function fillUnlocked(db: Kysely<unknown>): Promise<void> {
   let after = '00000000-0000-0000-0000-000000000000'
   for (;;) {
     // Continue after the last id: searching for empty rows from the start would scan all filled rows in each batch.
     const { rows } = await sql<{ last: string | null }>`
       with batch as materialized (select id from documents_all where id > ${after}::uuid order by id limit 500),
+      unlocked as materialized (
+        select id from documents_all where id in (select id from batch) and words is null
+        for no key update skip locked
+      ),
       filled as (
-        update documents_all set words = document_words(title, body)
-        where id in (select id from batch) and words is null
+        update documents_all set words = document_words(title, body) where id in (select id from unlocked)
       )
       select max(id::text) as last from batch`.execute(db)
     const last = rows[0]?.last

@@ -74,6 +74,16 @@ t.test('search-words runs beside the traffic of the previous release and resumes
   await blocking.connect()
   await blocking.query('begin isolation level repeatable read; select 1')
   const building = interrupted()
+  // A transaction that holds a row delays only this row.
+  await until(filledRows, count => count > filled, { timeoutMs: 60_000, everyMs: 1 })
+  const holding = new pg.Client({ connectionString: url })
+  await holding.connect()
+  await holding.query(`
+    begin;
+    update documents_all set tags = '{held}' where id = (select max(id::text)::uuid from documents_all where body like 'old %')`)
+  await until(filledRows, count => count >= DOCUMENTS - 1, { timeoutMs: 60_000 })
+  await holding.query('commit')
+  await holding.end()
   await until(indexState, state => state === 'invalid', { timeoutMs: 60_000 })
   await waitForCalls(5)
   await terminate()
