@@ -142,12 +142,26 @@ const CODES_OF_PEERS: ReadonlySet<status> = new Set([
   status.DATA_LOSS,
 ])
 
+/** Codes of HTTP 4xx that grpc-js creates as well. */
+const SHARED_CODES: ReadonlySet<status> = new Set([
+  status.CANCELLED,
+  status.PERMISSION_DENIED,
+  status.RESOURCE_EXHAUSTED,
+  status.UNAUTHENTICATED,
+])
+
+/** The beginnings of all texts that grpc-js sends with these codes (1.14.7; test/runtime/grpc/status-origin.test.ts). */
+const TEXTS_OF_GRPC_JS =
+  /^(?:Received HTTP status code |Received message (?:larger|that decompresses)|Attempted to send message |Bandwidth exhausted or |Protocol not secure enough|Cancelled (?:on client|by parent call)|Call cancelled|Discarded in favor of )/
+
 /**
  * grpc-js does not say whether it created a status. Its own have no metadata, except for that of an HTTP response without
  * grpc-status. A status of a peer has metadata if it came with `content-type` (Trailers-Only) or with further trailers.
+ * Without them, at the end of a stream for example, the text decides where the message of a peer is of use: for a 4xx.
  */
 function isPeerStatus({ code, details, metadata }: ServiceError): boolean {
   if (CODES_OF_PEERS.has(code)) return true
+  if (SHARED_CODES.has(code)) return !TEXTS_OF_GRPC_JS.test(details)
   const hasMetadata = metadata !== undefined && Object.keys(metadata.getMap()).length > 0
   return hasMetadata && !details.startsWith('Received HTTP status code ')
 }
