@@ -4,24 +4,16 @@
  * A 4xx carries the message, the reason of ErrorInfo and the status details (https://google.aip.dev/193). A 5xx carries
  * none of them, because they may name hosts, tables or files. Neither does a status that the gateway's client created.
  */
-import {
-  create,
-  createRegistry,
-  type FileRegistry,
-  fromBinary,
-  type JsonObject,
-  type Registry,
-  toJson,
-} from '@bufbuild/protobuf'
-import { AnySchema, anyPack } from '@bufbuild/protobuf/wkt'
+import { type FileRegistry, fromBinary } from '@bufbuild/protobuf'
 import { z } from 'zod'
 import type { Any } from '#proto/google/protobuf/any.ts'
-import { DebugInfoSchema, ErrorInfoSchema, file_google_rpc_error_details } from '#proto/google/rpc/error_details_pb.js'
+import { ErrorInfoSchema } from '#proto/google/rpc/error_details_pb.js'
 import { Status } from '#proto/google/rpc/status.ts'
-import { MAX_VIOLATIONS, PeerStatusError, type Violation } from '#runtime/status.ts'
+import { MAX_VIOLATIONS, PeerStatusError, StatusError, type Violation } from '#runtime/status.ts'
 import { clientText } from '../http/client-text.ts'
 import { ForwardedError } from '../http/forwarded-error.ts'
 import { httpStatusOf } from '../http/http-status.ts'
+import { createDetailsConverter, typeName } from './public-details.ts'
 
 /** The fields of an upstream in gateway.yaml that concern its errors. */
 export const errorFields = {
@@ -47,21 +39,16 @@ export interface ErrorForwardingOptions {
  */
 export type ErrorForwarding = (error: unknown, service: string) => unknown
 
-/** Maximum number of details of one error. */
-const MAX_DETAILS = 16
-/** Maximum length of all details of one error together, in characters of JSON. Further details are dropped. */
-const MAX_DETAILS_LENGTH = 16 * 1024
-
 /** Built once for each upstream. Costs nothing for a call that succeeds. */
 export function createErrorForwarding({ errors, errorMetadata, registry }: ErrorForwardingOptions): ErrorForwarding {
-  const types = createRegistry(file_google_rpc_error_details, registry)
-  const metadataKeys = new Set(errorMetadata)
+  const toJsonDetails = createDetailsConverter(registry, errorMetadata)
 
   return (error, service) => {
     if (!(error instanceof PeerStatusError)) return error
     if (errors === 'own') return error
     const { code, retryAfterMs } = error
-    const isPublic = errors === 'pass' && httpStatusOf(error, false) < 500
+    // By the code alone, which is that of the response: `error.reason` is what the upstream claims.
+    const isPublic = errors === 'pass' && httpStatusOf(new StatusError(code, ''), false) < 500
     if (!isPublic) return new ForwardedError(code, { retryAfterMs, cause: error })
     const { message, details } = statusOf(error)
     return new ForwardedError(code, {
@@ -69,7 +56,7 @@ export function createErrorForwarding({ errors, errorMetadata, registry }: Error
       reason: reasonOf(details, service),
       violations: error.violations.slice(0, MAX_VIOLATIONS).map(toClientViolation),
       retryAfterMs,
-      details: toJsonDetails(details, types, metadataKeys),
+      details: toJsonDetails(details),
       cause: error,
     })
   }
@@ -90,7 +77,7 @@ const DOMAIN = /^[\w.-]{1,253}$/
 
 /** Returns `domain/REASON`, which no code of Gatehouse equals, as those have no slash. */
 function reasonOf(details: readonly Any[], service: string): string | undefined {
-  const packed = details.find(({ typeUrl }) => typeName(typeUrl) === ErrorInfoSchema.typeName)
+  const packed = details.find(detail => typeName(detail) === ErrorInfoSchema.typeName)
   if (packed === undefined) return undefined
   try {
     const { reason, domain } = fromBinary(ErrorInfoSchema, packed.value)
@@ -102,40 +89,4 @@ function reasonOf(details: readonly Any[], service: string): string | undefined 
 
 function toClientViolation({ field, description }: Violation): Violation {
   return { field: clientText(field), description: clientText(description) }
-}
-
-/** Converts details to ProtoJSON. Drops DebugInfo, and what exceeds the limits. */
-function toJsonDetails(details: readonly Any[], types: Registry, metadataKeys: ReadonlySet<string>): JsonObject[] {
-  const result: JsonObject[] = []
-  let length = 0
-  for (const detail of details) {
-    // Also where another detail contains one, as an Any. The search costs 1 us for 8 KiB.
-    if (detail.typeUrl.includes(DebugInfoSchema.typeName) || detail.value.includes(DebugInfoSchema.typeName)) continue
-    const json = toJsonDetail(detail, types, metadataKeys)
-    length += JSON.stringify(json).length
-    if (length > MAX_DETAILS_LENGTH || result.length === MAX_DETAILS) break
-    result.push(json)
-  }
-  return result
-}
-
-function toJsonDetail(detail: Any, types: Registry, metadataKeys: ReadonlySet<string>): JsonObject {
-  const { typeUrl, value } = detail
-  try {
-    let any = create(AnySchema, detail)
-    if (typeName(typeUrl) === ErrorInfoSchema.typeName) {
-      const info = fromBinary(ErrorInfoSchema, value)
-      for (const key of Object.keys(info.metadata)) if (!metadataKeys.has(key)) delete info.metadata[key]
-      any = anyPack(ErrorInfoSchema, info)
-    }
-    return { '@type': typeUrl, ...(toJson(AnySchema, any, { registry: types }) as JsonObject) }
-  } catch {
-    // The type is unknown, or the value is not a message of it.
-    return { '@type': typeUrl, value: value.toString('base64') }
-  }
-}
-
-/** Returns the full name of the type, such as `google.rpc.ErrorInfo`. */
-function typeName(typeUrl: string): string {
-  return typeUrl.slice(typeUrl.lastIndexOf('/') + 1)
 }

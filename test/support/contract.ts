@@ -14,6 +14,7 @@ const IMPORTS = [
   'proto/edge',
   'node_modules/google-proto-files/google/api/annotations.proto',
   'node_modules/google-proto-files/google/api/http.proto',
+  'node_modules/google-proto-files/google/rpc/error_details.proto',
 ]
 
 // That of google.cloud.compute.v1 has 5 MB.

@@ -25,6 +25,7 @@ const contract = buildContract({
     import "edge/v1/options.proto";
     import "google/api/annotations.proto";
     import "google/protobuf/any.proto";
+    import "google/rpc/error_details.proto";
 
     service LibraryService {
       rpc GetBook(GetBookRequest) returns (Book) {
@@ -39,9 +40,18 @@ const contract = buildContract({
     message GetBookRequest { string id = 1; }
     message Book { string title = 1; }
     message Shelf { string shelf_name = 1; int64 free_places = 2; google.protobuf.Any more = 3; }
+    message Report {
+      string title = 1;
+      google.rpc.DebugInfo debug = 2;
+      google.rpc.ErrorInfo info = 3;
+      repeated google.protobuf.Any causes = 4;
+      map<string, google.rpc.ErrorInfo> infos = 5;
+      repeated google.rpc.DebugInfo traces = 6;
+    }
   `,
 })
 const ShelfSchema = contract.getMessage('library.v1.Shelf') as DescMessage
+const ReportSchema = contract.getMessage('library.v1.Report') as DescMessage
 
 interface SentStatus {
   code: Code
@@ -61,6 +71,10 @@ function sent({ code, message = '', details = [] }: SentStatus) {
 function pack<Desc extends DescMessage>(schema: Desc, init: MessageInitShape<Desc>): Any {
   const { typeUrl, value } = anyPack(schema, create(schema, init))
   return { typeUrl, value: Buffer.from(value) }
+}
+
+function lengthPrefixed(bytes: Uint8Array): number[] {
+  return [bytes.length, ...bytes]
 }
 
 /** Starts a gateway whose upstream fails with the status returned by `next`. @returns a function that gets a book. */
@@ -185,13 +199,60 @@ t.test('details are typed JSON; DebugInfo is removed and unknown types are base6
   })
   t.strictSame(problem.details, [
     { '@type': 'type.googleapis.com/google.rpc.ErrorInfo', reason: 'NO_SUCH_BOOK', domain: 'library.example' },
+    { '@type': 'type.googleapis.com/library.v1.Shelf', shelfName: 'A7' },
     { '@type': 'type.googleapis.com/google.rpc.LocalizedMessage', locale: 'fr', message: 'pas de livre' },
     { '@type': 'type.googleapis.com/library.v1.Shelf', shelfName: 'A7', freePlaces: '9007199254740993' },
     { '@type': 'type.googleapis.com/google.protobuf.Duration', value: '3s' },
     { '@type': 'type.example/foreign.v1.Thing', value: 'CAE=' },
-    { '@type': 'type.googleapis.com/library.v1.Shelf', value: '/w==' },
   ])
   t.notMatch(JSON.stringify(problem), /SECRET|secret|DebugInfo/)
+})
+
+t.test('DebugInfo and the metadata of ErrorInfo are removed inside of other details as well', async t => {
+  const { getBook } = await startLibrary(t, { errors: { errors: 'pass', errorMetadata: ['shelf'] } })
+  const debug = { detail: 'SECRET', stackEntries: ['at secret.go:7'] }
+  const info = { reason: 'NO_SUCH_BOOK', domain: 'library.example', metadata: { shelf: 'A7', host: 'db-3.internal' } }
+  const cause = create(AnySchema, INFO)
+  const foreign = create(AnySchema, { typeUrl: 'type.example/foreign.v1.Thing', value: Buffer.from([8, 1]) })
+  const report = {
+    title: 'r',
+    debug,
+    info,
+    causes: [cause, create(AnySchema, pack(DebugInfoSchema, debug)), foreign],
+    infos: { first: info },
+    traces: [debug],
+  }
+  const wrapped = pack(ReportSchema, { causes: [create(AnySchema, pack(ReportSchema, report as never))] } as never)
+  const { problem } = await getBook({
+    code: Code.NOT_FOUND,
+    message: 'no',
+    details: [
+      pack(ReportSchema, report as never),
+      wrapped,
+      // Values whose end is malformed, and a foreign type that contains ErrorInfo.
+      { ...INFO, value: Buffer.concat([INFO.value, Buffer.from([0xff])]) },
+      { ...wrapped, value: Buffer.concat([wrapped.value, Buffer.from([0xff])]) },
+      { ...pack(ReportSchema, { info } as never), value: Buffer.from([0x1a, ...lengthPrefixed(INFO.value), 0xff]) },
+      { typeUrl: 'type.example/foreign.v1.Status', value: wrapped.value },
+    ],
+  })
+  const clean = { reason: 'NO_SUCH_BOOK', domain: 'library.example', metadata: { shelf: 'A7' } }
+  const cleanReport = {
+    title: 'r',
+    info: clean,
+    causes: [
+      { '@type': 'type.googleapis.com/google.rpc.ErrorInfo', ...clean },
+      { '@type': 'type.example/foreign.v1.Thing', value: 'CAE=' },
+    ],
+    infos: { first: clean },
+  }
+  const type = 'type.googleapis.com/library.v1.Report'
+  t.strictSame(problem.details, [
+    { '@type': type, ...cleanReport },
+    { '@type': type, causes: [{ '@type': type, ...cleanReport }] },
+  ])
+  const values = problem.details?.map(({ value }) => Buffer.from(`${value}`, 'base64').toString('latin1'))
+  t.notMatch(JSON.stringify([problem, values]), /SECRET|secret\.go|DebugInfo|db-3/)
 })
 
 t.test('errorMetadata lists the keys of ErrorInfo.metadata that clients get', async t => {
@@ -215,6 +276,9 @@ t.test('field violations and the retry delay of the upstream are members of the 
 
 t.test('detail has at most 1 KiB and no control characters', async t => {
   const { getBook } = await startLibrary(t)
+  const control = '\u0007'.repeat(2000)
+  const cut = (await getBook({ code: Code.NOT_FOUND, message: `${control}x${'😀'.repeat(100)}` })).problem.detail
+  t.ok(cut.isWellFormed() && cut.startsWith('x😀'), 'no surrogate pair is cut')
   const { problem } = await getBook({ code: Code.NOT_FOUND, message: 'a\u0000b\r\n\u0007c\u001b[31m \u202ed\u0085 ' })
   t.equal(problem.detail, 'a b c [31m  d')
   for (const character of ['x', 'é', '書', '😀']) {
@@ -285,6 +349,37 @@ t.test('an error in the middle of a stream is forwarded in its last item', async
   })
   const lines = (await (await gateway.call('/v1/books/17:read')).text()).trim().split('\n')
   t.match(JSON.parse(lines.at(-1) ?? ''), { error: { status: 404, detail: 'there is no page 2' } })
+})
+
+t.test('each message of a 4xx is forwarded from the middle of a stream', async t => {
+  let code = Code.OK
+  const gateway = await startTestGateway(t, {
+    contract,
+    service: 'library.v1.LibraryService',
+    async *respond() {
+      yield create(contract.getMessage('library.v1.Book') as DescMessage)
+      throw sent({ code, message: 'said by the upstream' })
+    },
+    errors: { errors: 'pass', errorMetadata: [] },
+  })
+  for (const [next, status] of CLIENT_ERRORS) {
+    code = next
+    const lines = (await (await gateway.call('/v1/books/17:read')).text()).trim().split('\n')
+    t.match(JSON.parse(lines.at(-1) ?? ''), { error: { status, detail: 'said by the upstream' } }, Code[next])
+  }
+})
+
+t.test('a reason does not decide whether the message is sent', async t => {
+  const { getBook } = await startLibrary(t)
+  for (const code of SERVER_ERRORS) {
+    const details = [pack(ErrorInfoSchema, { reason: 'headers_too_large', domain: 'gatehouse' })]
+    const { problem } = await getBook({ code, message: 'at db-3.internal:5432', details })
+    t.ok(problem.status >= 500)
+    t.notMatch(JSON.stringify(problem), /db-3|headers_too_large/, Code[code])
+  }
+  const details = [pack(ErrorInfoSchema, { reason: 'upstream_answer_too_large', domain: 'gatehouse' })]
+  const { problem } = await getBook({ code: Code.NOT_FOUND, message: 'there is no book 17', details })
+  t.match(problem, { status: 404, code: 'gatehouse/upstream_answer_too_large', detail: 'there is no book 17' })
 })
 
 t.test('an error of the gateway itself is not changed', async t => {
