@@ -32,6 +32,8 @@ export interface TestGatewayOptions
   /** Implements every method of the service. */
   respond: Responder
   errors?: Pick<ErrorForwardingOptions, 'errors' | 'errorMetadata'>
+  /** Address of an upstream that replaces the one of `respond`. */
+  address?: string
   /** The transport of unary calls. Default: http2. */
   transport?: keyof typeof TRANSPORTS
 }
@@ -44,7 +46,7 @@ export async function startTestGateway(t: Test, options: TestGatewayOptions) {
   const { contract, trustedProxies = [] } = options
   const service = serviceOf(contract, options.service)
   const upstream = await startUpstream([service], options.respond)
-  const target = { address: upstream.address, maxMessageLength: 1_000_000 }
+  const target = { address: options.address ?? upstream.address, maxMessageLength: 1_000_000 }
   const transport = TRANSPORTS[options.transport ?? 'http2'](target)
   const errors = options.errors ?? { errors: 'own', errorMetadata: [] }
   const forwardError = createErrorForwarding({ ...errors, registry: contract })

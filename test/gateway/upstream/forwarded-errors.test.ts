@@ -1,5 +1,8 @@
 /** What clients get of the errors of an upstream, through a complete gateway over both transports. */
 
+import { once } from 'node:events'
+import { constants, createServer, type ServerHttp2Stream } from 'node:http2'
+import type { AddressInfo } from 'node:net'
 import { create, type DescMessage, type MessageInitShape } from '@bufbuild/protobuf'
 import { AnySchema, anyPack, DurationSchema } from '@bufbuild/protobuf/wkt'
 import { Metadata } from '@grpc/grpc-js'
@@ -151,6 +154,38 @@ for (const transport of ['http2', 'grpc-js'] as const) {
     const { problem } = await getBook({ code: Code.NOT_FOUND })
     t.match(problem, { status: 503, code: 'unavailable' })
     t.notMatch(problem.detail, /127\.0\.0\.1|ECONN|connect/)
+  })
+}
+
+/** Responses without a status of gRPC, from which the client library derives a status of 4xx. */
+const NOT_GRPC: [name: string, respond: (stream: ServerHttp2Stream) => void][] = [
+  ['HTTP 401', stream => stream.respond({ ':status': 401, 'x-host': 'db-3' }, { endStream: true })],
+  ['HTTP 403', stream => stream.respond({ ':status': 403, 'x-host': 'db-3' }, { endStream: true })],
+  ['ENHANCE_YOUR_CALM', stream => stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM)],
+  ['CANCEL', stream => stream.close(constants.NGHTTP2_CANCEL)],
+]
+
+for (const transport of ['http2', 'grpc-js'] as const) {
+  t.test(`a 4xx that the client library of the gateway derives has no text of it (${transport})`, async t => {
+    let respond = (_: ServerHttp2Stream) => {}
+    const server = createServer()
+    server.on('stream', stream => {
+      stream.on('error', () => {})
+      respond(stream as ServerHttp2Stream)
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    t.teardown(() => server.close())
+    const address = `127.0.0.1:${(server.address() as AddressInfo).port}`
+    const { call } = await startLibrary(t, { transport, address })
+    for (const path of ['/v1/books/17', '/v1/books/17:read']) {
+      for (const [name, next] of NOT_GRPC) {
+        respond = next
+        const problem = (await (await call(path)).json()) as Problem
+        t.equal(problem.detail, problem.title, `${name} ${path}: ${problem.status} ${problem.detail}`)
+        t.notOk('details' in problem)
+      }
+    }
   })
 }
 
