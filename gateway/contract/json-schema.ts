@@ -71,3 +71,9 @@ export function messageKind(message: DescMessage): PlainKind | 'message' {
 export function scalarKind(scalar: ScalarType): PlainKind {
   return SCALARS[scalar]
 }
+
+/** Whether null is a value of the type of the field. For other fields null means unset. */
+export function hasNull({ message, enum: named }: DescField): boolean {
+  const typeName = (message ?? named)?.typeName
+  return typeName === 'google.protobuf.Value' || typeName === 'google.protobuf.NullValue'
+}

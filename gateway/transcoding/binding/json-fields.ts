@@ -23,6 +23,16 @@ export function ownProperty(json: JsonObject, name: string): JsonValue | undefin
   return Object.hasOwn(json, name) ? json[name] : undefined
 }
 
+/** Sets an own property. Assignment would replace the prototype if the name is `__proto__`. */
+export function setProperty(json: JsonObject, name: string, value: JsonValue): void {
+  if (name !== '__proto__') json[name] = value
+  else Object.defineProperty(json, name, { value, enumerable: true, configurable: true, writable: true })
+}
+
+export function isObject(json: JsonValue | undefined): json is JsonObject {
+  return typeof json === 'object' && json !== null && !Array.isArray(json)
+}
+
 /** Returns the value of a field, under its JSON name or its proto name; undefined if neither is present. */
 export function fieldValue(json: JsonObject, field: DescField): JsonValue | undefined {
   return ownProperty(json, field.jsonName) ?? ownProperty(json, field.name)

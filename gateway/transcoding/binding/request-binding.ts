@@ -9,12 +9,12 @@ import type { Route } from '../../contract/route-table.ts'
 import { ALT, checkAlt } from './alt-parameter.ts'
 import { restoreExactNumbers } from './exact-numbers.ts'
 import { fieldsAt, resolveParameter } from './field-paths.ts'
-import { fieldValue, ownProperty } from './json-fields.ts'
+import { fieldValue, isObject, ownProperty, setProperty } from './json-fields.ts'
 import { parseJson } from './json-text.ts'
 import { type LossyNumbers, ROOT } from './lossy-numbers.ts'
 import { parseQuery } from './query.ts'
+import { compileMasks } from './request-masks.ts'
 import { isTextMessage, scalarFromText } from './text-values.ts'
-import { compileUpdateMask } from './update-mask.ts'
 
 /** As in `RequestInput`. */
 export interface BindingInput {
@@ -33,13 +33,13 @@ export function compileBinding(route: Route, registry: FileRegistry): (input: Bi
   const variables = route.template.variables.map(variable => fieldsAt(input, variable.fieldPath))
   const bodyField = route.body.kind === 'field' ? route.body.field : undefined
   const pathVariables = new Set(variables.map(pathOf))
-  const addMask = compileUpdateMask(route)
+  const replaceMasks = compileMasks(route)
 
   return ({ pathValues, query, body }) => {
     const violations: Violation[] = []
     const request = bodyJson(route, body, registry)
     // Fields cannot be added to a body that is not an object. The structure check reports such a body.
-    if (typeof request !== 'object' || request === null || Array.isArray(request)) return request
+    if (!isObject(request)) return request
 
     for (const [index, fields] of variables.entries()) {
       if (isSet(request, fields)) violations.push({ field: pathOf(fields), description: IN_PATH })
@@ -64,7 +64,7 @@ export function compileBinding(route: Route, registry: FileRegistry): (input: Bi
       }
     }
     if (violations.length > 0) throw invalidArgument(violations)
-    addMask?.(request)
+    replaceMasks?.(request)
     return request
   }
 }
@@ -105,9 +105,9 @@ function setParameter(request: JsonObject, fields: readonly DescField[], text: s
   const value = scalarFromText(field, text)
   if (field.fieldKind === 'list') {
     const parent = parentOf(request, fields)
-    const entries = parent[field.jsonName]
+    const entries = ownProperty(parent, field.jsonName)
     if (Array.isArray(entries)) entries.push(value)
-    else parent[field.jsonName] = [value]
+    else setProperty(parent, field.jsonName, [value])
     return undefined
   }
   if (isSet(request, fields)) return 'is given twice'
@@ -127,14 +127,14 @@ function last(fields: readonly DescField[]): DescField {
 function isSet(request: JsonObject, fields: readonly DescField[]): boolean {
   let current: JsonValue | undefined = request
   for (const field of fields) {
-    if (typeof current !== 'object' || current === null || Array.isArray(current)) return false
+    if (!isObject(current)) return false
     current = fieldValue(current, field)
   }
   return current !== undefined && current !== null
 }
 
 function setField(request: JsonObject, fields: readonly DescField[], value: JsonValue): void {
-  parentOf(request, fields)[last(fields).jsonName] = value
+  setProperty(parentOf(request, fields), last(fields).jsonName, value)
 }
 
 function parentOf(request: JsonObject, fields: readonly DescField[]): JsonObject {
@@ -144,11 +144,11 @@ function parentOf(request: JsonObject, fields: readonly DescField[]): JsonObject
     const child = ownProperty(current, name)
     if (child === undefined || child === null) {
       const next: JsonObject = {}
-      current[name] = next
+      setProperty(current, name, next)
       current = next
     } else {
       // A value that is not an object stays in the request, so that the structure check reports it.
-      current = typeof child === 'object' && !Array.isArray(child) ? child : {}
+      current = isObject(child) ? child : {}
     }
   }
   return current

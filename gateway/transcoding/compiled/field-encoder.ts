@@ -2,6 +2,7 @@
 import { type DescField, type DescMessage, type JsonValue, ScalarType } from '@bufbuild/protobuf'
 import { FeatureSet_FieldPresence as FieldPresence } from '@bufbuild/protobuf/wkt'
 import { compileFieldRules, type FieldRules } from '#runtime/grpc/rules.ts'
+import { hasNull } from '../../contract/json-schema.ts'
 import { fallBack } from './fallback.ts'
 import { SCALAR_ENCODERS, type ScalarEncoder, scalarEncoder } from './scalar-encoders.ts'
 import { DELIMITED } from './wire-reader.ts'
@@ -30,11 +31,9 @@ type FieldWriter = (writer: WireWriter, json: JsonValue, depth: number) => void
 export function compileFieldEncoder(field: DescField, encoderOf: EncoderOf): FieldEncoder {
   const rules = compileFieldRules(field)
   const isSingular = field.fieldKind !== 'list' && field.fieldKind !== 'map'
-  const acceptsNull = isSingular && NULL_TYPES.has((field.message ?? field.enum)?.typeName ?? '')
+  const acceptsNull = isSingular && hasNull(field)
   return { isRequired: rules.required, acceptsNull, write: compileWriter(field, rules, encoderOf) }
 }
-
-const NULL_TYPES = new Set(['google.protobuf.Value', 'google.protobuf.NullValue'])
 
 function compileWriter(field: DescField, rules: FieldRules, encoderOf: EncoderOf): FieldWriter {
   const tag = ((field.number << 3) | DELIMITED) >>> 0

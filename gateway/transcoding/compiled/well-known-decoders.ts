@@ -40,9 +40,10 @@ function writeOnlyField(object: ObjectDecoder, slots: readonly Slot[]): string {
   return object.writeField(slots, 0) ?? fallBack()
 }
 
-/** Falls back for a Value that JSON cannot express: unset, or a number that is not finite (its text has quotes). */
+/** An unset Value is null. Falls back for a number that is not finite (its text has quotes), which JSON cannot express. */
 function writeValue({ fields, writeField }: ObjectDecoder, slots: readonly Slot[]): string {
   const index = slots.findIndex(slot => slot !== undefined)
+  if (index === -1) return 'null'
   const text = writeField(slots, index) ?? fallBack()
   return fields[index]?.name === 'number_value' && text.startsWith('"') ? fallBack() : text
 }

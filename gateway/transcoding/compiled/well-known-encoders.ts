@@ -2,7 +2,7 @@
 import type { DescField, DescMessage, JsonValue } from '@bufbuild/protobuf'
 import { protoSnakeCase } from '@bufbuild/protobuf/reflect'
 import { isWrapperDesc } from '@bufbuild/protobuf/wkt'
-import { ProtoPaths } from '../binding/update-mask.ts'
+import { ProtoPaths } from '../binding/field-masks.ts'
 import { isTimestamp } from '../reference/text-formats.ts'
 import { fallBack } from './fallback.ts'
 import type { MessageEncoder } from './field-encoder.ts'
@@ -77,8 +77,10 @@ function writeFieldMask(writer: WireWriter, json: JsonValue | ProtoPaths): void 
   if (json instanceof ProtoPaths) writePaths(writer, json.paths)
   else {
     const mask = parseString(json)
-    if (mask.includes('_')) fallBack()
-    if (mask !== '') writePaths(writer, mask.split(',').map(protoSnakeCase))
+    if (mask === '') return
+    const paths = mask.split(',')
+    if (mask.includes('_') || paths.includes('')) fallBack()
+    writePaths(writer, paths.map(protoSnakeCase))
   }
 }
 

@@ -4,7 +4,6 @@
  * The compiled codec must produce the same bytes, JSON and errors.
  */
 import {
-  create,
   type DescField,
   type DescMessage,
   type FileRegistry,
@@ -19,17 +18,18 @@ import { reflect } from '@bufbuild/protobuf/reflect'
 import { Revocation } from '#proto/edge/v1/revocation.ts'
 import { isEtag, isIfMatch } from '#runtime/grpc/contract.ts'
 import { compileRules } from '#runtime/grpc/rules.ts'
-import { invalidArgument } from '#runtime/status.ts'
+import { invalidArgument, MAX_VIOLATIONS } from '#runtime/status.ts'
 import { cookieFields, inlineOneof, isRevocation } from '../../contract/edge-fields.ts'
 import type { Route } from '../../contract/route-table.ts'
 import type { CookieChange } from '../../http/cookies.ts'
 import { parseIfMatch } from '../binding/entity-tag.ts'
-import { expandIntegerStrings } from '../binding/exact-numbers.ts'
-import { ownProperty } from '../binding/json-fields.ts'
+import { setProtoPaths, takeProtoPaths } from '../binding/field-masks.ts'
+import { ownProperty, setProperty } from '../binding/json-fields.ts'
 import { compileBinding } from '../binding/request-binding.ts'
-import { type ProtoPaths, takeProtoPaths, updateMaskOf } from '../binding/update-mask.ts'
 import type { Codec, DecodedResponse } from '../codec.ts'
+import { compileAnyCheck } from './any-check.ts'
 import { jsonText, messageJson } from './message-json.ts'
+import { replaceOtherForms } from './other-forms.ts'
 import { compileStructureCheck } from './structure-check.ts'
 import { findValueViolations } from './value-violations.ts'
 
@@ -42,24 +42,24 @@ function compileEncode(route: Route, registry: FileRegistry): Codec['encode'] {
   const { input } = route.descriptor
   const bind = compileBinding(route, registry)
   const checkStructure = compileStructureCheck(input)
+  const checkAnys = compileAnyCheck(input, registry)
   const checkRules = compileRules(input)
   const cookies = cookieFields(input)
   const ifMatch = input.fields.find(isIfMatch)
-  const mask = updateMaskOf(input)
 
   return request => {
     const json = bind(request)
-    const maskPaths = mask && takeProtoPaths(json, mask)
-    const structureViolations = checkStructure(json)
+    const masks = takeProtoPaths(input, json)
+    const structureViolations = [...checkStructure(json), ...(checkAnys?.(json) ?? [])].slice(0, MAX_VIOLATIONS)
     if (structureViolations.length > 0) throw invalidArgument(structureViolations)
     for (const { field, cookie } of cookies) {
       const value = request.cookies[cookie.name]
-      if (value !== undefined) (json as JsonObject)[field.jsonName] = value
+      if (value !== undefined) setProperty(json as JsonObject, field.jsonName, value)
     }
     if (ifMatch !== undefined && request.ifMatch !== undefined)
-      (json as JsonObject)[ifMatch.jsonName] = parseIfMatch(request.ifMatch)
+      setProperty(json as JsonObject, ifMatch.jsonName, parseIfMatch(request.ifMatch))
     const message = parseMessage(input, json, registry)
-    if (mask !== undefined && maskPaths !== undefined) setFieldMask(input, message, mask, maskPaths)
+    for (const mask of masks) setProtoPaths(reflect(input, message), mask)
     const violations = checkRules(message)
     if (violations.length > 0) throw invalidArgument(violations)
     return toBinary(input, message)
@@ -70,18 +70,13 @@ function parseMessage(input: DescMessage, json: JsonValue, registry: FileRegistr
   try {
     return fromJson(input, json, { registry })
   } catch {
-    const expanded = expandIntegerStrings(input, json, registry)
+    const replaced = replaceOtherForms(input, json, registry)
     try {
-      return fromJson(input, expanded, { registry })
+      return fromJson(input, replaced, { registry })
     } catch (error) {
-      throw invalidArgument(findValueViolations(input, expanded, registry, error))
+      throw invalidArgument(findValueViolations(input, replaced, registry, error))
     }
   }
-}
-
-function setFieldMask(schema: DescMessage, message: Message, mask: DescField, { paths }: ProtoPaths): void {
-  const type = mask.message as DescMessage
-  reflect(schema, message).set(mask, reflect(type, create(type, { paths: [...paths] } as Record<string, unknown>)))
 }
 
 function compileDecode(route: Route, registry: FileRegistry): Codec['decode'] {

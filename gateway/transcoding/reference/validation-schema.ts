@@ -9,7 +9,14 @@
  */
 import type { DescEnum, DescField, DescMessage, DescOneof } from '@bufbuild/protobuf'
 import { isHeaderField, rulesOf } from '#runtime/grpc/contract.ts'
-import { type JsonSchema, kindOf, messageKind, type PlainKind, scalarKind } from '../../contract/json-schema.ts'
+import {
+  hasNull,
+  type JsonSchema,
+  kindOf,
+  messageKind,
+  type PlainKind,
+  scalarKind,
+} from '../../contract/json-schema.ts'
 
 /** A keyword in addition to those of JSON Schema: the object contains at most one name of each group. */
 export const AT_MOST_ONE = 'atMostOne'
@@ -46,19 +53,24 @@ function jsonFields(message: DescMessage): DescField[] {
   return message.fields.filter(field => !isHeaderField(field))
 }
 
+const PROTOTYPE = '__proto__'
+
 function objectSchema(message: DescMessage): JsonSchema {
   const fields = jsonFields(message)
-  const properties: Record<string, JsonSchema> = {}
+  const schemas = new Map<string, JsonSchema>()
   for (const field of fields) {
     const schema = fieldSchema(field)
-    properties[field.name] = schema
-    properties[field.jsonName] = schema
+    schemas.set(field.name, schema).set(field.jsonName, schema)
   }
+  // Ajv ignores a property of this name.
+  const prototype = schemas.get(PROTOTYPE)
+  schemas.delete(PROTOTYPE)
   const groups = [...bothNames(fields), ...message.oneofs.flatMap(oneof => oneofMembers(oneof))]
   return {
     type: ['object', 'null'],
     description: 'an object',
-    properties,
+    properties: Object.fromEntries(schemas),
+    ...(prototype && { patternProperties: { [`^${PROTOTYPE}$`]: prototype } }),
     additionalProperties: false,
     ...(groups.length > 0 && { [AT_MOST_ONE]: groups }),
   }
@@ -78,8 +90,7 @@ function oneofMembers(oneof: DescOneof): NameGroup[] {
     ...new Set(fields.flatMap(field => [field.jsonName, field.name])),
   ]
   const description = `cannot be given with another of ${members.map(field => field.jsonName).join(', ')}`
-  // In a oneof, @bufbuild/protobuf reads null as unset only for scalars.
-  const nullable = spellings(members.filter(field => field.fieldKind === 'scalar'))
+  const nullable = spellings(members.filter(field => !hasNull(field)))
   return [{ names: spellings(members), nullable, description }]
 }
 
@@ -172,8 +183,8 @@ const VALUES: Record<PlainKind, JsonSchema> = {
   },
   'field-mask': {
     type: 'string',
-    pattern: '^[^_]*$',
-    description: 'field names in lowerCamelCase, separated by commas',
+    pattern: '^(?:[^_,]+(?:,[^_,]+)*)?$',
+    description: 'names of fields, separated by commas',
   },
   struct: OBJECT,
   'list-value': { type: 'array', description: 'an array' },

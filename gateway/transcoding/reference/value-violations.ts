@@ -96,9 +96,13 @@ function emptyEntries(value: JsonValue): JsonValue {
   return Object.fromEntries(entriesOf(value).map(([key]) => [key, {}]))
 }
 
+const DURATION_RANGE = 'must be from -315576000000s to 315576000000s inclusive'
+
 /** Returns the message of @bufbuild/protobuf without its prefix, which repeats the type or the field. */
 function describe(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error)
+  // This error has the value only. The structure check has found its text valid.
+  if (message.startsWith('cannot decode message google.protobuf.Duration from JSON: "')) return DURATION_RANGE
   return (
     /^cannot decode \S+ \S+ from JSON:? (?:list item #\d+: |map entry ".*?": )?(.+)$/s.exec(message)?.[1] ??
     'is not valid'

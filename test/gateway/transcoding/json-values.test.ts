@@ -1,12 +1,14 @@
 /** JSON values of requests and responses that are easily lost, with both codecs. */
 import { create, type DescMessage, fromBinary, type Message, toBinary } from '@bufbuild/protobuf'
-import { AnySchema, FieldMaskSchema } from '@bufbuild/protobuf/wkt'
+import { AnySchema, FieldMaskSchema, ValueSchema } from '@bufbuild/protobuf/wkt'
 import t, { type Test } from 'tap'
 import type { Responder } from '../../support/echo-upstream.ts'
 import { buildService, methodSource } from '../../support/service-contract.ts'
 
 const service = buildService('data.v1.DataService', {
-  imports: ['any', 'field_mask', 'struct', 'wrappers'].map(name => `google/protobuf/${name}.proto`),
+  imports: ['any', 'duration', 'empty', 'field_mask', 'struct', 'timestamp', 'wrappers'].map(
+    name => `google/protobuf/${name}.proto`,
+  ),
   methods: [
     methodSource('Get', '(Data) returns (Data)', 'get: "/v1/data/{id}"'),
     methodSource('Put', '(Data) returns (Data)', 'put: "/v1/data/{id}" body: "*"'),
@@ -16,6 +18,9 @@ const service = buildService('data.v1.DataService', {
       'post: "/v1/big" body: "*"',
     ),
     methodSource('BigField', '(Data) returns (Data)', 'post: "/v1/big-field" body: "big"'),
+    methodSource('Choose', '(Choice) returns (Choice)', 'put: "/v1/choices/{id}" body: "*"'),
+    methodSource('GetPrototype', '(Prototype) returns (Prototype)', 'get: "/v1/prototypes/{id}"'),
+    methodSource('PutPrototype', '(Prototype) returns (Prototype)', 'put: "/v1/prototypes/{id}" body: "*"'),
     methodSource('Follow', '(Data) returns (stream Data)', 'get: "/v1/data/{id}:follow"'),
   ],
   messages: `
@@ -39,8 +44,35 @@ const service = buildService('data.v1.DataService', {
       int64 big = 16;
       repeated int64 bigs = 17;
       google.protobuf.Int64Value big_wrapped = 18;
+      google.protobuf.Struct struct = 19;
+      google.protobuf.ListValue values = 20;
+      google.protobuf.Timestamp time = 21;
+      repeated google.protobuf.Duration spans = 22;
+      map<string, google.protobuf.Timestamp> times = 23;
     }
     message Inner { Size size = 1; string dotted = 2 [json_name = "a.b.c"]; Inner inner = 3; google.protobuf.Value value = 4; }
+    message Choice {
+      string id = 1;
+      oneof choice {
+        string text = 2;
+        Inner inner = 3;
+        Size size = 4;
+        google.protobuf.Value value = 5;
+        google.protobuf.NullValue nothing = 6;
+        google.protobuf.Int64Value wrapped = 7;
+      }
+      Choice next = 8;
+      google.protobuf.Any any = 9;
+    }
+    message Prototype {
+      string id = 1;
+      string text = 2 [json_name = "__proto__"];
+      Prototype next = 3;
+      PrototypeList list = 4;
+      PrototypeParent parent = 5;
+    }
+    message PrototypeList { repeated string texts = 1 [json_name = "__proto__"]; }
+    message PrototypeParent { Prototype child = 1 [json_name = "__proto__"]; }
   `,
 })
 const Data = service.message('Data')
@@ -85,6 +117,55 @@ t.test('a FieldMask in a response may contain paths that lowerCamelCase cannot e
     data({ mask: create(FieldMaskSchema, { paths: ['line_1', 'plain_name', 'X'] }) }),
   )
   t.match(await (await call('/v1/data/a')).json(), { mask: 'line_1,plainName,X' })
+})
+
+const number = (value: number) => ({ kind: { case: 'numberValue', value } })
+const listOf = (...values: unknown[]) => ({ kind: { case: 'listValue', value: { values } } })
+const structOf = (fields: Record<string, unknown>) => ({ kind: { case: 'structValue', value: { fields } } })
+const UNSET = { kind: { case: undefined } }
+
+t.test('an unset google.protobuf.Value in a response is null', async t => {
+  const packed = pack(ValueSchema, create(ValueSchema, listOf(UNSET, number(1)) as never))
+  for (const [fields, expected] of [
+    [{ value: {} }, { value: null }],
+    [{ value: listOf(UNSET, structOf({ a: UNSET, b: number(2) })) }, { value: [null, { a: null, b: 2 }] }],
+    [{ values: { values: [UNSET, number(1)] } }, { values: [null, 1] }],
+    [{ struct: { a: null } }, { struct: { a: null } }],
+    [{ inner: { value: {} } }, { inner: { value: null } }],
+    [{ any: packed }, { any: { '@type': 'x/google.protobuf.Value', value: [null, 1] } }],
+    [
+      { any: packed, list: [unknown] },
+      { any: { value: [null, 1] }, list: [UNKNOWN] },
+    ],
+  ] as const) {
+    const { call } = await start(t, () => data(fields))
+    const response = await call('/v1/data/a')
+    t.equal(response.status, 200, JSON.stringify(expected))
+    t.match(await response.json(), expected)
+  }
+})
+
+t.test('a value that ProtoJSON forbids is 500, and the log names the field and the value', async t => {
+  for (const [fields, field, value] of [
+    [{ value: number(Number.NaN) }, 'value', 'NaN'],
+    [{ struct: { a: { b: [1, Number.POSITIVE_INFINITY] } } }, 'struct.a.b[1]', 'Infinity'],
+    [{ values: { values: [number(Number.NEGATIVE_INFINITY)] } }, 'values[0]', '-Infinity'],
+    [{ time: { seconds: 253402300800n } }, 'time', '253402300800 seconds'],
+    [{ time: { nanos: -1 } }, 'time', '-1 nanos'],
+    [{ times: { k: { seconds: -62135596801n } } }, 'times[k]', '-62135596801 seconds'],
+    [{ spans: [{}, { seconds: 315576000001n }] }, 'spans[1]', '315576000001 seconds'],
+    [{ spans: [{ nanos: 1_000_000_000 }] }, 'spans[0]', '1000000000 nanos'],
+    [{ spans: [{ seconds: 1n, nanos: -1 }] }, 'spans[0]', '1 seconds and -1 nanos'],
+    [{ any: pack(Data, data({ time: { nanos: -1 } })) }, 'any.time', '-1 nanos'],
+    [{ any: pack(ValueSchema, create(ValueSchema, number(Number.NaN) as never)) }, 'any.value', 'NaN'],
+  ] as const) {
+    const { call, state } = await start(t, () => data(fields))
+    t.equal((await call('/v1/data/a')).status, 500, field)
+    const errors = state.lines.filter(line => line['level'] === 50).map(line => JSON.stringify(line))
+    t.equal(errors.length, 1)
+    t.match(errors[0], `Field ${field} of a response`)
+    t.match(errors[0], value)
+  }
 })
 
 t.test('$alt=json;enum-encoding=int writes enum values as numbers', async t => {
@@ -174,8 +255,113 @@ t.test('a 64-bit integer is exact, quoted or not, with an exponent or a fraction
       t.match(await response.json(), { errors: [{ field }] })
     }
   }
-  for (const text of ['""', '"0x10"', '" 1"', '"+1"', '"1n"', 'true'])
-    t.equal((await send('PUT', '/v1/data/a', `{"big":${text}}`)).status, 400, text)
+  for (const text of ['""', '"0x10"', '" 1"', '"+1"', '"1n"', 'true']) {
+    const type = (name: string) => `"@type":"x/${name}"`
+    const inAny = `{${type('data.v1.Data')},"bigs":[1,${text}]}`
+    for (const [body, field] of [
+      [`{"big":${text}}`, 'big'],
+      [`{"any":{${type('data.v1.Data')},"big":${text}}}`, 'any.big'],
+      [`{"any":{${type('google.protobuf.Int64Value')},"value":${text}}}`, 'any.value'],
+      [`{"list":[{${type('google.protobuf.Any')},"value":${inAny}}]}`, 'list[0].value.bigs[1]'],
+    ] as const) {
+      const rejected = await send('PUT', '/v1/data/a', body)
+      t.equal(rejected.status, 400, body)
+      t.match(await rejected.json(), { errors: [{ field, description: 'must be a 64-bit integer' }] }, body)
+    }
+  }
+})
+
+t.test('the content of an Any is checked as any message is', async t => {
+  const { send, upstream } = await start(t)
+  for (const [type, content, field] of [
+    ['data.v1.Data', { number: '0x10' }, 'number'],
+    ['data.v1.Data', { time: '2026-02-30T00:00:00Z' }, 'time'],
+    ['data.v1.Data', { x: 1 }, 'x'],
+    ['data.v1.Data', { inner: { y: 1 } }, 'inner.y'],
+    ['google.protobuf.Duration', { value: '1sec' }, 'value'],
+    ['google.protobuf.Timestamp', { value: '2026-01-01T24:00:00Z' }, 'value'],
+    ['google.protobuf.Duration', { value: '1s', other: 1 }, 'other'],
+    ['google.protobuf.Empty', { value: { x: 1 } }, 'value'],
+    ['google.protobuf.Empty', { value: [] }, 'value'],
+    ['google.protobuf.Empty', { x: 1 }, 'x'],
+  ] as const) {
+    const rejected = await send('PUT', '/v1/data/a', { any: { '@type': `x/${type}`, ...content } })
+    t.equal(rejected.status, 400, `${type} ${JSON.stringify(content)}`)
+    t.match(await rejected.json(), { errors: [{ field: `any.${field}` }] })
+  }
+  t.equal(upstream.received.length, 0)
+  for (const content of [{ value: {} }, {}]) {
+    const any = { '@type': 'x/google.protobuf.Empty', ...content }
+    const accepted = await send('PUT', '/v1/data/a', { any, list: [{ '@type': 'x/google.protobuf.Any', value: any }] })
+    t.equal(accepted.status, 200, JSON.stringify(content))
+    t.match(await accepted.json(), { any: { '@type': 'type.googleapis.com/google.protobuf.Empty' } })
+  }
+})
+
+t.test('null for a member of a oneof means unset, except for Value and NullValue', async t => {
+  const { send } = await start(t)
+  for (const [body, expected] of [
+    [{ text: 'a', inner: null }, { text: 'a' }],
+    [{ inner: null, text: 'a' }, { text: 'a' }],
+    [{ text: null, inner: { dotted: 'b' }, size: null, wrapped: null }, { inner: { 'a.b.c': 'b' } }],
+    [{ size: 'SIZE_LARGE', wrapped: null, inner: null }, { size: 'SIZE_LARGE' }],
+    [{ value: null, inner: null, text: null }, { value: null }],
+    [{ nothing: null, inner: null }, { nothing: null }],
+    [{ next: { next: { text: 'a', inner: null } } }, { next: { next: { text: 'a' } } }],
+    [{ any: { '@type': 'x/data.v1.Choice', text: 'a', inner: null } }, { any: { text: 'a' } }],
+  ] as const) {
+    const response = await send('PUT', '/v1/choices/a', body)
+    t.equal(response.status, 200, JSON.stringify(body))
+    const { id, ...rest } = (await response.json()) as Record<string, unknown>
+    t.equal(id, 'a')
+    t.match(rest, expected)
+    if (!('next' in expected || 'any' in expected)) t.same(Object.keys(rest), Object.keys(expected))
+  }
+  for (const body of [
+    { text: 'a', value: null },
+    { text: 'a', nothing: null },
+    { value: null, nothing: null },
+    { text: 'a', inner: {} },
+    { any: { '@type': 'x/data.v1.Choice', text: 'a', value: null } },
+  ]) {
+    t.equal((await send('PUT', '/v1/choices/a', body)).status, 400, JSON.stringify(body))
+  }
+})
+
+t.test('a field whose JSON name is __proto__ reaches the upstream from query and body', async t => {
+  const { call, send, upstream } = await start(t)
+  for (const query of ['', 'next.', 'next.next.', 'parent.__proto__.', 'parent.child.next.']) {
+    const parameters = `${query}__proto__=a&${query}list.__proto__=b&${query}list.__proto__=c`
+    t.equal((await call(`/v1/prototypes/p?${parameters}`)).status, 200, parameters)
+    const names = query.replaceAll('__proto__', 'child').split('.').slice(0, -1)
+    const place = names.reduce(
+      (message, name) => (message as Record<string, unknown>)[name],
+      upstream.received.at(-1)?.message as unknown,
+    )
+    t.match(place, { text: 'a', list: { texts: ['b', 'c'] } })
+    const twice = await call(`/v1/prototypes/p?${query}__proto__=a&${query}text=b`)
+    t.equal(twice.status, 400)
+  }
+  const body = '{"__proto__":"a","next":{"__proto__":"b"},"list":{"__proto__":["c"]}}'
+  const response = await send('PUT', '/v1/prototypes/p', body)
+  t.equal(response.status, 200)
+  t.match(upstream.received.at(-1)?.message, { text: 'a', next: { text: 'b' }, list: { texts: ['c'] } })
+  const wrong = await send('PUT', '/v1/prototypes/p', '{"next":{"__proto__":1}}')
+  t.match(await wrong.json(), { errors: [{ field: 'next.__proto__', description: 'must be a string' }] })
+})
+
+t.test('a duration out of range is rejected with the range', async t => {
+  const { send } = await start(t)
+  const description = 'must be from -315576000000s to 315576000000s inclusive'
+  for (const [body, field] of [
+    [{ spans: ['1s', '315576000001s'] }, 'spans[1]'],
+    [{ any: { '@type': 'x/google.protobuf.Duration', value: '-315576000001s' } }, 'any'],
+  ] as const) {
+    const rejected = await send('PUT', '/v1/data/a', body)
+    t.equal(rejected.status, 400)
+    t.match(await rejected.json(), { errors: [{ field, description }] })
+  }
+  t.equal((await send('PUT', '/v1/data/a', { spans: ['315576000000s', '-315576000000s'] })).status, 200)
 })
 
 t.test('a query parameter cannot name a field inside a message whose JSON has no fields', async t => {

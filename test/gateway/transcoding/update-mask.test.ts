@@ -87,17 +87,23 @@ t.test('a mask of the client may use JSON names and proto names of the resource'
   }
 })
 
-t.test('a mask with an unknown proto path, of another type or given twice is a violation of the mask', async t => {
-  const { send, upstream } = await start(t)
-  for (const body of [
-    { updateMask: 'no_field' },
-    { updateMask: ['line_1'] },
-    { updateMask: { paths: ['line_1'] } },
-    { updateMask: 'line_1', update_mask: 'line_1' },
-  ]) {
-    const response = await send('POST', '/v1/places/a:replace', body)
-    t.equal(response.status, 400, JSON.stringify(body))
-    t.match(await response.json(), { errors: [{ field: 'updateMask' }] })
-  }
-  t.equal(upstream.received.length, 0)
-})
+t.test(
+  'a mask with an unknown proto path, with an empty path, of another type or given twice is a violation of the mask',
+  async t => {
+    const { send, upstream } = await start(t)
+    for (const body of [
+      { updateMask: 'no_field' },
+      { updateMask: ['line_1'] },
+      { updateMask: { paths: ['line_1'] } },
+      { updateMask: 'line_1', update_mask: 'line_1' },
+      { updateMask: 'line_1,' },
+      { updateMask: ',line1' },
+      { updateMask: 'plainName,,line1' },
+    ]) {
+      const response = await send('POST', '/v1/places/a:replace', body)
+      t.equal(response.status, 400, JSON.stringify(body))
+      t.match(await response.json(), { errors: [{ field: 'updateMask' }] })
+    }
+    t.equal(upstream.received.length, 0)
+  },
+)
