@@ -61,6 +61,28 @@ t.test('a caller has at most four streams at once; the next is 429 until one end
   )
 })
 
+t.test('while a caller starts 100 exports and reads none, the export of another takes less than 5 s', async t => {
+  const { system, ada } = await startWithLargeExport(t)
+  const grace = await signUp(system.url)
+  const statuses = Promise.all(
+    Array.from({ length: 100 }, async () => {
+      const response = await openUnread(t, system, ada)
+      if (response.statusCode !== 200) response.resume()
+      return response.statusCode
+    }),
+  )
+  // Without the limit one of them took 15 s.
+  const durations: number[] = []
+  for (let count = 0; count < 5; count++) {
+    const startedAt = performance.now()
+    t.equal((await exportOf(system, grace)).status, 200)
+    durations.push(Math.round(performance.now() - startedAt))
+  }
+  t.comment(`exports took ${durations.join(', ')} ms`)
+  t.ok(Math.max(...durations) < 5000, `${durations}`)
+  t.equal((await statuses).filter(status => status === 200).length, 4)
+})
+
 /** Unread streams of one caller. One alone can use up a flow-control window; more cost only time in this test. */
 const UNREAD = 25
 
