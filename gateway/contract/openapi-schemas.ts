@@ -29,7 +29,7 @@ const PLAIN: Record<Exclude<JsonKind, 'enum' | 'message'>, JsonSchema> = {
   double: { type: 'number', format: 'double' },
   timestamp: { type: 'string', format: 'date-time' },
   duration: { type: 'string', pattern: '^-?[0-9]+(\\.[0-9]+)?s$' },
-  'field-mask': { type: 'string' },
+  'field-mask': { type: 'string', pattern: '^([^,]+(,[^,]+)*)?$' },
   struct: { type: 'object', additionalProperties: true },
   'list-value': { type: 'array', items: {} },
   value: {},

@@ -21,58 +21,42 @@ export class ProtoPaths {
 /** The way from a message to one that it contains: fields, each list or map followed by the index or key of an entry. */
 type Way = readonly (DescField | string)[]
 
-/** A FieldMask in the JSON of a request: `holder[name]`, which may be any JSON. */
-export interface MaskPlace {
-  /** The field of the mask, or of the list or map that contains it. */
-  readonly field: DescField
-  readonly holder: JsonObject
-  readonly name: string
-  readonly way: Way
-}
+/**
+ * Gets a FieldMask in the JSON of a request: `holder[name]`, which may be any JSON.
+ * @param field of the mask, or of the list or map that contains it.
+ */
+type MaskVisitor = (field: DescField, holder: JsonObject, name: string, way: Way | undefined) => void
 
-const ROOT: Way = []
-
-/** Calls `visit` for each FieldMask in the JSON of a message, which need not fit the message. */
-export function visitMasks(
-  message: DescMessage,
-  json: JsonObject,
-  visit: (place: MaskPlace) => void,
-  way = ROOT,
-): void {
+/**
+ * Calls `visit` for each FieldMask in the JSON of a message, which need not fit the message.
+ * @param way to the message; undefined if `visit` needs no way, which saves memory.
+ */
+export function visitMasks(message: DescMessage, json: JsonObject, visit: MaskVisitor, way?: Way): void {
   for (const field of fieldsWithMasks(message)) {
     visitField(field, json, field.jsonName, visit, way)
     if (field.name !== field.jsonName) visitField(field, json, field.name, visit, way)
   }
 }
 
-function visitField(
-  field: DescField,
-  holder: JsonObject,
-  name: string,
-  visit: (place: MaskPlace) => void,
-  way: Way,
-): void {
+function visitField(field: DescField, holder: JsonObject, name: string, visit: MaskVisitor, way?: Way): void {
   if (!Object.hasOwn(holder, name)) return
   const value = holder[name]
-  const fieldWay = [...way, field]
+  const fieldWay = way && [...way, field]
   if (field.fieldKind === 'message') visitValue(field, holder, name, visit, fieldWay)
   else if (typeof value === 'object' && value !== null) {
     const entries = value as JsonObject
-    for (const key of Object.keys(entries)) visitValue(field, entries, key, visit, [...fieldWay, key])
+    for (const key of Object.keys(entries)) visitValue(field, entries, key, visit, fieldWay && [...fieldWay, key])
   }
 }
 
-function visitValue(
-  field: DescField,
-  holder: JsonObject,
-  name: string,
-  visit: (place: MaskPlace) => void,
-  way: Way,
-): void {
+function visitValue(field: DescField, holder: JsonObject, name: string, visit: MaskVisitor, way?: Way): void {
   const type = field.message as DescMessage
+  if (isMask(type)) {
+    visit(field, holder, name, way)
+    return
+  }
   const value = holder[name]
-  if (isMask(type)) visit({ field, holder, name, way })
-  else if (isObject(value)) visitMasks(type, value, visit, way)
+  if (isObject(value)) visitMasks(type, value, visit, way)
 }
 
 const cache = new WeakMap<DescMessage, readonly DescField[]>()
@@ -122,12 +106,13 @@ export interface TakenMask {
 export function takeProtoPaths(message: DescMessage, json: JsonValue): TakenMask[] {
   const taken: TakenMask[] = []
   if (!isObject(json)) return taken
-  visitMasks(message, json, ({ holder, name, way }) => {
+  const take: MaskVisitor = (_field, holder, name, way = []) => {
     const value: unknown = holder[name]
     if (!(value instanceof ProtoPaths)) return
     taken.push({ way, paths: value.paths })
     setProperty(holder, name, '')
-  })
+  }
+  visitMasks(message, json, take, [])
   return taken
 }
 

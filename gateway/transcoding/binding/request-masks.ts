@@ -4,7 +4,7 @@
  */
 import type { DescField, DescMessage, JsonObject, JsonValue } from '@bufbuild/protobuf'
 import type { Route } from '../../contract/route-table.ts'
-import { fieldsWithMasks, isMask, type MaskPlace, ProtoPaths, protoPathsOf, visitMasks } from './field-masks.ts'
+import { fieldsWithMasks, isMask, ProtoPaths, protoPathsOf, visitMasks } from './field-masks.ts'
 import { fieldsByName, isObject, ownProperty, setProperty } from './json-fields.ts'
 
 /**
@@ -24,8 +24,8 @@ export function compileMasks(route: Route): ((request: JsonObject) => void) | un
     visitMasks(input, request, replaceMask)
   }
 
-  function replaceMask({ field, holder, name }: MaskPlace): void {
-    const value: unknown = holder[name]
+  function replaceMask(field: DescField, holder: JsonObject, name: string): void {
+    const value = holder[name]
     // The structure check reports a mask that is not a string.
     if (typeof value !== 'string') return
     const beside = (field.parent === input ? resource : onlyMessage(field.parent))?.message
