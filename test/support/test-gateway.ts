@@ -9,6 +9,7 @@ import { buildRouteTable } from '../../gateway/contract/route-table.ts'
 import { createLocalBuckets } from '../../gateway/edge/limits/local-buckets.ts'
 import { createStreamLimit } from '../../gateway/edge/limits/stream-limit.ts'
 import { createRevocationSet } from '../../gateway/edge/revocations/revocation-set.ts'
+import { registerDocs } from '../../gateway/http/docs-page.ts'
 import { createGatewayMetrics } from '../../gateway/metrics.ts'
 import { createOpenStreams } from '../../gateway/transcoding/open-streams.ts'
 import { createErrorForwarding, type ErrorForwardingOptions } from '../../gateway/upstream/forwarded-errors.ts'
@@ -91,7 +92,7 @@ export async function startTestGateway(t: Test, options: TestGatewayOptions) {
     errorSampleRatio: 0,
     health: { isReady: async () => true },
     isDraining: () => false,
-    registerDocs: () => {},
+    registerDocs: instance => registerDocs(instance, { document: {} }),
   })
   await app.listen({ host: '127.0.0.1', port: 0 })
   t.teardown(async () => {
