@@ -7,7 +7,8 @@ import { buildApp } from './app.ts'
 import { type AuthServiceConnection, connectAuthService } from './auth-service.ts'
 import type { GatewaySettings } from './config.ts'
 import { buildOpenApi } from './contract/openapi.ts'
-import { buildRouteTable, methodsWithoutRoute, type Route } from './contract/route-table.ts'
+import { buildRouteTable, type Route } from './contract/route-table.ts'
+import { createLimitOrder } from './edge/limits/limit-order.ts'
 import { createSharedBuckets, type SharedBuckets } from './edge/limits/shared-buckets.ts'
 import { createStreamLimit } from './edge/limits/stream-limit.ts'
 import { readGatewayFile } from './gateway-file.ts'
@@ -61,19 +62,15 @@ export async function createGateway(
   })
   const metrics = createGatewayMetrics()
   const file = readGatewayFile(settings.GATEWAY_CONFIG, env)
+  const exposure = { compareLimits: createLimitOrder(file.limits), env }
   const upstreams = new Map(
-    file.upstreams.map(config => [config.name, openUpstream(config, settings.GATEWAY_CONFIG, logger)]),
+    file.upstreams.map(config => [config.name, openUpstream(config, exposure, settings.GATEWAY_CONFIG, logger)]),
   )
   const upstreamOf = (name: string) => upstreams.get(name) as Upstream
   const exposed = [...upstreams.values()].flatMap(upstream => upstream.exposed)
   const routes = buildRouteTable(exposed, ({ name, reason }) =>
     logger.warn({ method: name, reason }, 'method or binding cannot be served and is left out'),
   )
-  for (const method of methodsWithoutRoute(exposed))
-    logger.warn(
-      { method },
-      'method has no HTTP rule and is left out; add google.api.http, or ACCESS_INTERNAL if intended',
-    )
   const authService = connectAuthService({
     address: settings.AUTH_SVC_ADDRESS,
     redisUrl: settings.REDIS_URL,

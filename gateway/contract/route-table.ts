@@ -5,18 +5,16 @@
 import { METHODS } from 'node:http'
 import type { DescField, DescMessage, DescMethod, DescService } from '@bufbuild/protobuf'
 import {
-  AccessLevel,
+  assertPolicy,
   ContractError,
   cookieOf,
   type HttpRule,
-  httpRuleOf,
   isIfMatch,
   methodName,
   type Policy,
-  policyOf,
-  requirePolicy,
 } from '#runtime/grpc/contract.ts'
 import { assertEdgeFields, isRevocation, responseFields } from './edge-fields.ts'
+import { CONTRACT_ONLY, type Exposure, isExposed } from './exposure.ts'
 import { kindOf } from './json-schema.ts'
 import { type PathTemplate, parsePathTemplate } from './path-template.ts'
 import { assertNotReserved } from './reserved-paths.ts'
@@ -45,6 +43,8 @@ export interface Route {
 export interface ExposedService {
   readonly service: DescService
   readonly upstream: string
+  /** Default: the options of the contract. */
+  readonly exposure?: Exposure
 }
 
 /** A method or binding that has no route, although its policy and its HTTP rule are valid. */
@@ -78,10 +78,10 @@ export function buildRouteTable(
   const errors: string[] = []
   const routes: Route[] = []
   const owners = new Map<string, Route>()
-  for (const { service, upstream } of services) {
+  for (const { service, upstream, exposure = CONTRACT_ONLY } of services) {
     for (const descriptor of service.methods) {
       try {
-        for (const route of routesOf(descriptor, upstream, onOmitted)) {
+        for (const route of routesOf(descriptor, upstream, exposure, onOmitted)) {
           const key = `${route.httpMethod} ${route.template.shape}`
           const owner = owners.get(key)
           if (owner !== undefined) {
@@ -100,15 +100,6 @@ export function buildRouteTable(
   return routes.flatMap(route => (route.httpMethod === '*' ? withEachMethod(route, owners) : route))
 }
 
-/** Returns the names of methods that clients may call by their policy, but that have no HTTP rule and thus no route. */
-export function methodsWithoutRoute(services: readonly ExposedService[]): string[] {
-  const internal: readonly (AccessLevel | undefined)[] = [AccessLevel.INTERNAL, AccessLevel.SERVICE]
-  return services
-    .flatMap(({ service }) => service.methods)
-    .filter(method => httpRuleOf(method) === undefined && !internal.includes(policyOf(method)?.access))
-    .map(methodName)
-}
-
 function withEachMethod(route: Route, owners: ReadonlyMap<string, Route>): Route[] {
   const isFree = (httpMethod: string) => !owners.has(`${httpMethod} ${route.template.shape}`)
   return ANY_METHOD.filter(isFree).map(httpMethod => ({
@@ -118,14 +109,22 @@ function withEachMethod(route: Route, owners: ReadonlyMap<string, Route>): Route
   }))
 }
 
-function routesOf(descriptor: DescMethod, upstream: string, onOmitted: (omitted: OmittedRoute) => void): Route[] {
-  const policy = checkedPolicy(descriptor)
-  const rule = httpRuleOf(descriptor)
-  if (rule === undefined) return []
-  if (policy.access === AccessLevel.INTERNAL || policy.access === AccessLevel.SERVICE) {
-    throw new ContractError('an internal or service method cannot have an HTTP rule')
-  }
+function routesOf(
+  descriptor: DescMethod,
+  upstream: string,
+  exposure: Exposure,
+  onOmitted: (omitted: OmittedRoute) => void,
+): Route[] {
+  const { policy, rule } = exposure(descriptor)
   const name = methodName(descriptor)
+  if (policy !== undefined) assertFits(policy)
+  const isOpen = policy === undefined || isExposed(policy)
+  if (rule === undefined) {
+    if (isOpen) onOmitted({ name, reason: NO_HTTP_RULE })
+    return []
+  }
+  if (!isOpen) throw new ContractError('an internal or service method cannot have an HTTP rule')
+  if (policy === undefined) throw new ContractError(NO_POLICY)
   if (descriptor.methodKind !== 'unary' && descriptor.methodKind !== 'server_streaming') {
     onOmitted({ name, reason: 'methods with a request stream are not supported' })
     return []
@@ -176,13 +175,17 @@ function assertStreamable({ output }: DescMethod, { successStatus }: Policy): vo
   }
 }
 
-function checkedPolicy(descriptor: DescMethod): Policy {
-  const policy = requirePolicy(descriptor)
+function assertFits(policy: Policy): void {
+  assertPolicy(policy)
   const status = policy.successStatus
   if (status !== 0 && (status < 200 || status > 299))
     throw new ContractError(`success_status ${status} is not a 2xx status`)
-  return policy
 }
+
+const NO_POLICY =
+  'has no policy: add `option (edge.v1.policy)` to it, or an entry to `policies` of the upstream in gateway.yaml'
+const NO_HTTP_RULE =
+  'the method has no HTTP rule: add google.api.http, `httpRules` or `unannotated: post`, or make its access internal'
 
 function patternOf({ pattern, additionalBindings }: HttpRule): { httpMethod: string; path: string } {
   if (additionalBindings.some(binding => binding.additionalBindings.length > 0)) {

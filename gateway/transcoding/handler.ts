@@ -1,7 +1,6 @@
 /** The common parts of the unary and the stream handler. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Revocation } from '#proto/edge/v1/revocation.ts'
-import type { Policy } from '#runtime/grpc/contract.ts'
 import type { CallMetrics } from '#runtime/observability/call-metrics.ts'
 import type { PathTemplate } from '../contract/path-template.ts'
 import type { Route } from '../contract/route-table.ts'
@@ -39,11 +38,6 @@ export function readRequestInput(template: PathTemplate, request: FastifyRequest
   if (pathValues === undefined) throw new HttpError('route_not_found')
   const body = request.body instanceof Uint8Array ? request.body : undefined
   return { pathValues, query, body, cookies: readCookies(request), ifMatch: request.headers['if-match'] }
-}
-
-/** In milliseconds; undefined if the policy has no timeout. */
-export function policyTimeoutMs({ timeout }: Policy): number | undefined {
-  return timeout && Number(timeout.seconds) * 1000 + timeout.nanos / 1e6
 }
 
 /** Returns a cancellation that is triggered when the client disconnects before the response is complete. */

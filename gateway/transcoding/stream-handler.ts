@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream'
+import { policyTimeoutMs } from '../contract/policy-strictness.ts'
 import type { Route } from '../contract/route-table.ts'
 import { logFailure } from '../http/error-handler.ts'
 import { toProblem } from '../http/problem.ts'
@@ -6,13 +7,7 @@ import { splitTarget } from '../http/request-target.ts'
 import { createUpstreamStream } from '../upstream/calls.ts'
 import { deadlineIn } from '../upstream/deadline.ts'
 import { asksForIntegerEnums } from './binding/alt-parameter.ts'
-import {
-  cancelOnDisconnect,
-  type HandlerOptions,
-  policyTimeoutMs,
-  type RouteHandler,
-  readRequestInput,
-} from './handler.ts'
+import { cancelOnDisconnect, type HandlerOptions, type RouteHandler, readRequestInput } from './handler.ts'
 import { startStreamBody } from './stream-body.ts'
 import { errorNameOf, streamFormatOf } from './stream-format.ts'
 

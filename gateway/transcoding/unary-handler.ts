@@ -1,18 +1,13 @@
 import { isIfMatch } from '#runtime/grpc/contract.ts'
 import { invalidArgument } from '#runtime/status.ts'
+import { policyTimeoutMs } from '../contract/policy-strictness.ts'
 import type { Route } from '../contract/route-table.ts'
 import { writeCookie } from '../http/cookies.ts'
 import { createUpstreamCall } from '../upstream/calls.ts'
 import { deadlineIn } from '../upstream/deadline.ts'
 import { asksForIntegerEnums } from './binding/alt-parameter.ts'
 import { hasTag, quoteTag } from './binding/entity-tag.ts'
-import {
-  cancelOnDisconnect,
-  type HandlerOptions,
-  policyTimeoutMs,
-  type RouteHandler,
-  readRequestInput,
-} from './handler.ts'
+import { cancelOnDisconnect, type HandlerOptions, type RouteHandler, readRequestInput } from './handler.ts'
 
 // Ignoring If-Match would execute a request whose condition may be false.
 const IF_MATCH_NOT_SUPPORTED = invalidArgument([{ field: 'If-Match', description: 'is not supported by this method' }])

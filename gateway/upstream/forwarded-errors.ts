@@ -17,13 +17,16 @@ import { createDetailsConverter, typeName } from './public-details.ts'
 
 /** The fields of an upstream in gateway.yaml that concern its errors. */
 export const errorFields = {
-  /**
-   * `pass`: message, reason (prefixed by its domain) and details of a 4xx. `own`: for the services of Gatehouse, whose
-   * reasons are the codes of docs/errors.md. `hide`: the status only.
-   */
-  errors: z.enum(['pass', 'own', 'hide']).default('pass'),
-  /** Keys of `ErrorInfo.metadata` that clients get. */
-  errorMetadata: z.array(z.string().min(1)).default([]),
+  errors: z
+    .enum(['pass', 'own', 'hide'])
+    .default('pass')
+    .describe(
+      '`pass`: clients get message, reason (prefixed by its domain) and details of a 4xx. `own`: for the services of Gatehouse, whose reasons are the codes of docs/errors.md. `hide`: the status only.',
+    ),
+  errorMetadata: z
+    .array(z.string().min(1))
+    .default([])
+    .describe('Keys of ErrorInfo.metadata that clients get. Default: none.'),
 }
 
 export interface ErrorForwardingOptions {

@@ -8,14 +8,18 @@ import { SettingsError } from '#runtime/process/env.ts'
 /** The setting `tls` of an upstream. `{}` trusts the authorities of Node.js and presents no client certificate. */
 export const tlsSchema = z
   .strictObject({
-    /** PEM file of the trusted certificate authorities. Replaces the bundled ones. */
-    ca: z.string().min(1).optional(),
-    /** PEM file of the client certificate, for mutual TLS. Requires `key`. */
-    cert: z.string().min(1).optional(),
-    /** PEM file of the private key of `cert`. */
-    key: z.string().min(1).optional(),
-    /** Name that the server's certificate must have. Default: the host of the address. */
-    serverName: z.string().min(1).optional(),
+    ca: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('PEM file of the trusted certificate authorities. Replaces the bundled ones.'),
+    cert: z.string().min(1).optional().describe('PEM file of the client certificate, for mutual TLS. Requires `key`.'),
+    key: z.string().min(1).optional().describe('PEM file of the private key of `cert`.'),
+    serverName: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('Name that the certificate of the server must have. Default: the host of the address.'),
   })
   .refine(({ cert, key }) => (cert === undefined) === (key === undefined), 'requires cert and key together')
 

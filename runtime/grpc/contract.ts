@@ -31,8 +31,8 @@ import { http } from '#proto/google/api/annotations_pb.js'
 import type { HttpRule } from '#proto/google/api/http_pb.js'
 import type { Role } from '../auth/principal.ts'
 
-/** See `Role`. */
-const ROLES: readonly string[] = ['user', 'editor', 'moderator', 'admin'] satisfies Role[]
+/** All roles. */
+export const ROLES = ['user', 'editor', 'moderator', 'admin'] as const satisfies Role[]
 
 export type { Cookie, HttpRule, Policy, Rules }
 export { AccessLevel, Format, SameSite }
@@ -97,30 +97,39 @@ export function policyOf(method: DescMethod): Policy | undefined {
 /**
  * Returns the policy of a method that is served. A method without a policy is an error, so that no method is public by
  * omission.
- * @throws ContractError if the policy is missing, its access level or a role is unknown, its roles or `tolerate_invalid_token` do
- * not fit the access level, or its timeout is not positive.
+ * @throws ContractError if the policy is missing, or as `assertPolicy`.
  */
 export function requirePolicy(method: DescMethod): Policy {
   const found = policyOf(method)
-  const isKnown = found !== undefined && AccessLevel[found.access] !== undefined
-  if (!isKnown || found.access === AccessLevel.UNSPECIFIED) {
-    throw new ContractError('has no policy: add `option (edge.v1.policy) = {access: …}`')
+  if (found === undefined) throw new ContractError('has no policy: add `option (edge.v1.policy) = {access: …}`')
+  assertPolicy(found)
+  return found
+}
+
+/**
+ * Checks that the fields of a policy fit each other.
+ * @throws ContractError if the access level or a role is unknown, its roles or `tolerate_invalid_token` do not fit the access
+ * level, or its timeout is not positive.
+ */
+export function assertPolicy(policy: Policy): void {
+  const { access, roles, tolerateInvalidToken, timeout } = policy
+  if (AccessLevel[access] === undefined || access === AccessLevel.UNSPECIFIED) {
+    throw new ContractError('has no policy: its `edge.v1.policy` has no access level')
   }
-  if ((found.access === AccessLevel.ROLES) !== found.roles.length > 0) {
+  if ((access === AccessLevel.ROLES) !== roles.length > 0) {
     throw new ContractError('roles require ACCESS_ROLES, and ACCESS_ROLES requires roles')
   }
-  const unknownRole = found.roles.find(role => !ROLES.includes(role))
+  const unknownRole = roles.find(role => !(ROLES as readonly string[]).includes(role))
   if (unknownRole !== undefined) {
     throw new ContractError(`unknown role "${unknownRole}"; the roles are ${ROLES.join(', ')}`)
   }
-  if (found.tolerateInvalidToken && found.access !== AccessLevel.OPTIONAL) {
+  if (tolerateInvalidToken && access !== AccessLevel.OPTIONAL) {
     throw new ContractError('tolerate_invalid_token requires ACCESS_OPTIONAL')
   }
-  const { seconds = 1n, nanos = 0 } = found.timeout ?? {}
+  const { seconds = 1n, nanos = 0 } = timeout ?? {}
   if (seconds < 0n || nanos < 0 || (seconds === 0n && nanos === 0)) {
     throw new ContractError('its timeout is not positive')
   }
-  return found
 }
 
 /** Returns the option `google.api.http` of a method; undefined if it is not set. */

@@ -99,7 +99,7 @@ const faults: Fault[] = [
   [
     'a gateway.yaml that is not YAML',
     t => gatewayFile(t, 'upstreams: [\n- {'),
-    [/gateway\.yaml is not valid YAML/, /line \d+/],
+    [/gateway\.yaml:\d+:\d+ is not valid YAML/],
   ],
   [
     'a service that the contract does not have',

@@ -5,7 +5,7 @@ import path from 'node:path'
 import t from 'tap'
 import { withSettingsTable } from '../../deploy/dev/settings-table.ts'
 import { readGatewayFile } from '../../gateway/gateway-file.ts'
-import { upstreamSchema } from '../../gateway/upstream/upstreams.ts'
+import { upstreamSchema } from '../../gateway/upstream/upstream-config.ts'
 
 const root = path.resolve(import.meta.dirname, '../..')
 const read = (file: string) => readFileSync(path.join(root, file), 'utf8')

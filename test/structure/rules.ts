@@ -36,6 +36,7 @@ const PARTS: Record<string, readonly string[]> = {
     'http/listener',
     'http',
     'contract',
+    'yaml-file.ts',
     'config.ts',
     'metrics.ts',
   ],

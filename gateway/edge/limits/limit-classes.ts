@@ -25,7 +25,10 @@ const refillSchema = z.string().transform((text, context) => {
 })
 
 const bucketSchema = z
-  .strictObject({ capacity: z.int().positive().max(1_000_000_000), refill: refillSchema })
+  .strictObject({
+    capacity: z.int().positive().max(1_000_000_000).describe('Maximum number of tokens.'),
+    refill: refillSchema.describe('Tokens added per time, such as 10 / 1s or 5 / 15m.'),
+  })
   .transform(({ capacity, refill }, context) => {
     try {
       return bucketShape(capacity, refill.tokens, refill.periodUs)
@@ -36,7 +39,10 @@ const bucketSchema = z
   })
 
 // Not a union: its error would not name the invalid field of a bucket.
-const classSchema = z.unknown().transform((value, context): LimitClass => {
+const classValue = z.unknown().meta({
+  anyOf: [{ const: 'unlimited' }, z.toJSONSchema(bucketSchema, { io: 'input' })],
+})
+const classSchema = classValue.transform((value, context): LimitClass => {
   if (value === 'unlimited') return value
   const result = bucketSchema.safeParse(value)
   if (result.success) return result.data
@@ -49,14 +55,22 @@ const className = z
   .string()
   .regex(/^[a-z][a-z0-9_-]{0,31}$/, 'must be 1 to 32 lower-case letters, digits, dashes or underscores')
 
-export const limitsSchema = z.strictObject({
+/** The classes of a gateway.yaml without `limits`. */
+const DEFAULT_LIMITS = {
+  [DEFAULT_CLASSES.authenticated]: { capacity: 100, refill: '10 / 1s' },
+  [DEFAULT_CLASSES.anonymous]: { capacity: 100, refill: '100 / 15m' },
+}
+
+const sectionSchema = z.strictObject({
   classes: z
     .record(className, classSchema)
     .refine(
       classes => Object.values(DEFAULT_CLASSES).every(name => name in classes),
       'must define the classes user and anonymous',
+    )
+    .describe(
+      'Rate-limit classes. Each caller has one token bucket per class; `unlimited` is a class without a limit.',
     ),
-  /** By `package.Service/Method`. Each field given here overrides `rate_limit` of the method's policy. */
   methods: z
     .record(
       z.string(),
@@ -66,7 +80,10 @@ export const limitsSchema = z.strictObject({
         refundOnSuccess: z.boolean().optional(),
       }),
     )
-    .default({}),
+    .default({})
+    .describe('By `package.Service/Method`. Each field overrides `rate_limit` of the policy of the method.'),
 })
+
+export const limitsSchema = sectionSchema.prefault({ classes: DEFAULT_LIMITS })
 
 export type LimitSettings = z.output<typeof limitsSchema>

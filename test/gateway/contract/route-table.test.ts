@@ -81,8 +81,13 @@ t.test('a route contains its RPC, policy, upstream and response field', async t 
   t.equal(route?.policy.access, AccessLevel.ROLES)
 })
 
-t.test('a method without an HTTP rule has no route but needs a policy', async t => {
+t.test('a method without an HTTP rule has no route, and its policy is still checked', async t => {
+  t.same(routesOf('rpc M(Q) returns (R) {}'), [])
   t.same(routesOf('rpc M(Q) returns (R) { option (edge.v1.policy) = { access: ACCESS_SERVICE }; }'), [])
+  t.throws(
+    () => routesOf('rpc M(Q) returns (R) { option (edge.v1.policy) = { access: ACCESS_ROLES }; }'),
+    /x\.v1\.S\/M: roles require ACCESS_ROLES/,
+  )
 })
 
 t.test('routes with equal paths but different verbs or HTTP methods do not conflict', async t => {
@@ -95,7 +100,6 @@ t.test('routes with equal paths but different verbs or HTTP methods do not confl
 })
 
 const ERRORS: { fault: string; methods: string; messages?: string; message: string }[] = [
-  { fault: 'no policy', methods: 'rpc M(Q) returns (R) {}', message: 'has no policy' },
   {
     fault: 'no policy on a method with an HTTP rule',
     methods: 'rpc M(Q) returns (R) { option (google.api.http) = { get: "/v1" }; }',

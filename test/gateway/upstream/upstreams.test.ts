@@ -5,7 +5,7 @@ import t from 'tap'
 import { z } from 'zod'
 import { SettingsError } from '#runtime/process/env.ts'
 import { readTlsCredentials } from '../../../gateway/upstream/tls-credentials.ts'
-import { resolvePaths, upstreamSchema } from '../../../gateway/upstream/upstreams.ts'
+import { resolvePaths, upstreamSchema } from '../../../gateway/upstream/upstream-config.ts'
 import { issueCertificates } from '../../support/grpc-peers/certificates.ts'
 
 const ENTRY = { name: 'user', address: 'dns:///user-svc:50052', contract: 'c.binpb', services: ['user.v1.UserService'] }

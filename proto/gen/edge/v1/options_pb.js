@@ -85,8 +85,8 @@ export const SameSite = /*@__PURE__*/
   tsEnum(SameSiteSchema);
 
 /**
- * Access level and limits of the method. Required on every method of an exposed service: the gateway does not start
- * without it.
+ * Access level and limits of the method. The gateway does not start if a method with an HTTP rule has a policy neither
+ * here nor in `policies` of gateway.yaml. auth-svc and user-svc require it on each method that they serve.
  *
  * @generated from extension: edge.v1.Policy policy = 51001;
  */

@@ -1,0 +1,116 @@
+/**
+ * Policy and HTTP rule of each method of an upstream: from its contract, from gateway.yaml, or from both.
+ *
+ * The most specific entry of gateway.yaml applies: of the method, of its service, or `default`. Where the contract has a
+ * policy as well, the stricter value of each field counts, unless the entry says `override: true`.
+ */
+import { create, type DescMethod, type DescService } from '@bufbuild/protobuf'
+import { type Policy, PolicySchema } from '#proto/edge/v1/options_pb.js'
+import { HttpRuleSchema } from '#proto/google/api/http_pb.js'
+import { AccessLevel, ContractError, type HttpRule, httpRuleOf, methodName, policyOf } from '#runtime/grpc/contract.ts'
+import type { ExternalRules } from './http-rules-file.ts'
+import { type PolicyEntries, type PolicyEntry, policyOfEntry } from './policy-entries.ts'
+import { compareField, type Order, type PolicyContext, type PolicyField } from './policy-strictness.ts'
+
+/** Policy and HTTP rule of a method. Undefined: it has none. */
+export interface MethodExposure {
+  readonly policy: Policy | undefined
+  readonly rule: HttpRule | undefined
+}
+
+/** Returns how a method is exposed. @throws ContractError if an entry of gateway.yaml weakens the policy of the contract. */
+export type Exposure = (method: DescMethod) => MethodExposure
+
+/** The contract as it is, without gateway.yaml. */
+export const CONTRACT_ONLY: Exposure = method => ({ policy: policyOf(method), rule: httpRuleOf(method) })
+
+/** Whether clients may call a method with this policy. */
+export function isExposed({ access }: Policy): boolean {
+  return access !== AccessLevel.INTERNAL && access !== AccessLevel.SERVICE
+}
+
+export interface ExposureOptions {
+  readonly policies: PolicyEntries
+  readonly httpRules: ExternalRules
+  /** `post`: a method without an HTTP rule is `POST /package.Service/Method` with the message as body. */
+  readonly unannotated: 'post' | undefined
+  readonly context: PolicyContext
+  /** Whether the policies in the contract count. Default true. */
+  readonly trustsContract?: boolean
+  /** Whether `default` of `policies` applies to a method. Default: to each. */
+  readonly hasDefault?: (method: DescMethod) => boolean
+}
+
+export function createExposure(options: ExposureOptions): Exposure {
+  const { policies, httpRules, unannotated, context, trustsContract = true, hasDefault = () => true } = options
+
+  function entryOf(method: DescMethod): { name: string; entry: PolicyEntry } | undefined {
+    const names = [methodName(method), method.parent.typeName, ...(hasDefault(method) ? ['default'] : [])]
+    const name = names.find(candidate => Object.hasOwn(policies, candidate))
+    return name === undefined ? undefined : { name, entry: policies[name] as PolicyEntry }
+  }
+
+  function externalRuleOf(method: DescMethod): HttpRule | undefined {
+    const rule = httpRules.get(methodName(method))?.rule
+    if (rule !== undefined || unannotated === undefined) return rule
+    return create(HttpRuleSchema, { pattern: { case: 'post', value: `/${methodName(method)}` }, body: '*' })
+  }
+
+  return method => {
+    const inContract = trustsContract ? policyOf(method) : undefined
+    const found = entryOf(method)
+    const policy =
+      inContract === undefined || found === undefined
+        ? (inContract ?? (found && policyOfEntry(found.entry)))
+        : mergePolicies(inContract, found.entry, found.name === methodName(method), context)
+    // gateway.yaml hides a method whose contract has an HTTP rule. A contract that does both contradicts itself.
+    const isHidden = policy !== undefined && !isExposed(policy) && policy !== inContract
+    if (isHidden) return { policy, rule: undefined }
+    const annotated = httpRules.has(methodName(method)) ? undefined : httpRuleOf(method)
+    const isOpen = policy === undefined || isExposed(policy)
+    return { policy, rule: annotated ?? (isOpen ? externalRuleOf(method) : undefined) }
+  }
+}
+
+/** @param isForMethod whether the entry is for this method only. Then a field that is not stricter is an error. */
+function mergePolicies(contract: Policy, entry: PolicyEntry, isForMethod: boolean, context: PolicyContext): Policy {
+  const replaced = create(PolicySchema, { ...contract, ...entry.fields })
+  if (entry.override) return replaced
+  const fields = Object.keys(entry.fields) as PolicyField[]
+  const weakened = fields.filter(field => NOT_STRICTER.has(compareField(field, contract, replaced, context)))
+  if (isForMethod && weakened.length > 0) {
+    throw new ContractError(
+      `gateway.yaml weakens ${weakened.join(' and ')} of the policy in the contract; add \`override: true\` if intended`,
+    )
+  }
+  const kept = Object.fromEntries(weakened.map(field => [field, contract[field]]))
+  return create(PolicySchema, { ...replaced, ...kept })
+}
+
+const NOT_STRICTER: ReadonlySet<Order> = new Set<Order>(['weaker', 'incomparable'])
+
+/**
+ * Checks that each entry of `policies`, and each HTTP rule for one of the services, names something that exists.
+ * @throws ContractError that lists all unknown names.
+ */
+export function assertKnownNames(
+  services: readonly DescService[],
+  { policies, httpRules }: Pick<ExposureOptions, 'policies' | 'httpRules'>,
+): void {
+  const names = new Set(services.map(({ typeName }) => typeName))
+  const methods = new Set(services.flatMap(service => service.methods).map(methodName))
+  const unknownPolicies = Object.keys(policies).filter(
+    name => name !== 'default' && !names.has(name) && !methods.has(name),
+  )
+  // The file may have rules for services of other upstreams.
+  const unknownRules = [...httpRules].filter(([name]) => names.has(serviceOf(name)) && !methods.has(name))
+  const problems = [
+    ...unknownPolicies.map(name => `policies: ${name} is neither a service of this upstream nor a method of one`),
+    ...unknownRules.map(([name, { position }]) => `${position}: the contract has no method ${name}`),
+  ]
+  if (problems.length > 0) throw new ContractError(problems.join('\n  '))
+}
+
+function serviceOf(method: string): string {
+  return method.slice(0, method.indexOf('/'))
+}
