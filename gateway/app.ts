@@ -18,25 +18,19 @@ import type { Route } from './contract/route-table.ts'
 import type { AuthenticationOptions } from './edge/authentication.ts'
 import type { RateLimitOptions } from './edge/limits/rate-limits.ts'
 import { type RequestPolicies, registerRequestPolicies } from './edge/request-policy.ts'
-import { createAccessLog } from './http/access-log.ts'
 import { type ClientAddressOptions, registerClientAddress } from './http/client-address.ts'
 import { corsHeaders, registerCors } from './http/cors.ts'
 import { handleError } from './http/error-handler.ts'
-import { createErrorSampler } from './http/error-sampling.ts'
 import { type Health, registerHealth } from './http/health.ts'
 import { HttpError } from './http/http-errors.ts'
-import { registerDrain } from './http/listener/drain.ts'
-import { createHttp1Listener } from './http/listener/http1-listener.ts'
-import type { ListenerLimits } from './http/listener/listener.ts'
-import { createMalformedResponse } from './http/listener/malformed-request.ts'
+import { type HttpServer, idleServer } from './http/listener/http-server.ts'
 import { findMessageError, registerMessageChecks } from './http/listener/message-checks.ts'
-import { createRejection } from './http/listener/rejection.ts'
 import { registerJsonBody } from './http/request-body.ts'
 import { registerUrlLimit, splitTarget } from './http/request-target.ts'
-import { createRequestTelemetry } from './http/request-telemetry.ts'
+import type { AppTelemetry, RequestTelemetry } from './http/request-telemetry.ts'
 import { routerConstraints } from './http/route-groups.ts'
 import { allowedMethods } from './http/routing.ts'
-import { generateSecurityHeaders, registerSecurityHeaders } from './http/security-headers.ts'
+import { registerSecurityHeaders } from './http/security-headers.ts'
 import { trustedAddresses } from './http/trusted-addresses.ts'
 import type { GatewayMetrics } from './metrics.ts'
 import { type RoutesOptions, registerRoutes } from './transcoding/routes.ts'
@@ -44,13 +38,17 @@ import { type RoutesOptions, registerRoutes } from './transcoding/routes.ts'
 /** The dependencies and the settings of the app. */
 export interface AppOptions {
   readonly logger: Logger
-  readonly metrics: GatewayMetrics
+  readonly metrics: Pick<GatewayMetrics, 'rpc'>
+  /** The server of the process, which directs requests to the app. */
+  readonly server: Pick<HttpServer, 'securityHeaders' | 'isClosing'>
+  readonly telemetry: RequestTelemetry
   readonly routes: readonly Route[]
   readonly transcoding: Pick<
     RoutesOptions,
     'codecFor' | 'transportOf' | 'streamsOf' | 'forwardingOf' | 'openStreams' | 'streamLimit' | 'defaultTimeoutOf'
   >
-  readonly authentication: AuthenticationOptions
+  /** Undefined: no route verifies tokens. */
+  readonly authentication: AuthenticationOptions | undefined
   readonly limits: RateLimitOptions
   /** Origin of the API. Requests with cookies from pages of this origin are allowed. */
   readonly publicUrl: string
@@ -60,42 +58,25 @@ export interface AppOptions {
   readonly trustedProxies: readonly string[]
   /** The only header from which the addresses of clients of these proxies are read. */
   readonly clientAddressHeader: ClientAddressOptions['header']
-  readonly connections: ListenerLimits
   /** Maximum size of a request body in bytes. A larger body is rejected with 413 `body_too_large`. */
   readonly bodyLimit: number
-  /** Fraction of requests whose spans are recorded, from 0 to 1. */
-  readonly sampleRatio: number
-  /** Fraction of the other requests whose server span is recorded if they fail with 5xx, from 0 to 1. */
-  readonly errorSampleRatio: number
   readonly health: Pick<Health, 'isReady'>
-  /** Whether the drain has started. Responses then have `Connection: close`. */
-  readonly isDraining: () => boolean
   /** Registers the routes of the API documentation. */
   readonly registerDocs: (app: FastifyInstance) => void
 }
 
-/** @throws ContractError if the policy of a route is invalid, such as an unknown rate-limit class. */
-export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
-  const { logger, metrics, routes, authentication, publicUrl, corsOrigins } = options
-  const telemetry = createRequestTelemetry({
-    sampleRatio: options.sampleRatio,
-    sampleError: createErrorSampler(options.errorSampleRatio),
-    accessLog: createAccessLog(logger),
-    metrics: metrics.http,
-  })
+/** An app, and its requests in progress. */
+export interface App {
+  readonly instance: FastifyInstance
+  readonly telemetry: AppTelemetry
+}
+
+/** Builds an app that is ready. @throws ContractError if the policy of a route is invalid, such as an unknown class. */
+export async function buildApp(options: AppOptions): Promise<App> {
+  const { logger, routes, authentication, publicUrl, corsOrigins } = options
+  const { securityHeaders, isClosing } = options.server
   const { trustedProxies, clientAddressHeader } = options
   const hasProxies = trustedProxies.length > 0
-  metrics.watch.requestsInFlight(telemetry.inFlight)
-
-  const securityHeaders = await generateSecurityHeaders(corsOrigins.length > 0)
-  const rejectionOf = createRejection(securityHeaders, corsOrigins)
-  const listener = createHttp1Listener({
-    limits: options.connections,
-    malformedResponse: createMalformedResponse(logger, telemetry.countMalformed, rejectionOf),
-    onRejected: metrics.connectionRejected,
-  })
-  metrics.watch.openConnections(() => listener.connections.size)
-
   let limitOther: RequestPolicies['limitOther'] = () => undefined
 
   const app: FastifyInstance = Fastify({
@@ -111,8 +92,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     forceCloseConnections: 'idle',
     // Only the length of the URL as a whole is limited.
     routerOptions: { maxParamLength: Number.MAX_SAFE_INTEGER, constraints: routerConstraints },
-    serverFactory: listener.serve,
-    clientErrorHandler: (error, socket) => listener.handleClientError(error, socket),
+    serverFactory: idleServer,
     // Fastify runs no hooks for a request that its router rejects, so the telemetry is started here.
     frameworkErrors: (error, rawRequest, rawReply) => {
       const [request, reply] = [rawRequest as FastifyRequest, rawReply as FastifyReply]
@@ -130,8 +110,11 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     header: clientAddressHeader,
     isTrusted: hasProxies ? trustedAddresses(trustedProxies) : undefined,
   })
-  registerDrain(app, listener.connections, options.isDraining)
-  telemetry.register(app)
+  app.addHook('onSend', (_request, reply, payload, done) => {
+    if (isClosing()) reply.header('connection', 'close')
+    done(null, payload)
+  })
+  const telemetry = options.telemetry.register(app)
   app.setErrorHandler<FastifyError>(handleError)
   app.setNotFoundHandler(request => {
     throw unmatchedError(routes, request)
@@ -176,10 +159,11 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     routes,
     ...options.transcoding,
     policyFor: policies.policyFor,
-    rpcMetrics: metrics.rpc,
-    revoke: revocation => authentication.revocations.add(revocation),
+    rpcMetrics: options.metrics.rpc,
+    revoke: revocation => authentication?.revocations.add(revocation),
   })
-  return app
+  await app.ready()
+  return { instance: app, telemetry }
 }
 
 function unmatchedError(routes: readonly Route[], { raw }: FastifyRequest): HttpError {

@@ -110,8 +110,9 @@ export const settingsSchema = {
     .describe('gRPC address of auth-svc, from which the gateway fetches public keys and revocations.'),
   REDIS_URL: z
     .url()
+    .optional()
     .describe(
-      'URL of Redis, which holds refresh token families, the revocation stream and rate-limit buckets. Requires `maxmemory-policy noeviction` and `appendonly yes`.',
+      'URL of Redis, which holds refresh token families, the revocation stream and rate-limit buckets. Requires `maxmemory-policy noeviction` and `appendonly yes`. auth-svc requires it. The gateway requires it if a method verifies tokens; without it, each process counts its rate limits alone.',
     ),
   REVOCATION_SILENCE_LIMIT_S: z.coerce
     .number()

@@ -1,26 +1,26 @@
-/** Assembles the gateway from its settings: opens connections, builds the app and defines the order of the shutdown. */
+/** Assembles the gateway from its settings: what lives as long as the process, and the order of the shutdown. */
 import { setTimeout as delay } from 'node:timers/promises'
+import { ContractError, methodName } from '#runtime/grpc/contract.ts'
 import type { Logger } from '#runtime/observability/logger.ts'
 import { startTelemetry } from '#runtime/observability/telemetry.ts'
 import type { Stage } from '#runtime/process/lifecycle.ts'
-import { buildApp } from './app.ts'
 import { type AuthServiceConnection, connectAuthService } from './auth-service.ts'
 import type { GatewaySettings } from './config.ts'
-import { buildOpenApi } from './contract/openapi.ts'
-import { buildRouteTable, type Route } from './contract/route-table.ts'
-import { createLimitOrder } from './edge/limits/limit-order.ts'
+import { readConfiguration } from './configuration.ts'
+import type { Route } from './contract/route-table.ts'
+import { createLocalBuckets } from './edge/limits/local-buckets.ts'
 import { createSharedBuckets, type SharedBuckets } from './edge/limits/shared-buckets.ts'
 import { createStreamLimit } from './edge/limits/stream-limit.ts'
-import { readGatewayFile } from './gateway-file.ts'
-import { createHealthChecks } from './health-checks.ts'
-import { registerDocs } from './http/docs-page.ts'
-import { createHealth, type HealthDetails } from './http/health.ts'
+import { buildGeneration } from './generation.ts'
+import { createAccessLog } from './http/access-log.ts'
+import { createErrorSampler } from './http/error-sampling.ts'
+import type { HealthDetails } from './http/health.ts'
+import { createHttpServer } from './http/listener/http-server.ts'
+import { createRequestTelemetry } from './http/request-telemetry.ts'
 import { trustedAddresses } from './http/trusted-addresses.ts'
 import { createGatewayMetrics, type GatewayMetrics } from './metrics.ts'
-import type { Codec } from './transcoding/codec.ts'
-import { createCompiledCodec } from './transcoding/compiled/compiled-codec.ts'
-import { createOpenStreams } from './transcoding/open-streams.ts'
-import { openUpstream, type Upstream } from './upstream/upstreams.ts'
+import { createReloader, type ReloadOutcome } from './reload.ts'
+import { createConnections } from './upstream/connections.ts'
 
 /** Time in milliseconds that open streams have to end during the drain. The whole stop may take 30 s. */
 const STREAM_GRACE_MS = 10_000
@@ -37,6 +37,8 @@ export interface Gateway {
   waitUntilReady(timeoutMs: number): Promise<void>
   /** Keeps `/readyz` at 200 during the drain. For a worker whose port other workers continue to serve. */
   stayReadyWhileDraining(): void
+  /** Reads gateway.yaml and the contracts again. If they are invalid, logs why and changes nothing. */
+  reload(reason: string): Promise<ReloadOutcome>
   readonly metrics: GatewayMetrics
   /** The results of all health checks. */
   readonly healthDetails: () => Promise<HealthDetails>
@@ -55,95 +57,93 @@ export async function createGateway(
   env: NodeJS.ProcessEnv,
   logger: Logger,
 ): Promise<Gateway> {
-  const telemetry = await startTelemetry({
+  const configuration = readConfiguration(settings.GATEWAY_CONFIG, env)
+  const tracing = await startTelemetry({
     service: 'gateway',
     endpoint: settings.OTEL_EXPORTER_OTLP_ENDPOINT,
     protocol: settings.OTEL_EXPORTER_OTLP_PROTOCOL,
   })
   const metrics = createGatewayMetrics()
-  const file = readGatewayFile(settings.GATEWAY_CONFIG, env)
-  const exposure = { compareLimits: createLimitOrder(file.limits), env }
-  const upstreams = new Map(
-    file.upstreams.map(config => [config.name, openUpstream(config, exposure, settings.GATEWAY_CONFIG, logger)]),
-  )
-  const upstreamOf = (name: string) => upstreams.get(name) as Upstream
-  const exposed = [...upstreams.values()].flatMap(upstream => upstream.exposed)
-  const routes = buildRouteTable(exposed, ({ name, reason }) =>
-    logger.warn({ method: name, reason }, 'method or binding cannot be served and is left out'),
-  )
-  const authService = connectAuthService({
-    address: settings.AUTH_SVC_ADDRESS,
-    redisUrl: settings.REDIS_URL,
-    maxHeartbeatAgeMs: settings.REVOCATION_SILENCE_LIMIT_S * 1000,
-    logger,
-    onRevocationApplied: metrics.revocationApplied,
+  metrics.watch.droppedSpans(tracing.droppedSpans)
+  const telemetry = createRequestTelemetry({
+    sampleRatio: settings.TRACE_SAMPLE_RATIO,
+    sampleError: createErrorSampler(settings.TRACE_ERROR_SAMPLE_RATIO),
+    accessLog: createAccessLog(logger),
+    metrics: metrics.http,
   })
-  const buckets = createSharedBuckets({ redisUrl: settings.REDIS_URL, logger })
-  const openStreams = createOpenStreams()
-  metrics.watch.droppedSpans(telemetry.droppedSpans)
-  watchState(metrics, authService, buckets, [...upstreams.values()])
+  metrics.watch.requestsInFlight(telemetry.inFlight)
 
   let isDraining = false
   let staysReady = false
-  const healthChecks = createHealthChecks(authService, [...upstreams.values()], routes)
-  const health = createHealth(healthChecks, () => !isDraining || staysReady)
-  metrics.watch.healthChecks(async () => (await health.details()).checks)
-  const app = await buildApp({
+  const server = await createHttpServer({
     logger,
-    metrics,
-    routes,
-    transcoding: {
-      codecFor: route => createCodec(route, upstreamOf(route.upstream), logger),
-      transportOf: name => upstreamOf(name).transport,
-      streamsOf: name => upstreamOf(name).streams,
-      forwardingOf: name => upstreamOf(name).forwardError,
-      openStreams,
-      streamLimit: createStreamLimit(settings.STREAMS_PER_CALLER),
-      defaultTimeoutOf: name => upstreamOf(name).config.timeoutMs,
-    },
-    authentication: {
-      keys: authService.keys,
-      issuer: settings.TOKEN_ISSUER,
-      audience: settings.TOKEN_AUDIENCE,
-      revocations: authService.revocations,
-      isStale: authService.follower.isStale,
-    },
-    limits: { settings: file.limits, buckets, onDecision: metrics.rateLimitDecision },
-    publicUrl: settings.PUBLIC_URL,
-    corsOrigins: settings.CORS_ORIGINS,
-    trustedProxies: settings.TRUSTED_PROXIES,
-    clientAddressHeader: settings.CLIENT_ADDRESS_HEADER,
-    connections: {
+    limits: {
       maxConnections: settings.GATEWAY_MAX_CONNECTIONS,
       maxConnectionsPerAddress: settings.GATEWAY_MAX_CONNECTIONS_PER_ADDRESS,
       isExempt: trustedAddresses(settings.TRUSTED_PROXIES),
       maxUnreadBytes: settings.GATEWAY_MAX_UNREAD_BYTES,
       writeTimeoutMs: WRITE_TIMEOUT_MS,
     },
-    bodyLimit: settings.BODY_LIMIT,
-    sampleRatio: settings.TRACE_SAMPLE_RATIO,
-    errorSampleRatio: settings.TRACE_ERROR_SAMPLE_RATIO,
-    health,
+    corsOrigins: settings.CORS_ORIGINS,
     isDraining: () => isDraining,
-    registerDocs: instance =>
-      registerDocs(instance, {
-        document: buildOpenApi(routes, { title: 'Gatehouse', version: '1', publicUrl: settings.PUBLIC_URL }),
-      }),
+    onMalformed: telemetry.countMalformed,
+    onRejected: metrics.connectionRejected,
   })
+  metrics.watch.openConnections(server.connections)
+  const connections = createConnections(settings.GATEWAY_CONFIG, logger)
+  metrics.watch.openStreams(connections.openStreams)
+
+  const buckets = openBuckets(settings, logger)
+  metrics.watch.rateLimitFallback(() => buckets?.isLocal ?? true)
+  let auth: AuthServiceConnection | undefined
+  watchRevocations(metrics, () => auth)
+
+  function authService(routes: readonly Route[]): AuthServiceConnection {
+    auth ??= connectAuthService({
+      address: settings.AUTH_SVC_ADDRESS,
+      redisUrl: requireRedis(settings, routes),
+      maxHeartbeatAgeMs: settings.REVOCATION_SILENCE_LIMIT_S * 1000,
+      logger,
+      onRevocationApplied: metrics.revocationApplied,
+    })
+    return auth
+  }
+
+  const parts = {
+    settings,
+    logger,
+    metrics,
+    server,
+    telemetry,
+    connections,
+    buckets: buckets ?? createLocalBuckets(),
+    streamLimit: createStreamLimit(settings.STREAMS_PER_CALLER),
+    authService,
+    isServing: () => !isDraining || staysReady,
+  }
+  const reloader = await createReloader(configuration, {
+    build: next => buildGeneration(next, parts),
+    serve: generation => server.serve(generation.app.instance),
+    logger,
+    onReload: metrics.configurationReload,
+  })
+  const health = () => reloader.current.health
+  metrics.watch.healthChecks(async () => (await health().details()).checks)
 
   return {
     metrics,
-    healthDetails: health.details,
+    healthDetails: () => health().details(),
+    reload: reason => reloader.replace(() => readConfiguration(settings.GATEWAY_CONFIG, env), reason),
     async listen() {
       if (isDraining) return
-      await app.listen({ host: settings.LISTEN_HOST, port: settings.GATEWAY_PORT })
-      logger.info({ routes: routes.length }, 'gateway listening')
+      await server.listen(settings.LISTEN_HOST, settings.GATEWAY_PORT)
+      logger.info({ routes: reloader.current.routes.length }, 'gateway listening')
     },
     async waitUntilReady(timeoutMs) {
       const deadline = performance.now() + timeoutMs
       // Also connects to the upstreams.
-      await health.details()
-      while (performance.now() < deadline && !(await health.isReady())) await delay(READY_POLL_MS)
+      await health().details()
+      while (performance.now() < deadline && !(await health().isReady())) await delay(READY_POLL_MS)
     },
     stayReadyWhileDraining() {
       staysReady = true
@@ -156,40 +156,42 @@ export async function createGateway(
           return delay(settings.DRAIN_DELAY_MS)
         },
       },
-      { name: 'streams', stop: () => openStreams.end(STREAM_GRACE_MS) },
-      { name: 'http', stop: () => app.close() },
-      { name: 'revocations', stop: () => authService.follower.stop() },
-      { name: 'limits', stop: () => buckets.close() },
+      { name: 'streams', stop: () => reloader.endStreams(STREAM_GRACE_MS) },
+      { name: 'http', stop: () => server.close() },
+      { name: 'revocations', stop: () => auth?.follower.stop() },
+      { name: 'limits', stop: () => buckets?.close() },
       {
         name: 'upstreams',
         stop: () => {
-          authService.close()
-          for (const { streams } of upstreams.values()) streams.close()
-          return Promise.all([...upstreams.values()].map(({ transport }) => transport.close()))
+          auth?.close()
+          return reloader.close()
         },
       },
-      { name: 'telemetry', stop: () => telemetry.shutdown() },
+      { name: 'telemetry', stop: () => tracing.shutdown() },
     ],
   }
 }
 
-function createCodec(route: Route, { registry }: Upstream, logger: Logger): Codec {
-  const codec = createCompiledCodec(route, registry)
-  const { uncompiled } = codec
-  if (uncompiled.length > 0)
-    logger.debug({ method: route.name, uncompiled }, 'using the reference codec for some message types')
-  return codec
+/** Undefined without Redis: then each process has buckets of its own. */
+function openBuckets({ REDIS_URL: redisUrl }: GatewaySettings, logger: Logger): SharedBuckets | undefined {
+  if (redisUrl !== undefined) return createSharedBuckets({ redisUrl, logger })
+  logger.warn('REDIS_URL is not set: each process of the gateway counts its rate limits alone')
+  return undefined
 }
 
-function watchState(
-  { watch }: GatewayMetrics,
-  { revocations, follower }: AuthServiceConnection,
-  buckets: SharedBuckets,
-  upstreams: readonly Upstream[],
-): void {
-  watch.revocationEntries(() => revocations.size)
-  watch.revocationLag(() => follower.staleForMs() / 1000)
-  watch.revocationHeartbeatAge(() => follower.heartbeatAgeMs() / 1000)
-  watch.rateLimitFallback(() => buckets.isLocal)
-  watch.openStreams(() => upstreams.reduce((sum, { streams }) => sum + streams.size, 0))
+/** @throws ContractError that names the methods that need Redis, because revoked tokens must be rejected. */
+function requireRedis({ REDIS_URL: redisUrl }: GatewaySettings, routes: readonly Route[]): string {
+  if (redisUrl !== undefined) return redisUrl
+  const methods = [...new Set(routes.map(({ descriptor }) => methodName(descriptor)))]
+  throw new ContractError(
+    `REDIS_URL is required, because these methods verify tokens and Redis carries the revocations: ${methods.join(', ')}. ` +
+      'Set REDIS_URL and AUTH_SVC_ADDRESS, or make the access of these methods public',
+  )
+}
+
+/** Without a connection to auth-svc, there are no revocations. */
+function watchRevocations({ watch }: GatewayMetrics, auth: () => AuthServiceConnection | undefined): void {
+  watch.revocationEntries(() => auth()?.revocations.size ?? 0)
+  watch.revocationLag(() => (auth()?.follower.staleForMs() ?? 0) / 1000)
+  watch.revocationHeartbeatAge(() => (auth()?.follower.heartbeatAgeMs() ?? 0) / 1000)
 }

@@ -1,24 +1,31 @@
 /** The dependencies of the gateway whose state `/readyz` shows. */
-import { AccessLevel } from '#runtime/grpc/contract.ts'
 import type { AuthServiceConnection } from './auth-service.ts'
-import type { Route } from './contract/route-table.ts'
 import type { HealthCheck } from './http/health.ts'
-import type { Upstream } from './upstream/upstreams.ts'
+import type { Transport } from './upstream/transport.ts'
 
 /**
- * Returns one check for the keys of auth-svc, one for the revocations, and one for each upstream. Keys and revocations are
- * required if a route verifies tokens; upstreams are not required.
+ * Returns one check for the keys of auth-svc, one for the revocations, and one for each upstream. Upstreams are not required.
+ * @param auth undefined if no route verifies tokens. Then there are neither keys nor revocations to check.
  */
 export function createHealthChecks(
-  { keys, follower }: Pick<AuthServiceConnection, 'keys' | 'follower'>,
-  upstreams: readonly Pick<Upstream, 'config' | 'transport'>[],
-  routes: readonly Pick<Route, 'policy'>[],
+  auth: Pick<AuthServiceConnection, 'keys' | 'follower'> | undefined,
+  upstreams: readonly { readonly name: string; readonly transport: Pick<Transport, 'isServing'> }[],
 ): HealthCheck[] {
-  const verifiesTokens = routes.some(({ policy }) => policy.access !== AccessLevel.PUBLIC)
+  return [
+    ...(auth === undefined ? [] : tokenChecks(auth)),
+    ...upstreams.map(({ name, transport }) => ({
+      name: `upstream ${name}`,
+      isRequired: false,
+      problem: async () => ((await transport.isServing()) ? undefined : 'health check failed: not serving'),
+    })),
+  ]
+}
+
+function tokenChecks({ keys, follower }: Pick<AuthServiceConnection, 'keys' | 'follower'>): HealthCheck[] {
   return [
     {
       name: 'keys of auth-svc',
-      isRequired: verifiesTokens,
+      isRequired: true,
       problem: async () => {
         if (keys.isLoaded) return undefined
         const failure = await keys.refresh().then(
@@ -30,13 +37,8 @@ export function createHealthChecks(
     },
     {
       name: 'revocations',
-      isRequired: verifiesTokens,
+      isRequired: true,
       problem: () => (follower.isStale() ? 'revocations are stale: Redis or auth-svc is unavailable' : undefined),
     },
-    ...upstreams.map(({ config, transport }) => ({
-      name: `upstream ${config.name}`,
-      isRequired: false,
-      problem: async () => ((await transport.isServing()) ? undefined : 'health check failed: not serving'),
-    })),
   ]
 }

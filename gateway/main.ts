@@ -1,7 +1,8 @@
 /**
  * Starts the gateway: one process, or with GATEWAY_WORKERS a primary that forks workers and restarts them.
  *
- * SIGTERM and SIGINT drain the gateway. SIGHUP starts a rolling restart of the workers.
+ * SIGTERM and SIGINT drain the gateway. SIGHUP reloads the configuration: a single process in place, with workers by a rolling
+ * restart.
  */
 import cluster from 'node:cluster'
 import { createLogger } from '#runtime/observability/logger.ts'
@@ -58,7 +59,7 @@ async function runSingleProcess(): Promise<void> {
   const gateway = await createGateway(settings, process.env, logger)
   const metricsServer = await startMetricsServer(gateway.metrics.snapshot, healthPages(gateway.healthDetails))
   manageLifecycle({ logger, stages: [...gateway.stages, { name: 'metrics', stop: () => metricsServer?.close() }] })
-  process.on('SIGHUP', () => logger.warn('SIGHUP ignored: a rolling restart requires GATEWAY_WORKERS'))
+  process.on('SIGHUP', () => void gateway.reload('SIGHUP'))
   await listen(gateway)
 }
 

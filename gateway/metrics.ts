@@ -21,6 +21,8 @@ export interface GatewayMetrics {
   readonly rateLimitDecision: (limitClass: string, outcome: string) => void
   /** Counts a connection that the listener refused or aborted. `reason` is a label. */
   readonly connectionRejected: (reason: string) => void
+  /** Counts an attempt to reload the configuration. @param outcome `success` or `failure`. */
+  readonly configurationReload: (outcome: string) => void
   /** Records that a revocation was applied, with the time since it was written, in milliseconds. */
   readonly revocationApplied: (lagMs: number) => void
   /** Registers a gauge or counter whose value is read at each scrape. Call each function at most once. */
@@ -66,6 +68,11 @@ export function createGatewayMetrics(): GatewayMetrics {
     help: 'Connections that were refused or aborted because of a limit, by reason.',
     labels: ['reason'],
   })
+  const reloads = metrics.counter({
+    name: 'configuration_reloads_total',
+    help: 'Attempts to reload gateway.yaml and the contracts, by outcome.',
+    labels: ['outcome'],
+  })
   let appliedLagMs = 0
   metrics.gauge(
     {
@@ -98,6 +105,7 @@ export function createGatewayMetrics(): GatewayMetrics {
       resultText: codeName,
     }),
     rateLimitDecision: (limitClass, outcome) => decisionCounter(limitClass, outcome).inc(),
+    configurationReload: outcome => reloads.labels(outcome).inc(),
     connectionRejected: reason => rejections.labels(reason).inc(),
     revocationApplied(lagMs) {
       appliedLagMs = lagMs
@@ -134,7 +142,10 @@ export function createGatewayMetrics(): GatewayMetrics {
         metrics.gauge({ name: 'revocation_entries', help: 'Revocations in memory.', aggregator: 'max' }, read),
       rateLimitFallback: read =>
         metrics.gauge(
-          { name: 'rate_limit_fallback', help: 'Processes that use local buckets because Redis is unavailable.' },
+          {
+            name: 'rate_limit_fallback',
+            help: 'Processes that use local buckets because Redis is unavailable or not configured.',
+          },
           () => Number(read()),
         ),
       droppedSpans: read => registerDroppedSpansMetric(metrics, read),

@@ -27,7 +27,8 @@ declare module 'fastify' {
 
 export interface RequestPolicyOptions {
   readonly routes: readonly Route[]
-  readonly authentication: AuthenticationOptions
+  /** Undefined: no route verifies tokens. */
+  readonly authentication: AuthenticationOptions | undefined
   readonly limits: RateLimitOptions
   /** Origins that may send requests with cookies, such as `https://app.example`. Must include the gateway's own. */
   readonly trustedOrigins: ReadonlySet<string>
@@ -52,12 +53,12 @@ export async function registerRequestPolicies(
 ): Promise<RequestPolicies> {
   app.decorateRequest('principal')
   const { limitsOf, limitOther } = await registerRateLimits(app, options.routes, options.limits)
-  const createAuthenticate = createAuthentication(options.authentication)
+  const createAuthenticate = options.authentication && createAuthentication(options.authentication)
 
   const policyFor = (route: Route): RequestPolicy => {
     const { policy, descriptor } = route
     const limits = limitsOf(route)
-    const authenticate = createAuthenticate(policy)
+    const authenticate = createAuthenticate?.(policy) ?? (() => undefined)
     const cookieNames = cookieFields(descriptor.input).map(({ cookie }) => cookie.name)
 
     return {

@@ -43,21 +43,38 @@ export interface RequestTelemetryOptions {
   readonly metrics: CallMetrics
 }
 
+/** The telemetry of all apps of the process. */
 export interface RequestTelemetry {
   /** Adds the hooks. Call it before any other hook is added, so that all hooks run in the context of the trace. */
-  register(app: FastifyInstance): void
-  /** Starts the telemetry of a request for which Fastify runs no hooks, because its router rejected it. */
-  start(request: FastifyRequest, reply: FastifyReply): void
+  register(app: FastifyInstance): AppTelemetry
   /** Counts a request that the HTTP parser rejected with `status`. */
   countMalformed(status: number): void
+  /** Number of requests in progress, of all apps. */
   inFlight(): number
+}
+
+/** The telemetry of one app. */
+export interface AppTelemetry {
+  /** Starts the telemetry of a request for which Fastify runs no hooks, because its router rejected it. */
+  start(request: FastifyRequest, reply: FastifyReply): void
+  /** Number of requests in progress. */
+  inFlight(): number
+  /** Resolves when no request is in progress. Call it when the app gets no further requests. */
+  ended(): Promise<void>
+}
+
+/** The requests in progress of one app. */
+interface Progress {
+  count: number
+  onEnd: (() => void) | undefined
 }
 
 const CLIENT_CLOSED_REQUEST = 499
 
-// A property of the response instead of a closure: saves an allocation per request.
+// Properties of the response instead of a closure: saves an allocation per request.
 const REPLY = Symbol('reply')
-type RecordedResponse = ServerResponse & { [REPLY]?: FastifyReply }
+const PROGRESS = Symbol('progress')
+type RecordedResponse = ServerResponse & { [REPLY]?: FastifyReply; [PROGRESS]?: Progress }
 
 export function createRequestTelemetry(options: RequestTelemetryOptions): RequestTelemetry {
   const { sampleRatio, sampleError, accessLog, metrics } = options
@@ -72,16 +89,20 @@ export function createRequestTelemetry(options: RequestTelemetryOptions): Reques
   const unmatched = telemetryOf(undefined, [...KNOWN_METHODS, OTHER_METHOD])
   const otherMethod = unmatched.recorderByMethod.get(OTHER_METHOD) as CallRecorder
 
-  function start(request: FastifyRequest, reply: FastifyReply): void {
+  function start(request: FastifyRequest, reply: FastifyReply, progress: Progress): void {
     startRequestTrace(request, reply, sampleRatio)
     inFlight++
+    progress.count++
     const response: RecordedResponse = reply.raw
     response[REPLY] = reply
+    response[PROGRESS] = progress
     response.on('close', end)
   }
 
   function end(this: RecordedResponse): void {
     inFlight--
+    const progress = this[PROGRESS] as Progress
+    if (--progress.count === 0) progress.onEnd?.()
     const reply = this[REPLY] as FastifyReply
     const { request } = reply
     // Requests that the router rejects have route options without `config`.
@@ -97,6 +118,7 @@ export function createRequestTelemetry(options: RequestTelemetryOptions): Reques
 
   return {
     register(app) {
+      const progress: Progress = { count: 0, onEnd: undefined }
       app.decorateRequest('trace')
       app.decorateRequest('rpcCode')
       app.addHook('onRoute', route => {
@@ -107,11 +129,20 @@ export function createRequestTelemetry(options: RequestTelemetryOptions): Reques
         route.config.telemetryByTemplate = new Map(templates.all.map(one => [one, telemetryOf(one, methods)]))
       })
       app.addHook('onRequest', (request, reply, done) => {
-        start(request, reply)
+        start(request, reply, progress)
         context.with(request.trace.context, done)
       })
+      return {
+        start: (request, reply) => start(request, reply, progress),
+        inFlight: () => progress.count,
+        async ended() {
+          if (progress.count === 0) return
+          await new Promise<void>(resolve => {
+            progress.onEnd = resolve
+          })
+        },
+      }
     },
-    start,
     countMalformed: status => otherMethod.record(status, 0),
     inFlight: () => inFlight,
   }

@@ -1,6 +1,6 @@
 /** The contract of an upstream: its message types, and the services that gateway.yaml exposes. */
 import type { FileRegistry } from '@bufbuild/protobuf'
-import { ContractError, readContract, serviceOf } from '#runtime/grpc/contract.ts'
+import { ContractError, serviceOf } from '#runtime/grpc/contract.ts'
 import { assertKnownNames, createExposure } from '../contract/exposure.ts'
 import { readHttpRules } from '../contract/http-rules-file.ts'
 import type { PolicyContext } from '../contract/policy-strictness.ts'
@@ -21,21 +21,20 @@ export interface UpstreamContract {
 }
 
 /**
- * Reads the contract of an upstream from its file.
- * @throws ContractError if the file cannot be read, or as `exposeServices`.
+ * Returns the contract of an upstream as gateway.yaml exposes it.
+ * @throws ContractError that lists each service, policy and HTTP rule that the contract does not have; SettingsError if the
+ * file of `httpRules` cannot be read.
  */
-export function readUpstreamContract(config: UpstreamConfig, settings: ExposureSettings): UpstreamContract {
-  const registry = readContract(config.contract)
+export function exposeContract(
+  config: UpstreamConfig,
+  registry: FileRegistry,
+  settings: ExposureSettings,
+): UpstreamContract {
   const exposed = exposeServices(config, registry, settings)
   return { registry, exposed, forwardError: createErrorForwarding({ ...config, registry }) }
 }
 
-/**
- * Returns the services of a contract that the upstream exposes, with their policies and HTTP rules.
- * @throws ContractError that lists each service, policy and HTTP rule that the contract does not have; SettingsError if the
- * file of `httpRules` cannot be read.
- */
-export function exposeServices(
+function exposeServices(
   config: UpstreamConfig,
   registry: FileRegistry,
   { compareLimits, env }: ExposureSettings,

@@ -401,7 +401,7 @@ t.test('an absolute-form request target is routed by its path', async t => {
 t.test('close completes requests in flight and does not wait for idle keep-alive connections', async t => {
   const started = Promise.withResolvers<void>()
   const reply = Promise.withResolvers<Message>()
-  const { app, port } = await startGateway(t, () => {
+  const { close, port } = await startGateway(t, () => {
     started.resolve()
     return reply.promise
   })
@@ -409,7 +409,7 @@ t.test('close completes requests in flight and does not wait for idle keep-alive
   const response = Promise.withResolvers<http.IncomingMessage>()
   http.get({ host: '127.0.0.1', port, path: '/v1/items/7', agent }, response.resolve)
   await started.promise
-  const closed = app.close()
+  const closed = close()
   reply.resolve(create(Item, { id: '7' } as never))
   const { statusCode, headers } = await response.promise.then(message => message.resume())
   t.match({ statusCode, connection: headers.connection }, { statusCode: 200, connection: 'close' })

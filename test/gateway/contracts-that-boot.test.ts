@@ -252,13 +252,13 @@ t.test('a route on a path of the gateway itself is refused with the name of the 
 })
 
 t.test('the reserved paths are those that the gateway itself serves', async t => {
-  const { app } = await start(t, method('Get', 'get: "/v1/{id}"'))
+  const { instance } = await start(t, method('Get', 'get: "/v1/{id}"'))
   const docs = Fastify()
   const urls = new Set<string>()
   docs.addHook('onRoute', ({ url }) => void urls.add(url))
   registerDocs(docs, { document: {} })
   await docs.ready()
-  for (const path of ['/healthz', '/readyz']) if (app.hasRoute({ method: 'GET', url: path })) urls.add(path)
+  for (const path of ['/healthz', '/readyz']) if (instance.hasRoute({ method: 'GET', url: path })) urls.add(path)
   t.same([...urls].sort(), RESERVED_PATHS)
   await docs.close()
 })

@@ -27,6 +27,8 @@ const PARTS: Record<string, readonly string[]> = {
   gateway: [
     'main.ts',
     'gateway.ts',
+    'reload.ts',
+    'generation.ts',
     'app.ts',
     '*.ts',
     'workers',

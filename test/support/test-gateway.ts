@@ -9,7 +9,11 @@ import { buildRouteTable } from '../../gateway/contract/route-table.ts'
 import { createLocalBuckets } from '../../gateway/edge/limits/local-buckets.ts'
 import { createStreamLimit } from '../../gateway/edge/limits/stream-limit.ts'
 import { createRevocationSet } from '../../gateway/edge/revocations/revocation-set.ts'
+import { createAccessLog } from '../../gateway/http/access-log.ts'
 import { registerDocs } from '../../gateway/http/docs-page.ts'
+import { createHttpServer } from '../../gateway/http/listener/http-server.ts'
+import type { ListenerLimits } from '../../gateway/http/listener/listener.ts'
+import { createRequestTelemetry } from '../../gateway/http/request-telemetry.ts'
 import { createGatewayMetrics } from '../../gateway/metrics.ts'
 import { createOpenStreams } from '../../gateway/transcoding/open-streams.ts'
 import { createErrorForwarding, type ErrorForwardingOptions } from '../../gateway/upstream/forwarded-errors.ts'
@@ -24,7 +28,7 @@ import { createTokenMint } from './token-mint.ts'
 export interface TestGatewayOptions
   extends Partial<Pick<AppOptions, 'limits' | 'trustedProxies' | 'clientAddressHeader'>> {
   /** Limits of connections. Default: far above what a test uses. */
-  connections?: Partial<AppOptions['connections']>
+  connections?: Partial<ListenerLimits>
   contract: FileRegistry
   /** Default 1,000. */
   streamsPerCaller?: number
@@ -58,9 +62,29 @@ export async function startTestGateway(t: Test, options: TestGatewayOptions) {
   const metrics = createGatewayMetrics()
   metrics.watch.openStreams(() => streams.size)
   const state = { isStale: false, lines: [] as Record<string, unknown>[] }
-  const app = await buildApp({
-    logger: pino({ level: 'info' }, { write: (line: string) => void state.lines.push(JSON.parse(line)) }),
+  const logger = pino({ level: 'info' }, { write: (line: string) => void state.lines.push(JSON.parse(line)) })
+  const telemetry = createRequestTelemetry({
+    sampleRatio: 0,
+    sampleError: () => false,
+    accessLog: createAccessLog(logger),
+    metrics: metrics.http,
+  })
+  metrics.watch.requestsInFlight(telemetry.inFlight)
+  const corsOrigins = ['https://app.example']
+  const httpServer = await createHttpServer({
+    logger,
+    limits: { ...UNLIMITED.limits, ...options.connections },
+    corsOrigins,
+    isDraining: () => false,
+    onMalformed: telemetry.countMalformed,
+    onRejected: metrics.connectionRejected,
+  })
+  metrics.watch.openConnections(httpServer.connections)
+  const { instance } = await buildApp({
+    logger,
     metrics,
+    server: httpServer,
+    telemetry,
     routes: buildRouteTable([{ service, upstream: 'shop' }]),
     transcoding: {
       codecFor: route => createComparingCodec(route, contract),
@@ -83,26 +107,25 @@ export async function startTestGateway(t: Test, options: TestGatewayOptions) {
       buckets: createLocalBuckets(),
     },
     publicUrl: 'https://shop.example',
-    corsOrigins: ['https://app.example'],
+    corsOrigins,
     trustedProxies,
     clientAddressHeader: options.clientAddressHeader ?? 'x-forwarded-for',
-    connections: { ...UNLIMITED.limits, ...options.connections },
     bodyLimit: 10_000,
-    sampleRatio: 0,
-    errorSampleRatio: 0,
     health: { isReady: async () => true },
-    isDraining: () => false,
     registerDocs: instance => registerDocs(instance, { document: {} }),
   })
-  await app.listen({ host: '127.0.0.1', port: 0 })
+  httpServer.serve(instance)
+  await httpServer.listen('127.0.0.1', 0)
+  const { server } = httpServer
   t.teardown(async () => {
     await openStreams.end(0)
-    await app.close()
+    await httpServer.close()
+    await instance.close()
     await transport.close()
     streams.close()
     upstream.close()
   })
-  const { port } = app.server.address() as AddressInfo
+  const { port } = server.address() as AddressInfo
   const call = (path: string, init: RequestInit = {}) => fetch(`http://127.0.0.1:${port}${path}`, init)
   const send = (method: string, path: string, body: unknown, headers: Record<string, string> = {}) =>
     call(path, {
@@ -110,5 +133,19 @@ export async function startTestGateway(t: Test, options: TestGatewayOptions) {
       headers: { 'content-type': 'application/json', ...headers },
       body: typeof body === 'string' ? body : JSON.stringify(body),
     })
-  return { app, call, send, port, upstream, mint, revocations, state, metrics, streams, openStreams }
+  return {
+    instance,
+    server,
+    close: httpServer.close,
+    call,
+    send,
+    port,
+    upstream,
+    mint,
+    revocations,
+    state,
+    metrics,
+    streams,
+    openStreams,
+  }
 }

@@ -2,7 +2,7 @@
  * The rules of RFC 9112 on the head of a message that Node's parser does not enforce: HTTP version, Host, transfer codings,
  * and fields that must occur once, of which Node keeps the first. Also CONNECT and Expect (RFC 9110 sections 9.3.6, 10.1.1).
  */
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, Server } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import { HttpError } from '../http-errors.ts'
 
@@ -12,10 +12,13 @@ const CLOSE = { headers: { connection: 'close' } }
 /** `uri-host [ ":" port ]` (RFC 3986 section 3.2.2): a name or an IPv4 address, or an IP literal in brackets. */
 const HOST = /^(?:\[[\w:.~!$&'()*+,;=-]+\]|(?:[\w.~!$&'()*+;=-]|%[0-9a-f]{2})+)(?::\d*)?$/i
 
+/** Passes requests with `Expect` to the app. Node would send 417 without the headers of other responses. */
+export function passExpectations(server: Server): void {
+  server.on('checkExpectation', (request, response) => server.emit('request', request, response))
+}
+
 /** Rejects requests that break the rules, in an `onRequest` hook. Costs 0.1 us for 10 fields. */
 export function registerMessageChecks(app: FastifyInstance): void {
-  // Node would send 417 without the headers of other responses.
-  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
   // Nearly all requests have the same Host.
   let latestHost: string | undefined
   app.addHook('onRequest', ({ raw }, _reply, done) => {

@@ -6,7 +6,7 @@ import { buildRouteTable, type OmittedRoute } from '../../../gateway/contract/ro
 import { limitsSchema } from '../../../gateway/edge/limits/limit-classes.ts'
 import { createLimitOrder } from '../../../gateway/edge/limits/limit-order.ts'
 import { resolvePaths, upstreamSchema } from '../../../gateway/upstream/upstream-config.ts'
-import { exposeServices } from '../../../gateway/upstream/upstream-contract.ts'
+import { exposeContract } from '../../../gateway/upstream/upstream-contract.ts'
 import { buildContract } from '../../support/contract.ts'
 
 /** A contract without options, as of a service whose protos cannot be changed. */
@@ -82,7 +82,7 @@ function routesOf(t: Test, { contract = PLAIN, services = ['shop.v1.Shop'], rule
   })
   const compareLimits = createLimitOrder(limitsSchema.parse(undefined))
   const omitted: OmittedRoute[] = []
-  const exposed = exposeServices(resolvePaths(config, folder), contract, { compareLimits, env: {} })
+  const { exposed } = exposeContract(resolvePaths(config, folder), contract, { compareLimits, env: {} })
   const routes = buildRouteTable(exposed, route => void omitted.push(route))
   return {
     omitted,

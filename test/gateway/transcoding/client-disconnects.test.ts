@@ -53,7 +53,7 @@ async function startHeldGateway(t: Test) {
    * @returns the access-log line of the first request.
    */
   async function requestAndDisconnect(path: string, headers = '') {
-    const accepted = once(gateway.app.server, 'connection')
+    const accepted = once(gateway.server, 'connection')
     const socket = connect(gateway.port, '127.0.0.1')
     const [served] = await accepted
     socket.write(`GET ${path} HTTP/1.1\r\nhost: news.example\r\n${headers}\r\n`)

@@ -76,7 +76,7 @@ t.test('unread responses above the limit of the process abort the connections wi
     count => count > 0,
   )
   const unread = () =>
-    new Promise<number>(resolve => gateway.app.server.getConnections((_error, count) => resolve(count * LARGE.length)))
+    new Promise<number>(resolve => gateway.server.getConnections((_error, count) => resolve(count * LARGE.length)))
   await until(unread, bytes => bytes <= limit + LARGE.length)
   t.equal((await gateway.call('/v1/notes/b')).status, 200, 'others are served')
   for (const socket of stalled) socket.destroy()

@@ -3,34 +3,42 @@ import type { AddressInfo } from 'node:net'
 import { connect, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
-import Fastify, { type FastifyInstance } from 'fastify'
+import Fastify from 'fastify'
+import { pino } from 'pino'
 import t from 'tap'
-import { registerDrain } from '../../../../gateway/http/listener/drain.ts'
-import { createHttp1Listener } from '../../../../gateway/http/listener/http1-listener.ts'
+import { createHttpServer, type HttpServer, idleServer } from '../../../../gateway/http/listener/http-server.ts'
 import { UNLIMITED } from './unlimited.ts'
 
-function build(): FastifyInstance {
-  const listener = createHttp1Listener({ ...UNLIMITED, malformedResponse: () => '', onRejected: () => {} })
-  const app = Fastify({ return503OnClosing: false, serverFactory: listener.serve })
-  registerDrain(app, listener.connections, () => false)
-  return app
-}
+const build = () =>
+  createHttpServer({
+    logger: pino({ level: 'silent' }),
+    limits: UNLIMITED.limits,
+    corsOrigins: [],
+    isDraining: () => false,
+    onMalformed: () => {},
+    onRejected: () => {},
+  })
 
-/** @param onPreClose runs after the drain has started and before the server stops listening. */
-async function listen(onPreClose: () => Promise<void> = async () => {}): Promise<FastifyInstance> {
-  const app = build()
-  app.addHook('preClose', onPreClose)
+async function listen(): Promise<HttpServer> {
+  const server = await build()
+  const app = Fastify({ serverFactory: idleServer })
+  app.addHook('onSend', async (_request, reply, payload) => {
+    if (server.isClosing()) reply.header('connection', 'close')
+    return payload
+  })
   app.get('/', () => 'here')
   app.get('/large', () => LARGE)
   app.post('/', ({ body }) => body)
-  await app.listen({ host: '127.0.0.1', port: 0 })
-  return app
+  await app.ready()
+  server.serve(app)
+  await server.listen('127.0.0.1', 0)
+  return server
 }
 
 /** Opens a connection and waits until the server has accepted it. */
-async function open(app: FastifyInstance): Promise<Socket> {
-  const { port } = app.server.address() as AddressInfo
-  const accepted = once(app.server, 'connection')
+async function open({ server }: HttpServer): Promise<Socket> {
+  const { port } = server.address() as AddressInfo
+  const accepted = once(server, 'connection')
   const socket = connect(port, '127.0.0.1')
   await Promise.all([accepted, once(socket, 'connect')])
   return socket
@@ -53,11 +61,10 @@ t.test('a request on a connection accepted before the drain gets a response with
   await closed
 })
 
-t.test('a connection accepted while the drain closes connections has 200 ms to send a request', async t => {
-  const opened = Promise.withResolvers<Socket>()
-  const app = await listen(async () => opened.resolve(await open(app)))
+t.test('a connection has 200 ms after the start of the drain to send a request', async t => {
+  const app = await listen()
+  const socket = await open(app)
   const closed = app.close()
-  const socket = await opened.promise
   // At least one check for idle connections, which runs every 50 ms.
   await delay(100)
   socket.write(REQUEST)
@@ -115,8 +122,6 @@ t.test('the drain closes connections whose request stays incomplete', async () =
   await Promise.all(ends)
 })
 
-t.test('an instance that never listened can be closed', async () => {
-  const app = build()
-  await app.ready()
-  await app.close()
+t.test('a server that never listened can be closed', async () => {
+  await (await build()).close()
 })

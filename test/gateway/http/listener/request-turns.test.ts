@@ -62,12 +62,12 @@ t.test('requests behind a stream wait until it ends', async t => {
 
 t.test('of 2,000 pipelined requests in a chunk at most two are parsed while their client reads nothing', async t => {
   const gate = Promise.withResolvers<void>()
-  const { port, app, upstream } = await startNotes(t, async ({ message }) => {
+  const { port, server, upstream } = await startNotes(t, async ({ message }) => {
     await gate.promise
     return message
   })
   let parsed = 0
-  app.server.prependListener('request', () => parsed++)
+  server.prependListener('request', () => parsed++)
   const socket = openWire(port)
   socket.write(get('/v1/notes/a').repeat(2000) + LAST)
   await until(
@@ -96,7 +96,7 @@ t.test('a client that disconnects while requests wait leaves nothing behind', as
   )
   for (const socket of sockets) socket.resetAndDestroy()
   await until(
-    () => new Promise<number>(resolve => gateway.app.server.getConnections((_error, count) => resolve(count))),
+    () => new Promise<number>(resolve => gateway.server.getConnections((_error, count) => resolve(count))),
     count => count === 0,
   )
   t.equal(gateway.upstream.received.length, 20, 'no waiting request was started')
