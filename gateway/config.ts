@@ -104,6 +104,12 @@ export const settingsSchema = {
     .string()
     .default(fileURLToPath(new URL('gateway.yaml', import.meta.url)))
     .describe('Path of the YAML file that lists the upstreams and the rate limits.'),
+  GATEWAY_WATCH: z
+    .enum(['on', 'off'])
+    .default('off')
+    .describe(
+      'Whether a change of gateway.yaml, or of a contract, HTTP rules or TLS file that it names, reloads the configuration as SIGHUP does: on or off.',
+    ),
   AUTH_SVC_ADDRESS: z
     .string()
     .default('127.0.0.1:50051')

@@ -10,8 +10,9 @@ import type { Snapshot } from '#runtime/observability/metric-snapshot.ts'
 import { type MetricsServer, serveMetrics } from '#runtime/observability/metrics-server.ts'
 import { boot, listenOn } from '#runtime/process/boot.ts'
 import { readSettings } from '#runtime/process/env.ts'
-import { manageLifecycle } from '#runtime/process/lifecycle.ts'
+import { manageLifecycle, type Stage } from '#runtime/process/lifecycle.ts'
 import { settingsSchema } from './config.ts'
+import { watchConfiguration } from './configuration-watch.ts'
 import { createGateway, type Gateway } from './gateway.ts'
 import { collectHealth, respondWithHealth } from './workers/worker-health.ts'
 import { collectFromWorkers, METRICS_REQUEST, respondWithMetrics } from './workers/worker-metrics.ts'
@@ -55,10 +56,24 @@ function healthPages(details: () => Promise<{ readonly status: 'ready' | 'not re
   }
 }
 
+/** With GATEWAY_WATCH, calls `onChange` when the configuration has changed. @returns a stage of the shutdown. */
+function watchFiles(onChange: () => void): Stage {
+  const { GATEWAY_WATCH: watch, GATEWAY_CONFIG: file } = settings
+  const stop = watch === 'on' ? watchConfiguration({ path: file, env: process.env, onChange }) : () => {}
+  return { name: 'watch', stop }
+}
+
 async function runSingleProcess(): Promise<void> {
   const gateway = await createGateway(settings, process.env, logger)
   const metricsServer = await startMetricsServer(gateway.metrics.snapshot, healthPages(gateway.healthDetails))
-  manageLifecycle({ logger, stages: [...gateway.stages, { name: 'metrics', stop: () => metricsServer?.close() }] })
+  manageLifecycle({
+    logger,
+    stages: [
+      watchFiles(() => void gateway.reload('file changed')),
+      ...gateway.stages,
+      { name: 'metrics', stop: () => metricsServer?.close() },
+    ],
+  })
   process.on('SIGHUP', () => void gateway.reload('SIGHUP'))
   await listen(gateway)
 }
@@ -104,18 +119,20 @@ async function runPrimary(count: number): Promise<void> {
     collectHealth(Object.values(cluster.workers ?? {}).filter(worker => worker !== undefined)),
   )
   const metricsServer = await startMetricsServer(snapshot, pages)
+  const roll = () => {
+    workers
+      .roll()
+      .catch(error => logger.error({ err: error }, 'rolling restart aborted; keeping the remaining workers'))
+  }
   manageLifecycle({
     logger,
     stages: [
+      watchFiles(roll),
       { name: 'workers', stop: () => workers.stop() },
       { name: 'metrics', stop: () => metricsServer?.close() },
     ],
     hardStopMs: PRIMARY_HARD_STOP_MS,
   })
-  process.on('SIGHUP', () => {
-    workers
-      .roll()
-      .catch(error => logger.error({ err: error }, 'rolling restart aborted; keeping the remaining workers'))
-  })
+  process.on('SIGHUP', roll)
   await workers.start()
 }

@@ -106,6 +106,46 @@ t.test('SIGHUP reloads gateway.yaml: a method appears, another disappears', asyn
   t.same([(await call('Get')).status, (await call('List')).status], [404, 200])
 })
 
+t.test('with GATEWAY_WATCH=on, a changed file is reloaded, once it is valid', async t => {
+  const { gateway, folder, call, write } = await startAlone(t, { GATEWAY_WATCH: 'on' })
+  // The new file names a contract that does not exist yet.
+  write({ contract: 'next.binpb', policies: { default: { access: 'public' } } })
+  await gateway.entry(({ msg, reason }) => msg === NOT_RELOADED && reason === 'file changed')
+  t.equal((await call('List')).status, 404)
+  writeFileSync(path.join(folder, 'next.binpb'), image)
+  await gateway.entry(({ msg, reason }) => msg === RELOADED && reason === 'file changed')
+  t.equal((await call('List')).status, 200)
+})
+
+for (const watch of ['on', 'off']) {
+  t.test(
+    `workers take over a changed file by ${watch === 'on' ? 'watching it' : 'SIGHUP'}, and keep an invalid one out`,
+    async t => {
+      const { gateway, call, write } = await startAlone(t, { GATEWAY_WORKERS: '2', GATEWAY_WATCH: watch })
+      const change = (changes: File) => {
+        write(changes)
+        if (watch === 'off') gateway.signal('SIGHUP')
+      }
+      change({ services: ['shop.v1.Shp'] })
+      await gateway.entry(({ msg }) => msg === 'rolling restart aborted; keeping the remaining workers')
+      t.ok(gateway.entries.some(({ level, msg }) => level === 'fatal' && msg.includes('no service shop.v1.Shp')))
+      t.same([(await call('Get')).status, (await call('List')).status], [200, 404])
+
+      const statuses = new Set<number>()
+      let isOver = false
+      const clients = Array.from({ length: 4 }, async () => {
+        while (!isOver) statuses.add((await call('Get')).status)
+      })
+      change({ policies: { default: { access: 'public' } } })
+      await gateway.entry(({ msg }) => msg === 'rolling restart completed')
+      isOver = true
+      await Promise.all(clients)
+      t.same([...statuses], [200], 'no request fails')
+      t.equal((await call('List')).status, 200)
+    },
+  )
+}
+
 t.test('an invalid file or contract changes nothing, and the log says why', async t => {
   const { gateway, folder, call, write, reload } = await startAlone(t)
   const faults: [change: File, problem: RegExp][] = [

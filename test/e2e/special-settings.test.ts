@@ -44,6 +44,10 @@ const SPECIAL: Record<string, [value: string | undefined, parsed: unknown][]> = 
     [undefined, undefined],
     ['', undefined],
   ],
+  GATEWAY_WATCH: [
+    ['on', 'on'],
+    ['off', 'off'],
+  ],
   CORS_ORIGINS: [[undefined, []]],
   TRUSTED_PROXIES: [
     [undefined, []],
