@@ -84,6 +84,6 @@ for (const root of ROOTS) {
     )
     t.match(await new Validator().validate(JSON.parse(JSON.stringify(document)) as never), { valid: true })
     t.ok(routes.length > 0)
-    for (const { reason } of omitted) t.match(reason, 'request stream')
+    for (const { reason } of omitted) t.match(reason, /request stream|no HTTP rule/)
   })
 }
