@@ -123,7 +123,11 @@ const faults: Fault[] = [
       ),
     [/upstream books: b\.Books\/Get/, /unknown role "amdin"; the roles are user, editor, moderator, admin/],
   ],
-  ['a setting that is missing', () => ({ REDIS_URL: '' }), [/REDIS_URL: is not set/]],
+  [
+    'methods that verify tokens and no Redis',
+    () => ({ REDIS_URL: '' }),
+    [/REDIS_URL is required/, /user\.v1\.UserService\/GetMe/],
+  ],
 ]
 
 for (const [description, make, patterns] of faults) {
@@ -132,6 +136,10 @@ for (const [description, make, patterns] of faults) {
     for (const pattern of patterns) t.match(message, pattern)
   })
 }
+
+t.test('auth-svc does not start without a setting that it requires', async t => {
+  t.match(await failureOf(t, 'auth-svc', { REDIS_URL: '' }), /REDIS_URL: is not set/)
+})
 
 t.test('a process does not start if its port or its metrics port is in use, and names the setting', async t => {
   const taken = createServer().listen(0, '127.0.0.1')
