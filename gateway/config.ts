@@ -12,6 +12,9 @@ import {
   tokenSettings,
 } from '#runtime/process/env.ts'
 
+/** The oldest major version of Node.js that runs the gateway, and the package that is published. */
+export const MIN_NODE_MAJOR = 24
+
 /** A list separated by commas. Spaces around entries and empty entries are ignored. Default: empty. */
 const list = () =>
   z

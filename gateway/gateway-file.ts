@@ -1,5 +1,5 @@
 /** Reads gateway.yaml: the upstreams of the gateway and the rate limits of callers. */
-import path from 'node:path'
+import { dirname } from 'node:path'
 import { z } from 'zod'
 import { SettingsError } from '#runtime/process/env.ts'
 import { limitsSchema } from './edge/limits/limit-classes.ts'
@@ -18,6 +18,20 @@ const fileSchema = z.strictObject({
 /** The validated content of gateway.yaml. */
 export type GatewayFile = z.output<typeof fileSchema>
 
+/** What is valid of gateway.yaml, and what is not. */
+export interface GatewayFileInspection {
+  /** The valid upstreams, and the limits: the default ones if those in the file are invalid. */
+  readonly file: GatewayFile
+  /** Whether `file.limits` are those of the file. */
+  readonly areLimitsValid: boolean
+  /** One message for each invalid entry, with its line. */
+  readonly problems: readonly string[]
+  /** Returns `FILE:LINE` of a valid upstream, or of an entry in it, or of the closest entry above that exists. */
+  positionOf(upstream: string, ...entry: PropertyKey[]): string
+  /** Returns `FILE:LINE` of an entry in `limits`. */
+  positionOfLimit(...entry: PropertyKey[]): string
+}
+
 /**
  * Reads and validates the file. Relative paths in it are resolved against its folder.
  * @param env values of the variables in the file. An unset or empty variable has its default value.
@@ -25,17 +39,46 @@ export type GatewayFile = z.output<typeof fileSchema>
  * each invalid entry and its line.
  */
 export function readGatewayFile(file: string, env: NodeJS.ProcessEnv): GatewayFile {
-  const yaml = readYamlFile(file, env, 'Check GATEWAY_CONFIG')
-  const result = fileSchema.safeParse(yaml.value)
-  if (!result.success) {
-    const problems = result.error.issues.map(
+  const inspection = inspectGatewayFile(file, env)
+  if (inspection.problems.length === 0) return inspection.file
+  throw new SettingsError(`${file} is not valid:\n  ${inspection.problems.join('\n  ')}`)
+}
+
+/**
+ * Reads the file as `readGatewayFile`, and keeps its valid upstreams if others are not.
+ * @throws SettingsError with the path, if the file cannot be read or is not YAML, or with each variable without a value.
+ */
+export function inspectGatewayFile(path: string, env: NodeJS.ProcessEnv): GatewayFileInspection {
+  const yaml = readYamlFile(path, env, 'Check GATEWAY_CONFIG, or `--config` of the command')
+  const { success, data, error } = fileSchema.safeParse(yaml.value)
+  const valid = success ? data : validPartsOf(yaml.value)
+  const indexes = new Map(namesOf(yaml.value).map((name, index) => [name, index]))
+  return {
+    file: { ...valid, upstreams: valid.upstreams.map(upstream => resolvePaths(upstream, dirname(path))) },
+    areLimitsValid: error === undefined || error.issues.every(issue => issue.path[0] !== 'limits'),
+    problems: (error?.issues ?? []).map(
       ({ path: entry, message }) => `${yaml.position(entry)}: ${z.core.toDotPath(entry) || 'the file'}: ${message}`,
-    )
-    throw new SettingsError(`${file} is not valid:\n  ${problems.join('\n  ')}`)
+    ),
+    positionOf: (upstream, ...entry) => yaml.position(['upstreams', indexes.get(upstream) ?? 0, ...entry]),
+    positionOfLimit: (...entry) => yaml.position(['limits', ...entry]),
   }
-  const folder = path.dirname(file)
-  const upstreams = result.data.upstreams.map(upstream => resolvePaths(upstream, folder))
-  return { ...result.data, upstreams }
+}
+
+const structureSchema = z.object({
+  upstreams: z.array(z.unknown()).catch([]),
+  limits: limitsSchema.catch(limitsSchema.parse(undefined)),
+})
+
+/** The upstreams that are valid by themselves, with unique names. */
+function validPartsOf(value: unknown): GatewayFile {
+  const { upstreams, limits } = structureSchema.catch(structureSchema.parse({})).parse(value)
+  const valid = upstreams.flatMap(entry => upstreamSchema.safeParse(entry).data ?? [])
+  return { upstreams: [...new Map(valid.map(upstream => [upstream.name, upstream])).values()], limits }
+}
+
+function namesOf(value: unknown): unknown[] {
+  const { upstreams } = structureSchema.catch(structureSchema.parse({})).parse(value)
+  return upstreams.map(entry => z.object({ name: z.string() }).safeParse(entry).data?.name)
 }
 
 /** Returns the JSON Schema of the file (gateway.schema.json), for editors. */

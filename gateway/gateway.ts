@@ -1,13 +1,11 @@
 /** Assembles the gateway from its settings: what lives as long as the process, and the order of the shutdown. */
 import { setTimeout as delay } from 'node:timers/promises'
-import { ContractError, methodName } from '#runtime/grpc/contract.ts'
 import type { Logger } from '#runtime/observability/logger.ts'
 import { startTelemetry } from '#runtime/observability/telemetry.ts'
 import type { Stage } from '#runtime/process/lifecycle.ts'
 import { type AuthServiceConnection, connectAuthService } from './auth-service.ts'
 import type { GatewaySettings } from './config.ts'
 import { readConfiguration } from './configuration.ts'
-import type { Route } from './contract/route-table.ts'
 import { createLocalBuckets } from './edge/limits/local-buckets.ts'
 import { createSharedBuckets, type SharedBuckets } from './edge/limits/shared-buckets.ts'
 import { createStreamLimit } from './edge/limits/stream-limit.ts'
@@ -49,8 +47,7 @@ export interface Gateway {
 /**
  * Builds a gateway that does not listen yet.
  * @param env values of the variables in gateway.yaml.
- * @throws SettingsError if gateway.yaml, or a contract, TLS file or address in it is invalid; ContractError if a contract
- * cannot be served.
+ * @throws SettingsError that lists all that is wrong with gateway.yaml and the contracts, TLS files and addresses in it.
  */
 export async function createGateway(
   settings: GatewaySettings,
@@ -98,10 +95,11 @@ export async function createGateway(
   let auth: AuthServiceConnection | undefined
   watchRevocations(metrics, () => auth)
 
-  function authService(routes: readonly Route[]): AuthServiceConnection {
+  function authService(): AuthServiceConnection {
     auth ??= connectAuthService({
       address: settings.AUTH_SVC_ADDRESS,
-      redisUrl: requireRedis(settings, routes),
+      // `assertRedis` rejects a configuration that needs auth-svc without Redis.
+      redisUrl: settings.REDIS_URL as string,
       maxHeartbeatAgeMs: settings.REVOCATION_SILENCE_LIMIT_S * 1000,
       logger,
       onRevocationApplied: metrics.revocationApplied,
@@ -177,16 +175,6 @@ function openBuckets({ REDIS_URL: redisUrl }: GatewaySettings, logger: Logger): 
   if (redisUrl !== undefined) return createSharedBuckets({ redisUrl, logger })
   logger.warn('REDIS_URL is not set: each process of the gateway counts its rate limits alone')
   return undefined
-}
-
-/** @throws ContractError that names the methods that need Redis, because revoked tokens must be rejected. */
-function requireRedis({ REDIS_URL: redisUrl }: GatewaySettings, routes: readonly Route[]): string {
-  if (redisUrl !== undefined) return redisUrl
-  const methods = [...new Set(routes.map(({ descriptor }) => methodName(descriptor)))]
-  throw new ContractError(
-    `REDIS_URL is required, because these methods verify tokens and Redis carries the revocations: ${methods.join(', ')}. ` +
-      'Set REDIS_URL and AUTH_SVC_ADDRESS, or make the access of these methods public',
-  )
 }
 
 /** Without a connection to auth-svc, there are no revocations. */

@@ -2,12 +2,11 @@
  * A generation of the configuration: everything that follows from gateway.yaml and the contracts. It is built beside the one
  * that serves, and takes over its requests when it is complete.
  */
-import { AccessLevel } from '#runtime/grpc/contract.ts'
 import type { Logger } from '#runtime/observability/logger.ts'
 import { type App, buildApp } from './app.ts'
 import type { AuthServiceConnection } from './auth-service.ts'
 import type { GatewaySettings } from './config.ts'
-import { type Configuration, planRoutes } from './configuration.ts'
+import { assertRedis, type Configuration, planRoutes } from './configuration.ts'
 import { buildOpenApi } from './contract/openapi.ts'
 import type { Route } from './contract/route-table.ts'
 import type { Buckets } from './edge/limits/buckets.ts'
@@ -34,8 +33,8 @@ export interface ProcessParts {
   readonly connections: Connections
   readonly buckets: Buckets
   readonly streamLimit: StreamLimit
-  /** Connects to auth-svc when it is first called. @param routes the routes that verify tokens, for the error. */
-  readonly authService: (routes: readonly Route[]) => AuthServiceConnection
+  /** Connects to auth-svc when it is first called. REDIS_URL must be set. */
+  readonly authService: () => AuthServiceConnection
   /** False while the process drains. */
   readonly isServing: () => boolean
 }
@@ -51,18 +50,23 @@ export interface Generation {
   close(): Promise<void>
 }
 
+/** Returns the OpenAPI document of the routes. */
+export function describeApi(routes: readonly Route[], { PUBLIC_URL }: Pick<GatewaySettings, 'PUBLIC_URL'>): object {
+  return buildOpenApi(routes, { title: 'Gatehouse', version: '1', publicUrl: PUBLIC_URL })
+}
+
 /**
  * Builds a generation. Nothing is left behind if it fails.
- * @throws SettingsError or ContractError that lists what is wrong with the configuration.
+ * @throws SettingsError that lists what is wrong with the configuration.
  */
 export async function buildGeneration(configuration: Configuration, parts: ProcessParts): Promise<Generation> {
   const { settings, logger, metrics } = parts
   const { file } = configuration
   const plan = planRoutes(configuration)
-  const { routes } = plan
+  assertRedis(plan, settings)
+  const { routes, verifying } = plan
   for (const { name, reason } of plan.omitted) logger.warn({ method: name, reason }, 'method or binding is left out')
-  const verifying = routes.filter(({ policy }) => policy.access !== AccessLevel.PUBLIC)
-  const auth = verifying.length > 0 ? parts.authService(verifying) : undefined
+  const auth = verifying.length > 0 ? parts.authService() : undefined
   const leases = leaseAll(configuration, parts.connections)
   const openStreams = createOpenStreams()
   const release = () => Promise.all([...leases.values()].map(lease => lease.release()))
@@ -100,7 +104,7 @@ export async function buildGeneration(configuration: Configuration, parts: Proce
       health,
       registerDocs: instance =>
         registerDocs(instance, {
-          document: buildOpenApi(routes, { title: 'Gatehouse', version: '1', publicUrl: settings.PUBLIC_URL }),
+          document: describeApi(routes, settings),
         }),
     })
     return {

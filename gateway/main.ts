@@ -11,7 +11,7 @@ import { type MetricsServer, serveMetrics } from '#runtime/observability/metrics
 import { boot, listenOn } from '#runtime/process/boot.ts'
 import { readSettings } from '#runtime/process/env.ts'
 import { manageLifecycle, type Stage } from '#runtime/process/lifecycle.ts'
-import { settingsSchema } from './config.ts'
+import { MIN_NODE_MAJOR, settingsSchema } from './config.ts'
 import { watchConfiguration } from './configuration-watch.ts'
 import { createGateway, type Gateway } from './gateway.ts'
 import { collectHealth, respondWithHealth } from './workers/worker-health.ts'
@@ -23,13 +23,17 @@ const PRIMARY_HARD_STOP_MS = 32_000
 /** Maximum time in milliseconds that a worker waits for its health checks before it listens. It then listens anyway. */
 const WORKER_READY_TIMEOUT_MS = 10_000
 
-const settings = await boot('gateway', () => readSettings(settingsSchema))
+const settings = await boot('gateway', () => readSettings(settingsSchema), MIN_NODE_MAJOR)
 const logger = createLogger({ service: 'gateway', level: settings.LOG_LEVEL })
 
-await boot('gateway', () => {
-  if (cluster.isWorker) return runWorker()
-  return settings.GATEWAY_WORKERS === undefined ? runSingleProcess() : runPrimary(settings.GATEWAY_WORKERS)
-})
+await boot(
+  'gateway',
+  () => {
+    if (cluster.isWorker) return runWorker()
+    return settings.GATEWAY_WORKERS === undefined ? runSingleProcess() : runPrimary(settings.GATEWAY_WORKERS)
+  },
+  MIN_NODE_MAJOR,
+)
 
 function startMetricsServer(
   snapshot: () => Promise<Snapshot>,

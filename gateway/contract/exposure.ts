@@ -89,14 +89,18 @@ function mergePolicies(contract: Policy, entry: PolicyEntry, isForMethod: boolea
 
 const NOT_STRICTER: ReadonlySet<Order> = new Set<Order>(['weaker', 'incomparable'])
 
-/**
- * Checks that each entry of `policies`, and each HTTP rule for one of the services, names something that exists.
- * @throws ContractError that lists all unknown names.
- */
-export function assertKnownNames(
+/** An entry of an upstream that names something that does not exist. */
+export interface UnknownName {
+  /** Path of the entry in the upstream. */
+  readonly entry: readonly PropertyKey[]
+  readonly message: string
+}
+
+/** Returns the entries of `policies`, and the HTTP rules for one of the services, that name nothing that exists. */
+export function findUnknownNames(
   services: readonly DescService[],
   { policies, httpRules }: Pick<ExposureOptions, 'policies' | 'httpRules'>,
-): void {
+): UnknownName[] {
   const names = new Set(services.map(({ typeName }) => typeName))
   const methods = new Set(services.flatMap(service => service.methods).map(methodName))
   const unknownPolicies = Object.keys(policies).filter(
@@ -104,11 +108,16 @@ export function assertKnownNames(
   )
   // The file may have rules for services of other upstreams.
   const unknownRules = [...httpRules].filter(([name]) => names.has(serviceOf(name)) && !methods.has(name))
-  const problems = [
-    ...unknownPolicies.map(name => `policies: ${name} is neither a service of this upstream nor a method of one`),
-    ...unknownRules.map(([name, { position }]) => `${position}: the contract has no method ${name}`),
+  return [
+    ...unknownPolicies.map(name => ({
+      entry: ['policies', name],
+      message: `policies: ${name} is neither a service of this upstream nor a method of one`,
+    })),
+    ...unknownRules.map(([name, { position }]) => ({
+      entry: ['httpRules'],
+      message: `${position}: the contract has no method ${name}`,
+    })),
   ]
-  if (problems.length > 0) throw new ContractError(problems.join('\n  '))
 }
 
 function serviceOf(method: string): string {

@@ -6,7 +6,8 @@ import { PolicySchema, RateLimitSchema } from '#proto/edge/v1/options_pb.js'
 import { AccessLevel, type Policy, ROLES } from '#runtime/grpc/contract.ts'
 import type { PolicyField } from './policy-strictness.ts'
 
-const ACCESS_LEVELS = {
+/** Names of the access levels in gateway.yaml. */
+export const ACCESS_LEVELS = {
   public: AccessLevel.PUBLIC,
   optional: AccessLevel.OPTIONAL,
   user: AccessLevel.USER,
@@ -15,7 +16,13 @@ const ACCESS_LEVELS = {
   service: AccessLevel.SERVICE,
 } as const
 
-type AccessName = keyof typeof ACCESS_LEVELS
+export type AccessName = keyof typeof ACCESS_LEVELS
+
+/** Returns the name of an access level in gateway.yaml. @param access of a valid policy. */
+export function accessName(access: AccessLevel): AccessName {
+  const names = Object.keys(ACCESS_LEVELS) as AccessName[]
+  return names.find(name => ACCESS_LEVELS[name] === access) as AccessName
+}
 
 const rateLimitSchema = z.strictObject({
   class: z.string().optional().describe('A class of `limits`. Default: `user`, or `anonymous` without a token.'),

@@ -32,7 +32,8 @@ function commentsOf(file: DescFile): ReadonlyMap<string, string> {
   return comments
 }
 
-function pathOf(desc: Documented): number[] {
+/** Returns the path of a declaration in source code locations (descriptor.proto, SourceCodeInfo.Location). */
+export function pathOf(desc: Documented): number[] {
   switch (desc.kind) {
     case 'service':
       return [FILE.service, desc.file.services.indexOf(desc)]

@@ -66,6 +66,21 @@ const WITHOUT_BODY: ReadonlySet<string> = new Set(['GET', 'HEAD', 'TRACE'])
 // RFC 9110 section 5.6.2.
 const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/
 
+/** An error in how a method is exposed. */
+export interface MethodProblem {
+  readonly upstream: string
+  readonly method: DescMethod
+  /** Starts with the name of the method. */
+  readonly message: string
+}
+
+/** The route table of a contract, and what prevents further routes. */
+export interface RouteTable {
+  readonly routes: readonly Route[]
+  readonly omitted: readonly OmittedRoute[]
+  readonly problems: readonly MethodProblem[]
+}
+
 /**
  * Builds the route table of a contract. Methods without an HTTP rule have no routes.
  * @param onOmitted called for each method or binding that the gateway cannot serve.
@@ -75,13 +90,25 @@ export function buildRouteTable(
   services: readonly ExposedService[],
   onOmitted: (omitted: OmittedRoute) => void = () => {},
 ): Route[] {
-  const errors: string[] = []
+  const { routes, omitted, problems } = inspectRouteTable(services)
+  if (problems.length > 0) {
+    const lines = problems.map(({ upstream, message }) => `upstream ${upstream}: ${message}`)
+    throw new ContractError(`The contract cannot be served:\n  ${lines.join('\n  ')}`)
+  }
+  omitted.forEach(onOmitted)
+  return [...routes]
+}
+
+/** Builds the routes of all methods that are valid. */
+export function inspectRouteTable(services: readonly ExposedService[]): RouteTable {
+  const problems: MethodProblem[] = []
+  const omitted: OmittedRoute[] = []
   const routes: Route[] = []
   const owners = new Map<string, Route>()
   for (const { service, upstream, exposure = CONTRACT_ONLY } of services) {
-    for (const descriptor of service.methods) {
+    for (const method of service.methods) {
       try {
-        for (const route of routesOf(descriptor, upstream, exposure, onOmitted)) {
+        for (const route of routesOf(method, upstream, exposure, entry => void omitted.push(entry))) {
           const key = `${route.httpMethod} ${route.template.shape}`
           const owner = owners.get(key)
           if (owner !== undefined) {
@@ -92,12 +119,15 @@ export function buildRouteTable(
         }
       } catch (error) {
         if (!(error instanceof ContractError)) throw error
-        errors.push(`upstream ${upstream}: ${methodName(descriptor)}: ${error.message}`)
+        problems.push({ upstream, method, message: `${methodName(method)}: ${error.message}` })
       }
     }
   }
-  if (errors.length > 0) throw new ContractError(`The contract cannot be served:\n  ${errors.join('\n  ')}`)
-  return routes.flatMap(route => (route.httpMethod === '*' ? withEachMethod(route, owners) : route))
+  return {
+    routes: routes.flatMap(route => (route.httpMethod === '*' ? withEachMethod(route, owners) : route)),
+    omitted,
+    problems,
+  }
 }
 
 function withEachMethod(route: Route, owners: ReadonlyMap<string, Route>): Route[] {

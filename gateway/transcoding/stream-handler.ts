@@ -11,8 +11,11 @@ import { cancelOnDisconnect, type HandlerOptions, type RouteHandler, readRequest
 import { startStreamBody } from './stream-body.ts'
 import { errorNameOf, streamFormatOf } from './stream-format.ts'
 
-// Bounds the resources of a stream whose client no longer reads but has not closed the connection.
-const DEFAULT_TIMEOUT_MS = 3_600_000
+/**
+ * Timeout of streams whose policy has none, in milliseconds. Bounds the resources of a stream whose client no longer reads but
+ * has not closed the connection.
+ */
+export const DEFAULT_STREAM_TIMEOUT_MS = 3_600_000
 
 /**
  * Handles a server-streaming method: encodes the request, opens the stream and sends its messages as they arrive. An
@@ -28,7 +31,7 @@ export function createStreamHandler(route: Route, options: HandlerOptions): Rout
     options.rpcMetrics,
     options.forwardingOf(upstream),
   )
-  const timeoutMs = policyTimeoutMs(policy) ?? DEFAULT_TIMEOUT_MS
+  const timeoutMs = policyTimeoutMs(policy) ?? DEFAULT_STREAM_TIMEOUT_MS
   const successStatus = policy.successStatus || 200
   const errorName = errorNameOf(route)
 

@@ -6,7 +6,7 @@ import type { Logger } from '#runtime/observability/logger.ts'
 import { SettingsError } from '#runtime/process/env.ts'
 import { createStreamTransport } from './grpc-js/stream-transport.ts'
 import { createGrpcJsTransport } from './grpc-js/transport.ts'
-import { createHttp2Transport } from './http2/transport.ts'
+import { assertAddress, createHttp2Transport } from './http2/transport.ts'
 import { readTlsCredentials, type TlsCredentials } from './tls-credentials.ts'
 import type { StreamTransport, Transport } from './transport.ts'
 import type { UpstreamConfig } from './upstream-config.ts'
@@ -63,6 +63,21 @@ export function createConnections(file: string, logger: Logger): Connections {
   }
 }
 
+/**
+ * Checks what `lease` would reject, without a connection.
+ * @param file as in `createConnections`, or a position in the file.
+ * @throws SettingsError with the name of the upstream, for an invalid address or TLS file.
+ */
+export function assertConnectable(config: UpstreamConfig, file: string): void {
+  readCredentials(config, file)
+  withAddressErrors(config, file, () => {
+    const { address, maxMessageLength, transport } = config
+    if (transport === 'http2') assertAddress(address)
+    // It connects with the first call only.
+    createStreamTransport({ address, maxMessageLength }).close()
+  })
+}
+
 function readCredentials({ name, tls }: UpstreamConfig, file: string): TlsCredentials | undefined {
   return tls && readTlsCredentials(tls, `${file}: upstream ${name}: tls`)
 }
@@ -71,12 +86,18 @@ function open(config: UpstreamConfig, tls: TlsCredentials | undefined, file: str
   const { name, address, maxMessageLength, keepalive, health } = config
   const options = { address, maxMessageLength, tls, keepalive, origin: `${file}: upstream ${name}: ${address}` }
   const healthService = health === true ? '' : health || undefined
-  try {
+  return withAddressErrors(config, file, () => {
     const transport =
       config.transport === 'http2'
         ? createHttp2Transport({ ...options, healthService, logger, name, file })
         : createGrpcJsTransport(options)
     return { transport, streams: createStreamTransport(options), leases: 0 }
+  })
+}
+
+function withAddressErrors<T>({ name }: UpstreamConfig, file: string, step: () => T): T {
+  try {
+    return step()
   } catch (error) {
     // An invalid address.
     if (!(error instanceof TypeError)) throw error

@@ -1,7 +1,7 @@
 /** The contract of an upstream: its message types, and the services that gateway.yaml exposes. */
 import type { FileRegistry } from '@bufbuild/protobuf'
 import { ContractError, serviceOf } from '#runtime/grpc/contract.ts'
-import { assertKnownNames, createExposure } from '../contract/exposure.ts'
+import { createExposure, findUnknownNames } from '../contract/exposure.ts'
 import { readHttpRules } from '../contract/http-rules-file.ts'
 import type { PolicyContext } from '../contract/policy-strictness.ts'
 import type { ExposedService } from '../contract/route-table.ts'
@@ -12,6 +12,8 @@ import type { UpstreamConfig } from './upstream-config.ts'
 export interface ExposureSettings extends Pick<PolicyContext, 'compareLimits'> {
   /** Values of variables in the file of `httpRules`. */
   readonly env: NodeJS.ProcessEnv
+  /** Returns `FILE:LINE` of an entry of the upstream, for errors. */
+  readonly position?: (...entry: PropertyKey[]) => string
 }
 
 export interface UpstreamContract {
@@ -22,7 +24,7 @@ export interface UpstreamContract {
 
 /**
  * Returns the contract of an upstream as gateway.yaml exposes it.
- * @throws ContractError that lists each service, policy and HTTP rule that the contract does not have; SettingsError if the
+ * @throws ContractError that lists, one per line, each service, policy and HTTP rule that the contract does not have; SettingsError if the
  * file of `httpRules` cannot be read.
  */
 export function exposeContract(
@@ -37,28 +39,35 @@ export function exposeContract(
 function exposeServices(
   config: UpstreamConfig,
   registry: FileRegistry,
-  { compareLimits, env }: ExposureSettings,
+  { compareLimits, env, position = () => 'gateway.yaml' }: ExposureSettings,
 ): ExposedService[] {
-  const { policies, unannotated, timeoutMs } = config
-  const services = findServices(registry, config.services)
+  const { name, policies, unannotated, timeoutMs } = config
+  const problem = (entry: readonly PropertyKey[], message: string) =>
+    `${position(...entry)}: upstream ${name}: ${message}`
+  const { services, unknown } = findServices(registry, config.services)
   const httpRules = config.httpRules === undefined ? new Map() : readHttpRules(config.httpRules, env)
-  assertKnownNames(services, { policies, httpRules })
+  const names = findUnknownNames(services, { policies, httpRules })
+  const all = [
+    ...unknown.map(({ index, message }) => problem(['services', index], message)),
+    // The policies of a service that does not exist have one error, at the service.
+    ...(unknown.length > 0 ? [] : names.map(({ entry, message }) => problem(entry, message))),
+  ]
+  if (all.length > 0) throw new ContractError(all.join('\n'))
   const context = { compareLimits, defaultTimeoutMs: timeoutMs }
   const exposure = createExposure({ policies, httpRules, unannotated, context })
-  return services.map(service => ({ service, upstream: config.name, exposure }))
+  return services.map(service => ({ service, upstream: name, exposure }))
 }
 
 function findServices(registry: FileRegistry, names: readonly string[]) {
-  const problems: string[] = []
-  const services = names.flatMap(name => {
+  const unknown: { index: number; message: string }[] = []
+  const services = names.flatMap((name, index) => {
     try {
       return [serviceOf(registry, name)]
     } catch (error) {
       if (!(error instanceof ContractError)) throw error
-      problems.push(error.message)
+      unknown.push({ index, message: error.message })
       return []
     }
   })
-  if (problems.length > 0) throw new ContractError(problems.join('\n  '))
-  return services
+  return { services, unknown }
 }

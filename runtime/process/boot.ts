@@ -3,17 +3,18 @@ import { createLogger } from '../observability/logger.ts'
 import { StatusError } from '../status.ts'
 import { SettingsError } from './env.ts'
 
-/** Older versions lack functions that the code uses, or do not run TypeScript. */
+/** Older versions lack functions that the code uses, or do not run TypeScript. A program may support an older one. */
 const MIN_NODE_MAJOR = 26
 
 /**
  * Runs a step of the start. If it fails, logs the error at level fatal and exits with code 1. The line has the message
  * and no stack, except for errors of JavaScript itself, which are defects.
  * @param service field `service` of the log line.
+ * @param minNodeMajor oldest major version of Node.js that runs the program. Default 26.
  */
-export async function boot<R>(service: string, step: () => R | Promise<R>): Promise<R> {
+export async function boot<R>(service: string, step: () => R | Promise<R>, minNodeMajor?: number): Promise<R> {
   try {
-    assertNodeVersion(process.versions.node)
+    assertNodeVersion(process.versions.node, minNodeMajor)
     return await step()
   } catch (error) {
     const logger = createLogger({ service, level: 'fatal' })
@@ -24,11 +25,11 @@ export async function boot<R>(service: string, step: () => R | Promise<R>): Prom
 }
 
 /** @throws SettingsError if the version of Node.js is too old. */
-export function assertNodeVersion(version: string): void {
-  if (Number.parseInt(version, 10) >= MIN_NODE_MAJOR) return
+export function assertNodeVersion(version: string, minMajor = MIN_NODE_MAJOR): void {
+  if (Number.parseInt(version, 10) >= minMajor) return
   throw new SettingsError(
-    `Node.js ${version} is too old: Node.js ${MIN_NODE_MAJOR} or later is required. ` +
-      '`make up` uses the one in node_modules/.bin; put that folder first on the PATH',
+    `Node.js ${version} is too old: Node.js ${minMajor} or later is required. Put it first on the PATH; ` +
+      'in the repository, it is in node_modules/.bin',
   )
 }
 

@@ -79,17 +79,17 @@ const faults: Fault[] = [
   [
     'a contract image that is missing',
     t => withUpstream(t, { contract: 'missing.binpb' }),
-    [/gateway\.yaml: upstream books: /, /missing\.binpb/, /ENOENT/, /buf build/],
+    [/gateway\.yaml:1: upstream books: /, /missing\.binpb/, /ENOENT/, /buf build/],
   ],
   [
     'a file that is no contract image',
     t => withUpstream(t, { contract: 'books.proto' }, { 'books.proto': 'syntax = "proto3";' }),
-    [/gateway\.yaml: upstream books: /, /books\.proto is not a contract image/, /buf build/],
+    [/gateway\.yaml:1: upstream books: /, /books\.proto is not a contract image/, /buf build/],
   ],
   [
     'an empty contract image',
     t => withUpstream(t, { contract: 'empty.binpb' }, { 'empty.binpb': '' }),
-    [/gateway\.yaml: upstream books: /, /empty\.binpb is not a contract image/, /buf build/],
+    [/gateway\.yaml:1: upstream books: /, /empty\.binpb is not a contract image/, /buf build/],
   ],
   [
     'a gateway.yaml that is missing',
@@ -104,12 +104,12 @@ const faults: Fault[] = [
   [
     'a service that the contract does not have',
     t => withUpstream(t, { services: ['auth.v1.Auth'] }),
-    [/gateway\.yaml: upstream books: /, /no service auth\.v1\.Auth; it has .*auth\.v1\.AuthService/],
+    [/gateway\.yaml:1: upstream books: /, /no service auth\.v1\.Auth; it has .*auth\.v1\.AuthService/],
   ],
   [
     'an address that is invalid',
     t => withUpstream(t, { address: 'ftp://host' }),
-    [/gateway\.yaml: upstream books: /, /ftp:\/\/host/],
+    [/gateway\.yaml:1: upstream books: /, /ftp:\/\/host/],
   ],
   [
     'a role that does not exist',

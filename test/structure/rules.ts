@@ -25,6 +25,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 const PARTS: Record<string, readonly string[]> = {
   runtime: ['postgres', 'grpc', 'auth', 'process', 'observability', 'ip-address.ts', 'status.ts', 'quota.ts'],
   gateway: [
+    'command',
     'main.ts',
     'gateway.ts',
     'reload.ts',

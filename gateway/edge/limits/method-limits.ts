@@ -22,27 +22,52 @@ export interface MethodLimits {
   readonly unauthenticated: Limit
 }
 
-/** @throws ContractError that lists unknown classes, costs above the capacity and unknown methods in gateway.yaml. */
+/** A rate limit that is invalid. */
+export interface LimitProblem {
+  /** Full name of the method, such as `user.v1.UserService/GetUser`. */
+  readonly method: string
+  readonly message: string
+}
+
+/** The limits of all methods that are valid, by name of the method. */
+export interface LimitsInspection {
+  readonly limits: ReadonlyMap<string, MethodLimits>
+  /** Unknown classes, costs above the capacity and unknown methods in gateway.yaml. */
+  readonly problems: readonly LimitProblem[]
+}
+
+type LimitedRoute = Pick<Route, 'name' | 'policy'>
+
+/** @throws ContractError that lists the problems of `inspectMethodLimits`. */
 export function resolveMethodLimits(
-  routes: readonly Pick<Route, 'name' | 'policy'>[],
+  routes: readonly LimitedRoute[],
   settings: LimitSettings,
 ): ReadonlyMap<string, MethodLimits> {
-  const problems = new Set<string>()
+  const { limits, problems } = inspectMethodLimits(routes, settings)
+  if (problems.length === 0) return limits
+  const lines = problems.map(({ method, message }) => `${method}: ${message}`)
+  throw new ContractError(`Invalid rate limits:\n  ${lines.join('\n  ')}`)
+}
+
+export function inspectMethodLimits(routes: readonly LimitedRoute[], settings: LimitSettings): LimitsInspection {
+  const problems: LimitProblem[] = []
   const limits = new Map<string, MethodLimits>()
-  for (const { name, policy } of routes) {
+  // A method with several routes has one policy.
+  const policies = new Map(routes.map(({ name, policy }) => [name, policy]))
+  for (const [method, policy] of policies) {
     try {
-      limits.set(name, resolveLimits(policy, settings, settings.methods[name]))
+      limits.set(method, resolveLimits(policy, settings, settings.methods[method]))
     } catch (error) {
       if (!(error instanceof ContractError)) throw error
-      problems.add(`${name}: ${error.message}`)
+      problems.push({ method, message: error.message })
     }
   }
-  const exposed = new Set(routes.map(({ name }) => name))
-  for (const name of Object.keys(settings.methods)) {
-    if (!exposed.has(name)) problems.add(`${name}: gateway.yaml sets a limit, but no upstream exposes this method`)
+  for (const method of Object.keys(settings.methods)) {
+    if (!policies.has(method)) {
+      problems.push({ method, message: 'gateway.yaml sets a limit, but no upstream exposes this method' })
+    }
   }
-  if (problems.size > 0) throw new ContractError(`Invalid rate limits:\n  ${[...problems].join('\n  ')}`)
-  return limits
+  return { limits, problems }
 }
 
 function resolveLimits(

@@ -68,6 +68,11 @@ const DEFAULTS: Http2TransportLimits = {
   maxHeaderListSize: 32 * 1024,
 }
 
+/** Checks an address as `createHttp2Transport` does, without a connection. @throws TypeError if it is invalid. */
+export function assertAddress(address: string): void {
+  createRequestHeaderEncoder({ authority: parseTarget(address).authority, secure: false, userAgent: '' })
+}
+
 /** Creates a transport and connects at once. @throws TypeError for an invalid address. */
 export function createHttp2Transport(options: Http2TransportOptions): Transport {
   const { address, maxMessageLength, tls, healthService, logger, observer, lookUp = lookUpName } = options
