@@ -97,6 +97,10 @@ check: $(INSTALLED) ## Check contract, generated code, types, lint, unused code 
 	knip --no-progress
 	node test/structure/imports.test.ts >.data/imports.tap || { cat .data/imports.tap; exit 1; }
 
+.PHONY: package
+package: $(INSTALLED) ## Build the npm package of the gateway, in .data/package
+	@node deploy/package/build.ts
+
 .PHONY: generate
 generate: $(INSTALLED) ## Generate proto/gen from the contract
 	$(call generate,.)

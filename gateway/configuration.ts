@@ -1,6 +1,6 @@
 /** What the gateway serves: gateway.yaml, the contract of each upstream, and the routes that follow from them. */
 import type { DescMethod, FileRegistry } from '@bufbuild/protobuf'
-import { AccessLevel, methodName, readContract } from '#runtime/grpc/contract.ts'
+import { AccessLevel, methodName, type Policy, readContract } from '#runtime/grpc/contract.ts'
 import { SettingsError } from '#runtime/process/env.ts'
 import { positionOf } from './contract/proto-position.ts'
 import { type ExposedService, inspectRouteTable, type OmittedRoute, type Route } from './contract/route-table.ts'
@@ -75,8 +75,11 @@ export function planRoutes(configuration: Configuration): RoutePlan {
 export function inspectRoutes({ file, contracts, env, inspection, problems: known }: Configuration): RouteInspection {
   const { areLimitsValid, positionOf: position, positionOfLimit } = inspection
   const problems = createProblems(known)
-  // Invalid limits have their own message.
-  const compareLimits = areLimitsValid ? createLimitOrder(file.limits) : () => 'same' as const
+  const limitOrder = createLimitOrder(file.limits)
+  const hasClass = ({ rateLimit }: Policy) => !rateLimit?.class || Object.hasOwn(file.limits.classes, rateLimit.class)
+  // Invalid limits and unknown classes have their own messages.
+  const compareLimits = (from: Policy, to: Policy) =>
+    areLimitsValid && hasClass(from) && hasClass(to) ? limitOrder(from, to) : 'same'
   const exposed = new Map<string, UpstreamContract>()
   for (const config of file.upstreams) {
     problems.attempt(() => assertConnectable(config, position(config.name, 'address')))

@@ -30,7 +30,7 @@ export function createLimitOrder({ classes }: LimitSettings): (from: Policy, to:
     if (one !== undefined && other !== undefined) {
       return compareRateLimits(rateLimitShape(one, from.rateLimit), rateLimitShape(other, to.rateLimit))
     }
-    // A class that is not defined stops the boot later.
+    // A class that is not defined is incomparable with others; it stops the boot later.
     return one === other && from.rateLimit?.class === to.rateLimit?.class ? 'same' : 'incomparable'
   }
 }
