@@ -1,9 +1,11 @@
 /** The inputs of an OpenAPI operation: path, query and header parameters, and the request body. */
 import type { DescField, DescMessage } from '@bufbuild/protobuf'
 import { isEtag, isIfMatch } from '#runtime/grpc/contract.ts'
+import { takesRawBody } from './http-body.ts'
 import { type JsonKind, type JsonSchema, kindOf } from './json-schema.ts'
 import type { OperationPlace, PathParameter } from './openapi-paths.ts'
-import { isRequired, type OpenApiSchemas, visibleFields } from './openapi-schemas.ts'
+import { isRequired, type OpenApiSchemas, RAW_CONTENT, visibleFields } from './openapi-schemas.ts'
+import { commentOf } from './proto-comments.ts'
 import type { Route } from './route-table.ts'
 
 export function parametersOf({ route, parameters }: OperationPlace, schemas: OpenApiSchemas): object[] {
@@ -18,8 +20,14 @@ export function parametersOf({ route, parameters }: OperationPlace, schemas: Ope
  * Returns the `requestBody` member of an operation; an empty object if the route has no body. A missing body is an
  * empty message, so the body is required only if one of its fields is.
  */
-export function requestBodyOf({ descriptor, template, body }: Route, schemas: OpenApiSchemas): object {
+export function requestBodyOf(route: Route, schemas: OpenApiSchemas): object {
+  const { descriptor, template, body } = route
   if (body.kind === 'none') return {}
+  if (takesRawBody(route)) {
+    const field = body.kind === 'field' ? body.field : undefined
+    const description = (field && commentOf(field)) ?? RAW_BODY
+    return { requestBody: { description, required: field !== undefined && isRequired(field), content: RAW_CONTENT } }
+  }
   const bound = template.variables.map(({ fieldPath }) => fieldPath)
   if (body.kind === 'message') {
     const schema = schemas.ofBody(descriptor.input, bound)
@@ -32,6 +40,8 @@ export function requestBodyOf({ descriptor, template, body }: Route, schemas: Op
   // With a variable in the field, the message is present, and its own fields may be required.
   return requestBody(schema, isRequired(field) || (inField.length > 0 && schema['required'] !== undefined), description)
 }
+
+const RAW_BODY = 'Any content. Content-Type is its media type.'
 
 function requestBody(schema: object, required: boolean, description?: unknown): object {
   return {

@@ -1,7 +1,8 @@
 /** The responses of an OpenAPI operation: the success response and the problem documents. */
 import { AccessLevel, isEtag, isIfMatch } from '#runtime/grpc/contract.ts'
+import { returnsRawBody } from './http-body.ts'
 import type { JsonSchema } from './json-schema.ts'
-import { type OpenApiSchemas, visibleFields } from './openapi-schemas.ts'
+import { type OpenApiSchemas, RAW_CONTENT, visibleFields } from './openapi-schemas.ts'
 import { isStream, type Route } from './route-table.ts'
 
 /** The schema of a problem document, under `components.schemas.Problem`. */
@@ -70,9 +71,18 @@ export function responsesOf(route: Route, schemas: OpenApiSchemas): object {
   }
 }
 
+const RAW_BODY = 'Success. Content-Type is the media type of the content.'
+const RAW_STREAM = `${RAW_BODY} If the stream fails, the connection is closed before the end of the body.`
+
 function success(route: Route, status: number, schemas: OpenApiSchemas): object {
   if (status === 204) return { description: 'Success, no content.' }
   const { descriptor, responseField } = route
+  const headers = { ETag: { description: 'Entity tag for If-Match and If-None-Match.', schema: { type: 'string' } } }
+  const hasTag = !isStream(route) && descriptor.output.fields.some(isEtag)
+  if (returnsRawBody(route)) {
+    const description = isStream(route) ? RAW_STREAM : RAW_BODY
+    return { description, ...(hasTag && { headers }), content: RAW_CONTENT }
+  }
   const schema =
     responseField === undefined
       ? schemas.refTo(descriptor.output, 'response')
@@ -81,7 +91,5 @@ function success(route: Route, status: number, schemas: OpenApiSchemas): object 
     const description = 'A stream of messages, one per line or event. If it fails, the last line or event is an error.'
     return { description, content: { 'application/x-ndjson': { schema }, 'text/event-stream': { schema } } }
   }
-  const headers = { ETag: { description: 'Entity tag for If-Match and If-None-Match.', schema: { type: 'string' } } }
-  const hasTag = descriptor.output.fields.some(isEtag)
   return { description: 'Success.', ...(hasTag && { headers }), content: { 'application/json': { schema } } }
 }

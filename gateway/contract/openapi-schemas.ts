@@ -41,6 +41,9 @@ const PLAIN: Record<Exclude<JsonKind, 'enum' | 'message'>, JsonSchema> = {
   },
 }
 
+/** The `content` member of a raw body (http-body.ts). Generators know `format: binary` from OpenAPI 3.0. */
+export const RAW_CONTENT = { '*/*': { schema: { type: 'string', format: 'binary' } } }
+
 /** Where a value occurs. Parameters of path and query are text, so they cannot be null. */
 export type Place = 'parameter' | 'body' | 'response'
 

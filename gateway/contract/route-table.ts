@@ -15,6 +15,7 @@ import {
 } from '#runtime/grpc/contract.ts'
 import { assertEdgeFields, isRevocation, responseFields } from './edge-fields.ts'
 import { CONTRACT_ONLY, type Exposure, isExposed } from './exposure.ts'
+import { takesRawBody } from './http-body.ts'
 import { kindOf } from './json-schema.ts'
 import { type PathTemplate, parsePathTemplate } from './path-template.ts'
 import { assertNotReserved } from './reserved-paths.ts'
@@ -170,6 +171,7 @@ function routesOf(
     if (body.kind === 'field' && template.variables.some(({ fieldPath }) => fieldPath.join('.') === body.field.name)) {
       throw new ContractError(`${body.field.name} is given by the path and by the body`)
     }
+    if (takesRawBody({ body, descriptor })) assertNoneInBody(body, template)
     if (httpMethod !== '*' && !SERVED_METHODS.has(httpMethod)) {
       onOmitted({ name, reason: `the HTTP parser does not know the method ${httpMethod} of ${path}` })
       return []
@@ -243,6 +245,14 @@ function fieldOf(message: DescMessage, name: string): DescField {
   if (cookieOf(field) !== undefined) throw new ContractError(`${message.typeName}.${name} is a cookie field`)
   if (isIfMatch(field)) throw new ContractError(`${message.typeName}.${name} is the If-Match field`)
   return field
+}
+
+/** Checks that no path variable is a field of a raw body, whose fields are the content and its Content-Type. */
+function assertNoneInBody(body: BodyBinding, { variables }: PathTemplate): void {
+  for (const { fieldPath } of variables) {
+    if (body.kind === 'field' && fieldPath[0] !== body.field.name) continue
+    throw new ContractError(`${fieldPath.join('.')} is given by the path and by the body, a google.api.HttpBody`)
+  }
 }
 
 /** Checks the field path of a variable: singular messages, and at the end a singular scalar or enum. */

@@ -7,16 +7,20 @@ export interface RequestInput {
   readonly pathValues: readonly string[]
   /** The query, percent-encoded, without `?`. */
   readonly query: string
-  /** JSON text in UTF-8; undefined if the request has no body. */
+  /** JSON text in UTF-8, or a raw body (contract/http-body.ts); undefined if the request has no body. */
   readonly body: Uint8Array | undefined
+  /** The Content-Type header, for a raw body only; undefined if absent. */
+  readonly contentType?: string | undefined
   readonly cookies: Cookies
   /** The If-Match header, unparsed; undefined if absent. */
   readonly ifMatch?: string | undefined
 }
 
 export interface DecodedResponse {
-  /** JSON text. */
-  readonly body: string
+  /** JSON text; bytes if the response is a raw body. */
+  readonly body: string | Uint8Array
+  /** The media type of a raw body as the upstream sent it, possibly empty or invalid; undefined for JSON. */
+  readonly contentType?: string | undefined
   readonly cookies: readonly CookieChange[]
   /** For the revocation set of the gateway; not part of the body. */
   readonly revocations: readonly Revocation[]

@@ -40,6 +40,11 @@ export function readRequestInput(template: PathTemplate, request: FastifyRequest
   return { pathValues, query, body, cookies: readCookies(request), ifMatch: request.headers['if-match'] }
 }
 
+/** As `readRequestInput`, for a route that takes a raw body. */
+export function readRawRequestInput(template: PathTemplate, request: FastifyRequest): RequestInput {
+  return { ...readRequestInput(template, request), contentType: request.headers['content-type'] }
+}
+
 /** Returns a cancellation that is triggered when the client disconnects before the response is complete. */
 export function cancelOnDisconnect(reply: FastifyReply): Cancellation {
   const cancellation = new Cancellation()

@@ -1,7 +1,9 @@
 import type { FastifyInstance, FastifyRequest, onResponseHookHandler } from 'fastify'
+import { takesRawBody } from '../contract/http-body.ts'
 import { isStream, type Route } from '../contract/route-table.ts'
 import type { RequestPolicy } from '../edge/request-policy.ts'
 import { HttpError } from '../http/http-errors.ts'
+import { assertJsonBody, assertRawBody, registerAnyBody } from '../http/request-body.ts'
 import { splitTarget } from '../http/request-target.ts'
 import { type Candidate, groupRoutes, type RouteGroup } from '../http/route-groups.ts'
 import { allowedMethods, verbOf, verbsBeside } from '../http/routing.ts'
@@ -18,6 +20,8 @@ export interface RoutesOptions extends HandlerOptions {
 interface BuiltRoute extends RequestPolicy {
   /** The path template, which names the route in telemetry. */
   readonly source: string
+  /** Whether it takes a body of any media type. */
+  readonly isRaw: boolean
   readonly handler: RouteHandler
 }
 
@@ -29,7 +33,11 @@ export function registerRoutes(app: FastifyInstance, options: RoutesOptions): vo
   const candidates = options.routes.map(route => ({ route, template: route.template, value: build(route, options) }))
   for (const [method, own] of Map.groupBy(candidates, ({ route }) => route.httpMethod)) {
     if (!app.supportedMethods.includes(method)) app.addHttpMethod(method, { hasBody: true })
-    if (method !== 'HEAD') for (const group of groupRoutes(own)) register(app, method, group)
+    if (method === 'HEAD') continue
+    for (const group of groupRoutes(own)) {
+      if (group.values.some(({ isRaw }) => isRaw)) registerRaw(app, method, group)
+      else register(app, method, group)
+    }
   }
   for (const group of groupRoutes(headRoutes(candidates))) register(app, 'HEAD', group)
 }
@@ -46,10 +54,30 @@ function build(route: Route, options: RoutesOptions): BuiltRoute {
   const verbs = verbsBeside(route, options.routes)
   return {
     source: route.template.source,
+    isRaw: takesRawBody(route),
     onRequest: verbs.size === 0 ? policy.onRequest : rejectVerbs(verbs, options.routes, policy.onRequest),
     onResponse: policy.onResponse,
     handler: isStream(route) ? createStreamHandler(route, options) : createUnaryHandler(route, options),
   }
+}
+
+/** Registers a group of which a route takes a raw body. Its routes check their media types after their policies. */
+function registerRaw(app: FastifyInstance, method: string, group: RouteGroup<BuiltRoute>): void {
+  const checked = new Map(
+    group.values.map(value => {
+      const assertBody = value.isRaw ? assertRawBody : assertJsonBody
+      const onRequest: BuiltRoute['onRequest'] = async (request, reply) => {
+        await value.onRequest(request, reply)
+        assertBody(request)
+      }
+      return [value, { ...value, onRequest }]
+    }),
+  )
+  const find = (path: string) => checked.get(group.find(path) as BuiltRoute)
+  app.register(async scope => {
+    registerAnyBody(scope)
+    register(scope, method, { ...group, values: [...checked.values()], find })
+  })
 }
 
 function register(

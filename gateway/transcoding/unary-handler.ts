@@ -1,5 +1,6 @@
 import { isIfMatch } from '#runtime/grpc/contract.ts'
 import { invalidArgument } from '#runtime/status.ts'
+import { returnsRawBody, takesRawBody } from '../contract/http-body.ts'
 import { policyTimeoutMs } from '../contract/policy-strictness.ts'
 import type { Route } from '../contract/route-table.ts'
 import { writeCookie } from '../http/cookies.ts'
@@ -7,7 +8,14 @@ import { createUpstreamCall } from '../upstream/calls.ts'
 import { deadlineIn } from '../upstream/deadline.ts'
 import { asksForIntegerEnums } from './binding/alt-parameter.ts'
 import { hasTag, quoteTag } from './binding/entity-tag.ts'
-import { cancelOnDisconnect, type HandlerOptions, type RouteHandler, readRequestInput } from './handler.ts'
+import {
+  cancelOnDisconnect,
+  type HandlerOptions,
+  type RouteHandler,
+  readRawRequestInput,
+  readRequestInput,
+} from './handler.ts'
+import { createRawHeaders } from './raw-response.ts'
 
 // Ignoring If-Match would execute a request whose condition may be false.
 const IF_MATCH_NOT_SUPPORTED = invalidArgument([{ field: 'If-Match', description: 'is not supported by this method' }])
@@ -25,14 +33,16 @@ export function createUnaryHandler(route: Route, options: HandlerOptions): Route
   const timeoutMs = policyTimeoutMs(policy) ?? options.defaultTimeoutOf(upstream)
   const successStatus = policy.successStatus || 200
   const isGet = route.httpMethod === 'GET'
+  const readInput = takesRawBody(route) ? readRawRequestInput : readRequestInput
+  const setRawHeaders = returnsRawBody(route) ? createRawHeaders(route) : undefined
   const supportsIfMatch = descriptor.input.fields.some(isIfMatch)
 
   return async (request, reply) => {
     if (!supportsIfMatch && !isGet && request.headers['if-match'] !== undefined) throw IF_MATCH_NOT_SUPPORTED
-    const input = readRequestInput(template, request)
+    const input = readInput(template, request)
     const message = codec.encode(input)
     const response = await call(request, message, deadlineIn(timeoutMs), cancelOnDisconnect(reply))
-    const { body, cookies, revocations, etag } = codec.decode(response, asksForIntegerEnums(input.query))
+    const { body, contentType, cookies, revocations, etag } = codec.decode(response, asksForIntegerEnums(input.query))
     for (const revocation of revocations) options.revoke(revocation)
     for (const change of cookies) writeCookie(reply, change)
     // Responses contain personal data, and some contain tokens (RFC 6749 section 5.1).
@@ -44,6 +54,8 @@ export function createUnaryHandler(route: Route, options: HandlerOptions): Route
       const ifNoneMatch = isGet ? request.headers['if-none-match'] : undefined
       if (ifNoneMatch !== undefined && hasTag(ifNoneMatch, etag as string)) return reply.status(304).send()
     }
-    return reply.header('content-type', 'application/json; charset=utf-8').send(body)
+    if (setRawHeaders === undefined) reply.header('content-type', 'application/json; charset=utf-8')
+    else setRawHeaders(request, reply, contentType)
+    return reply.send(body)
   }
 }

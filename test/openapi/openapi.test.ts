@@ -214,6 +214,7 @@ function documentOfEveryKind(): object {
     package ${name};
     import "edge/v1/options.proto";
     import "google/api/annotations.proto";
+    import "google/api/httpbody.proto";
     import "google/protobuf/any.proto";
     import "google/protobuf/duration.proto";
     import "google/protobuf/field_mask.proto";
@@ -245,9 +246,22 @@ function documentOfEveryKind(): object {
         option (google.api.http) = { post: "${prefix}/things:follow" body: "list21" };
         option (edge.v1.policy) = { access: ACCESS_PUBLIC };
       }
+      rpc Upload(Inner) returns (Raw) {
+        option (google.api.http) = { put: "${prefix}/files/{id}" body: "file" response_body: "file" };
+        option (edge.v1.policy) = { access: ACCESS_USER };
+      }
+      rpc Convert(google.api.HttpBody) returns (google.api.HttpBody) {
+        option (google.api.http) = { post: "${prefix}/files:convert" body: "*" };
+        option (edge.v1.policy) = { access: ACCESS_USER };
+      }
+      rpc Play(Inner) returns (stream google.api.HttpBody) {
+        option (google.api.http) = { get: "${prefix}/files/{id}:play" };
+        option (edge.v1.policy) = { access: ACCESS_PUBLIC };
+      }
     }
     enum Kind { NONE = 0; SOME = 1; }
-    message Inner { string id = 1; string id_2 = 2; Inner inner = 3; }
+    message Inner { string id = 1; string id_2 = 2; Inner inner = 3; google.api.HttpBody file = 4; }
+    message Raw { google.api.HttpBody file = 1; }
     message Every {
       string name = 1 [(edge.v1.rules) = { min_length: 3 pattern: "[^\\\\p{Cc}]*" }];
       int32 id = 2 [(edge.v1.rules) = { min: 5 }];

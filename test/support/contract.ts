@@ -14,6 +14,7 @@ const IMPORTS = [
   'proto/edge',
   'node_modules/google-proto-files/google/api/annotations.proto',
   'node_modules/google-proto-files/google/api/http.proto',
+  'node_modules/google-proto-files/google/api/httpbody.proto',
   'node_modules/google-proto-files/google/rpc/error_details.proto',
 ]
 

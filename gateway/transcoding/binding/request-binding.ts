@@ -4,6 +4,7 @@
  */
 import type { DescField, FileRegistry, JsonObject, JsonValue } from '@bufbuild/protobuf'
 import { invalidArgument, type Violation } from '#runtime/status.ts'
+import { takesRawBody } from '../../contract/http-body.ts'
 import { kindOf } from '../../contract/json-schema.ts'
 import type { Route } from '../../contract/route-table.ts'
 import { ALT, checkAlt } from './alt-parameter.ts'
@@ -13,6 +14,7 @@ import { fieldValue, isObject, ownProperty, setProperty } from './json-fields.ts
 import { parseJson } from './json-text.ts'
 import { type LossyNumbers, ROOT } from './lossy-numbers.ts'
 import { parseQuery } from './query.ts'
+import { rawBodyJson } from './raw-body.ts'
 import { compileMasks } from './request-masks.ts'
 import { isTextMessage, scalarFromText } from './text-values.ts'
 
@@ -21,12 +23,14 @@ export interface BindingInput {
   readonly pathValues: readonly string[]
   readonly query: string
   readonly body: Uint8Array | undefined
+  readonly contentType?: string | undefined
 }
 
 /**
  * @param registry the message types that an Any may contain.
  * @returns a function that returns the ProtoJSON of the request message, not yet checked against its types. It throws
- * StatusError INVALID_ARGUMENT with a violation per field that is unknown, given twice or in the wrong place.
+ * StatusError INVALID_ARGUMENT with a violation per field that is unknown, given twice or in the wrong place. The data of
+ * a raw body is bytes instead of base64 (`rawBodyJson`).
  */
 export function compileBinding(route: Route, registry: FileRegistry): (input: BindingInput) => JsonValue {
   const input = route.descriptor.input
@@ -34,10 +38,11 @@ export function compileBinding(route: Route, registry: FileRegistry): (input: Bi
   const bodyField = route.body.kind === 'field' ? route.body.field : undefined
   const pathVariables = new Set(variables.map(pathOf))
   const replaceMasks = compileMasks(route)
+  const isRaw = takesRawBody(route)
 
-  return ({ pathValues, query, body }) => {
+  return ({ pathValues, query, body, contentType }) => {
     const violations: Violation[] = []
-    const request = bodyJson(route, body, registry)
+    const request = isRaw ? rawBodyJson(bodyField, body, contentType) : bodyJson(route, body, registry)
     // Fields cannot be added to a body that is not an object. The structure check reports such a body.
     if (!isObject(request)) return request
 

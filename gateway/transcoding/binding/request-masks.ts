@@ -3,6 +3,7 @@
  * refer to follows from its name and place: `update_mask` to the resource beside it, others to the response.
  */
 import type { DescField, DescMessage, JsonObject, JsonValue } from '@bufbuild/protobuf'
+import { takesRawBody } from '../../contract/http-body.ts'
 import type { Route } from '../../contract/route-table.ts'
 import { fieldsWithMasks, isMask, ProtoPaths, protoPathsOf, visitMasks } from './field-masks.ts'
 import { fieldsByName, isObject, ownProperty, setProperty } from './json-fields.ts'
@@ -53,7 +54,9 @@ function compileDefaultMask(route: Route): ((request: JsonObject) => void) | und
 }
 
 /** Returns the field that the update mask refers to: the body, or the only message of the request besides masks. */
-function resourceOf({ body, descriptor }: Route): DescField | undefined {
+function resourceOf(route: Route): DescField | undefined {
+  const { body, descriptor } = route
+  if (takesRawBody(route)) return undefined
   if (body.kind === 'field')
     return body.field.fieldKind === 'message' && !isMask(body.field.message) ? body.field : undefined
   return onlyMessage(descriptor.input)

@@ -25,12 +25,14 @@
  *   decode User, 222 bytes           0.66   4.86
  *   decode ListUsers with 50 users   38     243
  */
-import type { FileRegistry } from '@bufbuild/protobuf'
+import type { DescMessage, FileRegistry } from '@bufbuild/protobuf'
+import { returnsRawBody, takesRawBody } from '../../contract/http-body.ts'
 import type { Route } from '../../contract/route-table.ts'
 import type { Codec } from '../codec.ts'
 import { createReferenceCodec } from '../reference/reference-codec.ts'
 import { uncompiledTypes } from './compilable-types.ts'
 import { withFallback } from './fallback.ts'
+import { compileRawResponseDecoder } from './raw-response-decoder.ts'
 import { compileRequestEncoder } from './request-encoder.ts'
 import { compileResponseDecoder } from './response-decoder.ts'
 
@@ -51,12 +53,14 @@ export function createCompiledCodec(
   reference: Codec = createReferenceCodec(route, registry),
 ): CompiledCodec {
   const { input, output } = route.descriptor
+  const isRaw = returnsRawBody(route)
   const encode = compileRequestEncoder(route, registry)
-  const decode = compileResponseDecoder(route, registry)
+  const decode = isRaw ? compileRawResponseDecoder(route, reference) : compileResponseDecoder(route, registry)
+  const rawInput = takesRawBody(route) ? [rawBodyType(route.body, input)] : []
   return {
     uncompiled: [
-      ...(encode === undefined ? ['every request'] : uncompiledTypes(input, registry)),
-      ...(decode === undefined ? ['every response'] : uncompiledTypes(output, registry)),
+      ...(encode === undefined ? ['every request'] : uncompiledTypes(input, registry, new Set(rawInput))),
+      ...(decode === undefined ? ['every response'] : isRaw ? [] : uncompiledTypes(output, registry)),
     ],
     encode: encode === undefined ? reference.encode : request => withFallback(encode, reference.encode, request),
     // Clients that ask for enum values as numbers are few, so that case is not compiled.
@@ -66,4 +70,9 @@ export function createCompiledCodec(
         : (message, enumsAsIntegers = false) =>
             enumsAsIntegers ? reference.decode(message, true) : withFallback(decode, reference.decode, message),
   }
+}
+
+/** The type of a raw body, of which `extensions` are never set. */
+function rawBodyType(body: Route['body'], input: DescMessage): DescMessage {
+  return (body.kind === 'field' && body.field.message) || input
 }

@@ -3,6 +3,7 @@
  * padded base64. They fall back for the other forms that ProtoJSON allows, such as 1e3.
  */
 import { type DescEnum, type DescField, type JsonValue, ScalarType } from '@bufbuild/protobuf'
+import { rawData } from '../binding/raw-body.ts'
 import { fallBack } from './fallback.ts'
 import { BIT32, BIT64, DELIMITED, VARINT } from './wire-reader.ts'
 import type { WireWriter } from './wire-writer.ts'
@@ -30,9 +31,9 @@ export const SCALAR_ENCODERS: Record<ScalarType, ScalarEncoder> = {
     isZero: value => value === '',
     write: (writer, value) => writer.string(value),
   }),
-  [ScalarType.BYTES]: scalar<Buffer>({
+  [ScalarType.BYTES]: scalar<Uint8Array>({
     wireType: DELIMITED,
-    parse: json => (isPaddedBase64(json) ? Buffer.from(json, 'base64') : fallBack()),
+    parse: json => (isPaddedBase64(json) ? Buffer.from(json, 'base64') : (rawData(json) ?? fallBack())),
     isZero: value => value.length === 0,
     write: (writer, value) => writer.bytes(value),
   }),

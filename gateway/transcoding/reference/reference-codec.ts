@@ -14,17 +14,19 @@ import {
   type Message,
   toBinary,
 } from '@bufbuild/protobuf'
-import { reflect } from '@bufbuild/protobuf/reflect'
+import { type ReflectMessage, reflect } from '@bufbuild/protobuf/reflect'
 import { Revocation } from '#proto/edge/v1/revocation.ts'
 import { isEtag, isIfMatch } from '#runtime/grpc/contract.ts'
 import { compileRules } from '#runtime/grpc/rules.ts'
 import { invalidArgument, MAX_VIOLATIONS } from '#runtime/status.ts'
 import { cookieFields, inlineOneof, isRevocation } from '../../contract/edge-fields.ts'
+import { returnsRawBody, takesRawBody } from '../../contract/http-body.ts'
 import type { Route } from '../../contract/route-table.ts'
 import type { CookieChange } from '../../http/cookies.ts'
 import { parseIfMatch } from '../binding/entity-tag.ts'
 import { setProtoPaths, takeProtoPaths } from '../binding/field-masks.ts'
 import { ownProperty, setProperty } from '../binding/json-fields.ts'
+import { takeRawData } from '../binding/raw-body.ts'
 import { compileBinding } from '../binding/request-binding.ts'
 import type { Codec, DecodedResponse } from '../codec.ts'
 import { compileAnyCheck } from './any-check.ts'
@@ -46,9 +48,12 @@ function compileEncode(route: Route, registry: FileRegistry): Codec['encode'] {
   const checkRules = compileRules(input)
   const cookies = cookieFields(input)
   const ifMatch = input.fields.find(isIfMatch)
+  const isRaw = takesRawBody(route)
+  const bodyField = route.body.kind === 'field' ? route.body.field : undefined
 
   return request => {
     const json = bind(request)
+    const data = isRaw ? takeRawData(json, bodyField) : undefined
     const masks = takeProtoPaths(input, json)
     const structureViolations = [...checkStructure(json), ...(checkAnys?.(json) ?? [])].slice(0, MAX_VIOLATIONS)
     if (structureViolations.length > 0) throw invalidArgument(structureViolations)
@@ -60,6 +65,7 @@ function compileEncode(route: Route, registry: FileRegistry): Codec['encode'] {
       setProperty(json as JsonObject, ifMatch.jsonName, parseIfMatch(request.ifMatch))
     const message = parseMessage(input, json, registry)
     for (const mask of masks) setProtoPaths(reflect(input, message), mask)
+    if (data !== undefined) setRawData(reflect(input, message), bodyField, data)
     const violations = checkRules(message)
     if (violations.length > 0) throw invalidArgument(violations)
     return toBinary(input, message)
@@ -79,13 +85,27 @@ function parseMessage(input: DescMessage, json: JsonValue, registry: FileRegistr
   }
 }
 
+function setRawData(request: ReflectMessage, field: DescField | undefined, data: Uint8Array): void {
+  const httpBody = field === undefined ? request : (request.get(field) as ReflectMessage)
+  httpBody.set(fieldNumbered(httpBody, DATA), data)
+}
+
+// Field numbers of google.api.HttpBody.
+const CONTENT_TYPE = 1
+const DATA = 2
+
+function fieldNumbered({ fields }: ReflectMessage, number: number): DescField {
+  return fields.find(field => field.number === number) as DescField
+}
+
 function compileDecode(route: Route, registry: FileRegistry): Codec['decode'] {
   const { output } = route.descriptor
-  const inline = inlineOneof(output)
+  // `response_body` selects a raw body also from an inline oneof.
+  const inline = returnsRawBody(route) ? undefined : inlineOneof(output)
   const memberDecoders = new Map(
     output.fields.map(field => [field, field.message && compileMessageDecode(field.message, registry)]),
   )
-  const decodeWhole = compileMessageDecode(output, registry)
+  const decodeWhole = compileMessageDecode(output, registry, route)
 
   return (bytes, enumsAsIntegers = false) => {
     const message = fromBinary(output, bytes)
@@ -97,20 +117,26 @@ function compileDecode(route: Route, registry: FileRegistry): Codec['decode'] {
         throw new Error(`${output.typeName}: no member of ${inline.name} is set`)
       return decode((content.get(member) as { message: Message }).message, enumsAsIntegers)
     }
-    return decodeWhole(message, enumsAsIntegers, route.responseField)
+    return decodeWhole(message, enumsAsIntegers)
   }
 }
 
-/** Moves cookies, revocations and the entity tag out of the message, then writes the rest as JSON. */
+/**
+ * Moves cookies, revocations and the entity tag out of the message, then writes the rest as JSON.
+ * @param route undefined for the member of an inline oneof.
+ */
 function compileMessageDecode(
   schema: DescMessage,
   registry: FileRegistry,
-): (message: Message, enumsAsIntegers: boolean, responseField?: DescField) => DecodedResponse {
+  route?: Route,
+): (message: Message, enumsAsIntegers: boolean) => DecodedResponse {
+  const responseField = route?.responseField
+  const isRaw = route !== undefined && returnsRawBody(route)
   const cookies = cookieFields(schema)
   const revocationFields = schema.fields.filter(isRevocation)
   const etagField = schema.fields.find(isEtag)
 
-  return (message, enumsAsIntegers, responseField) => {
+  return (message, enumsAsIntegers) => {
     const content = reflect(schema, message)
     const changes: CookieChange[] = []
     for (const { field, cookie, maxAge } of cookies) {
@@ -127,10 +153,19 @@ function compileMessageDecode(
       }
       content.clear(field)
     }
-    const etag = etagField && (content.get(etagField) as string)
+    const etag = (etagField && (content.get(etagField) as string)) || undefined
+    if (isRaw) return { ...rawBody(content), cookies: changes, revocations, etag }
     const json = messageJson(schema, message, registry, enumsAsIntegers) as JsonObject
     const body = responseField === undefined ? json : (ownProperty(json, responseField.jsonName) ?? null)
-    return { body: jsonText(removeRevocations(body)), cookies: changes, revocations, etag: etag || undefined }
+    return { body: jsonText(removeRevocations(body)), cookies: changes, revocations, etag }
+  }
+
+  function rawBody(content: ReflectMessage): Pick<DecodedResponse, 'body' | 'contentType'> {
+    const httpBody = responseField === undefined ? content : (content.get(responseField) as ReflectMessage)
+    return {
+      body: httpBody.get(fieldNumbered(httpBody, DATA)) as Uint8Array,
+      contentType: httpBody.get(fieldNumbered(httpBody, CONTENT_TYPE)) as string,
+    }
   }
 
   function removeRevocations(body: JsonValue): JsonValue {

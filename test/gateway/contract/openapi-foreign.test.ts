@@ -22,7 +22,11 @@ function readProtos(...names: string[]): Record<string, string> {
   const pending = [...names]
   for (let name = pending.pop(); name !== undefined; name = pending.pop()) {
     // The contracts of tests have these anyway.
-    if (name in files || name.startsWith('google/protobuf/') || /^google\/api\/(annotations|http)\.proto$/.test(name))
+    if (
+      name in files ||
+      name.startsWith('google/protobuf/') ||
+      /^google\/api\/(annotations|http|httpbody)\.proto$/.test(name)
+    )
       continue
     const text = readFileSync(new URL(`../../../node_modules/google-proto-files/${name}`, import.meta.url), 'utf8')
     files[name] = text

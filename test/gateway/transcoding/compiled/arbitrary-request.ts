@@ -1,6 +1,7 @@
 /** Generates requests: path values, query, body, cookies and If-Match, some of them damaged. */
 import type { DescField, DescMessage } from '@bufbuild/protobuf'
 import fc from 'fast-check'
+import { takesRawBody } from '../../../../gateway/contract/http-body.ts'
 import type { Route } from '../../../../gateway/contract/route-table.ts'
 import type { RequestInput } from '../../../../gateway/transcoding/codec.ts'
 import { arbitraryJson, fieldJson, valueJson } from './arbitrary-json.ts'
@@ -18,10 +19,21 @@ export function arbitraryRequest(route: Route, faultPercent: number): fc.Arbitra
   return fc.record({
     pathValues: fc.tuple(...route.template.variables.map(({ fieldPath }) => pathValue(input, fieldPath, faultPercent))),
     query: query(route, faultPercent),
-    body: body(route, faultPercent),
+    ...(takesRawBody(route) ? RAW_BODY : { body: body(route, faultPercent) }),
     cookies: fc.dictionary(fc.constantFrom('c', 'd'), fc.oneof(PLAIN_TEXT, fc.constant('\ud800'))),
     ifMatch: fc.constantFrom(undefined, '*', '"1"', '"1", "ü"', 'W/"1"', 'nonsense', ''),
   })
+}
+
+const RAW_BODY = {
+  body: fc.option(
+    fc.oneof(
+      fc.uint8Array({ maxLength: 40 }).map(bytes => Buffer.from(bytes)),
+      fc.constantFrom(Buffer.from('{}'), Buffer.alloc(200, 0xff), Buffer.alloc(20_000)),
+    ),
+    { nil: undefined },
+  ),
+  contentType: fc.constantFrom(undefined, 'image/png', 'text/plain; charset="ü"', ''),
 }
 
 function body(route: Route, faultPercent: number): fc.Arbitrary<Uint8Array | undefined> {

@@ -19,7 +19,14 @@ export interface FieldSpec {
   readonly number: number
   readonly jsonName: string | undefined
   readonly label: 'plain' | 'optional' | 'list' | 'other list' | 'oneof' | 'map' | 'required'
-  readonly type: ScalarType | 'enum' | 'NullValue' | 'group' | `google.protobuf.${string}` | { message: number }
+  readonly type:
+    | ScalarType
+    | 'enum'
+    | 'NullValue'
+    | 'group'
+    | `google.protobuf.${string}`
+    | 'google.api.HttpBody'
+    | { message: number }
   readonly key: ScalarType
   readonly rules: RulesSpec | undefined
   /** Whether the field is a cookie, if it is an optional string of the first type. */
@@ -90,6 +97,7 @@ function field(syntax: Syntax): fc.Arbitrary<FieldSpec> {
         { weight: 1, arbitrary: fc.constantFrom('enum' as const, 'NullValue' as const) },
         { weight: 3, arbitrary: fc.nat(TYPES - 1).map(message => ({ message })) },
         { weight: 2, arbitrary: fc.constantFrom(...WELL_KNOWN) },
+        { weight: 1, arbitrary: fc.constant('google.api.HttpBody' as const) },
         ...(syntax === 'proto3' ? [] : [{ weight: 1, arbitrary: fc.constant('group' as const) }]),
       ),
       key: fc.constantFrom(...KEYS),

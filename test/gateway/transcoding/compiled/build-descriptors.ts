@@ -2,6 +2,7 @@
 import {
   create,
   createFileRegistry,
+  type DescFile,
   type FileRegistry,
   type MessageInitShape,
   ScalarType,
@@ -32,6 +33,7 @@ import {
   FeatureSet_Utf8Validation as Utf8Validation,
 } from '@bufbuild/protobuf/wkt'
 import { CookieSchema, cookie, RulesSchema, rules } from '#proto/edge/v1/options_pb.js'
+import { buildContract } from '../../../support/contract.ts'
 import type { FieldSpec, TypesSpec } from './arbitrary-types.ts'
 
 const PACKAGE = 't.v1'
@@ -57,6 +59,10 @@ export function buildDescriptors(spec: TypesSpec): FileRegistry {
   return registry
 }
 
+const httpBodyFile = buildContract({
+  't.proto': 'syntax = "proto3"; import "google/api/httpbody.proto"; message T { google.api.HttpBody body = 1; }',
+}).getFile('google/api/httpbody.proto') as DescFile
+
 const WELL_KNOWN_FILES = [
   file_google_protobuf_any,
   file_google_protobuf_duration,
@@ -65,6 +71,7 @@ const WELL_KNOWN_FILES = [
   file_google_protobuf_struct,
   file_google_protobuf_timestamp,
   file_google_protobuf_wrappers,
+  httpBodyFile,
 ]
 
 /** In proto2 the enum is closed and its first value is not 0. */
