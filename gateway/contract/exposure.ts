@@ -50,9 +50,9 @@ export function createExposure(options: ExposureOptions): Exposure {
     return name === undefined ? undefined : { name, entry: policies[name] as PolicyEntry }
   }
 
-  function externalRuleOf(method: DescMethod): HttpRule | undefined {
-    const rule = httpRules.get(methodName(method))?.rule
-    if (rule !== undefined || unannotated === undefined) return rule
+  function ruleOf(method: DescMethod, isOpen: boolean): HttpRule | undefined {
+    const rule = httpRules.get(methodName(method))?.rule ?? httpRuleOf(method)
+    if (rule !== undefined || unannotated === undefined || !isOpen) return rule
     return create(HttpRuleSchema, { pattern: { case: 'post', value: `/${methodName(method)}` }, body: '*' })
   }
 
@@ -63,12 +63,10 @@ export function createExposure(options: ExposureOptions): Exposure {
       inContract === undefined || found === undefined
         ? (inContract ?? (found && policyOfEntry(found.entry)))
         : mergePolicies(inContract, found.entry, found.name === methodName(method), context)
-    // gateway.yaml hides a method whose contract has an HTTP rule. A contract that does both contradicts itself.
-    const isHidden = policy !== undefined && !isExposed(policy) && policy !== inContract
-    if (isHidden) return { policy, rule: undefined }
-    const annotated = httpRules.has(methodName(method)) ? undefined : httpRuleOf(method)
     const isOpen = policy === undefined || isExposed(policy)
-    return { policy, rule: annotated ?? (isOpen ? externalRuleOf(method) : undefined) }
+    // gateway.yaml hides a method, whatever rule it has. A contract whose internal method has a rule contradicts itself.
+    const isHidden = !isOpen && policy !== inContract
+    return { policy, rule: isHidden ? undefined : ruleOf(method, isOpen) }
   }
 }
 

@@ -45,6 +45,16 @@ const ANNOTATED = buildContract({
   `,
 })
 
+const INTERNAL = buildContract({
+  'shop.proto': `
+    syntax = "proto3";
+    package shop.v1;
+    import "edge/v1/options.proto";
+    message Item { string id = 1; }
+    service Shop { rpc Get(Item) returns (Item) { option (edge.v1.policy) = { access: ACCESS_INTERNAL }; } }
+  `,
+})
+
 const RULES = `
 type: google.api.Service
 config_version: 3
@@ -270,6 +280,13 @@ const FAULTS: ({ fault: string; messages: RegExp[] } & Case)[] = [
     rules: RULES.replace('Shop.Put', 'Shop.Pit'),
     entry: { policies: { default: { access: 'user' } } },
     messages: [/rules\.yaml:\d+: the contract has no method shop\.v1\.Shop\/Pit/],
+  },
+  {
+    fault: 'an HTTP rule for a method that is internal in its contract',
+    contract: INTERNAL,
+    rules: RULES.replace('shop.v1.Shop.Put', 'other.v1.Other.Put'),
+    entry: {},
+    messages: [/shop\.v1\.Shop\/Get: an internal or service method cannot have an HTTP rule/],
   },
   {
     fault: 'several unknown services',
