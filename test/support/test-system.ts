@@ -35,8 +35,8 @@ export interface TestSystem {
   readonly databases: DatabaseUrls
   readonly redisUrl: string
   readonly administrator: { email: string; password: string }
-  /** Starts an additional gateway. */
-  startGateway(): Promise<TestProcess & { readonly url: string }>
+  /** Starts an additional gateway. @param env settings that replace those of the others. */
+  startGateway(env?: Record<string, string>): Promise<TestProcess & { readonly url: string }>
 }
 
 const secret = () => randomBytes(32).toString('base64')
@@ -108,9 +108,9 @@ export async function startSystem(t: Test, options: TestSystemOptions = {}): Pro
     databases,
     redisUrl,
     administrator,
-    async startGateway() {
+    async startGateway(env = {}) {
       const port = await openTestPort()
-      const process = await start('gateway', { GATEWAY_PORT: String(port) })
+      const process = await start('gateway', { ...env, GATEWAY_PORT: String(port) })
       return Object.assign(process, { url: `http://127.0.0.1:${port}` })
     },
   }
