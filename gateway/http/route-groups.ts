@@ -4,7 +4,7 @@
  */
 import type { PathTemplate } from '../contract/path-template.ts'
 import { splitTarget } from './request-target.ts'
-import { type RouterPath, routerPath, verbOf } from './routing.ts'
+import { overlaps, type RouterPath, routerPath, verbOf } from './routing.ts'
 
 /** A template, and what it stands for. */
 export interface Candidate<T> {
@@ -76,21 +76,42 @@ export function groupRoutes<T>(candidates: readonly Candidate<T>[]): RouteGroup<
       }),
     )
   })
-  return [...Map.groupBy(members, ({ path }) => path.url)].map(([url, own]) => createGroup(url, own))
+  return [...Map.groupBy(members, ({ path }) => path.url)].map(([url, own]) =>
+    createGroup(url, own, verbsElsewhere(own, candidates)),
+  )
 }
 
-function createGroup<T>(url: string, members: readonly Member<T>[]): RouteGroup<T> {
+/**
+ * Returns the templates with a verb that have paths of a group, and that the router finds after the group: for
+ * `/a:go` it tries `/{id}` before `/**:go`.
+ */
+function verbsElsewhere<T>(group: readonly Member<T>[], candidates: readonly Candidate<T>[]): PathTemplate[] {
+  const plain = group.filter(({ template }) => template.verb === undefined)
+  return candidates
+    .map(({ template }) => template)
+    .filter(
+      template =>
+        template.verb !== undefined &&
+        !group.some(member => member.template === template) &&
+        plain.some(member => overlaps(member.template, template)),
+    )
+}
+
+function createGroup<T>(url: string, members: readonly Member<T>[], elsewhere: readonly PathTemplate[]): RouteGroup<T> {
   const sorted = members.toSorted((one, other) => compare(one.order, other.order))
   const byVerb = Map.groupBy(sorted, ({ path }) => path.verb)
+  // The router does not compare escapes, nor whether a verb follows a segment.
   const first = (verb: string, path: string) =>
-    byVerb.get(verb)?.find(member => !member.path.hasEscapes || member.template.matches(path))?.value
+    byVerb.get(verb)?.find(member => (!member.path.hasEscapes && path[1] !== ':') || member.template.matches(path))
+      ?.value
 
   const find: Find<T> = path => {
     const verb = verbOf(path)
+    if (verb === '') return first('', path)
     // A verb that no template has is a part of the last segment.
-    return (verb === '' ? undefined : first(verb, path)) ?? first('', path)
+    return first(verb, path) ?? (elsewhere.some(template => template.matches(path)) ? undefined : first('', path))
   }
-  const hasEachPath = members.some(({ path }) => path.verb === '' && !path.hasEscapes)
+  const hasEachPath = elsewhere.length === 0 && members.some(({ path }) => path.verb === '' && !path.hasEscapes)
   return {
     url,
     constraints: hasEachPath ? undefined : { group: find },

@@ -6,8 +6,9 @@ import type { Route } from '../contract/route-table.ts'
 /** Returns the custom verb of a path, such as `restore` in `/v1/users/17:restore`, or the empty string. */
 export function verbOf(path: string): string {
   const colon = path.lastIndexOf(':')
-  // A verb follows a segment, and a segment is not empty.
-  return colon > path.lastIndexOf('/') + 1 ? canonicalText(path.slice(colon + 1)) : ''
+  const slash = path.lastIndexOf('/')
+  // A verb follows a segment, and a segment is not empty. In `/:verb`, `**` has no segment.
+  return colon > slash + 1 || (colon === 1 && slash === 0) ? canonicalText(path.slice(colon + 1)) : ''
 }
 
 /**
@@ -42,7 +43,7 @@ export function verbsBeside({ template }: Route, routes: readonly Route[]): Read
 }
 
 /** Whether some segments match both templates. */
-function overlaps({ segments: one }: PathTemplate, { segments: other }: PathTemplate): boolean {
+export function overlaps({ segments: one }: PathTemplate, { segments: other }: PathTemplate): boolean {
   for (let at = 0; ; at++) {
     const [mine, its] = [one[at], other[at]]
     if (mine?.kind === 'rest' || its?.kind === 'rest') return true
@@ -66,6 +67,8 @@ export function routerPath({ segments, verb = '' }: Pick<PathTemplate, 'segments
     const isText = segment.kind === 'literal' && isStatic(segment.canonical)
     return isText && (segment !== last || isVerbStatic) ? segment.canonical : `:p${index}`
   })
+  // `/:verb`, in which `**` has no segment.
+  if (last === undefined && !isVerbStatic) parts.push(':p0')
   return {
     url: `/${parts.join('/')}${isVerbStatic && verb !== '' ? `::${verb}` : ''}`,
     verb: isVerbStatic || last === undefined ? '' : verb,

@@ -123,6 +123,8 @@ function rejectVerbs(
     if (!verbs.has(verbOf(path))) return onRequest(request, reply)
     const methods = allowedMethods(routes, path)
     if (methods.includes(request.method)) return onRequest(request, reply)
+    // A path with an empty segment.
+    if (methods.length === 0) throw new HttpError('route_not_found')
     throw new HttpError('method_not_allowed', { headers: { allow: methods.join(', ') } })
   }
 }

@@ -119,3 +119,19 @@ t.test('the router serves a path exactly if one of the templates matches it', as
     { numRuns: 300 },
   )
 })
+
+t.test('a path with a custom verb belongs to the template with the verb, wherever the router finds it', async t => {
+  const route = routerOf(['/{path=**}:go', '/{id}/{path=**}', '/v1/{id}', '/v1/{path=**}:stop'])
+  for (const [path, source] of [
+    ['/x:go', '/{path=**}:go'],
+    ['/:go', '/{path=**}:go'],
+    ['/v1/x:go', '/{path=**}:go'],
+    ['/v1/x:stop', '/v1/{path=**}:stop'],
+    ['/v1/x:other', '/v1/{id}'],
+    ['/x:stop', '/{id}/{path=**}'],
+  ] as const) {
+    t.equal(await route(path), source, path)
+  }
+  const escaped = routerOf(['/{path=**}:a%2Fb'])
+  t.equal(await escaped('/:a%2fb'), '/{path=**}:a%2Fb')
+})
