@@ -65,6 +65,10 @@ reset: $(INSTALLED) ## Stop it and delete all data, after a confirmation; FORCE=
 test: $(INSTALLED) ## Run all tests, or some: make test FILES=test/runtime/grpc/rules.test.ts
 	@node test/support/runner.ts $(FILES)
 
+.PHONY: fuzz
+fuzz: $(INSTALLED) ## Run random requests, contracts and configurations: make fuzz DURATION=60 SEED=42, in seconds per property
+	@SEED='$(SEED)' DURATION='$(or $(DURATION),60)' node test/support/runner.ts test/fuzz/*.test.ts
+
 .PHONY: openapi-check
 openapi-check: $(INSTALLED) ## Check the OpenAPI document with validators, generated clients and schemathesis
 	@OPENAPI_CHECK=1 node test/support/runner.ts test/openapi/openapi.test.ts
