@@ -3,6 +3,7 @@ import {
   count,
   databaseSettings,
   duration,
+  grpcSettings,
   listenSettings,
   metricsPort,
   port,
@@ -17,6 +18,7 @@ export const settingsSchema = {
   ...databaseSettings,
   ...listenSettings,
   ...tokenSettings,
+  ...grpcSettings,
   AUTH_SVC_PORT: port().default(50051).describe('Port on which auth-svc serves gRPC; 0 selects any free port.'),
   AUTH_SVC_METRICS_PORT: metricsPort(9465),
   REDIS_URL: z

@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import { AccountServiceClient } from '#proto/user/v1/account.ts'
 import { createClient } from '#runtime/grpc/client.ts'
-import { readContract } from '#runtime/grpc/contract.ts'
+import { parseContract, readImage } from '#runtime/grpc/contract.ts'
 import { createLogger } from '#runtime/observability/logger.ts'
 import { type MetricsServer, serveMetrics } from '#runtime/observability/metrics-server.ts'
 import { startTelemetry } from '#runtime/observability/telemetry.ts'
@@ -45,8 +45,18 @@ async function open(): Promise<AuthServer> {
   await connect('REDIS_URL', 'Redis', () => redis.ping())
   await connect('DATABASE_URL', 'PostgreSQL', database.ping)
   await assertDurable(redis, logger)
-  const contract = readContract(new URL('../proto/gen/contract.binpb', import.meta.url))
-  return createAuthServer({ contract, logger, metrics, database, redis, users, settings })
+  const image = readImage(new URL('../proto/gen/contract.binpb', import.meta.url))
+  const reflectedImage = settings.GRPC_REFLECTION === 'on' ? image : undefined
+  return createAuthServer({
+    contract: parseContract(image),
+    reflectedImage,
+    logger,
+    metrics,
+    database,
+    redis,
+    users,
+    settings,
+  })
 }
 
 /** @throws SettingsError that names the store and its host, without the credentials of the URL. */

@@ -48,6 +48,8 @@ import { createTokenIssuer, type TokenIssuer } from './tokens/token-issuer.ts'
 
 export interface AuthServerOptions {
   contract: FileRegistry
+  /** See `GrpcServerOptions`. */
+  reflectedImage?: Uint8Array | undefined
   logger: Logger
   metrics: AuthMetrics
   database: Database<Tables>
@@ -90,6 +92,7 @@ export async function createAuthServer(options: AuthServerOptions): Promise<Auth
   metrics.watch.pool(database.poolState)
   const grpc = createGrpcServer({
     contract,
+    reflectedImage: options.reflectedImage,
     logger,
     verifier,
     calls: metrics.rpc,

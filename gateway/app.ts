@@ -35,6 +35,9 @@ import { trustedAddresses } from './http/trusted-addresses.ts'
 import type { GatewayMetrics } from './metrics.ts'
 import { type RoutesOptions, registerRoutes } from './transcoding/routes.ts'
 
+/** A contract is read within this time in seconds after its upstream is available. */
+const CONTRACT_RETRY_AFTER_S = 2
+
 /** The dependencies and the settings of the app. */
 export interface AppOptions {
   readonly logger: Logger
@@ -61,6 +64,8 @@ export interface AppOptions {
   /** Maximum size of a request body in bytes. A larger body is rejected with 413 `body_too_large`. */
   readonly bodyLimit: number
   readonly health: Pick<Health, 'isReady'>
+  /** Whether the contract of an upstream has not been read yet, so that some routes are unknown. Default false. */
+  readonly lacksContract?: boolean
   /** Registers the routes of the API documentation. */
   readonly registerDocs: (app: FastifyInstance) => void
 }
@@ -117,7 +122,7 @@ export async function buildApp(options: AppOptions): Promise<App> {
   const telemetry = options.telemetry.register(app)
   app.setErrorHandler<FastifyError>(handleError)
   app.setNotFoundHandler(request => {
-    throw unmatchedError(routes, request)
+    throw unmatchedError(request)
   })
 
   registerSecurityHeaders(app, securityHeaders)
@@ -146,7 +151,7 @@ export async function buildApp(options: AppOptions): Promise<App> {
   registerMessageChecks(app)
   // Before the body is read: an unmatched request is 404 or 405 whatever its body is.
   app.addHook('onRequest', (request, _reply, done) => {
-    if (request.is404) done(unmatchedError(routes, request))
+    if (request.is404) done(unmatchedError(request))
     else done()
   })
   // Without its hook: a handler parses cookies only if its method reads one (http/cookies.ts).
@@ -164,10 +169,11 @@ export async function buildApp(options: AppOptions): Promise<App> {
   })
   await app.ready()
   return { instance: app, telemetry }
-}
 
-function unmatchedError(routes: readonly Route[], { raw }: FastifyRequest): HttpError {
-  const methods = allowedMethods(routes, splitTarget(raw).path)
-  if (methods.length === 0) return new HttpError('route_not_found')
-  return new HttpError('method_not_allowed', { headers: { allow: methods.join(', ') } })
+  function unmatchedError({ raw }: FastifyRequest): HttpError {
+    const methods = allowedMethods(routes, splitTarget(raw).path)
+    if (methods.length > 0) return new HttpError('method_not_allowed', { headers: { allow: methods.join(', ') } })
+    if (!options.lacksContract) return new HttpError('route_not_found')
+    return new HttpError('contract_unavailable', { headers: { 'retry-after': String(CONTRACT_RETRY_AFTER_S) } })
+  }
 }

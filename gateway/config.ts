@@ -113,6 +113,12 @@ export const settingsSchema = {
     .describe(
       'Whether a change of gateway.yaml, or of a contract, HTTP rules or TLS file that it names, reloads the configuration as SIGHUP does: on or off.',
     ),
+  GATEWAY_CONTRACT_DIR: z
+    .string()
+    .optional()
+    .describe(
+      'Folder in which the gateway keeps the last contract of each upstream that it reads by reflection, to serve it after a restart while the upstream is down. Created if missing; nobody else may write to it. Unset: contracts are not kept.',
+    ),
   AUTH_SVC_ADDRESS: z
     .string()
     .default('127.0.0.1:50051')

@@ -1,6 +1,7 @@
 /** Notices changes of gateway.yaml and of the files that it names. */
 import { statSync } from 'node:fs'
 import { type GatewayFile, readGatewayFile } from './gateway-file.ts'
+import { isReflected } from './upstream/upstream-config.ts'
 
 /**
  * Interval in milliseconds between two checks. Files are compared by their state and not by events of the file system, which
@@ -49,13 +50,10 @@ function filesOf(path: string, env: NodeJS.ProcessEnv): string[] | undefined {
   } catch {
     return undefined
   }
-  const named = file.upstreams.flatMap(({ contract, httpRules, tls }) => [
-    contract,
-    httpRules,
-    tls?.ca,
-    tls?.cert,
-    tls?.key,
-  ])
+  const named = file.upstreams.flatMap(config => {
+    const { contract, httpRules, tls } = config
+    return [isReflected(config) ? undefined : contract, httpRules, tls?.ca, tls?.cert, tls?.key]
+  })
   return [...new Set([path, ...named.filter(name => name !== undefined)])]
 }
 

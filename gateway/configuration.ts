@@ -9,7 +9,8 @@ import { inspectMethodLimits, type MethodLimits } from './edge/limits/method-lim
 import { type GatewayFile, type GatewayFileInspection, inspectGatewayFile } from './gateway-file.ts'
 import { createProblems, throwProblems } from './problems.ts'
 import { assertConnectable } from './upstream/connections.ts'
-import { exposeContract, type UpstreamContract } from './upstream/upstream-contract.ts'
+import { isReflected, type UpstreamConfig } from './upstream/upstream-config.ts'
+import { exposeContract, methodsOf, type UpstreamContract } from './upstream/upstream-contract.ts'
 
 export interface Configuration {
   /** Path of gateway.yaml, which errors name. */
@@ -17,6 +18,11 @@ export interface Configuration {
   readonly file: GatewayFile
   /** By name of the upstream. An upstream without a contract has no routes. */
   readonly contracts: ReadonlyMap<string, FileRegistry>
+  /**
+   * For contracts read by reflection: the methods that the contract had when gateway.yaml was read. `default` of `policies`
+   * applies to no other.
+   */
+  readonly knownMethods: ReadonlyMap<string, ReadonlySet<string>>
   /** Values of variables in gateway.yaml and in the files that it names. */
   readonly env: NodeJS.ProcessEnv
   /** What is valid of the file, and the lines of its entries. */
@@ -46,19 +52,33 @@ export interface RouteInspection {
 
 /**
  * Reads gateway.yaml and the contracts that it names.
+ * @param reflected returns what is known of a contract that is read by reflection. Default: nothing.
  * @throws SettingsError if gateway.yaml cannot be read or is not YAML.
  */
-export function readConfiguration(path: string, env: NodeJS.ProcessEnv): Configuration {
+export function readConfiguration(
+  path: string,
+  env: NodeJS.ProcessEnv,
+  reflected: (config: UpstreamConfig) => FileRegistry | undefined = () => undefined,
+): Configuration {
   const inspection = inspectGatewayFile(path, env)
   const { file, positionOf: position } = inspection
   const problems = createProblems(inspection.problems)
   const contracts = new Map<string, FileRegistry>()
-  for (const { name, contract } of file.upstreams) {
+  const knownMethods = new Map<string, ReadonlySet<string>>()
+  for (const config of file.upstreams) {
+    const { name, contract } = config
     const prefix = `${position(name, 'contract')}: upstream ${name}: `
-    const registry = problems.attempt(() => readContract(contract), prefix)
-    if (registry !== undefined) contracts.set(name, registry)
+    const registry = isReflected(config) ? reflected(config) : problems.attempt(() => readContract(contract), prefix)
+    if (registry === undefined) continue
+    contracts.set(name, registry)
+    if (isReflected(config)) knownMethods.set(name, methodsOf(config, registry))
   }
-  return { path, file, contracts, env, inspection, problems: problems.messages }
+  return { path, file, contracts, knownMethods, env, inspection, problems: problems.messages }
+}
+
+/** Names of the upstreams whose contract has not been read yet. */
+export function missingContracts({ file, contracts }: Configuration): string[] {
+  return file.upstreams.map(({ name }) => name).filter(name => !contracts.has(name))
 }
 
 /**
@@ -72,7 +92,8 @@ export function planRoutes(configuration: Configuration): RoutePlan {
 }
 
 /** Builds the routes of what is valid, and lists all problems: each that would stop the boot. */
-export function inspectRoutes({ file, contracts, env, inspection, problems: known }: Configuration): RouteInspection {
+export function inspectRoutes(configuration: Configuration): RouteInspection {
+  const { file, contracts, knownMethods, env, inspection, problems: known } = configuration
   const { areLimitsValid, positionOf: position, positionOfLimit } = inspection
   const problems = createProblems(known)
   const limitOrder = createLimitOrder(file.limits)
@@ -85,7 +106,12 @@ export function inspectRoutes({ file, contracts, env, inspection, problems: know
     problems.attempt(() => assertConnectable(config, position(config.name, 'address')))
     const registry = contracts.get(config.name)
     if (registry === undefined) continue
-    const settings = { compareLimits, env, position: (...entry: PropertyKey[]) => position(config.name, ...entry) }
+    const settings = {
+      compareLimits,
+      env,
+      knownMethods: knownMethods.get(config.name),
+      position: (...entry: PropertyKey[]) => position(config.name, ...entry),
+    }
     const contract = problems.attempt(() => exposeContract(config, registry, settings))
     if (contract !== undefined) exposed.set(config.name, contract)
   }

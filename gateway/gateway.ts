@@ -17,13 +17,16 @@ import { createHttpServer } from './http/listener/http-server.ts'
 import { createRequestTelemetry } from './http/request-telemetry.ts'
 import { trustedAddresses } from './http/trusted-addresses.ts'
 import { createGatewayMetrics, type GatewayMetrics } from './metrics.ts'
-import { createReloader, type ReloadOutcome } from './reload.ts'
+import { createReflectedContracts, type ReflectedContracts } from './reflected-contracts.ts'
+import { createReloader, type Reloader, type ReloadOutcome } from './reload.ts'
 import { createConnections } from './upstream/connections.ts'
 
 /** Time in milliseconds that open streams have to end during the drain. The whole stop may take 30 s. */
 const STREAM_GRACE_MS = 10_000
 /** Time in milliseconds without progress after which a connection is aborted whose client does not read its response. */
 const WRITE_TIMEOUT_MS = 60_000
+/** Maximum time in milliseconds that the boot waits for contracts read by reflection. Their paths are 503 until then. */
+const FIRST_CONTRACT_TIMEOUT_MS = 3000
 /** Interval in milliseconds between two health checks of `waitUntilReady`. */
 const READY_POLL_MS = 50
 
@@ -54,7 +57,13 @@ export async function createGateway(
   env: NodeJS.ProcessEnv,
   logger: Logger,
 ): Promise<Gateway> {
-  const configuration = readConfiguration(settings.GATEWAY_CONFIG, env)
+  const contracts: ReflectedContracts = createReflectedContracts({
+    folder: settings.GATEWAY_CONTRACT_DIR,
+    logger,
+    onRead: (upstream, outcome) => metrics.contractRead(upstream, outcome),
+    replace: (change, reason) => reloader.replace(change, reason),
+  })
+  const configuration = contracts.first(known => readConfiguration(settings.GATEWAY_CONFIG, env, known))
   const tracing = await startTelemetry({
     service: 'gateway',
     endpoint: settings.OTEL_EXPORTER_OTLP_ENDPOINT,
@@ -117,21 +126,25 @@ export async function createGateway(
     buckets: buckets ?? createLocalBuckets(),
     streamLimit: createStreamLimit(settings.STREAMS_PER_CALLER),
     authService,
+    contractProblem: contracts.problem,
     isServing: () => !isDraining || staysReady,
   }
-  const reloader = await createReloader(configuration, {
+  const reloader: Reloader = await createReloader(configuration, {
     build: next => buildGeneration(next, parts),
     serve: generation => server.serve(generation.app.instance),
     logger,
     onReload: metrics.configurationReload,
   })
+  metrics.watch.contracts(contracts.states)
+  contracts.follow(reloader.current.configuration)
+  await contracts.attempted(FIRST_CONTRACT_TIMEOUT_MS)
   const health = () => reloader.current.health
   metrics.watch.healthChecks(async () => (await health().details()).checks)
 
   return {
     metrics,
     healthDetails: () => health().details(),
-    reload: reason => reloader.replace(() => readConfiguration(settings.GATEWAY_CONFIG, env), reason),
+    reload: reason => contracts.reload(known => readConfiguration(settings.GATEWAY_CONFIG, env, known), reason),
     async listen() {
       if (isDraining) return
       await server.listen(settings.LISTEN_HOST, settings.GATEWAY_PORT)
@@ -154,6 +167,7 @@ export async function createGateway(
           return delay(settings.DRAIN_DELAY_MS)
         },
       },
+      { name: 'contracts', stop: () => contracts.stop() },
       { name: 'streams', stop: () => reloader.endStreams(STREAM_GRACE_MS) },
       { name: 'http', stop: () => server.close() },
       { name: 'revocations', stop: () => auth?.follower.stop() },

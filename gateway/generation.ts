@@ -6,7 +6,7 @@ import type { Logger } from '#runtime/observability/logger.ts'
 import { type App, buildApp } from './app.ts'
 import type { AuthServiceConnection } from './auth-service.ts'
 import type { GatewaySettings } from './config.ts'
-import { assertRedis, type Configuration, planRoutes } from './configuration.ts'
+import { assertRedis, type Configuration, missingContracts, planRoutes } from './configuration.ts'
 import { buildOpenApi } from './contract/openapi.ts'
 import type { Route } from './contract/route-table.ts'
 import type { Buckets } from './edge/limits/buckets.ts'
@@ -21,6 +21,7 @@ import type { Codec } from './transcoding/codec.ts'
 import { createCompiledCodec } from './transcoding/compiled/compiled-codec.ts'
 import { createOpenStreams } from './transcoding/open-streams.ts'
 import type { Connections } from './upstream/connections.ts'
+import { isReflected } from './upstream/upstream-config.ts'
 import type { UpstreamContract } from './upstream/upstream-contract.ts'
 
 /** What lives as long as the process. */
@@ -35,6 +36,8 @@ export interface ProcessParts {
   readonly streamLimit: StreamLimit
   /** Connects to auth-svc when it is first called. REDIS_URL must be set. */
   readonly authService: () => AuthServiceConnection
+  /** Returns what is wrong with the contract of an upstream that is read by reflection. */
+  readonly contractProblem: (upstream: string) => string | undefined
   /** False while the process drains. */
   readonly isServing: () => boolean
 }
@@ -71,7 +74,11 @@ export async function buildGeneration(configuration: Configuration, parts: Proce
   const openStreams = createOpenStreams()
   const release = () => Promise.all([...leases.values()].map(lease => lease.release()))
   try {
-    const upstreams = file.upstreams.map(({ name }) => ({ name, transport: leaseOf(name).transport }))
+    const upstreams = file.upstreams.map(config => ({
+      name: config.name,
+      transport: leaseOf(config.name).transport,
+      contractProblem: isReflected(config) ? () => parts.contractProblem(config.name) : undefined,
+    }))
     const health = createHealth(createHealthChecks(auth, upstreams), parts.isServing)
     const app = await buildApp({
       logger,
@@ -102,6 +109,7 @@ export async function buildGeneration(configuration: Configuration, parts: Proce
       clientAddressHeader: settings.CLIENT_ADDRESS_HEADER,
       bodyLimit: settings.BODY_LIMIT,
       health,
+      lacksContract: missingContracts(configuration).length > 0,
       registerDocs: instance =>
         registerDocs(instance, {
           document: describeApi(routes, settings),

@@ -3,13 +3,22 @@ import type { AuthServiceConnection } from './auth-service.ts'
 import type { HealthCheck } from './http/health.ts'
 import type { Transport } from './upstream/transport.ts'
 
+/** An upstream, as its health checks see it. */
+export interface CheckedUpstream {
+  readonly name: string
+  readonly transport: Pick<Transport, 'isServing'>
+  /** Returns what is wrong with the contract, if that is read by reflection. */
+  readonly contractProblem?: (() => string | undefined) | undefined
+}
+
 /**
- * Returns one check for the keys of auth-svc, one for the revocations, and one for each upstream. Upstreams are not required.
+ * Returns one check for the keys of auth-svc, one for the revocations, and for each upstream one, and one for its contract if
+ * that is read by reflection. Upstreams are not required.
  * @param auth undefined if no route verifies tokens. Then there are neither keys nor revocations to check.
  */
 export function createHealthChecks(
   auth: Pick<AuthServiceConnection, 'keys' | 'follower'> | undefined,
-  upstreams: readonly { readonly name: string; readonly transport: Pick<Transport, 'isServing'> }[],
+  upstreams: readonly CheckedUpstream[],
 ): HealthCheck[] {
   return [
     ...(auth === undefined ? [] : tokenChecks(auth)),
@@ -18,6 +27,9 @@ export function createHealthChecks(
       isRequired: false,
       problem: async () => ((await transport.isServing()) ? undefined : 'health check failed: not serving'),
     })),
+    ...upstreams.flatMap(({ name, contractProblem: problem }) =>
+      problem === undefined ? [] : [{ name: `contract of ${name}`, isRequired: false, problem }],
+    ),
   ]
 }
 

@@ -23,6 +23,8 @@ export interface GatewayMetrics {
   readonly connectionRejected: (reason: string) => void
   /** Counts an attempt to reload the configuration. @param outcome `success` or `failure`. */
   readonly configurationReload: (outcome: string) => void
+  /** Counts an attempt to read a contract by reflection. @param outcome `accepted`, `unchanged`, `refused` or `failed`. */
+  readonly contractRead: (upstream: string, outcome: string) => void
   /** Records that a revocation was applied, with the time since it was written, in milliseconds. */
   readonly revocationApplied: (lagMs: number) => void
   /** Registers a gauge or counter whose value is read at each scrape. Call each function at most once. */
@@ -39,6 +41,8 @@ export interface GatewayMetrics {
     /** Whether rate limits use local buckets, because Redis is unavailable. */
     readonly rateLimitFallback: (read: () => boolean) => void
     readonly droppedSpans: (read: () => number) => void
+    /** Contracts that are read by reflection, and whether the gateway has one. */
+    readonly contracts: (read: () => readonly { readonly upstream: string; readonly isAvailable: boolean }[]) => void
     /** The results of the health checks. */
     readonly healthChecks: (read: () => Promise<readonly { readonly name: string; readonly passed: boolean }[]>) => void
   }
@@ -73,6 +77,11 @@ export function createGatewayMetrics(): GatewayMetrics {
     help: 'Attempts to reload gateway.yaml and the contracts, by outcome.',
     labels: ['outcome'],
   })
+  const contractReads = metrics.counter({
+    name: 'upstream_contract_reads_total',
+    help: 'Attempts to read the contract of an upstream by reflection, by outcome.',
+    labels: ['upstream', 'outcome'],
+  })
   let appliedLagMs = 0
   metrics.gauge(
     {
@@ -106,6 +115,7 @@ export function createGatewayMetrics(): GatewayMetrics {
     }),
     rateLimitDecision: (limitClass, outcome) => decisionCounter(limitClass, outcome).inc(),
     configurationReload: outcome => reloads.labels(outcome).inc(),
+    contractRead: (upstream, outcome) => contractReads.labels(upstream, outcome).inc(),
     connectionRejected: reason => rejections.labels(reason).inc(),
     revocationApplied(lagMs) {
       appliedLagMs = lagMs
@@ -149,6 +159,15 @@ export function createGatewayMetrics(): GatewayMetrics {
           () => Number(read()),
         ),
       droppedSpans: read => registerDroppedSpansMetric(metrics, read),
+      contracts: read =>
+        metrics.gauges(
+          {
+            name: 'upstream_contract_available',
+            help: 'Whether the gateway has the contract of an upstream that it reads by reflection, as 1 or 0.',
+            aggregator: 'min',
+          },
+          async () => read().map(({ upstream, isAvailable }) => ({ labels: { upstream }, value: Number(isAvailable) })),
+        ),
       healthChecks: read =>
         metrics.gauges(
           {

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import {
   count,
   databaseSettings,
+  grpcSettings,
   listenSettings,
   metricsPort,
   port,
@@ -15,6 +16,7 @@ export const settingsSchema = {
   ...databaseSettings,
   ...listenSettings,
   ...tokenSettings,
+  ...grpcSettings,
   USER_SVC_PORT: port().default(50052).describe('Port on which user-svc serves gRPC; 0 selects any free port.'),
   USER_SVC_METRICS_PORT: metricsPort(9466),
   AUTH_SVC_ADDRESS: z

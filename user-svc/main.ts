@@ -4,7 +4,7 @@ import { SessionServiceClient } from '#proto/auth/v1/sessions.ts'
 import { createRemoteKeySet } from '#runtime/auth/key-set.ts'
 import { createTokenVerifier } from '#runtime/auth/token-verifier.ts'
 import { callUnary, createClient } from '#runtime/grpc/client.ts'
-import { readContract } from '#runtime/grpc/contract.ts'
+import { parseContract, readImage } from '#runtime/grpc/contract.ts'
 import { createLogger } from '#runtime/observability/logger.ts'
 import { type MetricsServer, serveMetrics } from '#runtime/observability/metrics-server.ts'
 import { startTelemetry } from '#runtime/observability/telemetry.ts'
@@ -50,8 +50,10 @@ const adminDatabase = openDatabase<Tables>({
 const auth = createClient(AuthServiceClient, settings.AUTH_SVC_ADDRESS, 'AUTH_SVC_ADDRESS')
 const sessions = createClient(SessionServiceClient, settings.AUTH_SVC_ADDRESS, 'AUTH_SVC_ADDRESS')
 const keys = createRemoteKeySet({ fetch: async () => (await callUnary(auth, auth.getJwks, {})).keys, logger })
+const image = readImage(new URL('../proto/gen/contract.binpb', import.meta.url))
 const server = createUserServer({
-  contract: readContract(new URL('../proto/gen/contract.binpb', import.meta.url)),
+  contract: parseContract(image),
+  reflectedImage: settings.GRPC_REFLECTION === 'on' ? image : undefined,
   logger,
   metrics,
   verifier: createTokenVerifier({

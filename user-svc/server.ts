@@ -45,6 +45,8 @@ import { createUserRepository, type UserRepository } from './users/user-reposito
 
 export interface UserServerOptions {
   contract: FileRegistry
+  /** See `GrpcServerOptions`. */
+  reflectedImage?: Uint8Array | undefined
   logger: Logger
   metrics: UserMetrics
   verifier: TokenVerifier
@@ -63,10 +65,12 @@ export interface UserServerOptions {
 
 /** Creates the gRPC server of user-svc without listening. It is ready while the database is reachable. */
 export function createUserServer(options: UserServerOptions): GrpcServer {
-  const { contract, logger, metrics, verifier, database, adminDatabase, sessions, pageTokenSecret } = options
+  const { contract, reflectedImage, logger, metrics, verifier, database, adminDatabase, sessions, pageTokenSecret } =
+    options
   metrics.watch.pool(() => sumPoolStates(database.poolState(), adminDatabase.poolState()))
   const server = createGrpcServer({
     contract,
+    reflectedImage,
     logger,
     verifier,
     calls: metrics.rpc,

@@ -16,6 +16,8 @@ import { compareField, type Order, type PolicyContext, type PolicyField } from '
 export interface MethodExposure {
   readonly policy: Policy | undefined
   readonly rule: HttpRule | undefined
+  /** Why the method is not served, although it may have a rule. */
+  readonly omission?: string
 }
 
 /** Returns how a method is exposed. @throws ContractError if an entry of gateway.yaml weakens the policy of the contract. */
@@ -66,9 +68,17 @@ export function createExposure(options: ExposureOptions): Exposure {
     const isOpen = policy === undefined || isExposed(policy)
     // gateway.yaml hides a method, whatever rule it has. A contract whose internal method has a rule contradicts itself.
     const isHidden = !isOpen && policy !== inContract
-    return { policy, rule: isHidden ? undefined : ruleOf(method, isOpen) }
+    if (policy === undefined && !hasDefault(method)) return { policy, rule: undefined, omission: APPEARED }
+    const rule = isHidden ? undefined : ruleOf(method, isOpen)
+    if (rule !== undefined && policy === undefined && policyOf(method) !== undefined) throw new ContractError(UNTRUSTED)
+    return { policy, rule }
   }
 }
+
+const APPEARED =
+  'the method appeared after gateway.yaml was read and has no policy of its own; `default` applies to it after a reload of gateway.yaml'
+const UNTRUSTED =
+  'has a policy in its contract, which does not count, because the contract is read by reflection: add an entry to `policies` of the upstream in gateway.yaml, or set `trusted: true`'
 
 /** @param isForMethod whether the entry is for this method only. Then a field that is not stricter is an error. */
 function mergePolicies(contract: Policy, entry: PolicyEntry, isForMethod: boolean, context: PolicyContext): Policy {
@@ -94,13 +104,17 @@ export interface UnknownName {
   readonly message: string
 }
 
-/** Returns the entries of `policies`, and the HTTP rules for one of the services, that name nothing that exists. */
+/**
+ * Returns the entries of `policies`, and the HTTP rules for one of the services, that name nothing that exists.
+ * @param removed names of methods that the contract had when gateway.yaml was read.
+ */
 export function findUnknownNames(
   services: readonly DescService[],
   { policies, httpRules }: Pick<ExposureOptions, 'policies' | 'httpRules'>,
+  removed: Iterable<string> = [],
 ): UnknownName[] {
   const names = new Set(services.map(({ typeName }) => typeName))
-  const methods = new Set(services.flatMap(service => service.methods).map(methodName))
+  const methods = new Set([...services.flatMap(service => service.methods).map(methodName), ...removed])
   const unknownPolicies = Object.keys(policies).filter(
     name => name !== 'default' && !names.has(name) && !methods.has(name),
   )

@@ -146,8 +146,12 @@ function routesOf(
   exposure: Exposure,
   onOmitted: (omitted: OmittedRoute) => void,
 ): Route[] {
-  const { policy, rule } = exposure(descriptor)
+  const { policy, rule, omission } = exposure(descriptor)
   const name = methodName(descriptor)
+  if (omission !== undefined) {
+    onOmitted({ name, reason: omission })
+    return []
+  }
   if (policy !== undefined) assertFits(policy)
   const isOpen = policy === undefined || isExposed(policy)
   if (rule === undefined) {

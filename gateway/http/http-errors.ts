@@ -35,6 +35,11 @@ export const HTTP_ERRORS = {
     status: 429,
     detail: 'Too many requests. Retry after the number of seconds in the Retry-After header.',
   },
+  contract_unavailable: {
+    status: 503,
+    detail:
+      'No route matches the path yet: the gateway has not read the contract of a service. Retry after the number of seconds in the Retry-After header.',
+  },
   too_many_streams: { status: 429, detail: 'Too many open streams. Close one, or read it to its end.' },
   cross_site_request: {
     status: 403,

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { policiesSchema } from '../contract/policy-entries.ts'
 import { errorFields } from './forwarded-errors.ts'
 import { MAX_SERVICE_LENGTH } from './health.ts'
+import { REFLECTION, reflectionSchema } from './reflection/reflection-config.ts'
 import { resolveTlsFiles, tlsSchema } from './tls-credentials.ts'
 import { MAX_KEEPALIVE_INTERVAL_MS } from './transport.ts'
 
@@ -39,7 +40,14 @@ export const upstreamSchema = z
       .string()
       .min(1)
       .describe(
-        'Path of the contract image, relative to this file: the output of `buf build --as-file-descriptor-set` or `protoc --include_imports --descriptor_set_out`.',
+        'Path of the contract image, relative to this file: the output of `buf build --as-file-descriptor-set` or `protoc --include_imports --descriptor_set_out`. `reflection`: the contract is read from the upstream by gRPC server reflection.',
+      ),
+    reflection: reflectionSchema.optional(),
+    trusted: z
+      .boolean()
+      .default(false)
+      .describe(
+        'With `contract: reflection`: whether policies, cookies and revocations in the contract count. Default: policies come from this file only. The contract in a file is always trusted.',
       ),
     services: z
       .array(z.string())
@@ -91,15 +99,28 @@ export const upstreamSchema = z
     path: ['health'],
     message: 'requires transport http2; transport grpc-js does not support health checking',
   })
+  .refine(({ contract, trusted }) => isReflected({ contract }) || !trusted, {
+    path: ['trusted'],
+    message: 'requires `contract: reflection`; the contract in a file is always trusted',
+  })
+  .refine(({ contract, reflection }) => isReflected({ contract }) || reflection === undefined, {
+    path: ['reflection'],
+    message: 'requires `contract: reflection`',
+  })
 
 export type UpstreamConfig = z.output<typeof upstreamSchema>
+
+/** Whether the contract is read by reflection, and not from a file. */
+export function isReflected({ contract }: { readonly contract: string }): boolean {
+  return contract === REFLECTION
+}
 
 /** Resolves the paths of an entry relative to `folder`, the folder of `gateway.yaml`. */
 export function resolvePaths(upstream: UpstreamConfig, folder: string): UpstreamConfig {
   const { contract, httpRules, tls } = upstream
   return {
     ...upstream,
-    contract: path.resolve(folder, contract),
+    contract: isReflected(upstream) ? contract : path.resolve(folder, contract),
     httpRules: httpRules && path.resolve(folder, httpRules),
     tls: tls && resolveTlsFiles(tls, folder),
   }

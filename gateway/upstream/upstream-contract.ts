@@ -1,17 +1,23 @@
 /** The contract of an upstream: its message types, and the services that gateway.yaml exposes. */
-import type { FileRegistry } from '@bufbuild/protobuf'
-import { ContractError, serviceOf } from '#runtime/grpc/contract.ts'
+import type { DescField, FileRegistry } from '@bufbuild/protobuf'
+import { ContractError, methodName, serviceOf } from '#runtime/grpc/contract.ts'
+import { identityFields } from '../contract/edge-fields.ts'
 import { createExposure, findUnknownNames } from '../contract/exposure.ts'
 import { readHttpRules } from '../contract/http-rules-file.ts'
 import type { PolicyContext } from '../contract/policy-strictness.ts'
 import type { ExposedService } from '../contract/route-table.ts'
 import { createErrorForwarding, type ErrorForwarding } from './forwarded-errors.ts'
-import type { UpstreamConfig } from './upstream-config.ts'
+import { isReflected, type UpstreamConfig } from './upstream-config.ts'
 
 /** What exposure depends on besides the entry of the upstream. */
 export interface ExposureSettings extends Pick<PolicyContext, 'compareLimits'> {
   /** Values of variables in the file of `httpRules`. */
   readonly env: NodeJS.ProcessEnv
+  /**
+   * Methods that the contract had when gateway.yaml was read: `default` of `policies` applies to no other. Default: it
+   * applies to all.
+   */
+  readonly knownMethods?: ReadonlySet<string> | undefined
   /** Returns `FILE:LINE` of an entry of the upstream, for errors. */
   readonly position?: (...entry: PropertyKey[]) => string
 }
@@ -39,23 +45,44 @@ export function exposeContract(
 function exposeServices(
   config: UpstreamConfig,
   registry: FileRegistry,
-  { compareLimits, env, position = () => 'gateway.yaml' }: ExposureSettings,
+  { compareLimits, env, knownMethods, position = () => 'gateway.yaml' }: ExposureSettings,
 ): ExposedService[] {
   const { name, policies, unannotated, timeoutMs } = config
   const problem = (entry: readonly PropertyKey[], message: string) =>
     `${position(...entry)}: upstream ${name}: ${message}`
   const { services, unknown } = findServices(registry, config.services)
   const httpRules = config.httpRules === undefined ? new Map() : readHttpRules(config.httpRules, env)
-  const names = findUnknownNames(services, { policies, httpRules })
+  const names = findUnknownNames(services, { policies, httpRules }, knownMethods)
+  const trustsContract = !isReflected(config) || config.trusted
+  const identity = trustsContract ? [] : services.flatMap(({ methods }) => methods.flatMap(identityFields))
   const all = [
     ...unknown.map(({ index, message }) => problem(['services', index], message)),
     // The policies of a service that does not exist have one error, at the service.
     ...(unknown.length > 0 ? [] : names.map(({ entry, message }) => problem(entry, message))),
+    ...(identity.length === 0 ? [] : [problem(['contract'], identityMessage(identity))]),
   ]
   if (all.length > 0) throw new ContractError(all.join('\n'))
   const context = { compareLimits, defaultTimeoutMs: timeoutMs }
-  const exposure = createExposure({ policies, httpRules, unannotated, context })
+  const exposure = createExposure({
+    policies,
+    httpRules,
+    unannotated,
+    context,
+    trustsContract,
+    hasDefault: method => knownMethods === undefined || knownMethods.has(methodName(method)),
+  })
   return services.map(service => ({ service, upstream: name, exposure }))
+}
+
+/** Names of the methods that gateway.yaml exposes. A service that the contract lacks has none. */
+export function methodsOf({ services }: Pick<UpstreamConfig, 'services'>, registry: FileRegistry): Set<string> {
+  const found = services.flatMap(name => registry.getService(name) ?? [])
+  return new Set(found.flatMap(({ methods }) => methods.map(methodName)))
+}
+
+function identityMessage(fields: readonly DescField[]): string {
+  const names = new Set(fields.map(({ parent, name }) => `${parent.typeName}.${name}`))
+  return `cookies and revocations in a contract read by reflection require \`trusted: true\`: ${[...names].join(', ')}`
 }
 
 function findServices(registry: FileRegistry, names: readonly string[]) {

@@ -51,6 +51,16 @@ export function parseContract(image: Uint8Array): FileRegistry {
   return createFileRegistry(fromBinary(FileDescriptorSetSchema, image))
 }
 
+/** Reads a contract image from a file. @throws ContractError with the path if the file cannot be read. */
+export function readImage(path: string | URL): Uint8Array {
+  const file = path instanceof URL ? fileURLToPath(path) : path
+  try {
+    return readFileSync(file)
+  } catch (cause) {
+    throw new ContractError(`cannot read the contract ${file}: ${(cause as Error).message}. ${HOW_TO_BUILD}`, { cause })
+  }
+}
+
 /**
  * Reads a contract from a file.
  * @param path of a serialized FileDescriptorSet.
@@ -58,12 +68,7 @@ export function parseContract(image: Uint8Array): FileRegistry {
  */
 export function readContract(path: string | URL): FileRegistry {
   const file = path instanceof URL ? fileURLToPath(path) : path
-  let image: Uint8Array
-  try {
-    image = readFileSync(file)
-  } catch (cause) {
-    throw new ContractError(`cannot read the contract ${file}: ${(cause as Error).message}. ${HOW_TO_BUILD}`, { cause })
-  }
+  const image = readImage(file)
   let contract: FileRegistry
   try {
     contract = parseContract(image)

@@ -4,6 +4,7 @@
  */
 import type { FileRegistry } from '@bufbuild/protobuf'
 import { Server, ServerCredentials, type ServiceDefinition } from '@grpc/grpc-js'
+import { protoPath as healthProto } from 'grpc-health-check'
 import type { TokenVerifier } from '../auth/token-verifier.ts'
 import type { CallMetrics } from '../observability/call-metrics.ts'
 import type { Logger } from '../observability/logger.ts'
@@ -13,6 +14,7 @@ import { createCallTelemetry } from './call-telemetry.ts'
 import { methodName, serviceOf } from './contract.ts'
 import { type StreamHandler, serveStream, serveUnary, type UnaryHandler } from './handler-adapters.ts'
 import { addHealth } from './health.ts'
+import { addReflection } from './reflection.ts'
 
 export interface GrpcServerOptions {
   /** Descriptors of the services, with their policies and rules. */
@@ -29,6 +31,8 @@ export interface GrpcServerOptions {
    * not converted becomes INTERNAL. Default: no conversion.
    */
   mapError?: (error: unknown) => unknown
+  /** Image of the contract, which the server then offers to any client by server reflection. Default: no reflection. */
+  reflectedImage?: Uint8Array | undefined
 }
 
 export interface GrpcServer {
@@ -61,6 +65,10 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const health = addHealth(server, { logger, dependencies })
   const observerOf = createCallTelemetry({ logger, calls, mapError })
   const openStreams = new Set<AbortController>()
+  const services = ['grpc.health.v1.Health']
+  const reflection =
+    options.reflectedImage &&
+    addReflection(server, { image: options.reflectedImage, services: () => services, protoPaths: [healthProto] })
 
   return {
     add(typeName, definition, handlers) {
@@ -77,6 +85,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
             : serveUnary(method, handler as UnaryHandler)
       }
       server.addService(definition, implementation as never)
+      services.push(typeName)
     },
     async listen(address) {
       const port = await new Promise<number>((resolve, reject) =>
@@ -91,6 +100,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     stop: () => {
       health.stop()
       health.endWatches()
+      reflection?.endStreams()
       for (const stream of openStreams) stream.abort()
       return new Promise((resolve, reject) => server.tryShutdown(error => (error ? reject(error) : resolve())))
     },

@@ -121,6 +121,16 @@ export const listenSettings = {
   ),
 }
 
+/** Settings of the gRPC server of a service. */
+export const grpcSettings = {
+  GRPC_REFLECTION: z
+    .enum(['on', 'off'])
+    .default('off')
+    .describe(
+      'gRPC server reflection (v1 and v1alpha): `on` offers the contract, with all of its options, to any client that reaches the port',
+    ),
+}
+
 /** Settings of tracing (see `startTelemetry`). */
 export const telemetrySettings = {
   OTEL_EXPORTER_OTLP_ENDPOINT: z

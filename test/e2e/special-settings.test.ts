@@ -40,6 +40,11 @@ const SPECIAL: Record<string, [value: string | undefined, parsed: unknown][]> = 
   GATEWAY_PORT: [['0', 0]],
   AUTH_SVC_PORT: [['0', 0]],
   USER_SVC_PORT: [['0', 0]],
+  GATEWAY_CONTRACT_DIR: [[undefined, undefined]],
+  GRPC_REFLECTION: [
+    ['on', 'on'],
+    ['off', 'off'],
+  ],
   GATEWAY_WORKERS: [
     [undefined, undefined],
     ['', undefined],

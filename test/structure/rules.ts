@@ -28,6 +28,7 @@ const PARTS: Record<string, readonly string[]> = {
     'command',
     'main.ts',
     'gateway.ts',
+    'reflected-contracts.ts',
     'reload.ts',
     'generation.ts',
     'app.ts',

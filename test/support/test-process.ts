@@ -36,9 +36,14 @@ export interface TestProcess {
 
 /**
  * Starts a service. Resolves when it is ready.
+ * @param waitsForUpstreams whether a gateway's upstreams must pass their health checks too. Default true.
  * @throws if it exits before, with its last log lines.
  */
-export async function startTestProcess(name: ServiceName, env: Record<string, string>): Promise<TestProcess> {
+export async function startTestProcess(
+  name: ServiceName,
+  env: Record<string, string>,
+  { waitsForUpstreams = true }: { waitsForUpstreams?: boolean } = {},
+): Promise<TestProcess> {
   const entries: LogEntry[] = []
   const logged = new EventEmitter().setMaxListeners(0)
   let child: Child
@@ -63,7 +68,7 @@ export async function startTestProcess(name: ServiceName, env: Record<string, st
   /** A gateway is ready without its upstreams. Waits for them, so that no test begins during a reconnection. */
   async function waitForUpstreams(startedFrom: number): Promise<void> {
     const listening = entries.slice(startedFrom).find(({ msg }) => msg === 'metrics server listening')
-    if (name !== 'gateway' || listening === undefined) return
+    if (name !== 'gateway' || listening === undefined || !waitsForUpstreams) return
     await until(
       async () => {
         const response = await fetch(`http://127.0.0.1:${listening['port']}/readyz`)

@@ -24,6 +24,8 @@ export interface TestSystemOptions {
    * failed sign-ins, because all requests have one address.
    */
   limits?: 'as shipped'
+  /** Changes the entry of each upstream in gateway.yaml. Requires the default of `limits`. */
+  changeUpstream?: (entry: Record<string, unknown>) => Record<string, unknown>
 }
 
 export interface TestSystem {
@@ -42,13 +44,14 @@ export interface TestSystem {
 const secret = () => randomBytes(32).toString('base64')
 
 /** Writes a copy of gateway.yaml with rate limits that no test reaches. @returns its path. */
-async function writeUnlimitedConfig(t: Test): Promise<string> {
+async function writeUnlimitedConfig(t: Test, { changeUpstream = entry => entry }: TestSystemOptions): Promise<string> {
   const folder = path.resolve(import.meta.dirname, '../../gateway')
   const config = parse(await readFile(path.join(folder, 'gateway.yaml'), 'utf8'))
   for (const upstream of config.upstreams) upstream.contract = path.resolve(folder, upstream.contract)
   for (const name of Object.keys(config.limits.classes)) {
     config.limits.classes[name] = { capacity: 1_000_000, refill: '1000000 / 1s' }
   }
+  config.upstreams = config.upstreams.map(changeUpstream)
   const directory = await mkdtemp(path.join(tmpdir(), 'gateway-'))
   t.teardown(() => rm(directory, { recursive: true }))
   const file = path.join(directory, 'gateway.yaml')
@@ -81,7 +84,7 @@ export async function startSystem(t: Test, options: TestSystemOptions = {}): Pro
   })
 
   const limits = options.limits === undefined && {
-    GATEWAY_CONFIG: await writeUnlimitedConfig(t),
+    GATEWAY_CONFIG: await writeUnlimitedConfig(t, options),
     SIGN_IN_FAILURES: '1000000',
   }
   const processes: TestProcess[] = []

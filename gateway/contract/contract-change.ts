@@ -1,0 +1,70 @@
+/**
+ * What a contract that changes while the gateway runs may not do, because no operator has seen it: weaken the access to a
+ * method or a path, or take a path from another upstream.
+ */
+import type { Policy } from '#runtime/grpc/contract.ts'
+import type { PathTemplate } from './path-template.ts'
+import { type PolicyContext, weakenedFields } from './policy-strictness.ts'
+import type { Route } from './route-table.ts'
+
+/** The last policy of each method, and of each HTTP method and path template, that an upstream has had. */
+export type ServedPolicies = ReadonlyMap<string, Policy>
+
+/** Adds the policies of routes. Those of removed routes stay: they count again when the route comes back. */
+export function recordPolicies(routes: readonly Route[], before: ServedPolicies = new Map()): ServedPolicies {
+  return new Map([
+    ...before,
+    ...routes.flatMap(route => [[`RPC ${route.name}`, route.policy] as const, [pathOf(route), route.policy] as const]),
+  ])
+}
+
+/**
+ * Returns what is wrong with the next routes of an upstream, one line each.
+ * @param served policies of the upstream since gateway.yaml was read.
+ * @param others routes of the other upstreams.
+ */
+export function findChangeProblems(
+  routes: readonly Route[],
+  served: ServedPolicies,
+  others: readonly Route[],
+  context: PolicyContext,
+): string[] {
+  const weakened = [...recordPolicies(routes)].flatMap(([key, policy]) => {
+    const before = served.get(key)
+    const fields = before === undefined ? [] : weakenedFields(before, policy, context)
+    return fields.length === 0 ? [] : [`${key}: ${fields.join(' and ')} of its policy would be weaker`]
+  })
+  const taken = routes.flatMap(route => {
+    if (served.has(pathOf(route))) return []
+    const other = others.find(candidate => takesPath(route, candidate))
+    if (other === undefined) return []
+    return [
+      `${pathOf(route)} of ${route.name} would take paths of ${pathOf(other)} (${other.name}, upstream ${other.upstream})`,
+    ]
+  })
+  return [...weakened, ...taken]
+}
+
+function pathOf({ httpMethod, template }: Route): string {
+  return `${httpMethod} /${template.shape}`
+}
+
+/** Whether requests that match `other` alone would go to `route`: both match them, and `route` is more specific somewhere. */
+function takesPath(route: Route, other: Route): boolean {
+  return route.httpMethod === other.httpMethod && isPreferred(route.template, other.template)
+}
+
+function isPreferred(mine: PathTemplate, its: PathTemplate): boolean {
+  // A path with the verb of a template matches no other verb, and a template without one only in its last variable.
+  if (its.verb !== undefined && its.verb !== mine.verb) return false
+  let isMoreSpecific = mine.verb !== its.verb
+  for (let at = 0; ; at++) {
+    const [own, other] = [mine.segments[at], its.segments[at]]
+    if (own === undefined && other === undefined) return isMoreSpecific
+    if (other?.kind === 'rest') return isMoreSpecific || own?.kind !== 'rest'
+    if (own?.kind === 'rest') return isMoreSpecific
+    if (own === undefined || other === undefined) return false
+    if (own.kind === 'literal' && other.kind === 'literal' && own.canonical !== other.canonical) return false
+    if (own.kind === 'literal' && other.kind === 'single') isMoreSpecific = true
+  }
+}
