@@ -11,6 +11,8 @@ export interface ChildOptions {
   name: string
   command: string
   args: readonly string[]
+  /** Default: the folder of this process. */
+  cwd?: string
   /** The complete environment of the child. Default: empty. */
   env?: NodeJS.ProcessEnv
   /** Called for each line of standard output and standard error. */
@@ -41,8 +43,9 @@ const KEPT_LINES = 200
 
 /** Starts a process. Resolves when it runs, perhaps before it is ready. @throws if the command cannot be started. */
 export async function startChild(options: ChildOptions): Promise<Child> {
-  const { name, command, args, env, onLine, stopSignal = 'SIGTERM', stopTimeoutMs = 35_000 } = options
+  const { name, command, args, cwd, env, onLine, stopSignal = 'SIGTERM', stopTimeoutMs = 35_000 } = options
   const subprocess = execa(command, args, {
+    ...(cwd !== undefined && { cwd }),
     env,
     extendEnv: false,
     detached: true,

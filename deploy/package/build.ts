@@ -21,7 +21,7 @@ const ASSETS = ['LICENSE', 'gateway/gateway.schema.json']
 
 /**
  * Builds the package.
- * @param folder for the work and the result; replaced.
+ * @param folder for the work and the result; replaced. Below the repository, whose packages the compiler reads.
  * @returns the path of the tarball.
  */
 export async function buildPackage(folder: string): Promise<string> {

@@ -10,6 +10,9 @@ import { runCommand } from './shop.ts'
 t.setTimeout(300_000)
 const ROOT = path.resolve(import.meta.dirname, '../../..')
 
+// Before the first test: tap ends when its tests have ended.
+const protoc = await installProtoc()
+
 /** Imports every file that the command writes. */
 const SHOP = `syntax = "proto3";
 package shop.v1;
@@ -57,7 +60,6 @@ t.test('buf compiles a contract against the files', async t => {
   t.ok(policyOfShop(path.join(folder, 'shop.binpb')), 'the policy is in the image')
 })
 
-const protoc = await installProtoc()
 t.test('protoc compiles a contract against the files', { skip: typeof protoc === 'string' && protoc }, async t => {
   if (typeof protoc === 'string') return
   const folder = t.testdir({ own: { 'shop.proto': SHOP } })
