@@ -41,8 +41,13 @@ const PLAIN: Record<Exclude<JsonKind, 'enum' | 'message'>, JsonSchema> = {
   },
 }
 
-/** The `content` member of a raw body (http-body.ts). Generators know `format: binary` from OpenAPI 3.0. */
-export const RAW_CONTENT = { '*/*': { schema: { type: 'string', format: 'binary' } } }
+const BINARY = { schema: { type: 'string', format: 'binary' } }
+
+/**
+ * The `content` member of a raw body (http-body.ts), which has any media type. Generators know `format: binary` from
+ * OpenAPI 3.0; openapi-python-client (0.29) generates no method for a range of media types alone.
+ */
+export const RAW_CONTENT = { 'application/octet-stream': BINARY, '*/*': BINARY }
 
 /** Where a value occurs. Parameters of path and query are text, so they cannot be null. */
 export type Place = 'parameter' | 'body' | 'response'

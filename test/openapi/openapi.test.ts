@@ -75,8 +75,11 @@ const GENERATORS: {
     tools: python,
     async compile(t, tools) {
       const args = ['generate', '--path', 'openapi.json', '--meta', 'none', '--output-path', 'gatehouse_client']
-      const output = await succeeds(t, tools, 'openapi-python-client', ...args, '--fail-on-warning')
-      t.notMatch(output, /WARNING|Warning/)
+      const output = await succeeds(t, tools, 'openapi-python-client', ...args)
+      // It sends raw bodies as the other type that the document names, application/octet-stream.
+      const warnings = output.split(/^(?=WARNING )/m).filter(part => part.startsWith('WARNING '))
+      for (const warning of warnings) t.match(warning, /^WARNING parsing .*\s+Unsupported content type \*\/\*\s/)
+      t.notMatch(output, /will not be generated|will be omitted/)
       await succeeds(t, tools, 'python', '-m', 'compileall', '-q', 'gatehouse_client')
       await succeeds(t, tools, 'python', '-c', 'import gatehouse_client.models')
     },

@@ -55,7 +55,7 @@ export function createCompiledCodec(
   const { input, output } = route.descriptor
   const isRaw = returnsRawBody(route)
   const encode = compileRequestEncoder(route, registry)
-  const decode = isRaw ? compileRawResponseDecoder(route, reference) : compileResponseDecoder(route, registry)
+  const decode = isRaw ? compileRawResponseDecoder(route, registry) : compileResponseDecoder(route, registry)
   const rawInput = takesRawBody(route) ? [rawBodyType(route.body, input)] : []
   return {
     uncompiled: [

@@ -1,31 +1,33 @@
 /**
  * Compiles the decoder of a raw response (contract/http-body.ts). The body is a slice of the message, not a copy: decoding
- * 1 MiB takes as long as decoding 1 byte.
+ * 1 MiB takes as long as decoding 1 byte. `WireReader` would convert all of it to text.
  */
-import { BinaryReader, WireType } from '@bufbuild/protobuf/wire'
+import type { FileRegistry } from '@bufbuild/protobuf'
 import type { Route } from '../../contract/route-table.ts'
 import type { Codec, DecodedResponse } from '../codec.ts'
 import { fallBack } from './fallback.ts'
+import { compileResponseDecoder } from './response-decoder.ts'
+import { BIT32, BIT64, DELIMITED, VARINT } from './wire-reader.ts'
 
 const NONE: readonly never[] = Object.freeze([])
 const EMPTY = new Uint8Array()
 
 /**
- * Compiles the decoder of a route that returns a raw body. What is beside the body in the message, such as an entity tag,
- * is short and rare; the reference codec decodes it.
- * @returns undefined if the body is in a oneof, whose last member on the wire counts.
+ * Compiles the decoder of a route that returns a raw body. The fields beside the body, such as an entity tag, are decoded
+ * as a message of their own.
+ * @returns undefined if their type cannot be compiled, or if the body is in a oneof, whose last member on the wire counts.
  */
-export function compileRawResponseDecoder(
-  { responseField }: Pick<Route, 'responseField'>,
-  reference: Codec,
-): Codec['decode'] | undefined {
+export function compileRawResponseDecoder(route: Route, registry: FileRegistry): Codec['decode'] | undefined {
+  const { responseField } = route
   if (responseField === undefined) return message => withoutHeaders(readHttpBody(message))
   if (responseField.oneof !== undefined) return undefined
+  const decodeRest = compileResponseDecoder({ ...route, responseField: undefined }, registry)
+  if (decodeRest === undefined) return undefined
   return message => {
     const { content, rest } = splitMessage(message, responseField.number)
     const rawBody = readHttpBody(content)
     if (rest === undefined) return withoutHeaders(rawBody)
-    const { cookies, revocations, etag } = reference.decode(rest)
+    const { cookies, revocations, etag } = decodeRest(rest)
     return { ...rawBody, cookies, revocations, etag }
   }
 }
@@ -36,24 +38,28 @@ function withoutHeaders({ body, contentType }: RawBody): DecodedResponse {
   return { body, contentType, cookies: NONE, revocations: NONE, etag: undefined }
 }
 
-/** Reads a google.api.HttpBody. Falls back for `extensions`, unknown fields, and text that is not UTF-8. */
+const CONTENT_TYPE_TAG = (1 << 3) | DELIMITED
+const DATA_TAG = (2 << 3) | DELIMITED
+
+/** Reads a google.api.HttpBody. Falls back for `extensions`, unknown fields, and a content type that is not ASCII. */
 function readHttpBody(message: Uint8Array): RawBody {
+  const cursor = new Cursor(message)
   let contentType = ''
   let body: Uint8Array = EMPTY
-  readFields(message, (number, wireType, reader) => {
-    if (wireType !== WireType.LengthDelimited) fallBack()
-    const bytes = reader.bytes()
-    if (number === 1) contentType = asciiText(bytes)
-    else if (number === 2) body = bytes
+  while (cursor.position < message.length) {
+    const tag = cursor.varint()
+    if (tag === CONTENT_TYPE_TAG) contentType = asciiText(cursor.delimited())
+    else if (tag === DATA_TAG) body = cursor.delimited()
     else fallBack()
-  })
+  }
   return { body, contentType }
 }
 
-/** A media type is ASCII. Falls back for other text, which may be invalid UTF-8. */
+/** Falls back for other text, which may be invalid UTF-8. */
 function asciiText(bytes: Uint8Array): string {
-  for (const byte of bytes) if (byte > 0x7f) fallBack()
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
+  let text = ''
+  for (const byte of bytes) text += byte < 0x80 ? String.fromCharCode(byte) : fallBack()
+  return text
 }
 
 /**
@@ -61,33 +67,61 @@ function asciiText(bytes: Uint8Array): string {
  * the field occurs twice, because its occurrences are merged.
  */
 function splitMessage(message: Uint8Array, field: number): { content: Uint8Array; rest: Uint8Array | undefined } {
+  const cursor = new Cursor(message)
+  const contentTag = ((field << 3) | DELIMITED) >>> 0
   let content: Uint8Array | undefined
   const others: Uint8Array[] = []
-  readFields(message, (number, wireType, reader, start) => {
-    if (number === field) {
-      if (wireType !== WireType.LengthDelimited || content !== undefined) fallBack()
-      content = reader.bytes()
-    } else {
-      reader.skip(wireType, number)
-      others.push(message.subarray(start, reader.pos))
+  while (cursor.position < message.length) {
+    const start = cursor.position
+    const tag = cursor.varint()
+    if (tag === contentTag && content === undefined) content = cursor.delimited()
+    // The field with another wire type, or again.
+    else if (tag >>> 3 === field) fallBack()
+    else {
+      cursor.skip(tag & 7)
+      others.push(message.subarray(start, cursor.position))
     }
-  })
+  }
   return { content: content ?? EMPTY, rest: others.length === 0 ? undefined : Buffer.concat(others) }
 }
 
-/** Reads the fields of a message. Falls back if it is damaged. @param onField must read or skip the value. */
-function readFields(
-  message: Uint8Array,
-  onField: (number: number, wireType: WireType, reader: BinaryReader, start: number) => void,
-): void {
-  const reader = new BinaryReader(message)
-  try {
-    while (reader.pos < reader.len) {
-      const start = reader.pos
-      const [number, wireType] = reader.tag()
-      onField(number, wireType, reader, start)
+/** Reads values at `position`, which it moves. Falls back beyond the end of the message, and for groups. */
+class Cursor {
+  readonly #message: Uint8Array
+  position = 0
+
+  constructor(message: Uint8Array) {
+    this.#message = message
+  }
+
+  /** Reads a tag or a length. Falls back if it has more than 32 bits. */
+  varint(): number {
+    let value = 0
+    for (let shift = 0; shift < 35; shift += 7) {
+      const byte = this.#message[this.position++] ?? fallBack()
+      value += (byte & 0x7f) * 2 ** shift
+      if (byte < 0x80) return value < 2 ** 32 ? value : fallBack()
     }
-  } catch {
-    fallBack()
+    return fallBack()
+  }
+
+  delimited(): Uint8Array {
+    const length = this.varint()
+    const start = this.position
+    this.#advance(length)
+    return this.#message.subarray(start, this.position)
+  }
+
+  skip(wireType: number): void {
+    if (wireType === DELIMITED) this.delimited()
+    else if (wireType === BIT64) this.#advance(8)
+    else if (wireType === BIT32) this.#advance(4)
+    else if (wireType !== VARINT) fallBack()
+    else while (((this.#message[this.position++] ?? fallBack()) & 0x80) !== 0);
+  }
+
+  #advance(length: number): void {
+    this.position += length
+    if (this.position > this.#message.length) fallBack()
   }
 }

@@ -4,6 +4,9 @@ import { fallBack } from './fallback.ts'
 // A buffer that grew for a larger message is replaced after that message.
 const INITIAL_SIZE = 16 * 1024
 
+// Space for the lengths of the messages that contain a long value, so that closing them does not grow the buffer again.
+const MORE_LENGTHS = 64
+
 // Up to this length a loop copies ASCII faster than Buffer.write, which is a native call.
 const MAX_SHORT_TEXT = 40
 
@@ -17,11 +20,12 @@ export class WireWriter {
     this.#position = 0
   }
 
-  /** Returns a copy of the written bytes and resets the writer. */
+  /** Returns the written bytes and resets the writer. They are a copy, unless the buffer grew for them. */
   take(): Buffer {
-    const message = Buffer.from(this.#buffer.subarray(0, this.#position))
+    const message = this.#buffer.subarray(0, this.#position)
     this.#position = 0
-    if (this.#buffer.length > INITIAL_SIZE) this.#buffer = Buffer.allocUnsafeSlow(INITIAL_SIZE)
+    if (this.#buffer.length === INITIAL_SIZE) return Buffer.from(message)
+    this.#buffer = Buffer.allocUnsafeSlow(INITIAL_SIZE)
     return message
   }
 
@@ -121,7 +125,7 @@ export class WireWriter {
   #reserve(size: number): Buffer {
     const needed = this.#position + size
     if (needed > this.#buffer.length) {
-      const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.#buffer.length * 2))
+      const larger = Buffer.allocUnsafeSlow(Math.max(needed + MORE_LENGTHS, this.#buffer.length * 2))
       this.#buffer.copy(larger, 0, 0, this.#position)
       this.#buffer = larger
     }

@@ -16,7 +16,8 @@ interface Document {
   components: { schemas: Record<string, object> }
 }
 
-const BINARY = { '*/*': { schema: { type: 'string', format: 'binary' } } }
+const SCHEMA = { schema: { type: 'string', format: 'binary' } }
+const BINARY = { 'application/octet-stream': SCHEMA, '*/*': SCHEMA }
 
 const { contract, service } = buildService('file.v1.FileService', {
   imports: ['google/api/httpbody.proto'],
