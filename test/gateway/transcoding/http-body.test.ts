@@ -398,7 +398,6 @@ t.test('an error after the first byte of a raw stream aborts the response, and t
     found => found !== undefined,
   )
   t.match(line(), { status: 200, rpc_code: 'INTERNAL', aborted: true })
-  console.error(JSON.stringify(gateway.state.lines, null, 1))
   await untilNoneOpen(gateway)
 })
 
