@@ -17,7 +17,7 @@ import type { Route } from './contract/route-table.ts'
 import { createLimitOrder } from './edge/limits/limit-order.ts'
 import type { Reloader, ReloadOutcome } from './reload.ts'
 import { type ContractSource, followContract, type ReadOutcome } from './upstream/reflection/contract-source.ts'
-import { createContractStore } from './upstream/reflection/contract-store.ts'
+import { type ContractStore, createContractStore } from './upstream/reflection/contract-store.ts'
 import { reflectionSchema } from './upstream/reflection/reflection-config.ts'
 import { readTlsCredentials } from './upstream/tls-credentials.ts'
 import { isReflected, type UpstreamConfig } from './upstream/upstream-config.ts'
@@ -263,6 +263,17 @@ function parseImage(image: Uint8Array): FileRegistry {
     return parseContract(image)
   } catch (cause) {
     throw new ContractError(`the descriptors are not valid: ${(cause as Error).message}`, { cause })
+  }
+}
+
+/** Returns the kept contract of an upstream; undefined if there is none, or it is not valid. */
+export function readKeptContract(store: Pick<ContractStore, 'load'>, config: UpstreamConfig): FileRegistry | undefined {
+  const image = store.load(config.name)
+  try {
+    return image && ifComplete(config, parseImage(image))
+  } catch (error) {
+    if (!(error instanceof ContractError)) throw error
+    return undefined
   }
 }
 

@@ -1,7 +1,7 @@
 /** `gatehouse check`: finds everything that would stop the boot, without a connection. */
 import type { Command } from './command.ts'
 import { CONFIG_HELP, CONFIG_OPTION, EXIT, parseArguments, withConfig } from './command.ts'
-import { type Boot, inspectBoot } from './inspection.ts'
+import { type Boot, inspectBoot, unknownContracts } from './inspection.ts'
 import { createOfflineGateway } from './offline-gateway.ts'
 
 export const check: Command = {
@@ -33,8 +33,9 @@ Exit codes: 0 the gateway starts, 1 problems, 2 usage.`,
   },
 }
 
-function warningsOf({ settings, plan }: Boot): string[] {
-  const warnings = plan.omitted.map(({ name, reason }) => `${name}: ${reason}`)
+function warningsOf({ settings, configuration, plan }: Boot): string[] {
+  const omitted = plan.omitted.map(({ name, reason }) => `${name}: ${reason}`)
+  const warnings = [...omitted, ...unknownContracts(configuration)]
   // If a method verifies tokens, a missing REDIS_URL is a problem.
   if (settings.REDIS_URL === undefined && plan.verifying.length === 0) {
     warnings.push('REDIS_URL is not set: each process of the gateway counts its rate limits alone')

@@ -5,11 +5,15 @@ import {
   assertRedis,
   type Configuration,
   inspectRoutes,
+  missingContracts,
   planRoutes,
   type RoutePlan,
   readConfiguration,
 } from '../configuration.ts'
 import { createProblems } from '../problems.ts'
+import { readKeptContract } from '../reflected-contracts.ts'
+import { createContractStore } from '../upstream/reflection/contract-store.ts'
+import { isReflected } from '../upstream/upstream-config.ts'
 
 /** What a boot would start with. */
 export interface Boot {
@@ -29,7 +33,7 @@ export interface BootInspection {
 export function inspectBoot(env: NodeJS.ProcessEnv): BootInspection {
   const problems = createProblems()
   const settings = problems.attempt(() => readSettings(settingsSchema, env)) ?? readValidSettings(env)
-  const configuration = problems.attempt(() => readConfiguration(settings.GATEWAY_CONFIG, env))
+  const configuration = problems.attempt(() => readWithKept(settings, env))
   if (configuration === undefined) return { boot: undefined, problems: problems.messages.flatMap(linesOf) }
   const { plan, problems: found } = inspectRoutes(configuration)
   found.forEach(problems.add)
@@ -43,8 +47,30 @@ export function inspectBoot(env: NodeJS.ProcessEnv): BootInspection {
  */
 export function readBoot(env: NodeJS.ProcessEnv): Boot {
   const settings = readSettings(settingsSchema, env)
-  const configuration = readConfiguration(settings.GATEWAY_CONFIG, env)
+  const configuration = readWithKept(settings, env)
   return { settings, configuration, plan: planRoutes(configuration) }
+}
+
+/** Contracts read by reflection are those of GATEWAY_CONTRACT_DIR, as at the start. */
+function readWithKept(
+  { GATEWAY_CONFIG, GATEWAY_CONTRACT_DIR }: GatewaySettings,
+  env: NodeJS.ProcessEnv,
+): Configuration {
+  const store = createContractStore(GATEWAY_CONTRACT_DIR, { warn() {} })
+  return readConfiguration(GATEWAY_CONFIG, env, config => readKeptContract(store, config))
+}
+
+/** What is unknown without a connection: one line for each upstream whose contract is read by reflection and not kept. */
+export function unknownContracts(configuration: Configuration): string[] {
+  // A contract that is a file and cannot be read is a problem.
+  const reflected = new Set(configuration.file.upstreams.filter(isReflected).map(({ name }) => name))
+  return missingContracts(configuration)
+    .filter(name => reflected.has(name))
+    .map(
+      name =>
+        `${configuration.inspection.positionOf(name)}: upstream ${name}: its contract is read by reflection and not kept in ` +
+        'GATEWAY_CONTRACT_DIR, so its routes are unknown',
+    )
 }
 
 /** The settings, with the default of each invalid one. All settings of the gateway have a default. */

@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { z } from 'zod'
 import { SettingsError } from '#runtime/process/env.ts'
-import { planRoutes, readConfiguration } from '../configuration.ts'
 import { type Acknowledgements, entryText, readAcknowledgements } from './acknowledgements.ts'
 import { type Command, type CommandContext, EXIT, parseArguments } from './command.ts'
+import { readBoot, unknownContracts } from './inspection.ts'
 import { type Change, compareListings, isWeakening } from './policy-changes.ts'
 import { listingSchema, listRoutes, type RouteListing } from './route-listing.ts'
 
@@ -96,8 +96,11 @@ function readListing(file: string, { env, folder }: CommandContext): RouteListin
   const resolved = path.resolve(folder, file)
   const json = readJson(resolved)
   if (json === undefined) {
-    const configuration = readConfiguration(resolved, env)
-    return listRoutes({ configuration, plan: planRoutes(configuration) })
+    const boot = readBoot({ ...env, GATEWAY_CONFIG: resolved })
+    const unknown = unknownContracts(boot.configuration)
+    // A comparison without these routes could miss a weakening.
+    if (unknown.length > 0) throw new SettingsError(unknown.join('\n'))
+    return listRoutes(boot)
   }
   const { data, error } = listingSchema.safeParse(json)
   if (data !== undefined) return data

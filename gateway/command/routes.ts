@@ -1,6 +1,6 @@
 /** `gatehouse routes`: lists the routes, as a table or as JSON. */
 import { CONFIG_HELP, CONFIG_OPTION, type Command, EXIT, parseArguments, withConfig } from './command.ts'
-import { readBoot } from './inspection.ts'
+import { readBoot, unknownContracts } from './inspection.ts'
 import { accessText, listRoutes, type RouteEntry } from './route-listing.ts'
 
 export const routes: Command = {
@@ -18,7 +18,9 @@ ${CONFIG_HELP}
 Exit codes: 0 ok, 1 the gateway would not start, 2 usage.`,
   async run(args, context) {
     const { values } = parseArguments(args, { ...CONFIG_OPTION, json: { type: 'boolean' } } as const)
-    const listing = listRoutes(readBoot(withConfig(context, values.config)))
+    const boot = readBoot(withConfig(context, values.config))
+    const listing = listRoutes(boot)
+    for (const line of unknownContracts(boot.configuration)) context.printError(`warning: ${line}`)
     if (values.json) context.print(JSON.stringify(listing, null, 2))
     else for (const line of table([HEAD, ...listing.routes.map(row)])) context.print(line)
     return EXIT.ok

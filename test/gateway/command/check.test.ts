@@ -1,5 +1,6 @@
 import t from 'tap'
 import { check } from '../../../gateway/command/check.ts'
+import { policyDiff } from '../../../gateway/command/policy-diff.ts'
 import { buildImage } from '../../support/contract.ts'
 import { runCommand, shopFolder, shopYaml } from './shop.ts'
 
@@ -160,4 +161,19 @@ t.test('the file is that of --config, else of GATEWAY_CONFIG, else gateway.yaml 
     codes.map(({ code }) => code),
     [0, 1, 1, 0],
   )
+})
+
+t.test('a contract read by reflection is the kept one, and its routes are unknown if none is kept', async t => {
+  const yaml = shopYaml().replace('contract: shop.binpb', 'contract: reflection').concat('    trusted: true\n')
+  const folder = shopFolder(t, { 'gateway.yaml': yaml })
+  const unknown = await runCommand(check, folder, [], REDIS)
+  t.strictSame([unknown.code, unknown.lines.at(-1)], [0, '0 routes, 0 problems, 1 warning'])
+  t.match(unknown.text, /gateway\.yaml:2: upstream shop: its contract is read by reflection and not kept/)
+  await t.rejects(runCommand(policyDiff, folder, ['gateway.yaml', 'gateway.yaml']), {
+    message: /its routes are unknown/,
+  })
+  // The contract is shop.binpb, as the file of the upstream `shop` is named.
+  const kept = { ...REDIS, GATEWAY_CONTRACT_DIR: folder }
+  t.match((await runCommand(check, folder, [], kept)).text, '4 routes, 0 problems, 1 warning')
+  t.match(await runCommand(policyDiff, folder, ['gateway.yaml', 'gateway.yaml'], kept), { code: 0 })
 })
