@@ -210,8 +210,9 @@ const MAX_NAMED_FIELDS = 10
  */
 export function invalidArgument(all: readonly Violation[]): StatusError {
   const violations = all.slice(0, MAX_VIOLATIONS)
-  const named = violations.slice(0, MAX_NAMED_FIELDS).map(violation => violation.field)
-  const more = all.length > MAX_NAMED_FIELDS ? ` and ${all.length - MAX_NAMED_FIELDS} more` : ''
+  const fields = [...new Set(all.map(({ field }) => field))]
+  const named = fields.slice(0, MAX_NAMED_FIELDS)
+  const more = fields.length > MAX_NAMED_FIELDS ? ` and ${fields.length - MAX_NAMED_FIELDS} more` : ''
   const message = `Invalid fields: ${named.join(', ')}${more}`
   return new StatusError(status.INVALID_ARGUMENT, message, { reason: 'invalid_argument', violations })
 }

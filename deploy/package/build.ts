@@ -95,7 +95,7 @@ async function manifest(contents: string): Promise<object> {
   }
 }
 
-const IMPORT = /(?:\bfrom|\bimport)\s*\(?\s*['"]([^'"]+)['"]/g
+const IMPORT = /(?:\bfrom|\bimport(?:\.meta\.resolve)?)\s*\(?\s*['"]([^'"]+)['"]/g
 
 /** The packages that the compiled code imports, types included. */
 async function importedPackages(folder: string): Promise<ReadonlySet<string>> {

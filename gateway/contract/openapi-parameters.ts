@@ -7,6 +7,8 @@ import type { OperationPlace, PathParameter } from './openapi-paths.ts'
 import { isRequired, type OpenApiSchemas, RAW_CONTENT, visibleFields } from './openapi-schemas.ts'
 import { commentOf } from './proto-comments.ts'
 import type { Route } from './route-table.ts'
+import { resourceOf, updateMaskOf } from './update-mask.ts'
+import { isOutputOnly } from './validation/field-behavior.ts'
 
 export function parametersOf({ route, parameters }: OperationPlace, schemas: OpenApiSchemas): object[] {
   return [
@@ -35,8 +37,12 @@ export function requestBodyOf(route: Route, schemas: OpenApiSchemas): object {
   }
   const { field } = body
   const inField = bound.filter(([name]) => name === field.name).map(([, ...rest]) => rest)
+  const isUpdate = updateMaskOf(descriptor.input) !== undefined && resourceOf(route) === field
+  const inside = isUpdate ? 'update' : 'body'
   const { description, ...schema } =
-    inField.length > 0 ? schemas.ofBody(field.message as DescMessage, inField) : schemas.ofField(field, 'body')
+    inField.length > 0
+      ? schemas.ofBody(field.message as DescMessage, inField, inside)
+      : schemas.ofField(field, 'body', inside)
   // With a variable in the field, the message is present, and its own fields may be required.
   return requestBody(schema, isRequired(field) || (inField.length > 0 && schema['required'] !== undefined), description)
 }
@@ -110,6 +116,7 @@ function queryParameters({ descriptor, template, body }: Route, schemas: OpenApi
   function* parametersIn(message: DescMessage, parents: readonly DescField[], isPresent: boolean): Iterable<object> {
     for (const field of visibleFields(message)) {
       const path = [...parents, field]
+      if (isOutputOnly(field)) continue
       if (field.fieldKind === 'map' || bound.has(path.map(({ name }) => name).join('.'))) continue
       const isNeeded = isPresent && isRequired(field)
       const kind = kindOf(field)

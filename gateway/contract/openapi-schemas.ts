@@ -14,6 +14,15 @@ import { type JsonKind, type JsonSchema, kindOf, messageKind } from './json-sche
 import { commentOf } from './proto-comments.ts'
 import { ruleKeywords, sizeKeywords } from './rule-keywords.ts'
 import { createUniqueNames } from './unique-names.ts'
+import { onlyMessage, updateMaskOf } from './update-mask.ts'
+import { hasRequiredFields, isImmutable, isOutputOnly, isRequiredByBehavior } from './validation/field-behavior.ts'
+import {
+  isRequiredByRules,
+  isRequiredInRequests,
+  validateKeywords,
+  validateSizeKeywords,
+} from './validation/validate-keywords.ts'
+import { isRequiredOneof, messageRulesOf, validateRulesOf } from './validation/validate-options.ts'
 
 // One type each, where possible: generators for Go do not read lists of types, other than with null. Bounds of a type
 // are left to `format` if they make no useful example.
@@ -49,8 +58,11 @@ const BINARY = { schema: { type: 'string', format: 'binary' } }
  */
 export const RAW_CONTENT = { 'application/octet-stream': BINARY, '*/*': BINARY }
 
-/** Where a value occurs. Parameters of path and query are text, so they cannot be null. */
-export type Place = 'parameter' | 'body' | 'response'
+/**
+ * Where a value occurs. Parameters of path and query are text, so they cannot be null. In the resource of an update with
+ * a mask, REQUIRED fields may be absent: the mask names the fields that change.
+ */
+export type Place = 'parameter' | 'body' | 'update' | 'response'
 
 /** Proto names of the fields from a message to one of its fields. */
 type FieldPath = readonly string[]
@@ -61,10 +73,13 @@ export interface OpenApiSchemas {
   readonly components: Readonly<Record<string, JsonSchema>>
   /** Returns a `$ref` to the schema of a message; for a well-known type the schema itself. */
   refTo(message: DescMessage, place: Place): JsonSchema
-  /** Returns the schema of a field with its comment and, in a request, its rules. */
-  ofField(field: DescField, place: Place): JsonSchema
+  /**
+   * Returns the schema of a field with its comment and, in a request, its rules.
+   * @param inside the place of the messages in the field. Default: `place`.
+   */
+  ofField(field: DescField, place: Place, inside?: Place): JsonSchema
   /** Returns the schema of a request message in a body. @param bound fields that are not part of the body. */
-  ofBody(message: DescMessage, bound: readonly FieldPath[]): JsonSchema
+  ofBody(message: DescMessage, bound: readonly FieldPath[], place?: Place): JsonSchema
 }
 
 /** Names of the schemas that no message may have. */
@@ -74,16 +89,23 @@ const RESERVED = ['Problem']
 export function createOpenApiSchemas(outputs: Iterable<DescMessage>): OpenApiSchemas {
   const components: Record<string, JsonSchema> = {}
   const names = createUniqueNames(RESERVED)
-  const namesOf = { request: new Map<DescMessage, string>(), response: new Map<DescMessage, string>() }
+  const namesOf = {
+    request: new Map<DescMessage, string>(),
+    update: new Map<DescMessage, string>(),
+    response: new Map<DescMessage, string>(),
+  }
   for (const message of reachable(outputs)) namesOf.response.set(message, names.take(message.typeName))
 
   function refTo(message: DescMessage, place: Place): JsonSchema {
     const kind = messageKind(message)
     if (kind !== 'message') return PLAIN[kind]
-    const known = place === 'response' ? namesOf.response : namesOf.request
+    // Only REQUIRED fields make a difference.
+    if (place === 'update' && !hasRequiredFields(message)) return refTo(message, 'body')
+    const known = place === 'response' || place === 'update' ? namesOf[place] : namesOf.request
     let name = known.get(message)
     if (name === undefined) {
-      name = names.take(namesOf.response.has(message) ? `${message.typeName}.Input` : message.typeName)
+      const suffix = place === 'update' ? '.Update' : namesOf.response.has(message) ? '.Input' : ''
+      name = names.take(message.typeName + suffix)
       known.set(message, name)
     }
     if (components[name] === undefined) {
@@ -95,11 +117,11 @@ export function createOpenApiSchemas(outputs: Iterable<DescMessage>): OpenApiSch
   }
 
   function describe(message: DescMessage, place: Place): JsonSchema {
-    const description = commentOf(message)
+    const description = join(commentOf(message), place === 'response' ? [] : ruleMessages(messageRulesOf(message)))
     const inline = inlineOneof(message)
     const content =
       place !== 'response'
-        ? ofBody(message, [])
+        ? ofBody(message, [], place)
         : inline === undefined
           ? ofResponse(message)
           : { [alternatives(inline)]: inline.fields.map(field => refTo(field.message as DescMessage, place)) }
@@ -116,44 +138,60 @@ export function createOpenApiSchemas(outputs: Iterable<DescMessage>): OpenApiSch
     }
   }
 
-  function ofBody(message: DescMessage, bound: readonly FieldPath[]): JsonSchema {
+  function ofBody(message: DescMessage, bound: readonly FieldPath[], place: Place = 'body'): JsonSchema {
+    const resource = updatedResource(message)
     const fields = visibleFields(message).filter(
       field => !bound.some(path => path.length === 1 && path[0] === field.name),
     )
     const properties = fields.map(field => {
       const nested = bound.filter(([name]) => name === field.name).map(([, ...rest]) => rest)
-      return [field.jsonName, nested.length === 0 ? ofField(field, 'body') : ofPartlyBound(field, nested)] as const
+      const inside = field === resource ? 'update' : place
+      const schema = nested.length === 0 ? ofField(field, place, inside) : ofPartlyBound(field, nested, inside)
+      return [field.jsonName, schema] as const
     })
-    const required = fields.filter(isRequired).map(field => field.jsonName)
+    const required = fields.filter(field => isRequired(field, place)).map(field => field.jsonName)
     const exclusive = exclusivePairs(message.oneofs, fields)
+    const choices = requiredChoices(message, fields)
     return {
       type: 'object',
       properties: Object.fromEntries(properties),
       ...(required.length > 0 && { required }),
       ...(exclusive.length > 0 && { not: exclusive.length === 1 ? exclusive[0] : { anyOf: exclusive } }),
+      ...(choices.length === 1 ? choices[0] : choices.length > 1 && { allOf: choices }),
       additionalProperties: false,
     }
   }
 
-  function ofPartlyBound(field: DescField, bound: readonly FieldPath[]): JsonSchema {
+  function ofPartlyBound(field: DescField, bound: readonly FieldPath[], place: Place): JsonSchema {
     const description = commentOf(field)
-    const schema = ofBody(field.message as DescMessage, bound)
+    const schema = ofBody(field.message as DescMessage, bound, place)
     return { ...nullable(schema), ...(description && { description }) }
   }
 
-  function ofField(field: DescField, place: Place): JsonSchema {
-    const description = commentOf(field)
-    const rules = place === 'response' ? undefined : rulesOf(field)
-    const single = { ...ofValue(field, place), ...(rules && ruleKeywords(field, rules)) }
-    const size = rules && sizeKeywords(field, rules)
+  function ofField(field: DescField, place: Place, inside = place): JsonSchema {
+    const isRequest = place !== 'response'
+    const rules = isRequest ? rulesOf(field) : undefined
+    const description = join(commentOf(field), isRequest ? notesOf(field) : [])
+    const value = ofValue(field, inside)
+    const isDemanded = place !== 'update' && isRequiredByBehavior(field)
+    const single = {
+      ...value,
+      ...(rules && ruleKeywords(field, rules)),
+      // A reference to a message stands alone.
+      ...(isRequest && value['$ref'] === undefined && validateKeywords(field, isDemanded)),
+    }
+    const size = isRequest
+      ? { ...(rules && sizeKeywords(field, rules)), ...validateSizeKeywords(field, isDemanded) }
+      : {}
     const schema: JsonSchema =
       field.fieldKind === 'list'
         ? { type: 'array', items: single, ...size }
         : field.fieldKind === 'map'
           ? { type: 'object', additionalProperties: single, ...size }
           : single
-    const accepted = place === 'body' && !isRequired(field) ? nullable(schema) : schema
-    return { ...accepted, ...(description && { description }) }
+    const isBody = place === 'body' || place === 'update'
+    const accepted = isBody && !isRequired(field, place) ? nullable(schema) : schema
+    return { ...accepted, ...(isOutputOnly(field) && { readOnly: true }), ...(description && { description }) }
   }
 
   function ofValue(field: DescField, place: Place): JsonSchema {
@@ -173,8 +211,43 @@ export function visibleFields(message: DescMessage): DescField[] {
 }
 
 /** Whether a request must set the field. */
-export function isRequired(field: DescField): boolean {
-  return rulesOf(field)?.required ?? false
+export function isRequired(field: DescField, place: Place = 'body'): boolean {
+  const isRequiredHere = place === 'update' ? isRequiredByRules(field) : isRequiredInRequests(field)
+  return isRequiredHere || (rulesOf(field)?.required ?? false)
+}
+
+/** Returns the resource of a request with an update mask. */
+function updatedResource(message: DescMessage): DescField | undefined {
+  return updateMaskOf(message) && onlyMessage(message)
+}
+
+/** Returns the sentences that describe what JSON Schema cannot say of a field in a request. */
+function notesOf(field: DescField): string[] {
+  return [
+    ...(isOutputOnly(field) ? ['Set by the service; ignored in requests.'] : []),
+    ...(isImmutable(field) ? ['Set when the resource is created, and never changed.'] : []),
+    ...(isOutputOnly(field) ? [] : ruleMessages(validateRulesOf(field))),
+  ]
+}
+
+/** Returns the messages of CEL rules, as sentences. */
+function ruleMessages(rules: { readonly cel: readonly { readonly message: string }[] } | undefined): string[] {
+  const messages = rules?.cel.map(({ message }) => message).filter(message => message !== '') ?? []
+  return messages.length === 0 ? [] : [`Rules: ${messages.join('; ')}.`]
+}
+
+function join(comment: string | undefined, notes: readonly string[]): string | undefined {
+  return notes.length === 0 ? comment : [...(comment ? [comment] : []), ...notes].join(' ')
+}
+
+/** Returns a schema for each oneof that must have a member, which is valid if one is present. */
+function requiredChoices(message: DescMessage, fields: readonly DescField[]): JsonSchema[] {
+  const oneofs = message.oneofs.filter(isRequiredOneof).map(oneof => oneof.fields)
+  const rules = messageRulesOf(message)?.oneof.filter(({ required }) => required) ?? []
+  const named = rules.map(rule => message.fields.filter(({ name }) => rule.fields.includes(name)))
+  return [...oneofs, ...named]
+    .filter(members => members.every(member => fields.includes(member)))
+    .map(members => ({ anyOf: members.map(({ jsonName }) => ({ required: [jsonName] })) }))
 }
 
 /** ProtoJSON of a response omits only fields that have presence and are unset. */

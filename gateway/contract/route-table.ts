@@ -3,7 +3,7 @@
  * found here, at boot, and reported with the name of the method.
  */
 import { METHODS } from 'node:http'
-import type { DescField, DescMessage, DescMethod, DescService } from '@bufbuild/protobuf'
+import type { DescField, DescMessage, DescMethod, DescService, FileRegistry } from '@bufbuild/protobuf'
 import {
   assertPolicy,
   ContractError,
@@ -19,6 +19,8 @@ import { takesRawBody } from './http-body.ts'
 import { kindOf } from './json-schema.ts'
 import { type PathTemplate, parsePathTemplate } from './path-template.ts'
 import { assertNotReserved } from './reserved-paths.ts'
+import { createRulesCheck } from './validation/rules-check.ts'
+import { typesOf } from './validation/validator.ts'
 
 /** What the HTTP body is bound to: nothing, the whole request message, or one of its fields. */
 export type BodyBinding = { kind: 'none' } | { kind: 'message' } | { kind: 'field'; field: DescField }
@@ -46,6 +48,8 @@ export interface ExposedService {
   readonly upstream: string
   /** Default: the options of the contract. */
   readonly exposure?: Exposure
+  /** All types of the contract. Default: those of the files that the file of the service imports. */
+  readonly registry?: FileRegistry
 }
 
 /** A method or binding that has no route, although its policy and its HTTP rule are valid. */
@@ -106,10 +110,22 @@ export function inspectRouteTable(services: readonly ExposedService[]): RouteTab
   const omitted: OmittedRoute[] = []
   const routes: Route[] = []
   const owners = new Map<string, Route>()
-  for (const { service, upstream, exposure = CONTRACT_ONLY } of services) {
+  const checkRules = createRulesCheck()
+  const collectProblems = (upstream: string, method: DescMethod, run: () => void) => {
+    try {
+      run()
+    } catch (error) {
+      if (!(error instanceof ContractError)) throw error
+      problems.push({ upstream, method, message: `${methodName(method)}: ${error.message}` })
+    }
+  }
+  for (const { service, upstream, exposure = CONTRACT_ONLY, registry } of services) {
     for (const method of service.methods) {
-      try {
-        for (const route of routesOf(method, upstream, exposure, entry => void omitted.push(entry))) {
+      let isExposed = true
+      collectProblems(upstream, method, () => {
+        const found = routesOf(method, upstream, exposure, entry => void omitted.push(entry))
+        isExposed = found.length > 0
+        for (const route of found) {
           const key = `${route.httpMethod} ${route.template.shape}`
           const owner = owners.get(key)
           if (owner !== undefined) {
@@ -118,9 +134,9 @@ export function inspectRouteTable(services: readonly ExposedService[]): RouteTab
           owners.set(key, route)
           routes.push(route)
         }
-      } catch (error) {
-        if (!(error instanceof ContractError)) throw error
-        problems.push({ upstream, method, message: `${methodName(method)}: ${error.message}` })
+      })
+      if (isExposed) {
+        collectProblems(upstream, method, () => checkRules(method.input, registry ?? typesOf(service.file)))
       }
     }
   }

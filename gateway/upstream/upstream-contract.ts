@@ -71,7 +71,7 @@ function exposeServices(
     trustsContract,
     hasDefault: method => knownMethods === undefined || knownMethods.has(methodName(method)),
   })
-  return services.map(service => ({ service, upstream: name, exposure }))
+  return services.map(service => ({ service, upstream: name, exposure, registry }))
 }
 
 /** Names of the methods that gateway.yaml exposes. A service that the contract lacks has none. */

@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { FileRegistry } from '@bufbuild/protobuf'
+import { file_buf_validate_validate } from '@bufbuild/protovalidate/gen/buf/validate/validate_pb.js'
 import { parseContract } from '#runtime/grpc/contract.ts'
+import { protoSource } from './proto-source.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const buf = path.join(root, 'node_modules/.bin/buf')
@@ -13,6 +15,7 @@ const buf = path.join(root, 'node_modules/.bin/buf')
 const IMPORTS = [
   'proto/edge',
   'node_modules/google-proto-files/google/api/annotations.proto',
+  'node_modules/google-proto-files/google/api/field_behavior.proto',
   'node_modules/google-proto-files/google/api/http.proto',
   'node_modules/google-proto-files/google/api/httpbody.proto',
   'node_modules/google-proto-files/google/rpc/error_details.proto',
@@ -20,6 +23,9 @@ const IMPORTS = [
 
 // That of google.cloud.compute.v1 has 5 MB.
 const MAX_IMAGE_BYTES = 64 * 2 ** 20
+
+// The package has the descriptors of the file, and not its text.
+const validateProto = protoSource(file_buf_validate_validate)
 
 /** Compiles `.proto` texts, by path, and returns their descriptors. @throws as `buildImage`. */
 export function buildContract(files: Record<string, string>): FileRegistry {
@@ -43,6 +49,9 @@ export function buildImage(files: Record<string, string>): Uint8Array {
       const name = source.replace(/^(proto|node_modules\/google-proto-files)\//, '')
       cpSync(path.join(root, source), path.join(folder, 'imports', name), { recursive: true })
     }
+    const validate = path.join(folder, 'imports/buf/validate/validate.proto')
+    mkdirSync(path.dirname(validate), { recursive: true })
+    writeFileSync(validate, validateProto)
     writeFileSync(path.join(folder, 'buf.yaml'), 'version: v2\nmodules: [{path: own}, {path: imports}]\n')
     return execFileSync(buf, ['build', '--as-file-descriptor-set', '-o', '-#format=binpb'], {
       cwd: folder,

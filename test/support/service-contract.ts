@@ -14,6 +14,8 @@ export interface ServiceSource {
   methods: readonly string[]
   /** Messages and enums. */
   messages: string
+  /** Further files by path, which `imports` may name. */
+  files?: Record<string, string>
 }
 
 export interface ServiceContract {
@@ -45,9 +47,10 @@ export function methodSource(
 
 /** Compiles a contract. @param service full name of its service. @throws Error if the source does not compile. */
 export function buildService(service: string, source: ServiceSource): ServiceContract {
-  const { edition = 'proto3', imports = [], methods, messages } = source
+  const { edition = 'proto3', imports = [], methods, messages, files } = source
   const dot = service.lastIndexOf('.')
   const contract = buildContract({
+    ...files,
     'service.proto': [
       `${edition.startsWith('proto') ? 'syntax' : 'edition'} = "${edition}";`,
       `package ${service.slice(0, dot)};`,

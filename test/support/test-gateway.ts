@@ -85,7 +85,7 @@ export async function startTestGateway(t: Test, options: TestGatewayOptions) {
     metrics,
     server: httpServer,
     telemetry,
-    routes: buildRouteTable([{ service, upstream: 'shop' }]),
+    routes: buildRouteTable([{ service, upstream: 'shop', registry: contract }]),
     transcoding: {
       codecFor: route => createComparingCodec(route, contract),
       transportOf: () => transport,

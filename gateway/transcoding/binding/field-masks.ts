@@ -19,7 +19,7 @@ export class ProtoPaths {
 }
 
 /** The way from a message to one that it contains: fields, each list or map followed by the index or key of an entry. */
-type Way = readonly (DescField | string)[]
+export type Way = readonly (DescField | string)[]
 
 /**
  * Gets a FieldMask in the JSON of a request: `holder[name]`, which may be any JSON.
@@ -92,7 +92,7 @@ function reachesMask(message: DescMessage, seen = new Set<DescMessage>()): boole
   )
 }
 
-export function isMask(message: DescMessage): boolean {
+function isMask(message: DescMessage): boolean {
   return messageKind(message) === 'field-mask'
 }
 

@@ -7,6 +7,7 @@ import { invalidArgument, type Violation } from '#runtime/status.ts'
 import { takesRawBody } from '../../contract/http-body.ts'
 import { kindOf } from '../../contract/json-schema.ts'
 import type { Route } from '../../contract/route-table.ts'
+import { outputOnlyFields } from '../../contract/validation/field-behavior.ts'
 import { ALT, checkAlt } from './alt-parameter.ts'
 import { restoreExactNumbers } from './exact-numbers.ts'
 import { fieldsAt, resolveParameter } from './field-paths.ts'
@@ -39,6 +40,7 @@ export function compileBinding(route: Route, registry: FileRegistry): (input: Bi
   const pathVariables = new Set(variables.map(pathOf))
   const replaceMasks = compileMasks(route)
   const isRaw = takesRawBody(route)
+  const outputOnly = outputOnlyFields(input)
 
   return ({ pathValues, query, body, contentType }) => {
     const violations: Violation[] = []
@@ -64,7 +66,9 @@ export function compileBinding(route: Route, registry: FileRegistry): (input: Bi
                 ? IN_PATH
                 : fields[0] === bodyField
                   ? 'belongs in the body'
-                  : setParameter(request, fields, text)
+                  : outputOnly.size > 0 && fields.some(field => outputOnly.has(field))
+                    ? OUTPUT_ONLY
+                    : setParameter(request, fields, text)
         if (description !== undefined) violations.push({ field: fields ? pathOf(fields) : name, description })
       }
     }
@@ -75,6 +79,8 @@ export function compileBinding(route: Route, registry: FileRegistry): (input: Bi
 }
 
 const IN_PATH = 'is already given by the path'
+// Unlike a body, a query is no copy of a resource that the client has read.
+const OUTPUT_ONLY = 'cannot be given: the service sets it'
 const NOT_IN_QUERY = 'cannot be given in the query'
 
 function bodyJson(

@@ -1,6 +1,8 @@
 /** Decides which message types are compiled. The others use the reference codec. */
 import type { DescField, DescMessage, FileRegistry } from '@bufbuild/protobuf'
 import { FeatureSet_FieldPresence as FieldPresence } from '@bufbuild/protobuf/wkt'
+import { containedMessages } from '../../contract/validation/validate-options.ts'
+import { needsReferenceRules } from './encoder-rules.ts'
 
 /** Whether the type itself can be compiled. Types of its fields are not considered: they are compiled separately. */
 export function isCompilable(schema: DescMessage, registry: FileRegistry): boolean {
@@ -12,12 +14,23 @@ export function isCompilable(schema: DescMessage, registry: FileRegistry): boole
   )
 }
 
-/** Returns the full names of the types that are not compiled, among the message and all messages that it contains. */
-export function uncompiledTypes(schema: DescMessage, registry: FileRegistry, seen = new Set<DescMessage>()): string[] {
-  if (seen.has(schema)) return []
-  seen.add(schema)
-  const own = isCompilable(schema, registry) ? [] : [schema.typeName]
-  return [...own, ...schema.fields.flatMap(({ message }) => (message ? uncompiledTypes(message, registry, seen) : []))]
+/** Whether the type can be compiled in a request, where its rules apply. */
+export function isCompilableRequest(schema: DescMessage, registry: FileRegistry): boolean {
+  return isCompilable(schema, registry) && !needsReferenceRules(schema)
+}
+
+/**
+ * Returns the full names of the types that are not compiled, among the message and all messages that it contains.
+ * @param isCompiled `isCompilable` or `isCompilableRequest`.
+ * @param excluded types that are not considered.
+ */
+export function uncompiledTypes(
+  schema: DescMessage,
+  registry: FileRegistry,
+  isCompiled: (schema: DescMessage, registry: FileRegistry) => boolean,
+  excluded = new Set<DescMessage>(),
+): string[] {
+  return [...containedMessages(schema, excluded)].filter(type => !isCompiled(type, registry)).map(type => type.typeName)
 }
 
 /**

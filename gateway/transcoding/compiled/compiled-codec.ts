@@ -30,7 +30,7 @@ import { returnsRawBody, takesRawBody } from '../../contract/http-body.ts'
 import type { Route } from '../../contract/route-table.ts'
 import type { Codec } from '../codec.ts'
 import { createReferenceCodec } from '../reference/reference-codec.ts'
-import { uncompiledTypes } from './compilable-types.ts'
+import { isCompilable, isCompilableRequest, uncompiledTypes } from './compilable-types.ts'
 import { withFallback } from './fallback.ts'
 import { compileRawResponseDecoder } from './raw-response-decoder.ts'
 import { compileRequestEncoder } from './request-encoder.ts'
@@ -59,8 +59,10 @@ export function createCompiledCodec(
   const rawInput = takesRawBody(route) ? [rawBodyType(route.body, input)] : []
   return {
     uncompiled: [
-      ...(encode === undefined ? ['every request'] : uncompiledTypes(input, registry, new Set(rawInput))),
-      ...(decode === undefined ? ['every response'] : isRaw ? [] : uncompiledTypes(output, registry)),
+      ...(encode === undefined
+        ? ['every request']
+        : uncompiledTypes(input, registry, isCompilableRequest, new Set(rawInput))),
+      ...(decode === undefined ? ['every response'] : isRaw ? [] : uncompiledTypes(output, registry, isCompilable)),
     ],
     encode: encode === undefined ? reference.encode : request => withFallback(encode, reference.encode, request),
     // Clients that ask for enum values as numbers are few, so that case is not compiled.

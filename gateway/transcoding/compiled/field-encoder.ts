@@ -1,8 +1,8 @@
 /** Compiles the encoder of a field: checks the field rules on a JSON value and writes it to the wire. */
-import { type DescField, type DescMessage, type JsonValue, ScalarType } from '@bufbuild/protobuf'
+import { type DescField, type DescMessage, type FileRegistry, type JsonValue, ScalarType } from '@bufbuild/protobuf'
 import { FeatureSet_FieldPresence as FieldPresence } from '@bufbuild/protobuf/wkt'
-import { compileFieldRules, type FieldRules } from '#runtime/grpc/rules.ts'
 import { hasNull } from '../../contract/json-schema.ts'
+import { compileEncoderRules, type EncoderRules } from './encoder-rules.ts'
 import { fallBack } from './fallback.ts'
 import { SCALAR_ENCODERS, type ScalarEncoder, scalarEncoder } from './scalar-encoders.ts'
 import { DELIMITED } from './wire-reader.ts'
@@ -14,7 +14,12 @@ import type { WireWriter } from './wire-writer.ts'
  */
 export type MessageEncoder = (writer: WireWriter, json: JsonValue, depth: number) => void
 
-export type EncoderOf = (schema: DescMessage) => MessageEncoder
+/** What encoders of message types are compiled with. */
+export interface EncoderContext {
+  /** The types of the contract. */
+  readonly registry: FileRegistry
+  readonly encoderOf: (schema: DescMessage) => MessageEncoder
+}
 
 /** The encoder of one field, and what the object encoder must know about the field. */
 export interface FieldEncoder {
@@ -28,27 +33,34 @@ export interface FieldEncoder {
 type FieldWriter = (writer: WireWriter, json: JsonValue, depth: number) => void
 
 /** Compiles the encoder of a field. @throws ContractError if a rule does not apply to the type of the field. */
-export function compileFieldEncoder(field: DescField, encoderOf: EncoderOf): FieldEncoder {
-  const rules = compileFieldRules(field)
+export function compileFieldEncoder(field: DescField, context: EncoderContext): FieldEncoder {
+  const rules = compileEncoderRules(field, context.registry)
   const isSingular = field.fieldKind !== 'list' && field.fieldKind !== 'map'
   const acceptsNull = isSingular && hasNull(field)
-  return { isRequired: rules.required, acceptsNull, write: compileWriter(field, rules, encoderOf) }
+  const write = compileWriter(field, rules, context)
+  return { isRequired: rules.required, acceptsNull, write: rules.isOutputOnly ? discarding(write, rules) : write }
 }
 
-function compileWriter(field: DescField, rules: FieldRules, encoderOf: EncoderOf): FieldWriter {
-  const tag = ((field.number << 3) | DELIMITED) >>> 0
+/** Parses the value and writes nothing: the field is OUTPUT_ONLY. */
+function discarding(write: FieldWriter, { required }: EncoderRules): FieldWriter {
+  // Such a field is never set.
+  if (required) return fallBack
+  return (writer, json, depth) => {
+    const { length } = writer
+    write(writer, json, depth)
+    writer.truncate(length)
+  }
+}
+
+function compileWriter(field: DescField, rules: EncoderRules, context: EncoderContext): FieldWriter {
   const scalar = scalarEncoder(field)
   if (field.message === undefined && scalar === undefined) return fallBack
-  const write = valueWriter(field, field.number, rules, encoderOf)
+  const write = valueWriter(field, field.number, rules, context)
   switch (field.fieldKind) {
     case 'map':
-      return mapWriter(field, rules, encoderOf)
+      return mapWriter(field, rules, context)
     case 'list':
-      return scalar !== undefined && field.packed
-        ? packedWriter(tag, scalar, rules)
-        : (writer, json, depth) => {
-            for (const value of entriesOf(json, rules)) write(writer, value, depth)
-          }
+      return withUniqueEntries(rules, scalar, listWriter(field, rules, scalar, write))
     default:
       return scalar !== undefined && field.presence === FieldPresence.IMPLICIT
         ? implicitWriter(field.number, scalar, rules)
@@ -56,14 +68,54 @@ function compileWriter(field: DescField, rules: FieldRules, encoderOf: EncoderOf
   }
 }
 
-function valueWriter(field: DescField, number: number, rules: FieldRules, encoderOf: EncoderOf): FieldWriter {
+function listWriter(
+  field: DescField & { fieldKind: 'list' },
+  rules: EncoderRules,
+  scalar: ScalarEncoder | undefined,
+  write: FieldWriter,
+): FieldWriter {
+  if (scalar !== undefined && field.packed) return packedWriter(((field.number << 3) | DELIMITED) >>> 0, scalar, rules)
+  return (writer, json, depth) => {
+    for (const value of entriesOf(json, rules)) write(writer, value, depth)
+  }
+}
+
+function withUniqueEntries(
+  { isUnique }: EncoderRules,
+  scalar: ScalarEncoder | undefined,
+  write: FieldWriter,
+): FieldWriter {
+  if (!isUnique || scalar === undefined) return write
+  return (writer, json, depth) => {
+    if (!Array.isArray(json)) fallBack()
+    if (new Set(json.map(entry => comparable(scalar.parse(entry), scalar))).size < json.length) fallBack()
+    write(writer, json, depth)
+  }
+}
+
+/** Returns a value that a Set compares as the rule `unique` does. */
+function comparable(value: unknown, scalar: ScalarEncoder): unknown {
+  if (scalar === SCALAR_ENCODERS[ScalarType.FLOAT]) return Math.fround(value as number)
+  return Buffer.isBuffer(value) ? value.toString('latin1') : value
+}
+
+function valueWriter(field: DescField, number: number, rules: EncoderRules, context: EncoderContext): FieldWriter {
   const scalar = scalarEncoder(field)
   return scalar === undefined
-    ? messageWriter(number, encoderOf(field.message as DescMessage))
+    ? messageWriter(number, context.encoderOf(field.message as DescMessage), rules)
     : scalarWriter(number, scalar, rules)
 }
 
-function messageWriter(number: number, encode: MessageEncoder): FieldWriter {
+function messageWriter(number: number, encode: MessageEncoder, { isValidMessage }: EncoderRules): FieldWriter {
+  const write = plainMessageWriter(number, encode)
+  if (isValidMessage === undefined) return write
+  return (writer, json, depth) => {
+    if (!isValidMessage(json)) fallBack()
+    write(writer, json, depth)
+  }
+}
+
+function plainMessageWriter(number: number, encode: MessageEncoder): FieldWriter {
   const tag = ((number << 3) | DELIMITED) >>> 0
   return (writer, json, depth) => {
     writer.uint32(tag)
@@ -73,7 +125,11 @@ function messageWriter(number: number, encode: MessageEncoder): FieldWriter {
   }
 }
 
-function scalarWriter(number: number, { wireType, parse, write }: ScalarEncoder, { isValid }: FieldRules): FieldWriter {
+function scalarWriter(
+  number: number,
+  { wireType, parse, write }: ScalarEncoder,
+  { isValid }: EncoderRules,
+): FieldWriter {
   const tag = ((number << 3) | wireType) >>> 0
   return (writer, json) => {
     const value = parse(json)
@@ -84,7 +140,7 @@ function scalarWriter(number: number, { wireType, parse, write }: ScalarEncoder,
 }
 
 /** For a field with implicit presence: its zero value is not written, and does not satisfy `required`. */
-function implicitWriter(number: number, scalar: ScalarEncoder, { isValid, required }: FieldRules): FieldWriter {
+function implicitWriter(number: number, scalar: ScalarEncoder, { isValid, required }: EncoderRules): FieldWriter {
   const { wireType, parse, isZero, write } = scalar
   const tag = ((number << 3) | wireType) >>> 0
   return (writer, json) => {
@@ -96,7 +152,7 @@ function implicitWriter(number: number, scalar: ScalarEncoder, { isValid, requir
   }
 }
 
-function packedWriter(tag: number, { parse, write }: ScalarEncoder, rules: FieldRules): FieldWriter {
+function packedWriter(tag: number, { parse, write }: ScalarEncoder, rules: EncoderRules): FieldWriter {
   return (writer, json) => {
     const entries = entriesOf(json, rules)
     if (entries.length === 0) return
@@ -111,17 +167,17 @@ function packedWriter(tag: number, { parse, write }: ScalarEncoder, rules: Field
   }
 }
 
-function entriesOf(json: JsonValue, { minItems, maxItems }: FieldRules): readonly JsonValue[] {
+function entriesOf(json: JsonValue, { minItems, maxItems }: EncoderRules): readonly JsonValue[] {
   if (!Array.isArray(json)) fallBack()
-  if (json.length < minItems || (maxItems !== undefined && json.length > maxItems)) fallBack()
+  if (json.length < minItems || json.length > maxItems) fallBack()
   return json
 }
 
 /** For a map: each entry is a message with the key as field 1 and the value as field 2. */
-function mapWriter(field: DescField & { fieldKind: 'map' }, rules: FieldRules, encoderOf: EncoderOf): FieldWriter {
+function mapWriter(field: DescField & { fieldKind: 'map' }, rules: EncoderRules, context: EncoderContext): FieldWriter {
   const tag = ((field.number << 3) | DELIMITED) >>> 0
-  const writeKey = scalarWriter(1, SCALAR_ENCODERS[field.mapKey], { ...rules, isValid: undefined })
-  const writeValue = valueWriter(field, 2, rules, encoderOf)
+  const writeKey = scalarWriter(1, SCALAR_ENCODERS[field.mapKey], { ...rules, isValid: rules.isValidKey })
+  const writeValue = valueWriter(field, 2, rules, context)
   const isBoolKey = field.mapKey === ScalarType.BOOL
   return (writer, json, depth) => {
     if (typeof json !== 'object' || json === null || Array.isArray(json)) fallBack()

@@ -4,10 +4,10 @@
  */
 import { type DescMessage, type FileRegistry, fromBinary } from '@bufbuild/protobuf'
 import { jsonText, messageJson } from '../reference/message-json.ts'
-import { isCompilable } from './compilable-types.ts'
+import { isCompilable, isCompilableRequest } from './compilable-types.ts'
 import { fallBack } from './fallback.ts'
 import type { DecoderOf, MessageDecoder } from './field-decoder.ts'
-import type { MessageEncoder } from './field-encoder.ts'
+import type { EncoderContext, MessageEncoder } from './field-encoder.ts'
 import { compileObjectDecoder, MAX_DEPTH } from './object-decoder.ts'
 import { compileObjectEncoder } from './object-encoder.ts'
 import { wellKnownDecoder } from './well-known-decoders.ts'
@@ -15,9 +15,13 @@ import { wellKnownEncoder } from './well-known-encoders.ts'
 
 /** @returns the encoder of a message type. If the type cannot be compiled, the encoder always falls back. */
 export const messageEncoder = oncePerType((registry: FileRegistry, schema: DescMessage): MessageEncoder => {
-  if (!isCompilable(schema, registry)) return fallBack
-  return wellKnownEncoder(schema) ?? compileObjectEncoder(schema, nested => messageEncoder(registry, nested), false)
+  if (!isCompilableRequest(schema, registry)) return fallBack
+  return wellKnownEncoder(schema) ?? compileObjectEncoder(schema, encoderContext(registry), false)
 })
+
+export function encoderContext(registry: FileRegistry): EncoderContext {
+  return { registry, encoderOf: schema => messageEncoder(registry, schema) }
+}
 
 /** @returns the decoder of a message type. If the type cannot be compiled, the decoder uses @bufbuild/protobuf. */
 export const messageDecoder = oncePerType((registry: FileRegistry, schema: DescMessage): MessageDecoder => {

@@ -2,10 +2,11 @@
  * Compiles the encoder of a message type whose ProtoJSON is an object. It orders the values by field number, as
  * @bufbuild/protobuf does, and checks the field rules while writing.
  */
-import type { DescMessage, JsonValue } from '@bufbuild/protobuf'
+import type { DescField, DescMessage, JsonValue } from '@bufbuild/protobuf'
 import { isHeaderField } from '#runtime/grpc/contract.ts'
+import { requiredChoices } from './encoder-rules.ts'
 import { fallBack } from './fallback.ts'
-import { compileFieldEncoder, type EncoderOf, type MessageEncoder } from './field-encoder.ts'
+import { compileFieldEncoder, type EncoderContext, type MessageEncoder } from './field-encoder.ts'
 
 // Below the limit of @bufbuild/protobuf (100), above what a body or a parameter name can nest (64).
 const MAX_DEPTH = 80
@@ -13,7 +14,7 @@ const MAX_DEPTH = 80
 /** @param includesHeaderFields whether the JSON also has the fields that headers carry, as a request message does. */
 export function compileObjectEncoder(
   schema: DescMessage,
-  encoderOf: EncoderOf,
+  context: EncoderContext,
   includesHeaderFields: boolean,
 ): MessageEncoder {
   const fields = schema.fields
@@ -21,10 +22,10 @@ export function compileObjectEncoder(
     .toSorted((a, b) => a.number - b.number)
   const indexes = new Map<string, number>()
   for (const [index, { name, jsonName }] of fields.entries()) indexes.set(name, index).set(jsonName, index)
-  const encoders = fields.map(field => compileFieldEncoder(field, encoderOf))
-  const oneofs = schema.oneofs
-    .map(({ fields: members }) => members.map(member => fields.indexOf(member)))
-    .filter(members => members.length > 1)
+  const encoders = fields.map(field => compileFieldEncoder(field, context))
+  const indexesOf = (members: readonly DescField[]) => members.map(member => fields.indexOf(member))
+  const oneofs = schema.oneofs.map(oneof => indexesOf(oneof.fields)).filter(members => members.length > 1)
+  const required = requiredChoices(schema).map(indexesOf)
   const unset: (JsonValue | undefined)[] = fields.map(() => undefined)
 
   return (writer, json, depth) => {
@@ -41,6 +42,8 @@ export function compileObjectEncoder(
       for (const index of members) if (values[index] !== undefined) given++
       if (given > 1) fallBack()
     }
+    // The value null leaves it to the reference codec whether the member is set.
+    for (const members of required) if (!members.some(index => values[index] != null)) fallBack()
     for (let index = 0; index < encoders.length; index++) {
       const { isRequired, acceptsNull, write } = encoders[index] as (typeof encoders)[number]
       const value = values[index]

@@ -5,9 +5,10 @@ import type { Route } from '../../contract/route-table.ts'
 import { parseIfMatch } from '../binding/entity-tag.ts'
 import { compileBinding } from '../binding/request-binding.ts'
 import type { Codec } from '../codec.ts'
-import { isCompilable } from './compilable-types.ts'
+import { bindsOutputOnly } from '../validation/output-only.ts'
+import { isCompilableRequest } from './compilable-types.ts'
 import { fallBack } from './fallback.ts'
-import { messageEncoder } from './message-codecs.ts'
+import { encoderContext } from './message-codecs.ts'
 import { compileObjectEncoder } from './object-encoder.ts'
 import { wellKnownEncoder } from './well-known-encoders.ts'
 import { WireWriter } from './wire-writer.ts'
@@ -21,9 +22,11 @@ const writer = new WireWriter()
  */
 export function compileRequestEncoder(route: Route, registry: FileRegistry): Codec['encode'] | undefined {
   const { input } = route.descriptor
-  if (!isCompilable(input, registry) || wellKnownEncoder(input) !== undefined) return undefined
+  if (!isCompilableRequest(input, registry) || wellKnownEncoder(input) !== undefined) return undefined
+  // The encoder of a message type is the same for all routes, and the path keeps the value of one route only.
+  if (bindsOutputOnly(route)) return undefined
   const bind = compileBinding(route, registry)
-  const encode = compileObjectEncoder(input, schema => messageEncoder(registry, schema), true)
+  const encode = compileObjectEncoder(input, encoderContext(registry), true)
   const cookies = cookieFields(input)
   const ifMatch = input.fields.find(isIfMatch)
 

@@ -3,11 +3,10 @@ import type { DescField, DescMessage, JsonValue } from '@bufbuild/protobuf'
 import { protoSnakeCase } from '@bufbuild/protobuf/reflect'
 import { isWrapperDesc } from '@bufbuild/protobuf/wkt'
 import { ProtoPaths } from '../binding/field-masks.ts'
-import { isTimestamp } from '../reference/text-formats.ts'
 import { fallBack } from './fallback.ts'
 import type { MessageEncoder } from './field-encoder.ts'
 import { parseString, scalarEncoder } from './scalar-encoders.ts'
-import { MAX_DURATION_S, MAX_TIMESTAMP_S, MIN_TIMESTAMP_S } from './time-json.ts'
+import { parseDuration, parseTimestamp } from './time-parsers.ts'
 import { BIT64, DELIMITED, VARINT } from './wire-reader.ts'
 import type { WireWriter } from './wire-writer.ts'
 
@@ -37,29 +36,14 @@ function wrapperEncoder(field: DescField): MessageEncoder {
   }
 }
 
-// Groups: date and time in seconds, fraction, offset.
-const TIMESTAMP = /^(.{19})(?:\.(\d+))?(.+)$/
-
 function writeTimestamp(writer: WireWriter, json: JsonValue): void {
-  const text = parseString(json)
-  const [, second, fraction, offset] = (isTimestamp(text) && TIMESTAMP.exec(text)) || fallBack()
-  const seconds = Date.parse(`${second}${offset}`) / 1000
-  if (!(seconds >= MIN_TIMESTAMP_S && seconds <= MAX_TIMESTAMP_S)) fallBack()
-  writeSecondsAndNanos(writer, seconds, nanosOf(fraction))
+  const { seconds, nanos } = parseTimestamp(json)
+  writeSecondsAndNanos(writer, seconds, nanos)
 }
-
-const DURATION = /^(-)?(\d{1,12})(?:\.(\d{1,9}))?s$/
 
 function writeDuration(writer: WireWriter, json: JsonValue): void {
-  const [, minus, whole, fraction] = DURATION.exec(parseString(json)) ?? fallBack()
-  const seconds = Number(whole)
-  if (seconds > MAX_DURATION_S) fallBack()
-  const sign = minus === undefined ? 1 : -1
-  writeSecondsAndNanos(writer, sign * seconds, sign * nanosOf(fraction))
-}
-
-function nanosOf(fraction: string | undefined): number {
-  return fraction === undefined ? 0 : Number(fraction.padEnd(9, '0'))
+  const { seconds, nanos } = parseDuration(json)
+  writeSecondsAndNanos(writer, seconds, nanos)
 }
 
 function writeSecondsAndNanos(writer: WireWriter, seconds: number, nanos: number): void {

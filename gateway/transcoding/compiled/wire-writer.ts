@@ -29,6 +29,16 @@ export class WireWriter {
     return message
   }
 
+  /** Number of bytes written so far. */
+  get length(): number {
+    return this.#position
+  }
+
+  /** Discards what was written after `length` had the value. */
+  truncate(length: number): void {
+    this.#position = length
+  }
+
   uint32(value: number): void {
     const buffer = this.#reserve(5)
     let rest = value

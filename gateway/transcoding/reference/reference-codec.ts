@@ -1,6 +1,7 @@
 /**
  * The reference codec defines the behaviour of every codec. It checks structure with JSON Schema, values with
- * @bufbuild/protobuf (which passes the ProtoJSON conformance suite) and field rules with the validator of the contract.
+ * @bufbuild/protobuf (which passes the ProtoJSON conformance suite), field rules with the validator of the contract and
+ * rules of `buf.validate` with @bufbuild/protovalidate.
  * The compiled codec must produce the same bytes, JSON and errors.
  */
 import {
@@ -18,7 +19,7 @@ import { type ReflectMessage, reflect } from '@bufbuild/protobuf/reflect'
 import { Revocation } from '#proto/edge/v1/revocation.ts'
 import { isEtag, isIfMatch } from '#runtime/grpc/contract.ts'
 import { compileRules } from '#runtime/grpc/rules.ts'
-import { invalidArgument, MAX_VIOLATIONS } from '#runtime/status.ts'
+import { invalidArgument, MAX_VIOLATIONS, type Violation } from '#runtime/status.ts'
 import { cookieFields, inlineOneof, isRevocation } from '../../contract/edge-fields.ts'
 import { returnsRawBody, takesRawBody } from '../../contract/http-body.ts'
 import type { Route } from '../../contract/route-table.ts'
@@ -29,6 +30,9 @@ import { ownProperty, setProperty } from '../binding/json-fields.ts'
 import { takeRawData } from '../binding/raw-body.ts'
 import { compileBinding } from '../binding/request-binding.ts'
 import type { Codec, DecodedResponse } from '../codec.ts'
+import { compileOutputOnly } from '../validation/output-only.ts'
+import { compileRequiredFields } from '../validation/required-fields.ts'
+import { compileValidation } from '../validation/validate-message.ts'
 import { compileAnyCheck } from './any-check.ts'
 import { jsonText, messageJson } from './message-json.ts'
 import { replaceOtherForms } from './other-forms.ts'
@@ -46,6 +50,9 @@ function compileEncode(route: Route, registry: FileRegistry): Codec['encode'] {
   const checkStructure = compileStructureCheck(input)
   const checkAnys = compileAnyCheck(input, registry)
   const checkRules = compileRules(input)
+  const clearOutputOnly = compileOutputOnly(route)
+  const checkRequired = compileRequiredFields(route)
+  const validate = compileValidation(input, registry, route.body.kind === 'none' ? 'query' : 'body')
   const cookies = cookieFields(input)
   const ifMatch = input.fields.find(isIfMatch)
   const isRaw = takesRawBody(route)
@@ -66,9 +73,24 @@ function compileEncode(route: Route, registry: FileRegistry): Codec['encode'] {
     const message = parseMessage(input, json, registry)
     for (const mask of masks) setProtoPaths(reflect(input, message), mask)
     if (data !== undefined) setRawData(reflect(input, message), bodyField, data)
+    clearOutputOnly?.(message)
     const violations = checkRules(message)
+    if (checkRequired !== undefined || validate !== undefined) {
+      addMissing(violations, checkRequired?.(message))
+      addMissing(violations, validate?.(message))
+    }
     if (violations.length > 0) throw invalidArgument(violations)
     return toBinary(input, message)
+  }
+}
+
+/** Adds the violations that are not among them: two kinds of rules may both require a field. */
+function addMissing(violations: Violation[], more: readonly Violation[] = []): void {
+  for (const found of more) {
+    const isKnown = violations.some(
+      ({ field, description }) => field === found.field && description === found.description,
+    )
+    if (!isKnown) violations.push(found)
   }
 }
 

@@ -1,6 +1,8 @@
 /** Generates contracts: message types with all kinds of fields, in proto3, proto2 and editions. */
-import { ScalarType } from '@bufbuild/protobuf'
+import { type MessageInitShape, ScalarType } from '@bufbuild/protobuf'
+import type { FieldRulesSchema, MessageRulesSchema } from '@bufbuild/protovalidate/gen/buf/validate/validate_pb.js'
 import fc from 'fast-check'
+import type { FieldBehavior } from '#proto/google/api/field_behavior_pb.js'
 
 type Syntax = 'proto2' | 'proto3' | 'editions'
 
@@ -11,6 +13,10 @@ export interface TypesSpec {
   readonly isExtended: boolean
   /** The fields of each type. The first type is request and response of the method. */
   readonly types: readonly FieldSpec[][]
+  /** The rules of `buf.validate` of the first type. */
+  readonly messageRules?: MessageInitShape<typeof MessageRulesSchema> | undefined
+  /** Whether the oneof of each type must have a member. */
+  readonly isOneofRequired?: boolean
 }
 
 /** A field of a generated type. */
@@ -29,6 +35,10 @@ export interface FieldSpec {
     | { message: number }
   readonly key: ScalarType
   readonly rules: RulesSpec | undefined
+  /** The rules of `buf.validate`. */
+  readonly validate?: MessageInitShape<typeof FieldRulesSchema> | undefined
+  /** `google.api.field_behavior`. */
+  readonly behavior?: FieldBehavior | undefined
   /** Whether the field is a cookie, if it is an optional string of the first type. */
   readonly isCookie: boolean
 }
@@ -55,7 +65,7 @@ const TYPES = 3
 
 const NAMES = ['id', 'a_name', 'b_2', 'c', 'd_e_f', 'x', 'y', 'long_field_name', 'ends_', 'upper_CASE']
 // Names that JavaScript objects inherit.
-const INHERITED_NAMES = ['to_string', 'constructor', 'has_own_property', '__proto__']
+export const INHERITED_NAMES = ['to_string', 'constructor', 'has_own_property', '__proto__']
 // Some need an escape in JSON, some have a special meaning in JavaScript objects.
 const JSON_NAMES = ['"quoted"', 'ünï', '7', '__proto__', 'id']
 

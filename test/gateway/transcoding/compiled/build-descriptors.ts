@@ -29,10 +29,23 @@ import {
   file_google_protobuf_wrappers,
   FieldDescriptorProto_Label as Label,
   FeatureSet_MessageEncoding as MessageEncoding,
+  type MessageOptions,
+  MessageOptionsSchema,
+  type OneofOptions,
+  OneofOptionsSchema,
   FeatureSet_RepeatedFieldEncoding as RepeatedFieldEncoding,
   FeatureSet_Utf8Validation as Utf8Validation,
 } from '@bufbuild/protobuf/wkt'
+import {
+  FieldRulesSchema,
+  MessageRulesSchema,
+  OneofRulesSchema,
+  field as validateField,
+  message as validateMessage,
+  oneof as validateOneof,
+} from '@bufbuild/protovalidate/gen/buf/validate/validate_pb.js'
 import { CookieSchema, cookie, RulesSchema, rules } from '#proto/edge/v1/options_pb.js'
+import { field_behavior } from '#proto/google/api/field_behavior_pb.js'
 import { buildContract } from '../../../support/contract.ts'
 import type { FieldSpec, TypesSpec } from './arbitrary-types.ts'
 
@@ -97,8 +110,25 @@ function messageProto(spec: TypesSpec, name: string, fields: readonly FieldSpec[
     field: protos,
     nestedType: nested,
     extensionRange: spec.isExtended && name === 'T1' ? [{ start: 1000, end: 1001 }] : [],
-    oneofDecl: oneofs.map(oneof => ({ name: oneof })),
+    oneofDecl: oneofs.map(oneof => ({ name: oneof, options: oneofOptions(spec, oneof) })),
+    options: messageOptions(spec, name),
   })
+}
+
+function oneofOptions({ isOneofRequired }: TypesSpec, oneof: string): OneofOptions {
+  const options = create(OneofOptionsSchema)
+  if (isOneofRequired && oneof === 'choice') {
+    setExtension(options, validateOneof, create(OneofRulesSchema, { required: true }))
+  }
+  return options
+}
+
+function messageOptions({ messageRules }: TypesSpec, name: string): MessageOptions {
+  const options = create(MessageOptionsSchema)
+  if (messageRules !== undefined && name === 'T0') {
+    setExtension(options, validateMessage, create(MessageRulesSchema, messageRules))
+  }
+  return options
 }
 
 const MESSAGE = 11
@@ -145,6 +175,12 @@ function fieldProto(
   }
   if (field.rules !== undefined && proto.options !== undefined) {
     setExtension(proto.options, rules, create(RulesSchema, field.rules))
+  }
+  if (field.validate !== undefined && proto.options !== undefined) {
+    setExtension(proto.options, validateField, create(FieldRulesSchema, field.validate))
+  }
+  if (field.behavior !== undefined && proto.options !== undefined) {
+    setExtension(proto.options, field_behavior, [field.behavior])
   }
   if (isCookieField(field, parent) && proto.options !== undefined) {
     const maxAgeField = spec.types[0]?.find(
