@@ -73,6 +73,10 @@ fuzz: $(INSTALLED) ## Run random requests, contracts and configurations: make fu
 openapi-check: $(INSTALLED) ## Check the OpenAPI document with validators, generated clients and schemathesis
 	@OPENAPI_CHECK=1 node test/support/runner.ts test/openapi/openapi.test.ts
 
+.PHONY: validate-conformance
+validate-conformance: $(INSTALLED) ## Run the conformance suite of protovalidate, a Go program, against the gateway
+	@VALIDATE_CONFORMANCE=1 node test/support/runner.ts test/conformance/protovalidate.test.ts
+
 .PHONY: bench
 bench: $(INSTALLED) ## Measure the CPU per request and compare it with the budgets; needs an idle machine
 	@node test/bench/bench.ts
