@@ -8,7 +8,7 @@ import getPort from 'get-port'
 import t, { type Test } from 'tap'
 import { startChild } from '../../deploy/dev/child.ts'
 import { buildPackage } from '../../deploy/package/build.ts'
-import { buildRouteGuide } from '../support/route-guide.ts'
+import { buildGrpcExamples } from '../support/grpc-examples.ts'
 import { until } from '../support/until.ts'
 
 // Compiles the package, installs it with its dependencies, and builds a program of Go.
@@ -23,7 +23,7 @@ const tarball = await buildPackage(path.join(ROOT, '.data/package-test'))
 const project = path.join(work, 'project')
 const node24 = path.join(work, 'node-24')
 // Before the first test: tap ends when its tests have ended.
-const [guide] = await Promise.all([buildRouteGuide(), install(project, tarball), install(node24, NODE_24)])
+const [examples] = await Promise.all([buildGrpcExamples(), install(project, tarball), install(node24, NODE_24)])
 const packageFolder = path.join(project, 'node_modules/gatehouse')
 
 /** Installs a package in an empty folder. */
@@ -81,7 +81,7 @@ t.test('the manifest has the dependencies of the gateway in the versions of the 
     devDependencies: undefined,
   })
   for (const [name, version] of Object.entries(manifest.dependencies)) t.equal(version, root.dependencies[name], name)
-  for (const name of ['fastify', '@grpc/grpc-js', '@bufbuild/protobuf', 'ioredis', 'zod'])
+  for (const name of ['fastify', '@grpc/grpc-js', '@grpc/reflection', '@bufbuild/protobuf', 'ioredis', 'zod'])
     t.ok(manifest.dependencies[name])
   const foreign = ['pg', 'kysely', 'graphile-worker', '@node-rs/bcrypt', '@zxcvbn-ts/core', 'node', '@bufbuild/buf']
   for (const name of foreign) t.notOk(manifest.dependencies[name], name)
@@ -156,12 +156,12 @@ for (const [major, bin, workers] of [
 ] as const) {
   const mode = workers === undefined ? 'a single process' : 'workers'
   const name = `npx gatehouse serve serves the service of a third party on Node.js ${major}, with ${mode}`
-  t.test(name, { skip: typeof guide === 'string' && guide }, async t => {
-    if (typeof guide === 'string') return
+  t.test(name, { skip: typeof examples === 'string' && examples }, async t => {
+    if (typeof examples === 'string') return
     const [upstreamPort, port] = [await getPort(), await getPort()]
-    const server = await guide.start(upstreamPort)
+    const server = await examples.start('route_guide', upstreamPort)
     t.teardown(() => server.stop())
-    const folder = await prepare(guide.proto, upstreamPort)
+    const folder = await prepare(examples.routeGuideProto, upstreamPort)
     const env = environment(bin)
     const version = await execa('node', ['--version'], { env, extendEnv: false })
     t.match(version.stdout, new RegExp(`^v${major}\\.`))
@@ -169,9 +169,45 @@ for (const [major, bin, workers] of [
   })
 }
 
-t.test('every other subcommand runs on Node.js 24', { skip: typeof guide === 'string' && guide }, async t => {
-  if (typeof guide === 'string') return
-  const folder = await prepare(guide.proto, 50051)
+const BY_REFLECTION = (port: number) => `upstreams:
+  - name: greeter
+    address: 127.0.0.1:${port}
+    contract: reflection
+    services: [helloworld.Greeter]
+    unannotated: post
+    policies: { default: { access: public } }
+`
+
+t.test(
+  'the package serves a contract that it reads by reflection',
+  { skip: typeof examples === 'string' && examples },
+  async t => {
+    if (typeof examples === 'string') return
+    const [upstreamPort, port] = [await getPort(), await getPort()]
+    const server = await examples.start('features/reflection', upstreamPort)
+    t.teardown(() => server.stop())
+    await writeFile(path.join(project, 'reflection.yaml'), BY_REFLECTION(upstreamPort))
+    const child = await startChild({
+      name: 'gatehouse',
+      command: path.join(project, 'node_modules/.bin/gatehouse'),
+      args: ['serve', '--config', path.join(project, 'reflection.yaml')],
+      env: { ...environment(NODES[24]), GATEWAY_PORT: String(port), GATEWAY_METRICS_PORT: 'off', DRAIN_DELAY_MS: '1' },
+    })
+    t.teardown(() => child.stop())
+    await child.waitForLine(/gateway listening/)
+    const hello = async () => {
+      const init = { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"name": "Ada"}' }
+      const response = await fetch(`http://127.0.0.1:${port}/helloworld.Greeter/SayHello`, init)
+      return { status: response.status, body: await response.json() }
+    }
+    await until(hello, ({ status }) => status === 200, { everyMs: 50 })
+    t.match((await hello()).body, { message: 'Hello Ada' })
+  },
+)
+
+t.test('every other subcommand runs on Node.js 24', { skip: typeof examples === 'string' && examples }, async t => {
+  if (typeof examples === 'string') return
+  const folder = await prepare(examples.routeGuideProto, 50051)
   const options = { cwd: folder, env: environment(NODES[24]), extendEnv: false } as const
   const run = async (...args: string[]) => (await execa('npx', ['gatehouse', ...args], options)).stdout
   t.match(await run('check'), /2 routes, 0 problems/)
