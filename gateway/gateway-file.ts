@@ -56,9 +56,12 @@ export function inspectGatewayFile(path: string, env: NodeJS.ProcessEnv): Gatewa
   return {
     file: { ...valid, upstreams: valid.upstreams.map(upstream => resolvePaths(upstream, dirname(path))) },
     areLimitsValid: error === undefined || error.issues.every(issue => issue.path[0] !== 'limits'),
-    problems: (error?.issues ?? []).map(
-      ({ path: entry, message }) => `${yaml.position(entry)}: ${z.core.toDotPath(entry) || 'the file'}: ${message}`,
-    ),
+    problems: (error?.issues ?? []).map(issue => {
+      const { path: entry, message } = issue
+      // The path of an unknown key is that of the entry around it.
+      const place = issue.code === 'unrecognized_keys' ? [...entry, ...issue.keys.slice(0, 1)] : entry
+      return `${yaml.position(place)}: ${z.core.toDotPath(entry) || 'the file'}: ${message}`
+    }),
     positionOf: (upstream, ...entry) => yaml.position(['upstreams', indexes.get(upstream) ?? 0, ...entry]),
     positionOfLimit: (...entry) => yaml.position(['limits', ...entry]),
   }

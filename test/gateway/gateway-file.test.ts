@@ -102,3 +102,10 @@ t.test('a file of every form is the same after its variables are replaced', asyn
     t.equal(readGatewayFile(file, {}).upstreams.length, 2)
   }
 })
+
+t.test('the error for an unknown key has the line of the key', async t => {
+  const file = await writeGatewayFile(
+    'upstreams:\n  - name: shop\n    address: a\n    contract: b\n    services: [c]\n    polices: {}\n',
+  )
+  t.throws(() => readGatewayFile(file, {}), { message: /gateway\.yaml:6: upstreams\[0\]: .*"polices"/ })
+})
