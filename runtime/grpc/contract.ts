@@ -80,7 +80,8 @@ export function readContract(path: string | URL): FileRegistry {
   throw new ContractError(`${file} is not a contract image: it contains no type. ${HOW_TO_BUILD}`)
 }
 
-const HOW_TO_BUILD = 'Build it with `buf build --as-file-descriptor-set -o FILE`'
+const HOW_TO_BUILD =
+  'Build it with `buf build --as-file-descriptor-set -o FILE` or `protoc --include_imports --descriptor_set_out=FILE`'
 
 /**
  * Returns a service of the contract.

@@ -5,7 +5,6 @@
 import { type Server, type ServerDuplexStream, status } from '@grpc/grpc-js'
 import { type DescriptorFile, type DescriptorIndex, indexDescriptors } from './descriptor-index.ts'
 import { splitImage } from './image.ts'
-import { repairDescriptors } from './loaded-descriptors.ts'
 import {
   loadDescriptors,
   REFLECTION_VERSIONS,
@@ -13,6 +12,7 @@ import {
   type ReflectionResponse,
   reflectionService,
 } from './reflection-protocol.ts'
+import { repairDescriptors } from './repaired-descriptors.ts'
 
 type ReflectionCall = ServerDuplexStream<ReflectionRequest, ReflectionResponse>
 

@@ -3,6 +3,9 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData } from '@grpc/grpc-js'
+import { loadSync, type ServiceDefinition } from '@grpc/proto-loader'
+import { ReflectionService } from '@grpc/reflection'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { stringify } from 'yaml'
@@ -105,6 +108,12 @@ async function startGateway(t: Test, address: string, options: GatewayOptions = 
     contracts,
     stop,
     get,
+    post: (path: string, body: object) =>
+      fetch(`http://127.0.0.1:${port}${path}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      }),
     statusOf,
     hasStatus: (path: string, status: number) =>
       until(
@@ -141,6 +150,37 @@ t.test('a gateway serves a grpc-go server by reflection alone, v1 or v1alpha', {
     const response = await get('/v1/items/7')
     t.same([response.status, await response.json()], [200, { id: '7' }], versions.join())
   }
+})
+
+t.test('a server of @grpc/reflection, whose descriptors have relative type names, is served', async t => {
+  const folder = t.testdir({
+    'box.proto': `
+      syntax = "proto3";
+      package box.v1;
+      import "google/protobuf/timestamp.proto";
+      message Box { Size size = 1; map<string, Part> parts = 2; google.protobuf.Timestamp at = 3; enum Size { ANY = 0; BIG = 1; } oneof weight { int32 in_grams = 5; } }
+      message Part { string name = 1; }
+      service Boxes { rpc Put(Box) returns (Box); }
+    `,
+  })
+  const definition = loadSync(path.join(folder, 'box.proto'), { longs: String, keepCase: true })
+  const server = new Server()
+  server.addService(definition['box.v1.Boxes'] as ServiceDefinition, {
+    Put: (call: ServerUnaryCall<object, object>, callback: sendUnaryData<object>) => callback(null, call.request),
+  })
+  new ReflectionService(definition as never).addToServer(server)
+  const port = await new Promise<number>((resolve, reject) =>
+    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
+      error ? reject(error) : resolve(bound),
+    ),
+  )
+  t.teardown(() => server.forceShutdown())
+  const { post } = await startGateway(t, `127.0.0.1:${port}`, {
+    entry: { services: ['box.v1.Boxes'], unannotated: 'post' },
+  })
+  const box = { size: 'BIG', parts: { lid: { name: 'Lid' } }, at: '2026-01-02T03:04:05Z', inGrams: 7 }
+  const response = await post('/box.v1.Boxes/Put', box)
+  t.same([response.status, await response.json()], [200, box])
 })
 
 t.test('the contract of an upstream with TLS is read over TLS', { skip }, async t => {

@@ -1,5 +1,5 @@
 /** Installs protoc, as the Python package grpcio-tools, under `.data/protoc`. It stays there for later runs. */
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { execa } from 'execa'
 
@@ -19,12 +19,16 @@ export async function installProtoc(): Promise<Protoc | string> {
   const installed: Protoc = { command: path.join(FOLDER, 'venv/bin/python'), args: ['-m', 'grpc_tools.protoc'] }
   if ((await readFile(stamp, 'utf8').catch(() => '')) === PACKAGE) return installed
   await rm(FOLDER, { recursive: true, force: true })
-  await mkdir(FOLDER, { recursive: true })
-  const options = { cwd: FOLDER, stdin: 'ignore', reject: false } as const
+  // Two test files may install it at once, so each has a folder of its own and the first one stays.
+  const own = `${FOLDER}-${process.pid}`
+  await mkdir(own, { recursive: true })
+  const options = { cwd: own, stdin: 'ignore', reject: false } as const
   if ((await execa('python3', ['-m', 'venv', 'venv'], options)).failed) return 'Python with venv is not installed'
   const args = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--only-binary=:all:', PACKAGE]
-  const { failed, stderr } = await execa(installed.command, args, options)
+  const { failed, stderr } = await execa(path.join(own, 'venv/bin/python'), args, options)
   if (failed) return `grpcio-tools cannot be installed: ${stderr}`
-  await writeFile(stamp, PACKAGE)
+  await writeFile(path.join(own, 'installed.txt'), PACKAGE)
+  // Fails if another test file was faster.
+  await rename(own, FOLDER).catch(() => rm(own, { recursive: true }))
   return installed
 }

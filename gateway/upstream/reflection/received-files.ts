@@ -2,6 +2,7 @@
 import { fromBinary } from '@bufbuild/protobuf'
 import { type FileDescriptorProto, FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt'
 import { ContractError } from '#runtime/grpc/contract.ts'
+import { repairDescriptors } from '#runtime/grpc/repaired-descriptors.ts'
 import type { ReflectionSettings } from './reflection-config.ts'
 
 export interface ReceivedFiles {
@@ -13,7 +14,7 @@ export interface ReceivedFiles {
   /** Returns the imports whose file is missing. */
   missingImports(): string[]
   /**
-   * Returns each file after those that it imports. The result depends on the set of files only. A file without all of its
+   * Returns each file after those that it imports, with the names of @grpc/reflection repaired. The result depends on the set of files only. A file without all of its
    * imports is left out.
    * @param reasons why a file is missing, by its name.
    * @throws ContractError if a file that declares one of the services is without its imports, or imports itself.
@@ -22,6 +23,7 @@ export interface ReceivedFiles {
 }
 
 interface File {
+  readonly name: string
   readonly bytes: Uint8Array
   readonly imports: readonly string[]
   readonly services: readonly string[]
@@ -40,7 +42,14 @@ export function createReceivedFiles({
     const file = parseFile(bytes)
     if (files.has(file.name)) return
     if (files.size === maxFiles) throw tooLarge('reflection.maxFiles', `${maxFiles} files`)
-    files.set(file.name, { bytes, imports: file.dependency, services: servicesOf(file) })
+    files.set(file.name, file)
+  }
+
+  function repair(): void {
+    for (const bytes of repairDescriptors([...files.values()].map(file => file.bytes))) {
+      const file = parseFile(bytes)
+      files.set(file.name, file)
+    }
   }
 
   /** @throws ContractError if an import is missing, or the file imports itself. */
@@ -67,6 +76,7 @@ export function createReceivedFiles({
       return [...imports].filter(name => !files.has(name))
     },
     inOrder(services, reasons) {
+      repair()
       const ordered = new Map<string, Uint8Array>()
       for (const [name, file] of [...files].sort(([a], [b]) => (a < b ? -1 : 1))) {
         const isRequired = file.services.some(service => services.includes(service))
@@ -83,9 +93,10 @@ export function createReceivedFiles({
 
 type Reasons = ReadonlyMap<string, string>
 
-function parseFile(bytes: Uint8Array): FileDescriptorProto {
+function parseFile(bytes: Uint8Array): File {
   try {
-    return fromBinary(FileDescriptorProtoSchema, bytes)
+    const file = fromBinary(FileDescriptorProtoSchema, bytes)
+    return { name: file.name, bytes, imports: file.dependency, services: servicesOf(file) }
   } catch (cause) {
     throw new ContractError(`the server returns a malformed descriptor: ${(cause as Error).message}`, { cause })
   }

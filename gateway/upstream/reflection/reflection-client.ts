@@ -4,7 +4,6 @@ import { type Client, type ClientDuplexStream, Metadata, type ServiceError } fro
 import { toStatusError } from '#runtime/grpc/client.ts'
 import { ContractError } from '#runtime/grpc/contract.ts'
 import { joinImage } from '#runtime/grpc/image.ts'
-import { repairDescriptors } from '#runtime/grpc/loaded-descriptors.ts'
 import {
   REFLECTION_VERSIONS,
   type ReflectionRequest,
@@ -50,7 +49,7 @@ async function readWith(conversation: Conversation, options: ReflectionReadOptio
     const files = createReceivedFiles(options)
     await readServices(conversation, files, options)
     const reasons = await readImports(conversation, files)
-    const image = joinImage(repairDescriptors(files.inOrder(options.services, reasons)))
+    const image = joinImage(files.inOrder(options.services, reasons))
     conversation.end()
     return image
   } catch (error) {

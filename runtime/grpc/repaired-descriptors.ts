@@ -1,11 +1,15 @@
 /**
- * Repairs the descriptors that @grpc/proto-loader creates, and that @grpc/reflection therefore serves:
+ * Completes descriptors that @bufbuild/protobuf or grpc-go would misread. Those that @grpc/proto-loader creates, and that
+ * @grpc/reflection therefore serves:
  *
- * - They name types relative to their scope: `Item` instead of `.shop.v1.Item`. google/protobuf/descriptor.proto allows
- *   both; @bufbuild/protobuf does not.
- * - The entry type of a map field `labels` is `Labels` instead of `LabelsEntry`, which grpc-go rejects.
+ * - They name types relative to their scope: `Item` instead of `.shop.v1.Item`.
+ * - They do not say which files they import.
+ * - The entry type of a map field `labels` is `Labels` instead of `LabelsEntry`.
+ *
+ * In these and in those of protoc for C++, Java, Python and others, fields have no JSON name.
  */
 import { fromBinary, toBinary } from '@bufbuild/protobuf'
+import { protoCamelCase } from '@bufbuild/protobuf/reflect'
 import {
   type DescriptorProto,
   type FieldDescriptorProto,
@@ -14,14 +18,16 @@ import {
 } from '@bufbuild/protobuf/wkt'
 
 /**
- * Replaces relative type names by full ones, and corrects the names of map entries.
+ * Replaces relative type names by full ones, and adds the imports of a file that has none, missing JSON names, and the names
+ * of map entries.
  * @param files serialized FileDescriptorProtos that contain all types that they refer to.
  * @returns the same bytes for each file that needs no repair. An unknown name stays as it is.
  * @throws Error if a file is malformed.
  */
 export function repairDescriptors(files: readonly Uint8Array[]): Uint8Array[] {
   const decoded = files.map(file => fromBinary(FileDescriptorProtoSchema, file))
-  const types = new Set(decoded.flatMap(typesOf))
+  /** Name of a type -> name of its file. */
+  const types = new Map(decoded.flatMap(file => typesOf(file).map(type => [type, file.name])))
   return decoded.map((file, index) =>
     repairFile(file, types) ? toBinary(FileDescriptorProtoSchema, file) : (files[index] as Uint8Array),
   )
@@ -44,18 +50,33 @@ function join(scope: string, name: string): string {
 }
 
 /** @returns whether a name has changed. */
-function repairFile(file: FileDescriptorProto, types: ReadonlySet<string>): boolean {
+function repairFile(file: FileDescriptorProto, types: ReadonlyMap<string, string>): boolean {
   let hasChanged = false
+  const hasImports = file.dependency.length > 0
 
   function qualified(name: string, scope: string): string {
-    if (name.startsWith('.')) return name
-    const found = scopesOf(scope).find(candidate => types.has(join(candidate, name)))
+    const isFull = name.startsWith('.')
+    const candidates = isFull ? [name.slice(1)] : scopesOf(scope).map(candidate => join(candidate, name))
+    const found = candidates.find(candidate => types.has(candidate))
     if (found === undefined) return name
+    importType(found)
+    if (isFull) return name
     hasChanged = true
-    return `.${join(found, name)}`
+    return `.${found}`
+  }
+
+  function importType(type: string): void {
+    const source = types.get(type)
+    if (hasImports || source === undefined || source === file.name || file.dependency.includes(source)) return
+    file.dependency.push(source)
+    hasChanged = true
   }
 
   function qualifyField(field: FieldDescriptorProto, scope: string): void {
+    if (field.jsonName === '') {
+      field.jsonName = protoCamelCase(field.name)
+      hasChanged = true
+    }
     // Both fields have presence: an empty name must not be set.
     if (field.typeName !== '') field.typeName = qualified(field.typeName, scope)
     if (field.extendee !== '') field.extendee = qualified(field.extendee, scope)
