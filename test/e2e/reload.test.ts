@@ -13,6 +13,8 @@ import { openTestPort } from '../support/test-port.ts'
 import { startTestProcess } from '../support/test-process.ts'
 import { until } from '../support/until.ts'
 
+t.setTimeout(300_000)
+
 const image = buildImage({
   'shop.proto': `
     syntax = "proto3";

@@ -11,6 +11,7 @@ import { until } from '../support/until.ts'
 
 // With this drain delay, each kept-alive connection is used, and its client receives Connection: close, before idle
 // connections are closed.
+t.setTimeout(300_000)
 const system = await startSystem(t, { env: { GATEWAY_WORKERS: '2', DRAIN_DELAY_MS: '1000' } })
 const { gateway } = system
 await gateway.entry(({ msg }) => msg === 'all workers listening')
