@@ -6,7 +6,20 @@ import { limitsSchema } from './edge/limits/limit-classes.ts'
 import { resolvePaths, upstreamSchema } from './upstream/upstream-config.ts'
 import { readYamlFile } from './yaml-file.ts'
 
+const apiSchema = z
+  .strictObject({
+    title: z.string().min(1).default('API').describe('Title of the API reference. Default: API.'),
+    version: z.coerce.string().min(1).default('1').describe('Version of the API. Default: 1.'),
+    description: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('Introduction of the API reference, in Markdown. Default: generated from the routes and limits.'),
+  })
+  .prefault({})
+
 const fileSchema = z.strictObject({
+  api: apiSchema.describe('Title, version and introduction of the OpenAPI document.'),
   upstreams: z
     .array(upstreamSchema)
     .min(1)
@@ -68,15 +81,16 @@ export function inspectGatewayFile(path: string, env: NodeJS.ProcessEnv): Gatewa
 }
 
 const structureSchema = z.object({
+  api: apiSchema.catch(apiSchema.parse(undefined)),
   upstreams: z.array(z.unknown()).catch([]),
   limits: limitsSchema.catch(limitsSchema.parse(undefined)),
 })
 
 /** The upstreams that are valid by themselves, with unique names. */
 function validPartsOf(value: unknown): GatewayFile {
-  const { upstreams, limits } = structureSchema.catch(structureSchema.parse({})).parse(value)
+  const { api, upstreams, limits } = structureSchema.catch(structureSchema.parse({})).parse(value)
   const valid = upstreams.flatMap(entry => upstreamSchema.safeParse(entry).data ?? [])
-  return { upstreams: [...new Map(valid.map(upstream => [upstream.name, upstream])).values()], limits }
+  return { api, upstreams: [...new Map(valid.map(upstream => [upstream.name, upstream])).values()], limits }
 }
 
 function namesOf(value: unknown): unknown[] {

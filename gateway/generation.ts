@@ -3,11 +3,11 @@
  * that serves, and takes over its requests when it is complete.
  */
 import type { Logger } from '#runtime/observability/logger.ts'
+import { buildApiDocument } from './api-reference/api-document.ts'
 import { type App, buildApp } from './app.ts'
 import type { AuthServiceConnection } from './auth-service.ts'
 import type { GatewaySettings } from './config.ts'
 import { assertRedis, type Configuration, missingContracts, planRoutes } from './configuration.ts'
-import { buildOpenApi } from './contract/openapi.ts'
 import type { Route } from './contract/route-table.ts'
 import type { Buckets } from './edge/limits/buckets.ts'
 import type { StreamLimit } from './edge/limits/stream-limit.ts'
@@ -53,9 +53,25 @@ export interface Generation {
   close(): Promise<void>
 }
 
-/** Returns the OpenAPI document of the routes. */
-export function describeApi(routes: readonly Route[], { PUBLIC_URL }: Pick<GatewaySettings, 'PUBLIC_URL'>): object {
-  return buildOpenApi(routes, { title: 'Gatehouse', version: '1', publicUrl: PUBLIC_URL })
+/**
+ * Returns the OpenAPI document of the routes.
+ * @param onInvalidExample called for each example in the contract that is not valid, with the name of its field or message.
+ */
+export function describeApi(
+  routes: readonly Route[],
+  { file }: Pick<Configuration, 'file'>,
+  { PUBLIC_URL, BODY_LIMIT }: Pick<GatewaySettings, 'PUBLIC_URL' | 'BODY_LIMIT'>,
+  onInvalidExample?: (name: string, reason: string) => void,
+): object {
+  return buildApiDocument({
+    routes,
+    api: file.api,
+    limits: file.limits,
+    ownUpstreams: new Set(file.upstreams.filter(({ errors }) => errors === 'own').map(({ name }) => name)),
+    publicUrl: PUBLIC_URL,
+    bodyLimit: BODY_LIMIT,
+    ...(onInvalidExample && { onInvalidExample }),
+  })
 }
 
 /**
@@ -112,7 +128,9 @@ export async function buildGeneration(configuration: Configuration, parts: Proce
       lacksContract: missingContracts(configuration).length > 0,
       registerDocs: instance =>
         registerDocs(instance, {
-          document: describeApi(routes, settings),
+          document: describeApi(routes, configuration, settings, (name, reason) =>
+            logger.warn({ name, reason }, 'an example in the contract is not valid and is left out'),
+          ),
         }),
     })
     return {

@@ -17,8 +17,8 @@ ${CONFIG_HELP}
 Exit codes: 0 ok, 1 the gateway would not start, 2 usage.`,
   async run(args, context) {
     const { values } = parseArguments(args, CONFIG_OPTION)
-    const { plan, settings } = readBoot(withConfig(context, values.config))
-    context.print(JSON.stringify(describeApi(plan.routes, settings), null, 2))
+    const { plan, configuration, settings } = readBoot(withConfig(context, values.config))
+    context.print(JSON.stringify(describeApi(plan.routes, configuration, settings), null, 2))
     return EXIT.ok
   },
 }

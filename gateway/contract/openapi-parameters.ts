@@ -10,7 +10,17 @@ import type { Route } from './route-table.ts'
 import { resourceOf, updateMaskOf } from './update-mask.ts'
 import { isOutputOnly } from './validation/field-behavior.ts'
 
-export function parametersOf({ route, parameters }: OperationPlace, schemas: OpenApiSchemas): object[] {
+/** A parameter object of the document. */
+export interface Parameter {
+  readonly name: string
+  readonly in: 'path' | 'query' | 'header'
+  readonly required?: boolean
+  readonly description?: unknown
+  readonly schema: JsonSchema
+  readonly example?: unknown
+}
+
+export function parametersOf({ route, parameters }: OperationPlace, schemas: OpenApiSchemas): Parameter[] {
   return [
     ...parameters.map(parameter => pathParameter(parameter, route, schemas)),
     ...queryParameters(route, schemas),
@@ -33,7 +43,8 @@ export function requestBodyOf(route: Route, schemas: OpenApiSchemas): object {
   const bound = template.variables.map(({ fieldPath }) => fieldPath)
   if (body.kind === 'message') {
     const schema = schemas.ofBody(descriptor.input, bound)
-    return requestBody(schema, schema['required'] !== undefined)
+    const example = schemas.examples.ofMessage(descriptor.input, 'body', bound)
+    return requestBody(schema, schema['required'] !== undefined, example)
   }
   const { field } = body
   const inField = bound.filter(([name]) => name === field.name).map(([, ...rest]) => rest)
@@ -43,44 +54,55 @@ export function requestBodyOf(route: Route, schemas: OpenApiSchemas): object {
     inField.length > 0
       ? schemas.ofBody(field.message as DescMessage, inField, inside)
       : schemas.ofField(field, 'body', inside)
+  const example =
+    inField.length > 0
+      ? schemas.examples.ofMessage(field.message as DescMessage, inside, inField)
+      : schemas.examples.ofField(field, inside)
   // With a variable in the field, the message is present, and its own fields may be required.
-  return requestBody(schema, isRequired(field) || (inField.length > 0 && schema['required'] !== undefined), description)
+  const isNeeded = isRequired(field) || (inField.length > 0 && schema['required'] !== undefined)
+  return requestBody(schema, isNeeded, example, description)
 }
 
 const RAW_BODY = 'Any content. Content-Type is its media type.'
 
-function requestBody(schema: object, required: boolean, description?: unknown): object {
+function requestBody(schema: object, required: boolean, example: unknown, description?: unknown): object {
   return {
     requestBody: {
       ...(description !== undefined && { description }),
       required,
-      content: { 'application/json': { schema } },
+      content: { 'application/json': { schema, ...(example !== undefined && { example }) } },
     },
   }
 }
 
-function pathParameter(
-  { name, variable, isWhole, isRest }: PathParameter,
-  route: Route,
-  schemas: OpenApiSchemas,
-): object {
+function pathParameter(parameter: PathParameter, route: Route, schemas: OpenApiSchemas): Parameter {
+  const { name, variable, isWhole, isRest } = parameter
   const span = isRest ? 'Zero or more segments of the path.' : 'One segment of the path.'
-  if (variable === undefined) return { name, in: 'path', required: true, description: span, schema: TEXT }
+  const segment = { name, in: 'path' as const, required: true, example: segmentExample(parameter, route) }
+  if (variable === undefined) return { ...segment, description: span, schema: TEXT }
   const { segments } = route.template
-  const { description, ...schema } = schemas.ofField(fieldAt(route.descriptor.input, variable.fieldPath), 'parameter')
+  const field = fieldAt(route.descriptor.input, variable.fieldPath)
+  const { description, ...schema } = schemas.ofField(field, 'parameter')
   const pattern = patternOf(segments.slice(variable.start, variable.end))
   const text =
     isWhole && !isRest
       ? description
       : [description, `${span} The field has the form \`${pattern}\`.`].filter(part => part).join(' ')
+  const example = isWhole && !isRest ? schemas.examples.ofField(field, 'parameter') : undefined
   return {
-    name,
-    in: 'path',
-    required: true,
+    ...segment,
+    ...(example !== undefined && { example }),
     // The rules of a field apply to its whole value.
     schema: isWhole ? notEmpty(schema) : TEXT,
     ...(text ? { description: text } : {}),
   }
+}
+
+/** Returns a value for a wildcard: `topic-1` after the literal `topics`, otherwise a name made of the parameter. */
+function segmentExample({ name, segment }: PathParameter, { template }: Route): string {
+  const before = template.segments[segment - 1]
+  const words = before?.kind === 'literal' ? before.text.replace(/(?<=[^s])s$/, '') : name.replace(/_\d+$/, '')
+  return `${words.replace(/[^A-Za-z0-9]+/g, '-')}-1`
 }
 
 const TEXT = { type: 'string', minLength: 1 }
@@ -107,13 +129,13 @@ function fieldAt(message: DescMessage, fieldPath: readonly string[]): DescField 
 const MAX_QUERY_DEPTH = 3
 
 /** Omits fields of nested messages below `MAX_QUERY_DEPTH` and of recursive ones. Clients may set them as well. */
-function queryParameters({ descriptor, template, body }: Route, schemas: OpenApiSchemas): object[] {
+function queryParameters({ descriptor, template, body }: Route, schemas: OpenApiSchemas): Parameter[] {
   if (body.kind === 'message') return []
   const bound = new Set(template.variables.map(({ fieldPath }) => fieldPath.join('.')))
   if (body.kind === 'field') bound.add(body.field.name)
   return [...parametersIn(descriptor.input, [], true)]
 
-  function* parametersIn(message: DescMessage, parents: readonly DescField[], isPresent: boolean): Iterable<object> {
+  function* parametersIn(message: DescMessage, parents: readonly DescField[], isPresent: boolean): Iterable<Parameter> {
     for (const field of visibleFields(message)) {
       const path = [...parents, field]
       if (isOutputOnly(field)) continue
@@ -129,7 +151,15 @@ function queryParameters({ descriptor, template, body }: Route, schemas: OpenApi
       if (NOT_TEXT.has(kind)) continue
       const { description, ...schema } = schemas.ofField(field, 'parameter')
       const name = path.map(({ jsonName }) => jsonName).join('.')
-      yield { name, in: 'query', ...(isNeeded && { required: true }), ...(description ? { description } : {}), schema }
+      const example = schemas.examples.ofField(field, 'parameter')
+      yield {
+        name,
+        in: 'query' as const,
+        ...(isNeeded && { required: true }),
+        ...(description ? { description } : {}),
+        schema,
+        ...(example !== undefined && { example }),
+      }
     }
   }
 }
@@ -137,18 +167,28 @@ function queryParameters({ descriptor, template, body }: Route, schemas: OpenApi
 /** Kinds of values that are no single value in JSON. */
 const NOT_TEXT: ReadonlySet<JsonKind> = new Set(['struct', 'list-value', 'value', 'any'])
 
-function headerParameters({ descriptor, httpMethod }: Route): object[] {
+function headerParameters({ descriptor, httpMethod }: Route): Parameter[] {
   const hasIfMatch = descriptor.input.fields.some(isIfMatch)
   const hasIfNoneMatch = httpMethod === 'GET' && descriptor.output.fields.some(isEtag)
   return [
-    ...(hasIfMatch ? [{ name: 'If-Match', in: 'header', schema: TAG_LIST, description: IF_MATCH }] : []),
+    ...(hasIfMatch
+      ? [{ name: 'If-Match', in: 'header' as const, schema: TAG_LIST, description: IF_MATCH, example: '*' }]
+      : []),
     ...(hasIfNoneMatch
-      ? [{ name: 'If-None-Match', in: 'header', schema: { type: 'string' }, description: IF_NONE_MATCH }]
+      ? [
+          {
+            name: 'If-None-Match',
+            in: 'header' as const,
+            schema: { type: 'string' },
+            description: IF_NONE_MATCH,
+            example: '"6b1c0f2a"',
+          },
+        ]
       : []),
   ]
 }
 
 const TAG = '(?:W/)?"[!#-~]*"'
-const TAG_LIST = { type: 'string', pattern: `^(?:\\*|${TAG}(?:, *${TAG})*)$`, examples: ['*'] }
+const TAG_LIST = { type: 'string', pattern: `^(?:\\*|${TAG}(?:, *${TAG})*)$` }
 const IF_MATCH = 'Entity tags in quotes. The request succeeds only if the resource has one of them; `*` matches any.'
 const IF_NONE_MATCH = 'Entity tags in quotes. If the resource has one of them, the response is 304 without a body.'

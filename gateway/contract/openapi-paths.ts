@@ -12,6 +12,8 @@ export interface PathParameter {
   readonly name: string
   /** The variable whose value contains the parameter; undefined for a wildcard outside of variables. */
   readonly variable: Variable | undefined
+  /** Index of the wildcard among the segments of the template. */
+  readonly segment: number
   /** Whether the parameter is the whole value of the variable. */
   readonly isWhole: boolean
   /** Whether the parameter stands for `**`. */
@@ -76,7 +78,7 @@ function layOut({ template }: Route, restLength: number): Layout {
     return Array.from({ length: isRest ? restLength : 1 }, () => {
       const isNumbered = wildcards > 1 || (isRest && restLength > 1)
       const name = unusedName(base, isNumbered, parameters)
-      parameters.push({ name, variable, isWhole, isRest: isRest && restLength === 1 })
+      parameters.push({ name, variable, segment: at, isWhole, isRest: isRest && restLength === 1 })
       return `{${name}}`
     })
   })

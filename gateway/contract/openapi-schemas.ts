@@ -6,10 +6,11 @@
  * fields are rejected, and null leaves a field unset. In a response, fields without presence are always present, and
  * clients must ignore members that they do not know.
  */
-import type { DescField, DescMessage, DescOneof } from '@bufbuild/protobuf'
-import { FeatureSet_FieldPresence as FieldPresence } from '@bufbuild/protobuf/wkt'
+import { type DescField, type DescFile, type DescMessage, type DescOneof, toBinary } from '@bufbuild/protobuf'
+import { FeatureSet_FieldPresence as FieldPresence, FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt'
 import { isHeaderField, rulesOf } from '#runtime/grpc/contract.ts'
 import { inlineOneof, isRevocation } from './edge-fields.ts'
+import { createExamples, type Examples } from './examples/examples.ts'
 import { type JsonKind, type JsonSchema, kindOf, messageKind } from './json-schema.ts'
 import { commentOf } from './proto-comments.ts'
 import { ruleKeywords, sizeKeywords } from './rule-keywords.ts'
@@ -78,6 +79,12 @@ export interface OpenApiSchemas {
    * @param inside the place of the messages in the field. Default: `place`.
    */
   ofField(field: DescField, place: Place, inside?: Place): JsonSchema
+  /** Examples that are valid by these schemas. */
+  readonly examples: Examples<Place>
+  /** Examples by name, for `components.examples`: those of all schemas passed to `sharedExamples` so far. */
+  readonly exampleComponents: Readonly<Record<string, object>>
+  /** Returns references to the examples of a schema under `components`. An inline oneof has one for each member. */
+  sharedExamples(schema: string): Record<string, object>
   /** Returns the schema of a request message in a body. @param bound fields that are not part of the body. */
   ofBody(message: DescMessage, bound: readonly FieldPath[], place?: Place): JsonSchema
 }
@@ -85,20 +92,40 @@ export interface OpenApiSchemas {
 /** Names of the schemas that no message may have. */
 const RESERVED = ['Problem']
 
-/** @param outputs the response messages of the document. Request schemas of the messages in them get another name. */
-export function createOpenApiSchemas(outputs: Iterable<DescMessage>): OpenApiSchemas {
+/**
+ * @param outputs the response messages of the document. Request schemas of the messages in them get another name.
+ * @param onInvalidExample called for each example of the contract that is not valid.
+ */
+export function createOpenApiSchemas(
+  outputs: Iterable<DescMessage>,
+  onInvalidExample: (name: string, reason: string) => void = () => {},
+): OpenApiSchemas {
   const components: Record<string, JsonSchema> = {}
+  const exampleComponents: Record<string, object> = {}
+  /** Names of the examples of a schema with several. */
+  const labels = new Map<string, readonly string[]>()
   const names = createUniqueNames(RESERVED)
   const namesOf = {
     request: new Map<DescMessage, string>(),
     update: new Map<DescMessage, string>(),
     response: new Map<DescMessage, string>(),
   }
-  for (const message of reachable(outputs)) namesOf.response.set(message, names.take(message.typeName))
+  const examples = createExamples<Place>({
+    schemaOf: ofField,
+    fieldsOf: visibleFields,
+    isNeeded: (field, place) => (place === 'response' ? isAlwaysPresent(field) : isRequired(field, place)),
+    onInvalid: onInvalidExample,
+  })
+  const canonical = createCanonical()
+  for (const message of reachable(outputs)) {
+    const known = canonical(message)
+    if (!namesOf.response.has(known)) namesOf.response.set(known, names.take(known.typeName))
+  }
 
-  function refTo(message: DescMessage, place: Place): JsonSchema {
-    const kind = messageKind(message)
+  function refTo(type: DescMessage, place: Place): JsonSchema {
+    const kind = messageKind(type)
     if (kind !== 'message') return PLAIN[kind]
+    const message = canonical(type)
     // Only REQUIRED fields make a difference.
     if (place === 'update' && !hasRequiredFields(message)) return refTo(message, 'body')
     const known = place === 'response' || place === 'update' ? namesOf[place] : namesOf.request
@@ -112,6 +139,12 @@ export function createOpenApiSchemas(outputs: Iterable<DescMessage>): OpenApiSch
       // Set before the fields are visited, so that recursive messages terminate.
       components[name] = {}
       components[name] = describe(message, place)
+      const inline = inlineOneof(message)
+      if (inline !== undefined)
+        labels.set(
+          name,
+          inline.fields.map(field => field.message?.name ?? field.name),
+        )
     }
     return { $ref: `#/components/schemas/${name}` }
   }
@@ -125,7 +158,21 @@ export function createOpenApiSchemas(outputs: Iterable<DescMessage>): OpenApiSch
         : inline === undefined
           ? ofResponse(message)
           : { [alternatives(inline)]: inline.fields.map(field => refTo(field.message as DescMessage, place)) }
-    return { ...content, ...(description && { description }) }
+    // One example for each member of an inline oneof.
+    const shown = place === 'response' && inline !== undefined ? inline.fields.map(field => field.message) : [message]
+    const values = shown.flatMap(shape => examples.ofMessage(shape as DescMessage, place) ?? [])
+    return { ...content, ...(description && { description }), ...(values.length > 0 && { examples: values }) }
+  }
+
+  function sharedExamples(schema: string): Record<string, object> {
+    const values = (components[schema]?.['examples'] ?? []) as readonly unknown[]
+    const refs = values.map((value, at) => {
+      const label = labels.get(schema)?.[at] ?? 'Example'
+      const name = values.length === 1 ? schema : `${schema}.${label}`
+      exampleComponents[name] = { summary: label, value }
+      return [label, { $ref: `#/components/examples/${name}` }] as const
+    })
+    return Object.fromEntries(refs)
   }
 
   function ofResponse(message: DescMessage): JsonSchema {
@@ -202,7 +249,7 @@ export function createOpenApiSchemas(outputs: Iterable<DescMessage>): OpenApiSch
     return kind === 'enum' || kind === 'message' ? {} : PLAIN[kind]
   }
 
-  return { components, refTo, ofField, ofBody }
+  return { components, examples, exampleComponents, sharedExamples, refTo, ofField, ofBody }
 }
 
 /** Returns the fields of a message that JSON may contain: without cookies, If-Match and revocations. */
@@ -285,6 +332,33 @@ function alternatives({ fields }: DescOneof): 'oneOf' | 'anyOf' {
     ),
   )
   return isDistinct ? 'oneOf' : 'anyOf'
+}
+
+/**
+ * Returns a function that maps each message to the first one with its name and the same file. Upstreams whose images have
+ * files in common bring equal descriptors of them.
+ */
+function createCanonical(): (message: DescMessage) => DescMessage {
+  const byName = new Map<string, DescMessage[]>()
+  const bytes = new Map<DescFile, string>()
+
+  function bytesOf(file: DescFile): string {
+    let text = bytes.get(file)
+    if (text === undefined) {
+      const parts = [file, ...file.dependencies].map(({ proto }) => toBinary(FileDescriptorProtoSchema, proto))
+      text = Buffer.concat(parts).toString('latin1')
+      bytes.set(file, text)
+    }
+    return text
+  }
+
+  return message => {
+    const known = byName.get(message.typeName) ?? []
+    byName.set(message.typeName, known)
+    const same = known.find(({ file }) => file === message.file || bytesOf(file) === bytesOf(message.file))
+    if (same === undefined) known.push(message)
+    return same ?? message
+  }
 }
 
 function* reachable(messages: Iterable<DescMessage>, seen = new Set<DescMessage>()): Iterable<DescMessage> {

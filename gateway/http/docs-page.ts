@@ -11,13 +11,16 @@ const PAGE = '/docs/'
 const SCRIPT = '/docs/js/scalar.js'
 
 export interface DocsOptions {
-  /** The OpenAPI document. It is serialized once, and its ETag is the hash of its content. */
+  /** The OpenAPI document, whose title is that of the page. It is serialized once, and its ETag is the hash of its content. */
   document: object
   /** Loads the reference page. Called again after a failure. Default: @scalar/fastify-api-reference. */
   load?: () => Promise<FastifyInstance>
 }
 
-export function registerDocs(app: FastifyInstance, { document, load = loadLibrary }: DocsOptions): void {
+export function registerDocs(
+  app: FastifyInstance,
+  { document, load = () => loadLibrary(titleOf(document)) }: DocsOptions,
+): void {
   const json = JSON.stringify(document)
   const etag = `"${sha256(json)}"`
 
@@ -48,21 +51,28 @@ export function registerDocs(app: FastifyInstance, { document, load = loadLibrar
       })
       reply.header('content-type', headers['content-type'])
       if (path === PAGE) reply.header('content-security-policy', policyFor(rawPayload.toString()))
-      return reply.send(rawPayload)
+      return reply.send(path === PAGE ? withIcon(rawPayload.toString()) : rawPayload)
     })
   }
   app.get('/docs', (_request, reply) => reply.redirect(PAGE, 301))
 }
 
+function titleOf(document: { info?: { title?: string } }): string {
+  return document.info?.title ?? 'API'
+}
+
 /** Builds a separate Fastify instance with the library, so that its routes and hooks do not affect the API. */
-async function loadLibrary(): Promise<FastifyInstance> {
+async function loadLibrary(title: string): Promise<FastifyInstance> {
   const { default: scalar } = await import('@scalar/fastify-api-reference')
   const library = Fastify()
   await library.register(scalar, {
     routePrefix: '/docs',
     configuration: {
       url: '/openapi.json',
-      pageTitle: 'Gatehouse API',
+      pageTitle: title,
+      // The access token survives a reload of the page.
+      persistAuth: true,
+      authentication: { preferredSecurityScheme: 'bearer' },
       withDefaultFonts: false,
       telemetry: false,
       agent: { disabled: true },
@@ -72,6 +82,15 @@ async function loadLibrary(): Promise<FastifyInstance> {
     },
   })
   return library
+}
+
+/** A gate. Without an icon the browser requests /favicon.ico. */
+const ICON = `data:image/svg+xml,${encodeURIComponent(
+  '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><path fill="#4a7" d="M2 15V6a6 6 0 0 1 12 0v9h-3V6a3 3 0 0 0-6 0v9z"/></svg>',
+)}`
+
+function withIcon(html: string): string {
+  return html.replace('</title>', `</title>\n    <link rel="icon" href="${ICON}" />`)
 }
 
 const INLINE_SCRIPT = /<script(?![^>]*\bsrc=)[^>]*>([\s\S]*?)<\/script>/g

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import {
   createFileRegistry,
   type DescField,
+  type DescMessage,
   type DescMethod,
   type DescOneof,
   type DescService,
@@ -17,10 +18,14 @@ import {
   Access as AccessLevel,
   type Cookie,
   cookie,
+  error,
   etag,
+  example,
   Format,
   if_match,
   inline,
+  type MethodError,
+  message_example,
   type Policy,
   policy,
   type Rules,
@@ -34,7 +39,7 @@ import type { Role } from '../auth/principal.ts'
 /** All roles. */
 export const ROLES = ['user', 'editor', 'moderator', 'admin'] as const satisfies Role[]
 
-export type { Cookie, HttpRule, Policy, Rules }
+export type { Cookie, HttpRule, MethodError, Policy, Rules }
 export { AccessLevel, Format, SameSite }
 
 /** A contract that cannot be served: a missing service, or an option that is missing or does not fit. */
@@ -166,6 +171,17 @@ export function isHeaderField(field: DescField): boolean {
 /** Whether a response field is sent as the header ETag. */
 export function isEtag(field: DescField): boolean {
   return hasOption(field, etag) && getOption(field, etag)
+}
+
+/** Returns the errors that the contract declares for a method (option `edge.v1.error`). */
+export function declaredErrorsOf(method: DescMethod): readonly MethodError[] {
+  return hasOption(method, error) ? getOption(method, error) : []
+}
+
+/** Returns the option `edge.v1.example` of a field, or `edge.v1.message_example` of a message; undefined if it is not set. */
+export function exampleTextOf(desc: DescField | DescMessage): string | undefined {
+  if (desc.kind === 'field') return hasOption(desc, example) ? getOption(desc, example) : undefined
+  return hasOption(desc, message_example) ? getOption(desc, message_example) : undefined
 }
 
 /** Whether the members of a oneof appear in JSON without the name of the member (option `edge.v1.inline`). */

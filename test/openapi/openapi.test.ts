@@ -8,8 +8,9 @@ import { stripVTControlCharacters } from 'node:util'
 import { execa } from 'execa'
 import t, { type Test } from 'tap'
 import { serviceOf } from '#runtime/grpc/contract.ts'
-import { buildOpenApi } from '../../gateway/contract/openapi.ts'
+import { buildApiDocument } from '../../gateway/api-reference/api-document.ts'
 import { buildRouteTable } from '../../gateway/contract/route-table.ts'
+import { limitsSchema } from '../../gateway/edge/limits/limit-classes.ts'
 import { buildContract } from '../support/contract.ts'
 import { startSystem } from '../support/test-system.ts'
 import { GO_RUNTIME, installTools, type Tools } from './tools.ts'
@@ -279,5 +280,12 @@ function documentOfEveryKind(): object {
     Object.fromEntries(packages.map(name => [`${name.replace('.', '/')}/things.proto`, text(name, `/${name}`)])),
   )
   const services = packages.map(name => ({ service: serviceOf(contract, `${name}.Things`), upstream: 'x' }))
-  return buildOpenApi(buildRouteTable(services), { title: 'Every', version: '1', publicUrl: 'https://x.example' })
+  return buildApiDocument({
+    routes: buildRouteTable(services),
+    api: { title: 'Every', version: '1' },
+    limits: limitsSchema.parse(undefined),
+    ownUpstreams: new Set(),
+    publicUrl: 'https://x.example',
+    bodyLimit: 1024 * 1024,
+  })
 }

@@ -87,3 +87,20 @@ def documented_request_is_accepted(ctx, response, case):
         if is_known_rule(problem) or is_alphanumeric_tag(case, problem):
             return None
     return positive_data_acceptance(ctx, response, case)
+
+
+@schemathesis.check
+def error_code_is_documented(ctx, response, case):
+    """The operation has an example with the code, under the status or under `default`."""
+    if response.status_code < 400:
+        return None
+    code = response.json()["code"]
+    shared = case.operation.schema.raw_schema["components"]["responses"]
+    responses = case.operation.definition.raw["responses"]
+    for status in (str(response.status_code), "default"):
+        name = responses.get(status, {}).get("$ref", "").removeprefix("#/components/responses/")
+        if code in shared.get(name, {}).get("content", {}).get("application/problem+json", {}).get("examples", {}):
+            return None
+    # A request with another method or path than that of the operation.
+    assert code in ("method_not_allowed", "route_not_found"), f"{code} ({response.status_code}) is not documented"
+    return None

@@ -36,6 +36,7 @@ const PARTS: Record<string, readonly string[]> = {
     'workers',
     'transcoding',
     'upstream',
+    'api-reference',
     'edge',
     'http/listener',
     'http',

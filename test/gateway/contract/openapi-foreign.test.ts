@@ -6,15 +6,13 @@ import { Validator } from '@seriousme/openapi-schema-validator'
 import t from 'tap'
 import { Access, PolicySchema, policy } from '#proto/edge/v1/options_pb.js'
 import { serviceOf } from '#runtime/grpc/contract.ts'
-import { buildOpenApi } from '../../../gateway/contract/openapi.ts'
+import { buildApiDocument } from '../../../gateway/api-reference/api-document.ts'
 import { buildRouteTable, type OmittedRoute } from '../../../gateway/contract/route-table.ts'
+import { limitsSchema } from '../../../gateway/edge/limits/limit-classes.ts'
 import { buildContract } from '../../support/contract.ts'
+import { checkExamples, type Document } from '../../support/document-examples.ts'
 
 t.setTimeout(300_000)
-
-interface Document {
-  paths: Record<string, Record<string, { operationId: string }>>
-}
 
 /** Reads a .proto file of Google and what it imports, by path. */
 function readProtos(...names: string[]): Record<string, string> {
@@ -72,10 +70,13 @@ for (const root of ROOTS) {
     const exposed = services.map(service => ({ service, upstream: 'x' }))
     const started = performance.now()
     const routes = buildRouteTable(exposed, route => omitted.push(route))
-    const document = buildOpenApi(routes, {
-      title: 'Foreign',
-      version: '1',
+    const document = buildApiDocument({
+      routes,
+      api: { title: 'Foreign', version: '1' },
+      limits: limitsSchema.parse(undefined),
+      ownUpstreams: new Set(),
       publicUrl: 'https://x.example',
+      bodyLimit: 1024 * 1024,
     }) as Document
     const seconds = (performance.now() - started) / 1000
     t.ok(seconds < 30, `${routes.length} routes in ${seconds.toFixed(1)} s`)
@@ -88,6 +89,10 @@ for (const root of ROOTS) {
     )
     t.match(await new Validator().validate(JSON.parse(JSON.stringify(document)) as never), { valid: true })
     t.ok(routes.length > 0)
+    t.comment(`${JSON.stringify(document).length} bytes, ${seconds.toFixed(1)} s`)
+    const { checked, problems } = checkExamples(document, routes, () => contract)
+    t.same(problems, [], `${checked} examples are valid by the schema and by the codec`)
+    t.notMatch(document.info.description, /curl/, 'no sign-in that the API does not have')
     for (const { reason } of omitted) t.match(reason, /request stream|no HTTP rule/)
   })
 }

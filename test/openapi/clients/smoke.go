@@ -44,7 +44,7 @@ func main() {
 
 	wrong, err := client.AuthServiceLoginWithResponse(ctx, api.AuthServiceLoginJSONRequestBody{Email: email, Password: "wrong"})
 	check(err == nil && wrong.StatusCode() == 401, "wrong password", wrong)
-	check(wrong.ApplicationproblemJSONDefault.Code == "invalid_credentials", "code", wrong)
+	check(wrong.ApplicationproblemJSON401.Code == "invalid_credentials", "code", wrong)
 
 	created, err := client.DocumentServiceCreateDocumentWithResponse(ctx, api.DocumentServiceCreateDocumentJSONRequestBody{
 		Title: "Plan", Tags: &[]string{"draft"},

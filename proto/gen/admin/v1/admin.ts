@@ -50,7 +50,7 @@ export interface AdminUser {
   deletedAt:
     | Date
     | undefined;
-  /** Identifier of the user who deactivated the account: the user or an administrator. Empty for an active user. */
+  /** Identifier (UUID) of the user who deactivated the account: the user or an administrator. Empty for an active user. */
   deletedBy: string;
 }
 
@@ -115,7 +115,7 @@ export interface Erasure {
   /** Identifier of the user (UUID). */
   userId: string;
   /**
-   * Identifier of the administrator who requested it. Empty if the retention job erased a user that was deactivated for
+   * Identifier (UUID) of the administrator who requested it. Empty if the retention job erased a user that was deactivated for
    * the whole retention period.
    */
   requestedBy: string;

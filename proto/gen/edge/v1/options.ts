@@ -127,6 +127,16 @@ export interface RateLimit {
   refundOnSuccess: boolean;
 }
 
+/** An error that a method can report. */
+export interface MethodError {
+  /** `code` of the problem document: a reason of Gatehouse's services, or `domain/REASON` of the ErrorInfo of another one. */
+  code: string;
+  /** HTTP status of the problem document, from 400 to 599. */
+  status: number;
+  /** When the error occurs and what the client can do. Also the `detail` of the example. */
+  description: string;
+}
+
 /**
  * Constraints of one field. A rule that is unset does not apply. All rules except `required` apply only to a field that
  * is set: a field that is present or, for a field without presence, differs from its default value.
@@ -386,6 +396,85 @@ export const RateLimit: MessageFns<RateLimit> = {
     message.class = object.class ?? "";
     message.cost = object.cost ?? 0;
     message.refundOnSuccess = object.refundOnSuccess ?? false;
+    return message;
+  },
+};
+
+function createBaseMethodError(): MethodError {
+  return { code: "", status: 0, description: "" };
+}
+
+export const MethodError: MessageFns<MethodError> = {
+  encode(message: MethodError, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.code !== "") {
+      writer.uint32(10).string(message.code);
+    }
+    if (message.status !== 0) {
+      writer.uint32(16).int32(message.status);
+    }
+    if (message.description !== "") {
+      writer.uint32(26).string(message.description);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MethodError {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMethodError();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.status = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.description = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<MethodError>, I>>(base?: I): MethodError {
+    return MethodError.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<MethodError>, I>>(object: I): MethodError {
+    const message = createBaseMethodError();
+    message.code = object.code ?? "";
+    message.status = object.status ?? 0;
+    message.description = object.description ?? "";
     return message;
   },
 };

@@ -7,7 +7,7 @@
 
 import type { GenEnum, GenExtension, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { Duration, FieldOptions, MethodOptions, OneofOptions } from "@bufbuild/protobuf/wkt";
+import type { Duration, FieldOptions, MessageOptions, MethodOptions, OneofOptions } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file edge/v1/options.proto.
@@ -105,6 +105,40 @@ export declare type RateLimit = Message<"edge.v1.RateLimit"> & {
  * Use `create(RateLimitSchema)` to create a new message.
  */
 export declare const RateLimitSchema: GenMessage<RateLimit>;
+
+/**
+ * An error that a method can report.
+ *
+ * @generated from message edge.v1.MethodError
+ */
+export declare type MethodError = Message<"edge.v1.MethodError"> & {
+  /**
+   * `code` of the problem document: a reason of Gatehouse's services, or `domain/REASON` of the ErrorInfo of another one.
+   *
+   * @generated from field: string code = 1;
+   */
+  code: string;
+
+  /**
+   * HTTP status of the problem document, from 400 to 599.
+   *
+   * @generated from field: int32 status = 2;
+   */
+  status: number;
+
+  /**
+   * When the error occurs and what the client can do. Also the `detail` of the example.
+   *
+   * @generated from field: string description = 3;
+   */
+  description: string;
+};
+
+/**
+ * Describes the message edge.v1.MethodError.
+ * Use `create(MethodErrorSchema)` to create a new message.
+ */
+export declare const MethodErrorSchema: GenMessage<MethodError>;
 
 /**
  * Constraints of one field. A rule that is unset does not apply. All rules except `required` apply only to a field that
@@ -378,6 +412,13 @@ export declare const SameSiteSchema: GenEnum<SameSite>;
 export declare const policy: GenExtension<MethodOptions, Policy>;
 
 /**
+ * Errors of the method that its policy and its binding do not imply. For the OpenAPI document only.
+ *
+ * @generated from extension: repeated edge.v1.MethodError error = 51002;
+ */
+export declare const error: GenExtension<MethodOptions, MethodError[]>;
+
+/**
  * Constraints on the value of the field beyond its type.
  *
  * @generated from extension: edge.v1.Rules rules = 51001;
@@ -406,6 +447,23 @@ export declare const if_match: GenExtension<FieldOptions, boolean>;
  * @generated from extension: bool etag = 51004;
  */
 export declare const etag: GenExtension<FieldOptions, boolean>;
+
+/**
+ * Example value for the OpenAPI document: the ProtoJSON of the field. The quotation marks of a JSON string are omitted,
+ * so that an e-mail address is `ada@example.com`; a list is `["draft", "minutes"]`. Default: derived from name, type,
+ * comment and rules. An example that is not valid for the field is ignored with a warning.
+ *
+ * @generated from extension: string example = 51005;
+ */
+export declare const example: GenExtension<FieldOptions, string>;
+
+/**
+ * Example of the whole message for the OpenAPI document, as ProtoJSON. Default: derived from the fields. An example that
+ * is not valid for the message is ignored with a warning.
+ *
+ * @generated from extension: string message_example = 51001;
+ */
+export declare const message_example: GenExtension<MessageOptions, string>;
 
 /**
  * The JSON of the member that is set replaces the JSON of the whole message. Allowed only on the single oneof of a

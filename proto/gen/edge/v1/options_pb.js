@@ -12,7 +12,7 @@ import { file_google_protobuf_descriptor, file_google_protobuf_duration } from "
  * Describes the file edge/v1/options.proto.
  */
 export const file_edge_v1_options = /*@__PURE__*/
-  fileDesc("ChVlZGdlL3YxL29wdGlvbnMucHJvdG8SB2VkZ2UudjEixAEKBlBvbGljeRIfCgZhY2Nlc3MYASABKA4yDy5lZGdlLnYxLkFjY2VzcxINCgVyb2xlcxgCIAMoCRIqCgd0aW1lb3V0GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhYKDnN1Y2Nlc3Nfc3RhdHVzGAQgASgFEh4KFnRvbGVyYXRlX2ludmFsaWRfdG9rZW4YBSABKAgSJgoKcmF0ZV9saW1pdBgGIAEoCzISLmVkZ2UudjEuUmF0ZUxpbWl0IkMKCVJhdGVMaW1pdBINCgVjbGFzcxgBIAEoCRIMCgRjb3N0GAIgASgNEhkKEXJlZnVuZF9vbl9zdWNjZXNzGAMgASgIIqcCCgVSdWxlcxIQCghyZXF1aXJlZBgBIAEoCBIXCgptaW5fbGVuZ3RoGAIgASgNSACIAQESFwoKbWF4X2xlbmd0aBgDIAEoDUgBiAEBEg8KB3BhdHRlcm4YBCABKAkSHwoGZm9ybWF0GAUgASgOMg8uZWRnZS52MS5Gb3JtYXQSEAoDbWluGAYgASgBSAKIAQESEAoDbWF4GAcgASgBSAOIAQESCgoCaW4YCCADKAkSFgoJbWF4X2l0ZW1zGAkgASgNSASIAQESFgoJbWluX2l0ZW1zGAogASgNSAWIAQFCDQoLX21pbl9sZW5ndGhCDQoLX21heF9sZW5ndGhCBgoEX21pbkIGCgRfbWF4QgwKCl9tYXhfaXRlbXNCDAoKX21pbl9pdGVtcyJhCgZDb29raWUSDAoEbmFtZRgBIAEoCRIMCgRwYXRoGAIgASgJEiQKCXNhbWVfc2l0ZRgDIAEoDjIRLmVkZ2UudjEuU2FtZVNpdGUSFQoNbWF4X2FnZV9maWVsZBgEIAEoCSqUAQoGQWNjZXNzEhYKEkFDQ0VTU19VTlNQRUNJRklFRBAAEhEKDUFDQ0VTU19QVUJMSUMQARITCg9BQ0NFU1NfT1BUSU9OQUwQAhIPCgtBQ0NFU1NfVVNFUhADEhAKDEFDQ0VTU19ST0xFUxAEEhMKD0FDQ0VTU19JTlRFUk5BTBAFEhIKDkFDQ0VTU19TRVJWSUNFEAYqUwoGRm9ybWF0EhYKEkZPUk1BVF9VTlNQRUNJRklFRBAAEhAKDEZPUk1BVF9FTUFJTBABEg8KC0ZPUk1BVF9VVUlEEAISDgoKRk9STUFUX1VSSRADKk4KCFNhbWVTaXRlEhkKFVNBTUVfU0lURV9VTlNQRUNJRklFRBAAEhQKEFNBTUVfU0lURV9TVFJJQ1QQARIRCg1TQU1FX1NJVEVfTEFYEAI6SQoGcG9saWN5Eh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMYuY4DIAEoCzIPLmVkZ2UudjEuUG9saWN5UgZwb2xpY3k6RQoFcnVsZXMSHS5nb29nbGUucHJvdG9idWYuRmllbGRPcHRpb25zGLmOAyABKAsyDi5lZGdlLnYxLlJ1bGVzUgVydWxlczpICgZjb29raWUSHS5nb29nbGUucHJvdG9idWYuRmllbGRPcHRpb25zGLqOAyABKAsyDy5lZGdlLnYxLkNvb2tpZVIGY29va2llOjoKCGlmX21hdGNoEh0uZ29vZ2xlLnByb3RvYnVmLkZpZWxkT3B0aW9ucxi7jgMgASgIUgdpZk1hdGNoOjMKBGV0YWcSHS5nb29nbGUucHJvdG9idWYuRmllbGRPcHRpb25zGLyOAyABKAhSBGV0YWc6NwoGaW5saW5lEh0uZ29vZ2xlLnByb3RvYnVmLk9uZW9mT3B0aW9ucxi5jgMgASgIUgZpbmxpbmViBnByb3RvMw", [file_google_protobuf_descriptor, file_google_protobuf_duration]);
+  fileDesc("ChVlZGdlL3YxL29wdGlvbnMucHJvdG8SB2VkZ2UudjEixAEKBlBvbGljeRIfCgZhY2Nlc3MYASABKA4yDy5lZGdlLnYxLkFjY2VzcxINCgVyb2xlcxgCIAMoCRIqCgd0aW1lb3V0GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhYKDnN1Y2Nlc3Nfc3RhdHVzGAQgASgFEh4KFnRvbGVyYXRlX2ludmFsaWRfdG9rZW4YBSABKAgSJgoKcmF0ZV9saW1pdBgGIAEoCzISLmVkZ2UudjEuUmF0ZUxpbWl0IkMKCVJhdGVMaW1pdBINCgVjbGFzcxgBIAEoCRIMCgRjb3N0GAIgASgNEhkKEXJlZnVuZF9vbl9zdWNjZXNzGAMgASgIIkAKC01ldGhvZEVycm9yEgwKBGNvZGUYASABKAkSDgoGc3RhdHVzGAIgASgFEhMKC2Rlc2NyaXB0aW9uGAMgASgJIqcCCgVSdWxlcxIQCghyZXF1aXJlZBgBIAEoCBIXCgptaW5fbGVuZ3RoGAIgASgNSACIAQESFwoKbWF4X2xlbmd0aBgDIAEoDUgBiAEBEg8KB3BhdHRlcm4YBCABKAkSHwoGZm9ybWF0GAUgASgOMg8uZWRnZS52MS5Gb3JtYXQSEAoDbWluGAYgASgBSAKIAQESEAoDbWF4GAcgASgBSAOIAQESCgoCaW4YCCADKAkSFgoJbWF4X2l0ZW1zGAkgASgNSASIAQESFgoJbWluX2l0ZW1zGAogASgNSAWIAQFCDQoLX21pbl9sZW5ndGhCDQoLX21heF9sZW5ndGhCBgoEX21pbkIGCgRfbWF4QgwKCl9tYXhfaXRlbXNCDAoKX21pbl9pdGVtcyJhCgZDb29raWUSDAoEbmFtZRgBIAEoCRIMCgRwYXRoGAIgASgJEiQKCXNhbWVfc2l0ZRgDIAEoDjIRLmVkZ2UudjEuU2FtZVNpdGUSFQoNbWF4X2FnZV9maWVsZBgEIAEoCSqUAQoGQWNjZXNzEhYKEkFDQ0VTU19VTlNQRUNJRklFRBAAEhEKDUFDQ0VTU19QVUJMSUMQARITCg9BQ0NFU1NfT1BUSU9OQUwQAhIPCgtBQ0NFU1NfVVNFUhADEhAKDEFDQ0VTU19ST0xFUxAEEhMKD0FDQ0VTU19JTlRFUk5BTBAFEhIKDkFDQ0VTU19TRVJWSUNFEAYqUwoGRm9ybWF0EhYKEkZPUk1BVF9VTlNQRUNJRklFRBAAEhAKDEZPUk1BVF9FTUFJTBABEg8KC0ZPUk1BVF9VVUlEEAISDgoKRk9STUFUX1VSSRADKk4KCFNhbWVTaXRlEhkKFVNBTUVfU0lURV9VTlNQRUNJRklFRBAAEhQKEFNBTUVfU0lURV9TVFJJQ1QQARIRCg1TQU1FX1NJVEVfTEFYEAI6SQoGcG9saWN5Eh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMYuY4DIAEoCzIPLmVkZ2UudjEuUG9saWN5UgZwb2xpY3k6TAoFZXJyb3ISHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxi6jgMgAygLMhQuZWRnZS52MS5NZXRob2RFcnJvclIFZXJyb3I6RQoFcnVsZXMSHS5nb29nbGUucHJvdG9idWYuRmllbGRPcHRpb25zGLmOAyABKAsyDi5lZGdlLnYxLlJ1bGVzUgVydWxlczpICgZjb29raWUSHS5nb29nbGUucHJvdG9idWYuRmllbGRPcHRpb25zGLqOAyABKAsyDy5lZGdlLnYxLkNvb2tpZVIGY29va2llOjoKCGlmX21hdGNoEh0uZ29vZ2xlLnByb3RvYnVmLkZpZWxkT3B0aW9ucxi7jgMgASgIUgdpZk1hdGNoOjMKBGV0YWcSHS5nb29nbGUucHJvdG9idWYuRmllbGRPcHRpb25zGLyOAyABKAhSBGV0YWc6OQoHZXhhbXBsZRIdLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE9wdGlvbnMYvY4DIAEoCVIHZXhhbXBsZTpKCg9tZXNzYWdlX2V4YW1wbGUSHy5nb29nbGUucHJvdG9idWYuTWVzc2FnZU9wdGlvbnMYuY4DIAEoCVIObWVzc2FnZUV4YW1wbGU6NwoGaW5saW5lEh0uZ29vZ2xlLnByb3RvYnVmLk9uZW9mT3B0aW9ucxi5jgMgASgIUgZpbmxpbmViBnByb3RvMw", [file_google_protobuf_descriptor, file_google_protobuf_duration]);
 
 /**
  * Describes the message edge.v1.Policy.
@@ -29,18 +29,25 @@ export const RateLimitSchema = /*@__PURE__*/
   messageDesc(file_edge_v1_options, 1);
 
 /**
+ * Describes the message edge.v1.MethodError.
+ * Use `create(MethodErrorSchema)` to create a new message.
+ */
+export const MethodErrorSchema = /*@__PURE__*/
+  messageDesc(file_edge_v1_options, 2);
+
+/**
  * Describes the message edge.v1.Rules.
  * Use `create(RulesSchema)` to create a new message.
  */
 export const RulesSchema = /*@__PURE__*/
-  messageDesc(file_edge_v1_options, 2);
+  messageDesc(file_edge_v1_options, 3);
 
 /**
  * Describes the message edge.v1.Cookie.
  * Use `create(CookieSchema)` to create a new message.
  */
 export const CookieSchema = /*@__PURE__*/
-  messageDesc(file_edge_v1_options, 3);
+  messageDesc(file_edge_v1_options, 4);
 
 /**
  * Describes the enum edge.v1.Access.
@@ -94,12 +101,20 @@ export const policy = /*@__PURE__*/
   extDesc(file_edge_v1_options, 0);
 
 /**
+ * Errors of the method that its policy and its binding do not imply. For the OpenAPI document only.
+ *
+ * @generated from extension: repeated edge.v1.MethodError error = 51002;
+ */
+export const error = /*@__PURE__*/
+  extDesc(file_edge_v1_options, 1);
+
+/**
  * Constraints on the value of the field beyond its type.
  *
  * @generated from extension: edge.v1.Rules rules = 51001;
  */
 export const rules = /*@__PURE__*/
-  extDesc(file_edge_v1_options, 1);
+  extDesc(file_edge_v1_options, 2);
 
 /**
  * Reads the field from a cookie (request) or writes it to a cookie (response). The field is then part of neither the
@@ -108,7 +123,7 @@ export const rules = /*@__PURE__*/
  * @generated from extension: edge.v1.Cookie cookie = 51002;
  */
 export const cookie = /*@__PURE__*/
-  extDesc(file_edge_v1_options, 2);
+  extDesc(file_edge_v1_options, 3);
 
 /**
  * Request, repeated string: the entity tags of If-Match (RFC 9110 section 13.1.1) without quotes, or the single entry
@@ -117,7 +132,7 @@ export const cookie = /*@__PURE__*/
  * @generated from extension: bool if_match = 51003;
  */
 export const if_match = /*@__PURE__*/
-  extDesc(file_edge_v1_options, 3);
+  extDesc(file_edge_v1_options, 4);
 
 /**
  * Response, string: also sent as a quoted ETag (RFC 9110 section 8.8.3). An empty value is not sent.
@@ -125,7 +140,26 @@ export const if_match = /*@__PURE__*/
  * @generated from extension: bool etag = 51004;
  */
 export const etag = /*@__PURE__*/
-  extDesc(file_edge_v1_options, 4);
+  extDesc(file_edge_v1_options, 5);
+
+/**
+ * Example value for the OpenAPI document: the ProtoJSON of the field. The quotation marks of a JSON string are omitted,
+ * so that an e-mail address is `ada@example.com`; a list is `["draft", "minutes"]`. Default: derived from name, type,
+ * comment and rules. An example that is not valid for the field is ignored with a warning.
+ *
+ * @generated from extension: string example = 51005;
+ */
+export const example = /*@__PURE__*/
+  extDesc(file_edge_v1_options, 6);
+
+/**
+ * Example of the whole message for the OpenAPI document, as ProtoJSON. Default: derived from the fields. An example that
+ * is not valid for the message is ignored with a warning.
+ *
+ * @generated from extension: string message_example = 51001;
+ */
+export const message_example = /*@__PURE__*/
+  extDesc(file_edge_v1_options, 7);
 
 /**
  * The JSON of the member that is set replaces the JSON of the whole message. Allowed only on the single oneof of a
@@ -134,5 +168,5 @@ export const etag = /*@__PURE__*/
  * @generated from extension: bool inline = 51001;
  */
 export const inline = /*@__PURE__*/
-  extDesc(file_edge_v1_options, 5);
+  extDesc(file_edge_v1_options, 8);
 
