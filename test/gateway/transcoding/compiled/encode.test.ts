@@ -16,7 +16,7 @@ const CONTRACTS = [
     types: arbitraryValidatedTypes(),
     // Each contract compiles CEL for a validator of its own.
     numRuns: 60,
-    minimum: 200,
+    minimum: 60,
   },
 ]
 

@@ -1,7 +1,8 @@
 /** google.api.field_behavior (AIP-203) in requests, over HTTP. */
 import { create, toJson } from '@bufbuild/protobuf'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { buildService, methodSource } from '../../../support/service-contract.ts'
+import { until } from '../../../support/until.ts'
 
 const service = buildService('lib.v1.LibraryService', {
   imports: ['google/api/field_behavior.proto', 'google/protobuf/field_mask.proto'],
@@ -37,17 +38,21 @@ const service = buildService('lib.v1.LibraryService', {
   `,
 })
 
-async function start(t: Test) {
-  const gateway = await service.start(t, () => create(service.message('Book')))
-  /** The latest request as the service received it. */
-  const received = () => {
-    const { message } = gateway.upstream.received.at(-1) ?? {}
-    return (
-      message &&
-      toJson(service.message(message.$typeName.slice('lib.v1.'.length)), message, { registry: service.contract })
-    )
-  }
-  return { ...gateway, received }
+// One gateway for all tests. The first request may be late: it compiles the check of its structure.
+t.setTimeout(120_000)
+const { send, call, upstream } = await service.start(t, () => create(service.message('Book')))
+await until(
+  async () => (await send('POST', '/v1/books', { title: 'a' })).status,
+  status => status === 200,
+)
+
+/** Returns the latest request as the service received it. */
+function received() {
+  const { message } = upstream.received.at(-1) ?? {}
+  return (
+    message &&
+    toJson(service.message(message.$typeName.slice('lib.v1.'.length)), message, { registry: service.contract })
+  )
 }
 
 async function errorsOf(response: Response): Promise<string[]> {
@@ -60,7 +65,6 @@ async function errorsOf(response: Response): Promise<string[]> {
 t.test(
   'values of OUTPUT_ONLY fields are ignored in a body, so that a client may send back what it has read',
   async t => {
-    const { send, received } = await start(t)
     const book = {
       name: 'books/9',
       title: 'Emma',
@@ -79,21 +83,18 @@ t.test(
 )
 
 t.test('a value of an OUTPUT_ONLY field must still have the type of the field', async t => {
-  const { send } = await start(t)
   t.same(await errorsOf(await send('POST', '/v1/books', { title: 'Emma', viewCount: 'many' })), [
     'book.viewCount: must be a 64-bit integer',
   ])
 })
 
 t.test('an OUTPUT_ONLY field that the path binds identifies the resource and is kept', async t => {
-  const { send, received } = await start(t)
   t.equal((await send('PATCH', '/v1/books/1', { isbn: '2', viewCount: 5 })).status, 200)
   t.match(received(), { book: { name: 'books/1', isbn: '2' } })
   t.notMatch(received(), { book: { viewCount: String } })
 })
 
 t.test('an OUTPUT_ONLY field in the query is 400: a query is no copy of a resource', async t => {
-  const { call } = await start(t)
   t.same(await errorsOf(await call('/v1/find?title=a&viewCount=1&audit.byUser=x')), [
     'viewCount: cannot be given: the service sets it',
     'audit.byUser: cannot be given: the service sets it',
@@ -101,7 +102,6 @@ t.test('an OUTPUT_ONLY field in the query is 400: a query is no copy of a resour
 })
 
 t.test('an update mask never names OUTPUT_ONLY fields, whose values would be erased', async t => {
-  const { send, received } = await start(t)
   await send('PATCH', '/v1/books/1', { title: 'Emma', viewCount: 5, audit: { byUser: 'eve' } })
   t.match(received(), { updateMask: 'title' }, 'the default mask')
   await send('PATCH', '/v1/books/1?updateMask=title,viewCount,audit.byUser,reviews', { title: 'Emma' })
@@ -109,14 +109,13 @@ t.test('an update mask never names OUTPUT_ONLY fields, whose values would be era
 })
 
 t.test('an update mask that names only OUTPUT_ONLY fields is 400, because an empty mask means all fields', async t => {
-  const { send, upstream } = await start(t)
+  const before = upstream.received.length
   const response = await send('PATCH', '/v1/books/1?updateMask=viewCount', { title: 'Emma' })
   t.same(await errorsOf(response), ['updateMask: names only fields that the service sets'])
-  t.equal(upstream.received.length, 0)
+  t.equal(upstream.received.length, before)
 })
 
 t.test('a REQUIRED field must be set and not empty', async t => {
-  const { send } = await start(t)
   t.same(await errorsOf(await send('POST', '/v1/books', {})), ['book.title: is required'])
   t.same(await errorsOf(await send('POST', '/v1/books', { title: '' })), ['book.title: is required'])
   t.same(await errorsOf(await send('POST', '/v1/books', '')), ['book: is required'])
@@ -140,7 +139,6 @@ const UPDATES: [mask: string, body: object, errors: string[]][] = [
 for (const [mask, body, errors] of UPDATES) {
   const query = mask === '' ? '' : `?updateMask=${mask}`
   t.test(`PATCH${query} with ${JSON.stringify(body)} requires the fields of the mask only`, async t => {
-    const { send } = await start(t)
     const response = await send('PATCH', `/v1/books/1${query}`, body)
     t.equal(response.status, errors.length === 0 ? 200 : 400)
     t.same(await errorsOf(response), errors)
@@ -148,7 +146,6 @@ for (const [mask, body, errors] of UPDATES) {
 }
 
 t.test('the same holds for each update in a list', async t => {
-  const { send, received } = await start(t)
   const requests = [
     { book: { isbn: '2', viewCount: 3 }, updateMask: 'isbn,viewCount' },
     { book: { title: 'Emma' }, updateMask: 'title' },
@@ -168,7 +165,6 @@ t.test('the same holds for each update in a list', async t => {
 })
 
 t.test('an IMMUTABLE field reaches the service, which alone knows the stored value', async t => {
-  const { send, received } = await start(t)
   t.equal((await send('PATCH', '/v1/books/1?updateMask=isbn', { isbn: '2' })).status, 200)
   t.match(received(), { book: { isbn: '2' }, updateMask: 'isbn' })
 })
