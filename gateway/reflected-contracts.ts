@@ -112,7 +112,7 @@ export function createReflectedContracts(options: ReflectedContractsOptions): Re
       try {
         next = { image, registry: parseImage(image) }
         const changed = withContract(current, name, next.registry, isFirstAttempt)
-        policies = checkChange(changed, name)
+        policies = checkChange(changed, name, current)
         return changed
       } catch (error) {
         problem = (error as Error).message
@@ -135,11 +135,10 @@ export function createReflectedContracts(options: ReflectedContractsOptions): Re
   }
 
   /** @throws ContractError that lists what the contract may not change. @returns the policies that it has had. */
-  function checkChange(configuration: Configuration, name: string): ServedPolicies {
+  function checkChange(configuration: Configuration, name: string, current: Configuration): ServedPolicies {
     const { file } = configuration
-    const { routes } = planRoutes(configuration)
-    const own = routesOf(name, routes)
-    const others = routes.filter(({ upstream }) => upstream !== name)
+    const own = routesOf(name, planRoutes(configuration).routes)
+    const others = planRoutes(current).routes.filter(({ upstream }) => upstream !== name)
     const before = served.get(name) ?? new Map()
     const { timeoutMs } = configOf(configuration, name)
     const context = { compareLimits: createLimitOrder(file.limits), defaultTimeoutMs: timeoutMs }

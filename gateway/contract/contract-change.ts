@@ -21,7 +21,7 @@ export function recordPolicies(routes: readonly Route[], before: ServedPolicies 
 /**
  * Returns what is wrong with the next routes of an upstream, one line each.
  * @param served policies of the upstream since gateway.yaml was read.
- * @param others routes of the other upstreams.
+ * @param others routes that the other upstreams had before the change.
  */
 export function findChangeProblems(
   routes: readonly Route[],
@@ -49,11 +49,20 @@ function pathOf({ httpMethod, template }: Route): string {
   return `${httpMethod} /${template.shape}`
 }
 
-/** Whether requests that match `other` alone would go to `route`: both match them, and `route` is more specific somewhere. */
+/** Whether requests that match `other` alone would not reach it any more, because of `route`. */
 function takesPath(route: Route, other: Route): boolean {
-  return route.httpMethod === other.httpMethod && isPreferred(route.template, other.template)
+  const [mine, its] = [route.httpMethod, other.httpMethod]
+  // HEAD comes with GET, and GET with `*`, unless another route has the path with that method.
+  if (route.template.shape === other.template.shape) return mine === its || (mine === 'HEAD' && its === 'GET')
+  const sharesMethod = mine === its || (READING.has(mine) && READING.has(its))
+  // A path with a custom verb has the methods of that verb only.
+  const addsVerb = route.template.verb !== undefined && other.template.verb === undefined
+  return (sharesMethod || addsVerb) && isPreferred(route.template, other.template)
 }
 
+const READING: ReadonlySet<string> = new Set(['GET', 'HEAD'])
+
+/** Whether some path matches both templates, and goes to the first. */
 function isPreferred(mine: PathTemplate, its: PathTemplate): boolean {
   // A path with the verb of a template matches no other verb, and a template without one only in its last variable.
   if (its.verb !== undefined && its.verb !== mine.verb) return false

@@ -55,7 +55,10 @@ function otherImage(t: Test): string {
       package other.v1;
       import "google/api/annotations.proto";
       message Thing { string id = 1; }
-      service Other { rpc Get(Thing) returns (Thing) { option (google.api.http) = {get: "/v1/others/{id}"}; } }
+      service Other {
+        rpc Get(Thing) returns (Thing) { option (google.api.http) = {get: "/v1/others/{id}"}; }
+        rpc Any(Thing) returns (Thing) { option (google.api.http) = {custom: {kind: "*", path: "/v1/any"}}; }
+      }
     `,
   })
   return path.join(t.testdir({ 'other.binpb': image }), 'other.binpb')
@@ -291,6 +294,7 @@ t.test(
         shop(policy + LIST + extra('get: "/v1/others/mine"')),
         /would take paths of GET \/v1\/others\/\*.*upstream other/,
       ],
+      [shop(policy + LIST + extra('get: "/v1/any"')), /would take paths of GET \/v1\/any .*upstream other/],
       [shop(withPolicy('ACCESS_PUBLIC, timeout: {seconds: 60}') + LIST), /Get: timeout of its policy would be weaker/],
     ]
     for (const [index, [image, problem]] of faults.entries()) {
@@ -300,7 +304,7 @@ t.test(
       t.equal(await statusOf('/v1/items/7'), 200)
       await hasCheck(false, /refused/)
     }
-    t.equal(lines.filter(({ msg }) => /^configuration not reloaded/.test(String(msg))).length, 4)
+    t.equal(lines.filter(({ msg }) => /^configuration not reloaded/.test(String(msg))).length, faults.length)
     // The operator accepts the last one, with the longer timeout.
     t.equal(await gateway.reload('test'), 'success')
     await hasCheck(true)

@@ -63,6 +63,14 @@ const PATHS: [other: string, added: string, takes: boolean][] = [
   ['get: "/v1/users/{a}:export"', 'get: "/v1/users/{a}:import"', false],
   ['get: "/v1/users/{a}:export"', 'get: "/v1/users/me:export"', true],
   ['get: "/v1/a%62c/{a}"', 'get: "/v1/abc/me"', true],
+  ['get: "/v1/users/{a}"', 'custom: {kind: "HEAD" path: "/v1/users/{a}"}', true],
+  ['get: "/v1/users/{a}"', 'custom: {kind: "HEAD" path: "/v1/users/me"}', true],
+  ['custom: {kind: "HEAD" path: "/v1/users/{a}"}', 'get: "/v1/users/{a}"', false],
+  ['custom: {kind: "HEAD" path: "/v1/users/{a}"}', 'get: "/v1/users/me"', true],
+  ['custom: {kind: "*" path: "/v1/users/me"}', 'get: "/v1/users/me"', true],
+  ['custom: {kind: "*" path: "/v1/users/me"}', 'custom: {kind: "OPTIONS" path: "/v1/users/me"}', false],
+  ['get: "/v1/users/{a}"', 'post: "/v1/users/{a}:export"', true],
+  ['get: "/v1/users/{a}"', 'post: "/v1/orders/{a}:export"', false],
 ]
 
 const http = 'get: "/v1/x"'
