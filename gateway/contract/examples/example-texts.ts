@@ -53,7 +53,18 @@ const TEXTS: readonly (readonly [RegExp, ...string[]])[] = [
 ]
 
 /** Texts that satisfy common patterns, for fields whose name says nothing. */
-const ANY_TEXT = ['example', 'Example', 'example-1', 'example1', 'EXAMPLE', '12345', '1', 'example.com', 'a', 'A']
+const ANY_TEXT = [
+  ...['example', 'Example', 'example-1', 'example1', 'EXAMPLE', '12345', '1', 'example.com', 'a', 'A'],
+  ...['ada@example.com', 'https://example.com/', '192.0.2.7', '2001:db8::7', 'example.com:443', '2026-11-24', '09:30'],
+  ...[
+    '192.0.2.0/24',
+    '2001:db8::/32',
+    '/example',
+    'example.v1.Example',
+    'x-example',
+    '04f8996da76347a989b1028ee3007569',
+  ],
+]
 
 /**
  * @param words those of the field, such as `owner name`. @param subject what the field belongs to, such as `owner`.

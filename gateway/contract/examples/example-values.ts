@@ -4,6 +4,8 @@ import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import { rulesOf } from '#runtime/grpc/contract.ts'
 import { compileFieldRules } from '#runtime/grpc/rules.ts'
 import { type JsonSchema, kindOf, scalarKind } from '../json-schema.ts'
+import { validateRulesOf } from '../validation/validate-options.ts'
+import { validateCheck } from './example-rules.ts'
 import { booleanFor, identifiersFor, numberFor, textsFor, timeFor } from './example-texts.ts'
 import { isPersonName, isUuid, numberInComment, subjectOf, uuidOf, valuesInComment, wordsOf } from './field-words.ts'
 import { textOfPattern } from './pattern-text.ts'
@@ -64,10 +66,12 @@ const WITHOUT_RULES: ReadonlySet<string> = new Set([
 
 /** Checks the rules that JSON Schema does not state, such as bounds of 64-bit integers. */
 function createRuleCheck(field: DescField): (value: Json) => boolean {
+  const isAllowed = validateCheck(field) ?? (() => true)
   const isValid = rulesOf(field) === undefined ? undefined : compileFieldRules(field).isValid
-  if (isValid === undefined) return () => true
+  if (isValid === undefined) return isAllowed
   const kind = kindOf(field)
   return value =>
+    isAllowed(value) &&
     isValid(
       kind === 'bytes'
         ? Buffer.from(value as string, 'base64')
@@ -77,7 +81,12 @@ function createRuleCheck(field: DescField): (value: Json) => boolean {
     )
 }
 
-function candidatesFor(field: DescField, schema: JsonSchema): Iterable<Json> {
+function* candidatesFor(field: DescField, schema: JsonSchema): Iterable<Json> {
+  if (schema['const'] !== undefined) yield schema['const'] as Json
+  yield* candidatesOfKind(field, schema)
+}
+
+function candidatesOfKind(field: DescField, schema: JsonSchema): Iterable<Json> {
   const words = wordsOf(field.name)
   switch (kindOf(field)) {
     case 'boolean':
@@ -97,13 +106,15 @@ function candidatesFor(field: DescField, schema: JsonSchema): Iterable<Json> {
     case 'int64':
     case 'uint64': {
       const { min, max } = rulesOf(field) ?? {}
-      const numbers = [...numberCandidates(field, schema), min, max, 1000].filter(number => number !== undefined)
+      const numbers = [...numberCandidates(field, schema), min, max, ...boundsOf(field)].filter(
+        number => number !== undefined,
+      )
       return numbers.filter(Number.isFinite).map(number => String(BigInt(Math.trunc(number))))
     }
     case 'timestamp':
-      return [timeFor(words)]
+      return [timeFor(words), '2026-11-24T09:30:00Z', '2000-01-01T00:00:00Z', '2100-01-01T00:00:00Z']
     case 'duration':
-      return ['30s', '1s', '0.100s', '3600s', '86400s']
+      return ['30s', '1s', '0.100s', '3600s', '86400s', '0s', '-1s']
     case 'struct':
       return [{ key: 'value' }]
     case 'list-value':
@@ -115,6 +126,19 @@ function candidatesFor(field: DescField, schema: JsonSchema): Iterable<Json> {
     default:
       return []
   }
+}
+
+/** Returns the bounds of the rules of `buf.validate`, and the integers beside them. */
+function boundsOf(field: DescField): number[] {
+  const rules = validateRulesOf(field)?.type.value as { [rule: string]: unknown } | undefined
+  const bounds = [
+    rules?.['const'],
+    rules?.['lessThan'],
+    rules?.['greaterThan'],
+    ...((rules?.['in'] ?? []) as unknown[]),
+  ]
+  const values = bounds.map(bound => Number((bound as { value?: unknown } | undefined)?.value ?? bound))
+  return values.filter(Number.isFinite).flatMap(value => [value, value + 1, value - 1])
 }
 
 /** By `format` of JSON Schema. */
@@ -163,7 +187,8 @@ function enumCandidates(field: DescField): Json[] {
 
 function bytesCandidates(field: DescField): string[] {
   const { minLength = 0, maxLength = 7 } = rulesOf(field) ?? {}
-  return ['example', 'e'.repeat(minLength), 'e'.repeat(maxLength)].map(text => Buffer.from(text).toString('base64'))
+  const lengths = [minLength, maxLength, 1, 4, 8, 16, 32]
+  return ['example', ...lengths.map(length => 'e'.repeat(length))].map(text => Buffer.from(text).toString('base64'))
 }
 
 function numberCandidates(field: DescField, schema: JsonSchema): number[] {
@@ -191,9 +216,8 @@ function numberCandidates(field: DescField, schema: JsonSchema): number[] {
     not?.exclusiveMinimum,
   ]
   const listed = (Array.isArray(values) ? values : []).filter((value): value is number => typeof value === 'number')
-  return [numberInComment(field), numberFor(wordsOf(field.name)), ...listed, 1, ...bounds, 0.5, 2, 0, -1].filter(
-    number => number !== undefined,
-  )
+  const all = [numberInComment(field), numberFor(wordsOf(field.name)), ...listed, 1, ...bounds, ...boundsOf(field)]
+  return [...all, 0.5, 2, 0, -1, 1000].filter(number => number !== undefined)
 }
 
 /** Returns the keys of an example of a map. @param count of keys. */

@@ -7,6 +7,8 @@ import { exampleTextOf } from '#runtime/grpc/contract.ts'
 import { compileRules } from '#runtime/grpc/rules.ts'
 import { inlineOneof } from '../edge-fields.ts'
 import { type JsonKind, type JsonSchema, kindOf, messageKind } from '../json-schema.ts'
+import { isImmutable, isOutputOnly } from '../validation/field-behavior.ts'
+import { validExample } from './example-rules.ts'
 import { createValueExamples, type Json, mapKeys } from './example-values.ts'
 
 /** Maximum number of messages in each other; optional fields of messages below are left out. */
@@ -134,13 +136,19 @@ export function createExamples<Place extends string>(options: ExampleOptions<Pla
     const target = mask.parent?.fields.find(({ fieldKind, message }) => {
       return fieldKind === 'message' && message !== undefined && messageKind(message) === 'message'
     })
-    const names = target?.message === undefined ? [] : fieldsOf(target.message).map(({ jsonName }) => jsonName)
+    const fields = target?.message === undefined ? [] : fieldsOf(target.message)
+    const names = fields.filter(field => !isOutputOnly(field) && !isImmutable(field)).map(({ jsonName }) => jsonName)
     return names.find(name => /^[a-z]+(?:[A-Z][a-z]+)*$/.test(name))
   }
 
   const start = (): Surroundings => ({ messages: [], budget: { values: MAX_VALUES } })
   return {
-    ofMessage: (message, place, bound = []) => messageExample(message, place, bound, start()),
+    ofMessage(message, place, bound = []) {
+      const example = messageExample(message, place, bound, start())
+      if (example === undefined || place === 'response') return example
+      const isHere = (field: DescField) => !bound.some(([name]) => name === field.name)
+      return validExample(message, example, field => isNeeded(field, place), isHere) as Json | undefined
+    },
     ofField: (field, place) => fieldExample(field, place, [], start()),
   }
 }

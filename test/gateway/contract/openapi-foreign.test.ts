@@ -23,7 +23,7 @@ function readProtos(...names: string[]): Record<string, string> {
     if (
       name in files ||
       name.startsWith('google/protobuf/') ||
-      /^google\/api\/(annotations|http|httpbody)\.proto$/.test(name)
+      /^google\/api\/(annotations|field_behavior|http|httpbody)\.proto$/.test(name)
     )
       continue
     const text = readFileSync(new URL(`../../../node_modules/google-proto-files/${name}`, import.meta.url), 'utf8')

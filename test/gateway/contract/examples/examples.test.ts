@@ -21,8 +21,10 @@ function documentOf(...messages: string[]) {
     'x/v1/x.proto': `
       syntax = "proto3";
       package x.v1;
+      import "buf/validate/validate.proto";
       import "edge/v1/options.proto";
       import "google/api/annotations.proto";
+      import "google/api/field_behavior.proto";
       import "google/protobuf/duration.proto";
       import "google/protobuf/field_mask.proto";
       import "google/protobuf/timestamp.proto";
@@ -87,6 +89,49 @@ t.test('the example of a field fits its name, type, comment and rules, and is va
     const body = bodies[at] ?? {}
     t.match(body[Object.keys(body).find(name => name !== 'part') ?? ''], example, field)
   }
+  t.end()
+})
+
+/** Messages with rules of buf.validate, and the members that their example must have. `R` is the option. */
+const VALIDATED: { fields: string; members: string[] }[] = [
+  { fields: 'string f = 1 [R.string.email = true];', members: ['f'] },
+  { fields: 'string f = 1 [R.string.hostname = true];', members: ['f'] },
+  { fields: 'string f = 1 [R.string.ipv6 = true];', members: ['f'] },
+  { fields: 'string f = 1 [R.string.tuuid = true];', members: ['f'] },
+  { fields: 'string f = 1 [R.string.ip_prefix = true];', members: ['f'] },
+  { fields: 'string f = 1 [R.string.host_and_port = true];', members: ['f'] },
+  { fields: 'string f = 1 [R.string.pattern = "^[a-z]{2}-[0-9]+$"];', members: ['f'] },
+  { fields: 'string f = 1 [R.string = { min_len: 70 }];', members: ['f'] },
+  { fields: 'string f = 1 [R.string.const = "only"];', members: ['f'] },
+  { fields: 'int64 f = 1 [R.int64 = { gt: 4000 lt: 5000 }];', members: ['f'] },
+  { fields: 'uint64 f = 1 [R.uint64 = { in: [77] }];', members: ['f'] },
+  { fields: 'double f = 1 [R.double = { gt: 0 lt: 0.3 }];', members: ['f'] },
+  { fields: 'Color f = 1 [R.enum = { in: [1] }];', members: ['f'] },
+  { fields: 'google.protobuf.Timestamp f = 1 [R.timestamp.gt_now = true];', members: ['f'] },
+  { fields: 'google.protobuf.Timestamp f = 1 [R.timestamp.lt_now = true];', members: ['f'] },
+  { fields: 'google.protobuf.Duration f = 1 [R.duration.gte = { seconds: 60 }];', members: ['f'] },
+  { fields: 'repeated string f = 1 [R.repeated = { min_items: 2 unique: true }];', members: ['f'] },
+  { fields: 'string f = 1 [R.cel = { id: "x" expression: "this.startsWith(\'x-\')" }];', members: ['f'] },
+  {
+    fields: `option (buf.validate.message).cel = { id: "order" expression: "this.from < this.until" };
+      google.protobuf.Timestamp from = 1; google.protobuf.Timestamp until = 2;`,
+    members: ['from', 'until'],
+  },
+  {
+    fields: 'optional string f = 1 [R.cel = { id: "never" expression: "false" }]; optional string g = 2;',
+    members: ['g'],
+  },
+  { fields: 'string f = 1 [(google.api.field_behavior) = OUTPUT_ONLY]; string g = 2;', members: ['g'] },
+]
+
+t.test('examples satisfy the rules of buf.validate, and leave a field out that no value satisfies', t => {
+  const messages = VALIDATED.map(({ fields }) => fields.replaceAll(/\bR\b/g, '(buf.validate.field)'))
+  const { bodies, problems } = documentOf(...messages)
+  t.same(
+    problems.filter(problem => !problem.includes('has no example')),
+    [],
+  )
+  for (const [at, { fields, members }] of VALIDATED.entries()) t.same(Object.keys(bodies[at] ?? {}), members, fields)
   t.end()
 })
 
