@@ -1,11 +1,7 @@
-import { cp, mkdir, mkdtemp, readdir, rm, symlink, utimes, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { execa } from 'execa'
 import t, { type Test } from 'tap'
-import { createInstallation } from '../support/make-up.ts'
-import { codeBlocksOf, commandsOf } from '../support/markdown.ts'
-import { openTestPort } from '../support/test-port.ts'
+import { commandsOf } from '../support/markdown.ts'
 import { startSystem } from '../support/test-system.ts'
 
 // The whole system starts twice, beside the other tests.
@@ -15,11 +11,11 @@ const ROOT = path.resolve(import.meta.dirname, '../..')
 const MARK = '--- next'
 
 /** Runs commands in one shell that stops at the first failure. @returns the output of each block of commands. */
-async function runShell(t: Test, blocks: string[], env: Record<string, string>, cwd = ROOT): Promise<string[]> {
+async function runShell(t: Test, blocks: string[], env: Record<string, string>): Promise<string[]> {
   const { exitCode, stdout, stderr } = await execa('bash', ['-eu', '-o', 'pipefail'], {
     input: blocks.join(`\necho "${MARK}"\n`),
     env,
-    cwd,
+    cwd: ROOT,
     reject: false,
   })
   t.equal(exitCode, 0, `the commands succeed: ${stderr}`)
@@ -73,48 +69,3 @@ t.test('the README tour can be followed 20 times in a row from one address', asy
     t.match(search, /"results"/)
   }
 })
-
-t.test('the example service of the backend guide runs behind the gateway as it is written', async t => {
-  const installation = await createInstallation(t)
-  const up = installation.run('up')
-  await up.waitForOutput(/Ctrl-C stops everything/)
-  const checkout = await copyOfCheckout(t)
-  for (const { file, code } of codeBlocksOf('docs/backend-guide.md')) {
-    if (file === undefined) continue
-    await mkdir(path.dirname(path.join(checkout, file)), { recursive: true })
-    await writeFile(path.join(checkout, file), code)
-  }
-
-  const [variables = '', signUp = ''] = (commandsOf('README.md', 'Tour')[0] ?? '').split('\n\n')
-  const commands = commandsOf('docs/backend-guide.md')
-  t.equal(commands.length, 3)
-  const end = 'kill "$SERVICE" "$HELLO_GATEWAY"; wait'
-  const outputs = await runShell(
-    t,
-    [variables, signUp, ...commands, end],
-    {
-      ...installation.env,
-      GATEWAY: installation.url,
-      HELLO_PORT: String(await openTestPort()),
-      HELLO_SVC_PORT: String(await openTestPort()),
-    },
-    checkout,
-  )
-  const [greeting = '', problem = ''] = outputs[4]?.split('\n').filter(line => /^\{"(text|type)"/.test(line)) ?? []
-  t.match(JSON.parse(greeting), { text: /^Hello world, from ada-/ })
-  t.match(JSON.parse(problem), { status: 401, code: 'unauthenticated' })
-})
-
-/** A folder that looks like this checkout, with a `proto/` that the test may add to. */
-async function copyOfCheckout(t: Test): Promise<string> {
-  const folder = await mkdtemp(path.join(tmpdir(), 'checkout-'))
-  t.teardown(() => rm(folder, { recursive: true }))
-  for (const name of await readdir(ROOT)) {
-    const [original, copy] = [path.join(ROOT, name), path.join(folder, name)]
-    if (['proto', 'package-lock.json'].includes(name)) await cp(original, copy, { recursive: true })
-    else if (!['.git', '.data', 'hello'].includes(name)) await symlink(original, copy)
-  }
-  // Older than node_modules, so that make does not install packages, which would empty the original.
-  await utimes(path.join(folder, 'package-lock.json'), 0, 0)
-  return folder
-}

@@ -4,7 +4,7 @@ import path from 'node:path'
 
 const ROOT = path.resolve(import.meta.dirname, '../..')
 
-export interface CodeBlock {
+interface CodeBlock {
   readonly language: string
   /** Path to save the block under; undefined if it is not a file. */
   readonly file: string | undefined
@@ -13,16 +13,17 @@ export interface CodeBlock {
 
 /**
  * Returns the fenced code blocks of a page, in order. A fence names the language and, for a file, its path:
- * ```` ```js hello/a.mjs ````.
+ * ```` ```js node/shop.mjs ````.
  * @param page path from the root of the repository.
- * @param heading restricts the result to the section with this heading.
+ * @param heading restricts the result to the section with this heading, of level 2 or 3, with its subsections.
  */
-export function codeBlocksOf(page: string, heading?: string): CodeBlock[] {
+function codeBlocksOf(page: string, heading?: string): CodeBlock[] {
   const text = readFileSync(path.join(ROOT, page), 'utf8')
-  const start = heading === undefined ? 0 : text.indexOf(`\n## ${heading}\n`)
-  if (start === -1) throw new Error(`${page} has no section "${heading}"`)
-  const end = heading === undefined ? -1 : text.indexOf('\n## ', start + 1)
-  const section = text.slice(start, end === -1 ? undefined : end)
+  const [found, level = ''] = new RegExp(`\n(##|###) ${heading}\n`).exec(text) ?? []
+  if (heading !== undefined && found === undefined) throw new Error(`${page} has no section "${heading}"`)
+  const start = found === undefined ? 0 : text.indexOf(found)
+  const end = found === undefined ? -1 : text.slice(start + 1).search(new RegExp(`\n#{2,${level.length}} `))
+  const section = text.slice(start, end === -1 ? undefined : start + 1 + end)
   return [...section.matchAll(/^```(\w+)(?: (\S+))?\n([\s\S]*?)^```$/gm)].map(([, language = '', file, code = '']) => ({
     language,
     file,
@@ -35,4 +36,13 @@ export function commandsOf(page: string, heading?: string): string[] {
   return codeBlocksOf(page, heading)
     .filter(({ language }) => language === 'sh')
     .map(({ code }) => code)
+}
+
+/** Returns a command of the shell for each block: those of `sh` as they are, and one that writes each file. */
+export function stepsOf(page: string, heading: string): string[] {
+  return codeBlocksOf(page, heading).map(({ language, file, code }) => {
+    if (file !== undefined) return `mkdir -p "$(dirname ${file})"; cat >${file} <<'END_OF_FILE'\n${code}END_OF_FILE\n`
+    if (language !== 'sh') throw new Error(`${page}, ${heading}: a block is neither a file nor commands:\n${code}`)
+    return code
+  })
 }

@@ -36,6 +36,8 @@ export interface TestSystem {
   readonly userSvc: TestProcess
   readonly databases: DatabaseUrls
   readonly redisUrl: string
+  /** `host:port` of auth-svc. */
+  readonly authSvcAddress: string
   readonly administrator: { email: string; password: string }
   /** Starts an additional gateway. @param env settings that replace those of the others. */
   startGateway(env?: Record<string, string>): Promise<TestProcess & { readonly url: string }>
@@ -110,6 +112,7 @@ export async function startSystem(t: Test, options: TestSystemOptions = {}): Pro
     userSvc,
     databases,
     redisUrl,
+    authSvcAddress: `127.0.0.1:${ports.authSvc}`,
     administrator,
     async startGateway(env = {}) {
       const port = await openTestPort()
