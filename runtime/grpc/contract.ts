@@ -13,7 +13,8 @@ import {
   getOption,
   hasOption,
 } from '@bufbuild/protobuf'
-import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt'
+import { protoCamelCase } from '@bufbuild/protobuf/reflect'
+import { type DescriptorProto, FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt'
 import {
   Access as AccessLevel,
   type Cookie,
@@ -53,7 +54,17 @@ export class ContractError extends Error {
  * @throws Error if the bytes are not a FileDescriptorSet, or an imported file is missing from it.
  */
 export function parseContract(image: Uint8Array): FileRegistry {
-  return createFileRegistry(fromBinary(FileDescriptorSetSchema, image))
+  const set = fromBinary(FileDescriptorSetSchema, image)
+  for (const { messageType } of set.file) setJsonNames(messageType)
+  return createFileRegistry(set)
+}
+
+/** protoc omits the JSON names that it derives from the names of fields from the descriptors in generated Python code. */
+function setJsonNames(messages: readonly DescriptorProto[]): void {
+  for (const { field, nestedType } of messages) {
+    for (const one of field) if (one.jsonName === '') one.jsonName = protoCamelCase(one.name)
+    setJsonNames(nestedType)
+  }
 }
 
 /** Reads a contract image from a file. @throws ContractError with the path if the file cannot be read. */
