@@ -108,6 +108,7 @@ const ERROR = {
 }
 
 t.test('the backend guide can be followed in each of its languages', async t => {
+  t.setTimeout(900_000)
   const skips = new Map<Language, string | undefined>()
   for (const language of NAMES) skips.set(language, await prepareLanguage(language))
   const system = await startSystem(t)
@@ -122,6 +123,7 @@ t.test('the backend guide can be followed in each of its languages', async t => 
         'Choose the routes',
         'Annotate the contract',
         'TLS',
+        'Reflection',
         'Users',
       ]
       const outputs = await follow(t, language, stepsFor(language, sections), system)
@@ -137,6 +139,7 @@ t.test('the backend guide can be followed in each of its languages', async t => 
       t.match(outputs['Annotate the contract'], /REDIS_URL is required.*shop\.v1\.Shop\/WhoAmI/)
       t.match(jsonIn(outputs['Annotate the contract']), [ITEM])
       t.match(jsonIn(outputs['TLS']), [ITEM])
+      t.match(jsonIn(outputs['Reflection']), [ITEM, ...STOCK])
 
       const users = jsonIn(outputs['Users'])
       t.match(users, [
@@ -149,6 +152,7 @@ t.test('the backend guide can be followed in each of its languages', async t => 
 })
 
 t.test('the section of the README puts a running service behind a gateway', async t => {
+  t.setTimeout(300_000)
   const language = 'Node.js'
   const skip = await prepareLanguage(language)
   if (skip !== undefined) return t.comment(skip)

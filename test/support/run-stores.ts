@@ -13,8 +13,8 @@ export function runStores(): Promise<Stores> {
 async function findStores(): Promise<Stores> {
   const given = process.env[STORES]
   if (given !== undefined) return JSON.parse(given)
-  // The timeout of .taprc, which applies only under the runner.
-  t.setTimeout(120_000)
+  // The timeout of .taprc, which applies only under the runner. A file may have set a longer one.
+  t.setTimeout(Math.max(120_000, t.options.timeout ?? 0))
   const own = await startStores()
   Object.assign(process.env, own.env)
   t.teardown(() => own.stop())
