@@ -31,6 +31,7 @@ import type { AppTelemetry, RequestTelemetry } from './http/request-telemetry.ts
 import { routerConstraints } from './http/route-groups.ts'
 import { allowedMethods } from './http/routing.ts'
 import { registerSecurityHeaders } from './http/security-headers.ts'
+import { registerServerTiming } from './http/server-timing.ts'
 import { trustedAddresses } from './http/trusted-addresses.ts'
 import type { GatewayMetrics } from './metrics.ts'
 import { type RoutesOptions, registerRoutes } from './transcoding/routes.ts'
@@ -48,7 +49,13 @@ export interface AppOptions {
   readonly routes: readonly Route[]
   readonly transcoding: Pick<
     RoutesOptions,
-    'codecFor' | 'transportOf' | 'streamsOf' | 'forwardingOf' | 'openStreams' | 'streamLimit' | 'defaultTimeoutOf'
+    | 'codecFor'
+    | 'connectionOf'
+    | 'forwardingOf'
+    | 'openStreams'
+    | 'streamLimit'
+    | 'defaultTimeoutOf'
+    | 'onClientDeadline'
   >
   /** Undefined: no route verifies tokens. */
   readonly authentication: AuthenticationOptions | undefined
@@ -63,6 +70,8 @@ export interface AppOptions {
   readonly clientAddressHeader: ClientAddressOptions['header']
   /** Maximum size of a request body in bytes. A larger body is rejected with 413 `body_too_large`. */
   readonly bodyLimit: number
+  /** Whether responses have Server-Timing. */
+  readonly serverTiming: boolean
   readonly health: Pick<Health, 'isReady'>
   /** Whether the contract of an upstream has not been read yet, so that some routes are unknown. Default false. */
   readonly lacksContract?: boolean
@@ -120,6 +129,7 @@ export async function buildApp(options: AppOptions): Promise<App> {
     done(null, payload)
   })
   const telemetry = options.telemetry.register(app)
+  if (options.serverTiming) registerServerTiming(app)
   app.setErrorHandler<FastifyError>(handleError)
   app.setNotFoundHandler(request => {
     throw unmatchedError(request)

@@ -151,6 +151,12 @@ export const settingsSchema = {
     .describe(
       'Maximum number of streams that a caller has open at once in each process of the gateway. A further one is rejected with 429.',
     ),
+  SERVER_TIMING: z
+    .enum(['on', 'off'])
+    .default('off')
+    .describe(
+      'Whether responses have the header Server-Timing, with the time in the gateway and in the upstream, which clients can then see: on or off.',
+    ),
   LOG_LEVEL: logLevel(),
   ...listenSettings,
   ...tokenSettings,

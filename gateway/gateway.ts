@@ -96,7 +96,8 @@ export async function createGateway(
     onRejected: metrics.connectionRejected,
   })
   metrics.watch.openConnections(server.connections)
-  const connections = createConnections(settings.GATEWAY_CONFIG, logger)
+  const connections = createConnections({ file: settings.GATEWAY_CONFIG, logger, eventsOf: metrics.upstream })
+  metrics.watch.upstreams(connections.states)
   metrics.watch.openStreams(connections.openStreams)
 
   const buckets = openBuckets(settings, logger)

@@ -90,11 +90,13 @@ export async function buildGeneration(configuration: Configuration, parts: Proce
   const openStreams = createOpenStreams()
   const release = () => Promise.all([...leases.values()].map(lease => lease.release()))
   try {
-    const upstreams = file.upstreams.map(config => ({
-      name: config.name,
-      transport: leaseOf(config.name).transport,
-      contractProblem: isReflected(config) ? () => parts.contractProblem(config.name) : undefined,
-    }))
+    const upstreams = file.upstreams.flatMap(config => {
+      const { name } = config
+      const { transport, canary } = leaseOf(name)
+      const contractProblem = isReflected(config) ? () => parts.contractProblem(name) : undefined
+      const second = canary && { name: `${name}/canary`, transport: canary.transport, contractProblem: undefined }
+      return [{ name, transport, contractProblem }, ...(second === undefined ? [] : [second])]
+    })
     const health = createHealth(createHealthChecks(auth, upstreams), parts.isServing)
     const app = await buildApp({
       logger,
@@ -104,12 +106,12 @@ export async function buildGeneration(configuration: Configuration, parts: Proce
       routes,
       transcoding: {
         codecFor: route => createCodec(route, contractOf(route.upstream), logger),
-        transportOf: name => leaseOf(name).transport,
-        streamsOf: name => leaseOf(name).streams,
+        connectionOf: leaseOf,
         forwardingOf: name => contractOf(name).forwardError,
         openStreams,
         streamLimit: parts.streamLimit,
         defaultTimeoutOf: name => configOf(name).timeoutMs,
+        onClientDeadline: metrics.clientDeadline,
       },
       authentication: auth && {
         keys: auth.keys,
@@ -124,6 +126,7 @@ export async function buildGeneration(configuration: Configuration, parts: Proce
       trustedProxies: settings.TRUSTED_PROXIES,
       clientAddressHeader: settings.CLIENT_ADDRESS_HEADER,
       bodyLimit: settings.BODY_LIMIT,
+      serverTiming: settings.SERVER_TIMING === 'on',
       health,
       lacksContract: missingContracts(configuration).length > 0,
       registerDocs: instance =>

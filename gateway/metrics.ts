@@ -25,6 +25,14 @@ export interface GatewayMetrics {
   readonly configurationReload: (outcome: string) => void
   /** Counts an attempt to read a contract by reflection. @param outcome `accepted`, `unchanged`, `refused` or `failed`. */
   readonly contractRead: (upstream: string, outcome: string) => void
+  /** Counts a request with a deadline of the client. `outcome` is a label. */
+  readonly clientDeadline: (outcome: string) => void
+  /** Returns the counters of an upstream: of retries and ejections by outcome, and of calls that were rejected. */
+  readonly upstream: (name: string) => {
+    onRetry(outcome: string): void
+    onEjection(outcome: string): void
+    onOverload(): void
+  }
   /** Records that a revocation was applied, with the time since it was written, in milliseconds. */
   readonly revocationApplied: (lagMs: number) => void
   /** Registers a gauge or counter whose value is read at each scrape. Call each function at most once. */
@@ -40,6 +48,10 @@ export interface GatewayMetrics {
     readonly revocationEntries: (read: () => number) => void
     /** Whether rate limits use local buckets, because Redis is unavailable. */
     readonly rateLimitFallback: (read: () => boolean) => void
+    /** The state of each upstream. */
+    readonly upstreams: (
+      read: () => readonly { readonly upstream: string; readonly calls: number; readonly ejectedAddresses: number }[],
+    ) => void
     readonly droppedSpans: (read: () => number) => void
     /** Contracts that are read by reflection, and whether the gateway has one. */
     readonly contracts: (read: () => readonly { readonly upstream: string; readonly isAvailable: boolean }[]) => void
@@ -82,6 +94,26 @@ export function createGatewayMetrics(): GatewayMetrics {
     help: 'Attempts to read the contract of an upstream by reflection, by outcome.',
     labels: ['upstream', 'outcome'],
   })
+  const retries = metrics.counter({
+    name: 'upstream_retries_total',
+    help: 'Failed attempts of calls that may be repeated, by what followed.',
+    labels: ['upstream', 'outcome'],
+  })
+  const ejections = metrics.counter({
+    name: 'upstream_ejections_total',
+    help: 'Addresses of upstreams whose calls failed in a row, by what followed.',
+    labels: ['upstream', 'outcome'],
+  })
+  const overloads = metrics.counter({
+    name: 'upstream_overloads_total',
+    help: 'Calls and streams that were rejected because too many of the upstream are in progress.',
+    labels: ['upstream'],
+  })
+  const clientDeadlines = metrics.counter({
+    name: 'client_deadlines_total',
+    help: 'Requests with a deadline of the client, by outcome.',
+    labels: ['outcome'],
+  })
   let appliedLagMs = 0
   metrics.gauge(
     {
@@ -116,6 +148,12 @@ export function createGatewayMetrics(): GatewayMetrics {
     rateLimitDecision: (limitClass, outcome) => decisionCounter(limitClass, outcome).inc(),
     configurationReload: outcome => reloads.labels(outcome).inc(),
     contractRead: (upstream, outcome) => contractReads.labels(upstream, outcome).inc(),
+    clientDeadline: outcome => clientDeadlines.labels(outcome).inc(),
+    upstream: name => ({
+      onRetry: outcome => retries.labels(name, outcome).inc(),
+      onEjection: outcome => ejections.labels(name, outcome).inc(),
+      onOverload: () => overloads.labels(name).inc(),
+    }),
     connectionRejected: reason => rejections.labels(reason).inc(),
     revocationApplied(lagMs) {
       appliedLagMs = lagMs
@@ -158,6 +196,21 @@ export function createGatewayMetrics(): GatewayMetrics {
           },
           () => Number(read()),
         ),
+      upstreams(read) {
+        metrics.gauges(
+          { name: 'upstream_calls_in_progress', help: 'Unary calls of an upstream that are in progress.' },
+          async () => read().map(({ upstream, calls }) => ({ labels: { upstream }, value: calls })),
+        )
+        metrics.gauges(
+          {
+            name: 'upstream_ejected_addresses',
+            help: 'Addresses of an upstream that get no calls for a time.',
+            aggregator: 'max',
+          },
+          async () =>
+            read().map(({ upstream, ejectedAddresses }) => ({ labels: { upstream }, value: ejectedAddresses })),
+        )
+      },
       droppedSpans: read => registerDroppedSpansMetric(metrics, read),
       contracts: read =>
         metrics.gauges(

@@ -21,6 +21,7 @@ import { generateSecurityHeaders } from '../http/security-headers.ts'
 import { createGatewayMetrics } from '../metrics.ts'
 import { createCompiledCodec } from '../transcoding/compiled/compiled-codec.ts'
 import { createOpenStreams } from '../transcoding/open-streams.ts'
+import { CircuitBreaker } from '../upstream/circuit-breaker.ts'
 import type { UpstreamContract } from '../upstream/upstream-contract.ts'
 import type { Boot } from './inspection.ts'
 
@@ -80,26 +81,31 @@ export async function createOfflineGateway({ settings, configuration, plan }: Bo
     routes: plan.routes,
     transcoding: {
       codecFor: route => createCompiledCodec(route, contractOf(route.upstream).registry),
-      transportOf: name => ({
-        address: name,
-        unary: (_method, message) => Promise.reject(keep(message)),
-        state: () => ({ connections: 0, calls: 0, waitingCalls: 0 }),
-        isServing: async () => false,
-        close: async () => {},
-      }),
-      streamsOf: name => ({
-        address: name,
-        // biome-ignore lint/correctness/useYield: the stream fails before its first message.
-        async *open(_method, message) {
-          throw keep(message)
+      connectionOf: name => ({
+        transport: {
+          address: name,
+          unary: (_method, message) => Promise.reject(keep(message)),
+          state: () => ({ connections: 0, calls: 0, waitingCalls: 0 }),
+          isServing: async () => false,
+          close: async () => {},
         },
-        size: 0,
-        close() {},
+        streams: {
+          address: name,
+          // biome-ignore lint/correctness/useYield: the stream fails before its first message.
+          async *open(_method, message) {
+            throw keep(message)
+          },
+          size: 0,
+          close() {},
+        },
+        breaker: new CircuitBreaker({ maxCalls: 1, maxStreams: 1 }, { calls: 0, streams: 0 }, () => {}),
+        canary: undefined,
       }),
       forwardingOf: name => contractOf(name).forwardError,
       openStreams: createOpenStreams(),
       streamLimit: createStreamLimit(settings.STREAMS_PER_CALLER),
       defaultTimeoutOf: name => timeouts.get(name) as number,
+      onClientDeadline: metrics.clientDeadline,
     },
     authentication:
       plan.verifying.length === 0
@@ -117,6 +123,7 @@ export async function createOfflineGateway({ settings, configuration, plan }: Bo
     trustedProxies: settings.TRUSTED_PROXIES,
     clientAddressHeader: settings.CLIENT_ADDRESS_HEADER,
     bodyLimit: settings.BODY_LIMIT,
+    serverTiming: false,
     health: { isReady: async () => true },
     registerDocs(app) {
       app.addHook('onRequest', (request, _reply, done) => {

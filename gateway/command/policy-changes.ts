@@ -1,9 +1,9 @@
 /** Compares two route listings: which callers gain or lose access, by the order of strictness of policies. */
 import { create } from '@bufbuild/protobuf'
 import { DurationSchema } from '@bufbuild/protobuf/wkt'
-import { type Policy, PolicySchema } from '#proto/edge/v1/options_pb.js'
+import { type Policy, PolicySchema, Retry } from '#proto/edge/v1/options_pb.js'
 import { parsePathTemplate } from '../contract/path-template.ts'
-import { ACCESS_LEVELS, type AccessName } from '../contract/policy-entries.ts'
+import { ACCESS_LEVELS, type AccessName, RETRIES } from '../contract/policy-entries.ts'
 import { combine, compareField, type Order, POLICY_FIELDS, type PolicyField } from '../contract/policy-strictness.ts'
 import { compareRateLimits } from '../edge/limits/limit-order.ts'
 import { type LimitEntry, limitText, type RouteEntry, type RouteListing, shapeOf } from './route-listing.ts'
@@ -102,6 +102,7 @@ const FIELD_TEXT: Record<PolicyField, (route: RouteEntry) => string> = {
   timeout: ({ timeoutMs }) => `${timeoutMs} ms`,
   successStatus: ({ successStatus }) => String(successStatus),
   tolerateInvalidToken: ({ tolerateInvalidToken }) => String(tolerateInvalidToken),
+  retry: ({ retry }) => retry ?? 'if idempotent',
   rateLimit: ({ limits }) =>
     [
       limits.byAddress && `by address ${limitText(limits.byAddress)}`,
@@ -111,7 +112,7 @@ const FIELD_TEXT: Record<PolicyField, (route: RouteEntry) => string> = {
       .join('; '),
 }
 
-function policyOf({ access, roles, timeoutMs, successStatus, tolerateInvalidToken }: RouteEntry): Policy {
+function policyOf({ access, roles, timeoutMs, successStatus, tolerateInvalidToken, retry }: RouteEntry): Policy {
   const seconds = Math.trunc(timeoutMs / 1000)
   return create(PolicySchema, {
     access: ACCESS_LEVELS[access as AccessName],
@@ -122,6 +123,7 @@ function policyOf({ access, roles, timeoutMs, successStatus, tolerateInvalidToke
     }),
     successStatus,
     tolerateInvalidToken,
+    retry: retry === null ? Retry.UNSPECIFIED : RETRIES[retry],
   })
 }
 

@@ -1,6 +1,6 @@
 /** The routes as data: what `routes --json` prints and `policy-diff` compares. */
 import { z } from 'zod'
-import { accessName } from '../contract/policy-entries.ts'
+import { accessName, retryName } from '../contract/policy-entries.ts'
 import { policyTimeoutMs } from '../contract/policy-strictness.ts'
 import { isStream, type Route } from '../contract/route-table.ts'
 import { type RateLimitShape, rateLimitShape } from '../edge/limits/limit-order.ts'
@@ -28,6 +28,8 @@ const routeSchema = z.strictObject({
   timeoutMs: z.number(),
   successStatus: z.number(),
   tolerateInvalidToken: z.boolean(),
+  /** Null: by idempotency_level, then by the HTTP method. */
+  retry: z.enum(['never', 'always']).nullable().default(null),
   /** What an admitted request is charged. Null: no request is charged to such a bucket. */
   limits: z.strictObject({ byAddress: limitSchema.nullable(), byUser: limitSchema.nullable() }),
 })
@@ -72,6 +74,7 @@ function entryOf(route: Route, limits: MethodLimits, defaultTimeoutMs: number): 
     timeoutMs: policyTimeoutMs(policy) ?? (stream ? DEFAULT_STREAM_TIMEOUT_MS : defaultTimeoutMs),
     successStatus: policy.successStatus || 200,
     tolerateInvalidToken: policy.tolerateInvalidToken,
+    retry: retryName(policy.retry) ?? null,
     limits: {
       // If a token is required, the address is charged for refused requests only.
       byAddress: requiresUser ? null : limitEntry(limits.byAddress),

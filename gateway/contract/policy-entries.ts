@@ -2,7 +2,7 @@
 import { create } from '@bufbuild/protobuf'
 import { DurationSchema } from '@bufbuild/protobuf/wkt'
 import { z } from 'zod'
-import { PolicySchema, RateLimitSchema } from '#proto/edge/v1/options_pb.js'
+import { PolicySchema, RateLimitSchema, Retry } from '#proto/edge/v1/options_pb.js'
 import { AccessLevel, type Policy, ROLES } from '#runtime/grpc/contract.ts'
 import type { PolicyField } from './policy-strictness.ts'
 
@@ -22,6 +22,15 @@ export type AccessName = keyof typeof ACCESS_LEVELS
 export function accessName(access: AccessLevel): AccessName {
   const names = Object.keys(ACCESS_LEVELS) as AccessName[]
   return names.find(name => ACCESS_LEVELS[name] === access) as AccessName
+}
+
+/** Values of `retry` in gateway.yaml. */
+export const RETRIES = { never: Retry.NEVER, always: Retry.ALWAYS } as const
+
+/** Returns `retry` of a policy in gateway.yaml; undefined if it is not set. */
+export function retryName(retry: Retry): keyof typeof RETRIES | undefined {
+  if (retry === Retry.UNSPECIFIED) return undefined
+  return retry === Retry.NEVER ? 'never' : 'always'
 }
 
 const rateLimitSchema = z.strictObject({
@@ -50,6 +59,12 @@ const entrySchema = z
       .optional()
       .describe('With `access: optional`: an invalid token counts as no token. Default false.'),
     rateLimit: rateLimitSchema.optional().describe('The bucket to which a request is charged.'),
+    retry: z
+      .enum(['never', 'always'])
+      .optional()
+      .describe(
+        'Whether a call is repeated after UNAVAILABLE: `never`, or `always` for an idempotent method. Default: by `idempotency_level`, then by the HTTP method.',
+      ),
     override: z
       .boolean()
       .default(false)
@@ -73,13 +88,22 @@ export interface PolicyEntry {
   readonly override: boolean
 }
 
-const toEntry = ({ override, timeoutMs, access, roles = [], rateLimit, ...other }: z.output<typeof entrySchema>) => {
+const toEntry = ({
+  override,
+  timeoutMs,
+  access,
+  roles = [],
+  rateLimit,
+  retry,
+  ...other
+}: z.output<typeof entrySchema>) => {
   const { successStatus, tolerateInvalidToken } = other
   const fields: PolicyEntry['fields'] = {
     ...(access !== undefined && { access: ACCESS_LEVELS[access], roles }),
     ...(timeoutMs !== undefined && { timeout: durationOf(timeoutMs) }),
     ...(successStatus !== undefined && { successStatus }),
     ...(tolerateInvalidToken !== undefined && { tolerateInvalidToken }),
+    ...(retry !== undefined && { retry: RETRIES[retry] }),
     ...(rateLimit !== undefined && { rateLimit: create(RateLimitSchema, defined(rateLimit)) }),
   }
   return { fields, override } satisfies PolicyEntry

@@ -2,6 +2,7 @@
  * The order of strictness of policies: which of two policies admits fewer requests. A field of `edge.v1.Policy` without an
  * order does not compile.
  */
+import { Retry } from '#proto/edge/v1/options_pb.js'
 import { AccessLevel, type Policy } from '#runtime/grpc/contract.ts'
 
 /** How the second of two values compares with the first. `incomparable`: stricter in one respect and weaker in another. */
@@ -39,6 +40,8 @@ const ORDERS: Record<PolicyField, (from: Policy, to: Policy, context: PolicyCont
   tolerateInvalidToken: (from, to) =>
     reverse(compareNumbers(Number(from.tolerateInvalidToken), Number(to.tolerateInvalidToken))),
   rateLimit: (from, to, { compareLimits }) => compareLimits(from, to),
+  // A method that must not be repeated stays so. The other two values differ in what the author knows of the method.
+  retry: (from, to) => compareNumbers(Number(from.retry === Retry.NEVER), Number(to.retry === Retry.NEVER)),
 }
 
 /** All fields of a policy. */

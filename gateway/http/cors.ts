@@ -13,6 +13,8 @@ const EXPOSED_HEADERS = [
   'www-authenticate',
   'ratelimit',
   'ratelimit-policy',
+  'proxy-status',
+  'server-timing',
 ]
 
 /** Allows pages of `origins` to send requests with cookies and to read the responses. */

@@ -5,6 +5,7 @@ import { clientText } from './client-text.ts'
 import { ForwardedError } from './forwarded-error.ts'
 import { fromFastifyError, HTTP_ERRORS, HttpError } from './http-errors.ts'
 import { httpStatusOf, reasonPhraseOf } from './http-status.ts'
+import { proxyStatusOf } from './proxy-status.ts'
 
 /** The members `code`, `trace_id`, `errors` and `details` are extensions of RFC 9457. */
 export interface Problem {
@@ -38,7 +39,7 @@ export const PROBLEM_HEADERS = {
 
 export interface ProblemResponse {
   readonly problem: Problem
-  /** Headers that the error requires, such as Retry-After or WWW-Authenticate. */
+  /** Headers that the error requires, such as Retry-After, WWW-Authenticate or Proxy-Status. */
   readonly headers: Readonly<Record<string, string>>
   /** Whether the error is a fault of the gateway or of an upstream (500). Log it: the document does not describe it. */
   readonly isInternal: boolean
@@ -74,7 +75,12 @@ export function toProblem(error: unknown, request: FailedRequest): ProblemRespon
     ...(violations.length > 0 && { errors: violations }),
     ...(details.length > 0 && { details }),
   }
-  return { problem, headers, isInternal }
+  const proxyStatus = proxyStatusOf(error, status)
+  return {
+    problem,
+    headers: proxyStatus === undefined ? headers : { ...headers, 'proxy-status': proxyStatus },
+    isInternal,
+  }
 }
 
 interface Description {

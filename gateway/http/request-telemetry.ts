@@ -17,6 +17,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** gRPC status code of the upstream call. Undefined if no call was made. */
     rpcCode: Code | undefined
+    /** Duration of the upstream call in milliseconds, with its retries. Undefined until it ends. */
+    upstreamMs: number | undefined
   }
 
   interface FastifyContextConfig {
@@ -121,6 +123,7 @@ export function createRequestTelemetry(options: RequestTelemetryOptions): Reques
       const progress: Progress = { count: 0, onEnd: undefined }
       app.decorateRequest('trace')
       app.decorateRequest('rpcCode')
+      app.decorateRequest('upstreamMs')
       app.addHook('onRoute', route => {
         const methods = [route.method].flat()
         const { template = route.url, templates } = route.config ?? {}

@@ -12,6 +12,7 @@ import {
   cancelOnDisconnect,
   type HandlerOptions,
   type RouteHandler,
+  readClientDeadline,
   readRawRequestInput,
   readRequestInput,
 } from './handler.ts'
@@ -35,7 +36,7 @@ export function createStreamHandler(route: Route, options: HandlerOptions): Rout
   const { openStreams, streamLimit } = options
   const codec = options.codecFor(route)
   const openStream = createUpstreamStream(
-    options.streamsOf(upstream),
+    options.connectionOf(upstream),
     route,
     options.rpcMetrics,
     options.forwardingOf(upstream),
@@ -59,10 +60,12 @@ export function createStreamHandler(route: Route, options: HandlerOptions): Rout
     // HEAD needs no stream. If the client has already disconnected, no further `close` event would end one.
     if (request.method === 'HEAD' || reply.raw.destroyed) return reply.send()
 
+    const ownDeadline = deadlineIn(timeoutMs)
+    const deadline = readClientDeadline(request, reply, ownDeadline, options.onClientDeadline) ?? ownDeadline
     const releaseStream = streamLimit.admit(request)
     const cancellation = cancelOnDisconnect(reply)
     const removeStream = openStreams.add(cancellation)
-    const messages = openStream(request, message, deadlineIn(timeoutMs), cancellation)
+    const messages = openStream(request, message, deadline, cancellation)
     reply.raw.once('close', () => {
       removeStream()
       releaseStream()

@@ -12,6 +12,7 @@ import {
   cancelOnDisconnect,
   type HandlerOptions,
   type RouteHandler,
+  readClientDeadline,
   readRawRequestInput,
   readRequestInput,
 } from './handler.ts'
@@ -25,7 +26,7 @@ export function createUnaryHandler(route: Route, options: HandlerOptions): Route
   const { policy, template, descriptor, upstream } = route
   const codec = options.codecFor(route)
   const call = createUpstreamCall(
-    options.transportOf(upstream),
+    options.connectionOf(upstream),
     route,
     options.rpcMetrics,
     options.forwardingOf(upstream),
@@ -41,7 +42,10 @@ export function createUnaryHandler(route: Route, options: HandlerOptions): Route
     if (!supportsIfMatch && !isGet && request.headers['if-match'] !== undefined) throw IF_MATCH_NOT_SUPPORTED
     const input = readInput(template, request)
     const message = codec.encode(input)
-    const response = await call(request, message, deadlineIn(timeoutMs), cancelOnDisconnect(reply))
+    const ownDeadline = deadlineIn(timeoutMs)
+    const clientDeadline = readClientDeadline(request, reply, ownDeadline, options.onClientDeadline)
+    const deadline = clientDeadline ?? ownDeadline
+    const response = await call(request, message, deadline, cancelOnDisconnect(reply), clientDeadline !== undefined)
     const { body, contentType, cookies, revocations, etag } = codec.decode(response, asksForIntegerEnums(input.query))
     for (const revocation of revocations) options.revoke(revocation)
     for (const change of cookies) writeCookie(reply, change)

@@ -10,23 +10,31 @@ import { recordClientCall, serverAttributes } from '#runtime/observability/clien
 import { childSpanContext, type SpanEvent } from '#runtime/observability/spans.ts'
 import { formatTraceparent, isSampled } from '#runtime/observability/trace-context.ts'
 import { Code, StatusError } from '#runtime/status.ts'
+import { isIdempotent } from '../contract/idempotency.ts'
 import type { Route } from '../contract/route-table.ts'
+import { addressOf, principalOf } from '../edge/limits/rate-limits.ts'
+import { callPolicy } from './call-policy.ts'
 import type { Cancellation } from './cancellation.ts'
+import type { UpstreamConnection, UpstreamTransports } from './connections.ts'
 import type { ErrorForwarding } from './forwarded-errors.ts'
-import type { CallMetadata, CallObserver, StreamTransport, Transport } from './transport.ts'
+import { isCanaryCaller } from './traffic-split.ts'
+import type { CallMetadata, CallObserver } from './transport.ts'
 
 /**
  * Calls a unary method for a request.
  * @param message the encoded request message.
  * @param deadline in milliseconds of `performance.now()`.
+ * @param hasClientDeadline whether the client chose the deadline.
  * @returns the encoded response message.
- * @throws ForwardedError or StatusError of the upstream (forwarded-errors.ts), StatusError of the transport.
+ * @throws ForwardedError or StatusError of the upstream (forwarded-errors.ts), StatusError of the transport or of the
+ * circuit breaker.
  */
 export type UpstreamCall = (
   request: FastifyRequest,
   message: Uint8Array,
   deadline: number,
   cancellation: Cancellation,
+  hasClientDeadline: boolean,
 ) => Promise<Uint8Array>
 
 /** Opens a server stream for a request. Parameters and errors are those of `UpstreamCall`; yields encoded messages. */
@@ -37,64 +45,101 @@ export type UpstreamStream = (
   cancellation: Cancellation,
 ) => AsyncGenerator<Uint8Array, void, void>
 
-type Method = Pick<Route, 'name' | 'rpcPath' | 'upstream'>
+type Method = Pick<Route, 'name' | 'rpcPath' | 'upstream' | 'policy' | 'descriptor' | 'httpMethod'>
 
-/** Returns a function that calls `method`. Each call is counted in `metrics` by upstream, method and status code. */
+/**
+ * Returns a function that calls `method`. Each call is counted in `metrics` by upstream, method and status code; the upstream
+ * of a canary is `NAME/canary`.
+ */
 export function createUpstreamCall(
-  transport: Pick<Transport, 'unary' | 'address'>,
+  connection: UpstreamConnection,
   method: Method,
   metrics: CallMetrics,
   forwardError: ErrorForwarding,
 ): UpstreamCall {
   const { rpcPath } = method
+  const { breaker } = connection
   const service = serviceOf(method)
-  const recorder = new CallRecorder(transport.address, method, metrics)
+  const select = createSelection(connection, method, metrics)
+  const mayRepeat = isIdempotent(method)
 
-  return async (request, message, deadline, cancellation) => {
+  return async (request, message, deadline, cancellation, hasClientDeadline) => {
+    const { transport, recorder } = select(request)
     const startedAt = performance.now()
     const parent = request.trace.spanContext
     const span = isSampled(parent) ? new CallSpan(parent) : undefined
     const metadata = callMetadata(request, span?.traceparent ?? request.trace.traceparent)
+    // The first attempt may have changed the resource, so that the condition of the request is false for the second one.
+    const policy = callPolicy(mayRepeat && request.headers['if-match'] === undefined, hasClientDeadline)
+    breaker.startCall()
     try {
-      const response = await transport.unary(rpcPath, message, metadata, deadline, cancellation, span)
+      const response = await transport.unary(rpcPath, message, metadata, deadline, cancellation, span, policy)
       recorder.record(request, Code.OK, startedAt, span)
       return response
     } catch (error) {
       recorder.record(request, codeOf(error), startedAt, span)
       throw forwardError(error, service)
+    } finally {
+      breaker.endCall()
     }
   }
 }
 
 /** Returns a function that opens a stream of `method`. A stream is counted in `metrics` when it ends. */
 export function createUpstreamStream(
-  transport: StreamTransport,
+  connection: UpstreamConnection,
   method: Method,
   metrics: CallMetrics,
   forwardError: ErrorForwarding,
 ): UpstreamStream {
   const { rpcPath } = method
+  const { breaker } = connection
   const service = serviceOf(method)
-  const recorder = new CallRecorder(transport.address, method, metrics)
+  const select = createSelection(connection, method, metrics)
 
   return async function* (request, message, deadline, cancellation) {
+    const { streams, recorder } = select(request)
     const startedAt = performance.now()
     const parent = request.trace.spanContext
     const span = isSampled(parent) ? new CallSpan(parent) : undefined
     const metadata = callMetadata(request, span?.traceparent ?? request.trace.traceparent)
+    breaker.startStream()
     // CANCELLED if the consumer stops early. Set now, because the access log may be written before the generator returns.
     let code = Code.CANCELLED
     request.rpcCode = code
     try {
-      yield* transport.open(rpcPath, message, metadata, deadline, cancellation)
+      yield* streams.open(rpcPath, message, metadata, deadline, cancellation)
       code = Code.OK
     } catch (error) {
       code = codeOf(error)
       throw forwardError(error, service)
     } finally {
+      breaker.endStream()
       recorder.record(request, code, startedAt, span)
     }
   }
+}
+
+interface Selected extends UpstreamTransports {
+  readonly recorder: CallRecorder
+}
+
+/** Returns a function that selects the canary for the callers of its share, while it is reachable. */
+function createSelection(connection: UpstreamConnection, method: Method, metrics: CallMetrics) {
+  const { canary } = connection
+  const main = selected(connection, method, metrics)
+  if (canary === undefined) return (_request: FastifyRequest): Selected => main
+  const { upstream } = method
+  const second = selected(canary, { ...method, upstream: `${upstream}/canary` }, metrics)
+  return (request: FastifyRequest): Selected => {
+    const caller = request.principal === undefined ? addressOf(request) : principalOf(request)
+    const isSelected = isCanaryCaller(caller, canary.percent, upstream)
+    return isSelected && canary.transport.state().connections > 0 ? second : main
+  }
+}
+
+function selected({ transport, streams }: UpstreamTransports, method: Method, metrics: CallMetrics): Selected {
+  return { transport, streams, recorder: new CallRecorder(transport.address, method, metrics) }
 }
 
 /** Builds the metadata of a call. No client header is copied unchecked, and the access token only after verification. */
@@ -141,7 +186,9 @@ class CallRecorder {
 
   record(request: FastifyRequest, code: Code, startedAt: number, span: CallSpan | undefined): void {
     request.rpcCode = code
-    this.#metrics.record(code, (performance.now() - startedAt) / 1000, span?.context)
+    const durationMs = performance.now() - startedAt
+    request.upstreamMs = durationMs
+    this.#metrics.record(code, durationMs / 1000, span?.context)
     if (span === undefined) return
     recordClientCall({
       name: this.#name,

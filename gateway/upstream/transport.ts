@@ -1,13 +1,26 @@
 /** The interface between transcoding and the network: methods and encoded messages, whatever the transport. */
 import { Code, StatusError } from '#runtime/status.ts'
+import type { ProxyErrorType } from '../http/proxy-status.ts'
+import type { CallPolicy } from './call-policy.ts'
 import type { Cancellation } from './cancellation.ts'
 
 /** UNAVAILABLE for a call that no server has processed. Retrying it is safe for any method. */
 export class NotProcessedError extends StatusError {
   override name = 'NotProcessedError'
+  readonly proxyError: ProxyErrorType = 'destination_unavailable'
 
   constructor(message: string, cause?: unknown) {
     super(Code.UNAVAILABLE, message, { reason: 'unavailable', cause })
+  }
+}
+
+/** UNAVAILABLE for a call whose connection was lost before its response ended. A server may have processed it. */
+export class ConnectionLostError extends StatusError {
+  override name = 'ConnectionLostError'
+  readonly proxyError: ProxyErrorType = 'connection_terminated'
+
+  constructor(cause?: unknown) {
+    super(Code.UNAVAILABLE, 'The connection to the upstream was lost', { reason: 'unavailable', cause })
   }
 }
 
@@ -30,6 +43,7 @@ export interface Transport {
    * @param method path on the wire, such as `/auth.v1.AuthService/Login`.
    * @param message the encoded request message. Must not change until the call has ended.
    * @param deadline in milliseconds of `performance.now()`. Sent to the server as `grpc-timeout`.
+   * @param policy default `SINGLE_CALL`. The grpc-js transport ignores it.
    * @returns the encoded response message.
    * @throws StatusError with the status of the upstream, or UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED or
    * RESOURCE_EXHAUSTED of the transport.
@@ -41,6 +55,7 @@ export interface Transport {
     deadline: number,
     cancellation?: Cancellation,
     observer?: CallObserver,
+    policy?: CallPolicy,
   ): Promise<Uint8Array>
   state(): TransportState
   /** Whether the upstream reports SERVING by grpc.health.v1. Never rejects. */

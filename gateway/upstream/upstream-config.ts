@@ -5,6 +5,7 @@ import { policiesSchema } from '../contract/policy-entries.ts'
 import { errorFields } from './forwarded-errors.ts'
 import { MAX_SERVICE_LENGTH } from './health.ts'
 import { REFLECTION, reflectionSchema } from './reflection/reflection-config.ts'
+import { resilienceFields } from './resilience-config.ts'
 import { resolveTlsFiles, tlsSchema } from './tls-credentials.ts'
 import { MAX_KEEPALIVE_INTERVAL_MS } from './transport.ts'
 
@@ -93,6 +94,7 @@ export const upstreamSchema = z
       .positive()
       .default(4 * 1024 * 1024)
       .describe('Maximum size of a response message, in bytes. A larger one is 502 `upstream_answer_too_large`.'),
+    ...resilienceFields,
     ...errorFields,
   })
   .refine(({ transport, health }) => transport === 'http2' || health === false, {
@@ -106,6 +108,17 @@ export const upstreamSchema = z
   .refine(({ contract, reflection }) => isReflected({ contract }) || reflection === undefined, {
     path: ['reflection'],
     message: 'requires `contract: reflection`',
+  })
+  .superRefine(({ transport, retries, ejection, canary }, context) => {
+    if (transport === 'http2') return
+    for (const [key, value] of Object.entries({ retries, ejection, canary })) {
+      if (!value) continue
+      context.addIssue({
+        code: 'custom',
+        path: [key],
+        message: 'requires transport http2; grpc-js does not support it',
+      })
+    }
   })
 
 export type UpstreamConfig = z.output<typeof upstreamSchema>

@@ -53,6 +53,10 @@ const SPECIAL: Record<string, [value: string | undefined, parsed: unknown][]> = 
     ['on', 'on'],
     ['off', 'off'],
   ],
+  SERVER_TIMING: [
+    ['on', 'on'],
+    ['off', 'off'],
+  ],
   CORS_ORIGINS: [[undefined, []]],
   TRUSTED_PROXIES: [
     [undefined, []],

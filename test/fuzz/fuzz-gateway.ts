@@ -18,6 +18,7 @@ import { createErrorForwarding } from '../../gateway/upstream/forwarded-errors.t
 import type { StreamTransport, Transport } from '../../gateway/upstream/transport.ts'
 import { UNLIMITED } from '../gateway/http/listener/unlimited.ts'
 import { createComparingCodec } from '../gateway/transcoding/compiled/comparing-codec.ts'
+import { unlimitedConnection } from '../support/upstream-connection.ts'
 
 /** A call that reached the upstream. */
 export interface RecordedCall {
@@ -92,12 +93,12 @@ export async function startFuzzGateway(t: Test) {
         routes,
         transcoding: {
           codecFor: route => createComparingCodec(route, registry),
-          transportOf: () => transport,
-          streamsOf: () => undefined as unknown as StreamTransport,
+          connectionOf: () => unlimitedConnection(transport, undefined as unknown as StreamTransport),
           forwardingOf: () => createErrorForwarding({ errors: 'hide', errorMetadata: [], registry }),
           openStreams: createOpenStreams(),
           streamLimit: createStreamLimit(1),
           defaultTimeoutOf: () => 60_000,
+          onClientDeadline: () => {},
         },
         authentication: undefined,
         limits: {
@@ -109,6 +110,7 @@ export async function startFuzzGateway(t: Test) {
         trustedProxies: [],
         clientAddressHeader: 'x-forwarded-for',
         bodyLimit: 100_000,
+        serverTiming: false,
         health: { isReady: async () => true },
         registerDocs: () => {},
       })

@@ -24,6 +24,8 @@ export interface ReceivedCall {
   method: string
   message: Message
   metadata: Record<string, string>
+  /** Time until the deadline of the call when it arrived, in milliseconds. */
+  timeoutMs: number
 }
 
 /**
@@ -67,6 +69,7 @@ export async function startUpstream(services: readonly DescService[], respond: R
           method: method.name,
           message: fromBinary(method.input, call.request),
           metadata: call.metadata.getMap() as Record<string, string>,
+          timeoutMs: Number(call.getDeadline()) - Date.now(),
         }
         received.push(receivedCall)
         return { ...receivedCall, signal: controller.signal }

@@ -16,6 +16,7 @@ import type { ListenerLimits } from '../../gateway/http/listener/listener.ts'
 import { createRequestTelemetry } from '../../gateway/http/request-telemetry.ts'
 import { createGatewayMetrics } from '../../gateway/metrics.ts'
 import { createOpenStreams } from '../../gateway/transcoding/open-streams.ts'
+import type { UpstreamConnection } from '../../gateway/upstream/connections.ts'
 import { createErrorForwarding, type ErrorForwardingOptions } from '../../gateway/upstream/forwarded-errors.ts'
 import { createStreamTransport } from '../../gateway/upstream/grpc-js/stream-transport.ts'
 import { UNLIMITED } from '../gateway/http/listener/unlimited.ts'
@@ -23,10 +24,11 @@ import { createComparingCodec } from '../gateway/transcoding/compiled/comparing-
 import { type Responder, startUpstream } from './echo-upstream.ts'
 import { TRANSPORTS } from './grpc-peers/peer-calls.ts'
 import { createTokenMint } from './token-mint.ts'
+import { unlimitedConnection } from './upstream-connection.ts'
 
 /** Options of `startTestGateway`. Default of `limits`: unlimited; of `errors`: `own`. */
 export interface TestGatewayOptions
-  extends Partial<Pick<AppOptions, 'limits' | 'trustedProxies' | 'clientAddressHeader'>> {
+  extends Partial<Pick<AppOptions, 'limits' | 'trustedProxies' | 'clientAddressHeader' | 'serverTiming'>> {
   /** Limits of connections. Default: far above what a test uses. */
   connections?: Partial<ListenerLimits>
   contract: FileRegistry
@@ -39,6 +41,8 @@ export interface TestGatewayOptions
   errors?: Pick<ErrorForwardingOptions, 'errors' | 'errorMetadata'>
   /** Address of an upstream that replaces the one of `respond`. */
   address?: string
+  /** Replaces the connection to the upstream. */
+  connection?: UpstreamConnection
   /** The transport of unary calls. Default: http2. */
   transport?: keyof typeof TRANSPORTS
 }
@@ -88,12 +92,12 @@ export async function startTestGateway(t: Test, options: TestGatewayOptions) {
     routes: buildRouteTable([{ service, upstream: 'shop', registry: contract }]),
     transcoding: {
       codecFor: route => createComparingCodec(route, contract),
-      transportOf: () => transport,
-      streamsOf: () => streams,
+      connectionOf: () => options.connection ?? unlimitedConnection(transport, streams),
       forwardingOf: () => forwardError,
       openStreams,
       streamLimit: createStreamLimit(options.streamsPerCaller ?? 1000),
       defaultTimeoutOf: () => 2000,
+      onClientDeadline: metrics.clientDeadline,
     },
     authentication: {
       keys: mint.keys,
@@ -111,6 +115,7 @@ export async function startTestGateway(t: Test, options: TestGatewayOptions) {
     trustedProxies,
     clientAddressHeader: options.clientAddressHeader ?? 'x-forwarded-for',
     bodyLimit: 10_000,
+    serverTiming: options.serverTiming ?? false,
     health: { isReady: async () => true },
     registerDocs: instance => registerDocs(instance, { document: {} }),
   })

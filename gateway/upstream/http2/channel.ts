@@ -3,8 +3,10 @@
  * calls over the ready ones (round_robin). Calls that find no capacity are queued.
  */
 import type { StatusError } from '#runtime/status.ts'
+import { upstreamOverloaded } from '../circuit-breaker.ts'
 import { NotProcessedError } from '../transport.ts'
 import type { Connection } from './connection.ts'
+import { type AddressStates, type EjectionEvents, type EjectionOptions, OutlierEjection } from './outlier-ejection.ts'
 import { createResolver, type Resolver, type ResolverOptions } from './resolver.ts'
 import { createSubchannel, type Subchannel, type SubchannelOptions } from './subchannel.ts'
 import { type Endpoint, endpointName, type Target } from './target.ts'
@@ -16,12 +18,19 @@ export interface ChannelCall {
   fail(error: StatusError): void
 }
 
+/** Settings of outlier ejection, and the records of the addresses. */
+export interface ChannelEjection extends EjectionOptions, Pick<EjectionEvents, 'onEjection'> {
+  states: AddressStates
+}
+
 export interface ChannelOptions {
   target: Target
   resolver: ResolverOptions
   subchannel: SubchannelOptions
   /** Maximum number of queued calls. Further ones fail with UNAVAILABLE. */
   maxWaiting: number
+  /** Default: addresses are not ejected. */
+  ejection?: ChannelEjection | undefined
   /** Called with every resolution or connection failure, for the log. */
   onFailure(reason: Error): void
 }
@@ -31,7 +40,9 @@ export class Channel {
   readonly #resolver: Resolver
   readonly #subchannels = new Map<string, Subchannel>()
   readonly #waiting = new Set<ChannelCall>()
-  #ready: Connection[] = []
+  readonly #ejection: OutlierEjection | undefined
+  /** The connections that get calls. */
+  #ready: readonly Connection[] = []
   #next = 0
   #lastFailure: Error | undefined
   #isResolved = false
@@ -39,6 +50,11 @@ export class Channel {
   /** Connects at once. */
   constructor(options: ChannelOptions) {
     this.#options = options
+    const { ejection } = options
+    if (ejection !== undefined) {
+      const onChange = () => this.#onStateChange()
+      this.#ejection = new OutlierEjection(ejection, ejection.states, { ...ejection, onChange })
+    }
     this.#resolver = createResolver(options.target, options.resolver, {
       onAddresses: addresses => this.#onAddresses(addresses),
       onFailure: error => {
@@ -57,13 +73,16 @@ export class Channel {
     return this.#waiting.size
   }
 
-  /** Sends the call on a ready connection, queues it, or fails it with a NotProcessedError. */
-  dispatch(call: ChannelCall): void {
-    const connection = this.#pick()
+  /**
+   * Sends the call on a ready connection, queues it, or fails it with a NotProcessedError or `upstream_overloaded`.
+   * @param avoid address that gets the call only if no other is ready: that of the attempt before.
+   */
+  dispatch(call: ChannelCall, avoid?: string): void {
+    const connection = (avoid === undefined ? undefined : this.#pickOther(avoid)) ?? this.#pick()
     if (connection !== undefined) call.sendOn(connection)
     else if (!this.#canQueue()) call.fail(this.#unreachable())
     else if (this.#waiting.size >= this.#options.maxWaiting) {
-      call.fail(new NotProcessedError('Too many calls are waiting for the upstream'))
+      call.fail(upstreamOverloaded('Too many calls are waiting for the upstream. Retry later.'))
     } else this.#waiting.add(call)
   }
 
@@ -71,9 +90,15 @@ export class Channel {
     this.#waiting.delete(call)
   }
 
+  /** Records that a call failed because of the server. */
+  recordFailure(server: string): void {
+    this.#ejection?.recordFailure(server)
+  }
+
   /** Drains all connections: calls in flight finish. */
   close(): void {
     this.#resolver.close()
+    this.#ejection?.close()
     for (const subchannel of this.#subchannels.values()) subchannel.close()
     this.#subchannels.clear()
     this.#ready = []
@@ -84,6 +109,14 @@ export class Channel {
     for (let tried = 0; tried < ready.length; tried++) {
       const connection = ready[this.#next++ % ready.length] as Connection
       if (connection.hasCapacity) return connection
+    }
+    return undefined
+  }
+
+  #pickOther(avoid: string): Connection | undefined {
+    for (let tried = this.#ready.length; tried > 0; tried--) {
+      const connection = this.#pick()
+      if (connection === undefined || connection.server !== avoid) return connection
     }
     return undefined
   }
@@ -101,6 +134,7 @@ export class Channel {
   #onAddresses(addresses: readonly Endpoint[]): void {
     this.#isResolved = true
     const current = new Map(addresses.map(endpoint => [endpointName(endpoint), endpoint]))
+    this.#ejection?.setAddresses(new Set(current.keys()))
     for (const [name, subchannel] of this.#subchannels) {
       if (current.has(name)) continue
       this.#subchannels.delete(name)
@@ -113,7 +147,10 @@ export class Channel {
   }
 
   #open(endpoint: Endpoint): Subchannel {
-    return createSubchannel(endpoint, this.#options.subchannel, {
+    const { subchannel } = this.#options
+    const addressState = this.#ejection?.stateOf(endpointName(endpoint))
+    const options = { ...subchannel, connection: { ...subchannel.connection, addressState } }
+    return createSubchannel(endpoint, options, {
       onStateChange: () => this.#onStateChange(),
       onCapacity: () => {
         if (this.#waiting.size > 0) this.#serveWaiting()
@@ -126,8 +163,9 @@ export class Channel {
   }
 
   #onStateChange(): void {
-    this.#ready = []
-    for (const { connection } of this.#subchannels.values()) if (connection !== undefined) this.#ready.push(connection)
+    const ready: Connection[] = []
+    for (const { connection } of this.#subchannels.values()) if (connection !== undefined) ready.push(connection)
+    this.#ready = this.#ejection?.filter(ready) ?? ready
     this.#serveWaiting()
   }
 

@@ -14,8 +14,8 @@
  * `hasCapacity`.
  */
 import type { Socket } from 'node:net'
-import { type StatusError, unavailable } from '#runtime/status.ts'
-import { type KeepaliveOptions, NotProcessedError } from '../transport.ts'
+import type { StatusError } from '#runtime/status.ts'
+import { ConnectionLostError, type KeepaliveOptions, NotProcessedError } from '../transport.ts'
 import { ConnectionError, protocolError, StreamError } from './errors.ts'
 import { describeFirstBytes, type ForeignProtocolError } from './foreign-protocol.ts'
 import { FrameParser } from './frame-parser.ts'
@@ -23,6 +23,7 @@ import { FrameReader } from './frame-reader.ts'
 import { FrameWriter } from './frame-writer.ts'
 import { Keepalive } from './keepalive.ts'
 import type { BufferBudget } from './messages.ts'
+import type { AddressState } from './outlier-ejection.ts'
 import { defaultPeerSettings, readSettings } from './peer-settings.ts'
 import { ErrorCode, errorName, Flag, FrameType, MAX_STREAM_ID, Setting } from './protocol.ts'
 import { ReceiveFlow } from './receive-flow.ts'
@@ -51,6 +52,8 @@ export interface ConnectionOptions {
   maxHeaderListSize: number
   /** Decodes header blocks. One reader is shared by all connections of a channel. */
   headerReader: ResponseHeaderReader
+  /** The record of the address for outlier ejection. Default: none is kept. */
+  addressState?: AddressState | undefined
   /** Default 1. Tests set it to reach the last id. */
   firstStreamId?: number
 }
@@ -83,6 +86,7 @@ const PING_PAYLOAD = Buffer.from('gatehous', 'latin1')
 export class Connection {
   /** Address of the peer, `10.0.0.7:50051`. */
   readonly server: string
+  readonly addressState: AddressState | undefined
   readonly #options: ConnectionOptions
   readonly #events: ConnectionEvents
   readonly #socket: Socket
@@ -108,6 +112,7 @@ export class Connection {
   /** Connects at once. */
   constructor(endpoint: Endpoint, options: ConnectionOptions, events: ConnectionEvents) {
     this.server = endpointName(endpoint)
+    this.addressState = options.addressState
     this.#options = options
     this.#events = events
     this.#streams = new Streams(options.firstStreamId ?? 1)
@@ -440,7 +445,7 @@ export class Connection {
       stream.sink.onEnd(
         stream.id > lastWritten
           ? new NotProcessedError('The connection to the upstream was lost')
-          : unavailable('The connection to the upstream was lost', { cause: reason }),
+          : new ConnectionLostError(reason),
       )
     }
   }

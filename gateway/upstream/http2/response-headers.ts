@@ -21,6 +21,8 @@ export interface ResponseHeaders {
   readonly grpcMessage: string | undefined
   /** Base64 of a google.rpc.Status. */
   readonly grpcStatusDetails: string | undefined
+  /** `grpc-retry-pushback-ms`. */
+  readonly retryPushback: string | undefined
   /** Why the block is malformed; undefined if it is valid. */
   readonly malformed: string | undefined
   readonly tooLarge: boolean
@@ -98,6 +100,7 @@ function validate({ fields, tooLarge }: DecodedBlock): ResponseHeaders {
     grpcStatus: values.get('grpc-status'),
     grpcMessage: values.get('grpc-message'),
     grpcStatusDetails: values.get('grpc-status-details-bin'),
+    retryPushback: values.get('grpc-retry-pushback-ms'),
     malformed,
     tooLarge,
   }
@@ -130,6 +133,8 @@ const READ_FIELDS: ReadonlyMap<string, ReadField> = new Map<string, ReadField>([
   // Servers percent-encode only what the specification demands: a space at the end is a part of the message.
   ['grpc-message', { repeated: 'join', optional: true }],
   ['grpc-status-details-bin', { trim: true, repeated: 'ignore', optional: true }],
+  // A joined value is malformed, and a malformed one means "do not retry".
+  ['grpc-retry-pushback-ms', { trim: true, repeated: 'join', optional: true }],
 ])
 
 /** Copies the fields of `READ_FIELDS` to `values`. @returns why the block is malformed, or undefined. */

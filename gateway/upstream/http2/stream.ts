@@ -38,8 +38,11 @@ export class Stream {
   sent = 0
   /** The status of the response, once `receiveHeaders` or `receiveData` has returned true. Undefined means OK. */
   status: StatusError | undefined
+  /** `grpc-retry-pushback-ms` of a response with an error status. */
+  retryPushback: string | undefined
   #receiveWindow: number
   #headers: ResponseHeaders | undefined
+  #isTrailersOnly = false
   #received = 0
   #emptyFrames = 0
   #assembler: MessageAssembler | undefined
@@ -65,6 +68,11 @@ export class Stream {
     this.#receiveWindow = limits.window
   }
 
+  /** Whether response headers arrived that were not the whole response. */
+  get hasResponse(): boolean {
+    return this.#headers !== undefined && !this.#isTrailersOnly
+  }
+
   get isSent(): boolean {
     return this.sent === MESSAGE_HEADER_LENGTH + this.message.length
   }
@@ -84,6 +92,7 @@ export class Stream {
     }
     if (!headers.isGrpc) throw new StreamError(ErrorCode.CANCEL, notGrpc(headers))
     this.#headers = headers
+    this.#isTrailersOnly = endStream
     return endStream && this.#end(headers, headers)
   }
 
@@ -96,6 +105,7 @@ export class Stream {
   #end(headers: ResponseHeaders, trailers: ResponseHeaders): true {
     this.#checkContentLength(headers)
     this.status = statusOf(trailers, headers.httpStatus)
+    this.retryPushback = trailers.retryPushback
     if (this.status === undefined && this.#assembler?.isEmpty === false) {
       this.status = new StatusError(Code.INTERNAL, 'The response ends within a message')
     }

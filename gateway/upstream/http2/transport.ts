@@ -5,16 +5,18 @@
 import type { Logger } from '#runtime/observability/logger.ts'
 import { limitRepeatedWarnings } from '#runtime/observability/repeated-warnings.ts'
 import { unavailable } from '#runtime/status.ts'
+import { SINGLE_CALL } from '../call-policy.ts'
 import { checkHealth } from '../health.ts'
 import type { TlsCredentials } from '../tls-credentials.ts'
 import { KEEPALIVE_DEFAULTS, type KeepaliveOptions, type Transport, type TransportObserver } from '../transport.ts'
 import type { BackoffOptions } from './backoff.ts'
-import { Channel } from './channel.ts'
+import { Channel, type ChannelEjection } from './channel.ts'
 import { DeadlineTimer } from './deadline-timer.ts'
 import { ForeignProtocolError } from './foreign-protocol.ts'
 import { createRequestHeaderEncoder } from './request-headers.ts'
 import { type LookUp, lookUpName } from './resolver.ts'
 import { createResponseHeaderReader } from './response-headers.ts'
+import type { RetryOptions, RetryOutcome } from './retry-policy.ts'
 import { parseTarget } from './target.ts'
 import { UnaryCall, type UnaryCallDependencies } from './unary-call.ts'
 
@@ -36,6 +38,12 @@ export interface Http2TransportOptions {
   /** The file that sets `address`, for the log. */
   file?: string
   observer?: TransportObserver | undefined
+  /** Retries by policy. Default: none; calls that no server has processed are repeated always. */
+  retries?: RetryOptions | undefined
+  /** Called with what follows each failed attempt that may be repeated. */
+  onRetry?: ((outcome: RetryOutcome) => void) | undefined
+  /** Outlier ejection. Default: none. */
+  ejection?: ChannelEjection | undefined
   limits?: Partial<Http2TransportLimits>
   /** Default: the system's resolver. */
   lookUp?: LookUp
@@ -100,6 +108,7 @@ export function createHttp2Transport(options: Http2TransportOptions): Transport 
       healthService,
     },
     maxWaiting: limits.maxWaitingCalls,
+    ejection: options.ejection,
     onFailure: logger === undefined ? () => {} : createFailureLog(logger, options),
   })
   const calls = new DeadlineTimer<UnaryCall>()
@@ -110,6 +119,8 @@ export function createHttp2Transport(options: Http2TransportOptions): Transport 
     headerEncoder,
     maxMessageLength,
     observer,
+    retries: options.retries,
+    onRetry: options.onRetry ?? (() => {}),
     onSettled() {
       if (onIdle !== undefined && calls.size === 0) onIdle()
     },
@@ -118,7 +129,7 @@ export function createHttp2Transport(options: Http2TransportOptions): Transport 
 
   const transport: Transport = {
     address,
-    unary(method, message, metadata, deadline, cancellation, observer) {
+    unary(method, message, metadata, deadline, cancellation, observer, policy = SINGLE_CALL) {
       if (closed !== undefined) return Promise.reject(unavailable('The transport is closed'))
       return new Promise((resolve, reject) => {
         new UnaryCall(dependencies, {
@@ -128,6 +139,7 @@ export function createHttp2Transport(options: Http2TransportOptions): Transport 
           deadline,
           cancellation,
           observer,
+          policy,
           resolve,
           reject,
         }).start()

@@ -1,4 +1,5 @@
-import { Code, StatusError } from '#runtime/status.ts'
+import { Code, PeerStatusError, StatusError } from '#runtime/status.ts'
+import type { CallPolicy } from '../call-policy.ts'
 import type { Cancellation } from '../cancellation.ts'
 import { timeLeft } from '../deadline.ts'
 import { type CallMetadata, type CallObserver, NotProcessedError, type TransportObserver } from '../transport.ts'
@@ -7,8 +8,10 @@ import type { Connection } from './connection.ts'
 import type { DeadlineTimer } from './deadline-timer.ts'
 import { StreamError } from './errors.ts'
 import { decompress } from './messages.ts'
+import { isServerFailure } from './outlier-ejection.ts'
 import { ErrorCode } from './protocol.ts'
 import type { RequestHeaderEncoder } from './request-headers.ts'
+import { CallRetries, isRetryable, parsePushback, type RetryOptions, type RetryOutcome } from './retry-policy.ts'
 import { deadlineExceeded } from './status-mapping.ts'
 import type { Stream, StreamSink } from './stream.ts'
 
@@ -19,6 +22,8 @@ export interface UnaryCallDependencies {
   readonly headerEncoder: RequestHeaderEncoder
   readonly maxMessageLength: number
   readonly observer: TransportObserver | undefined
+  readonly retries: RetryOptions | undefined
+  onRetry(outcome: RetryOutcome): void
   onSettled(): void
 }
 
@@ -30,6 +35,7 @@ export interface UnaryRequest {
   readonly deadline: number
   readonly cancellation: Cancellation | undefined
   readonly observer: CallObserver | undefined
+  readonly policy: CallPolicy
   resolve(response: Buffer): void
   reject(error: unknown): void
 }
@@ -39,7 +45,8 @@ const MAX_TRANSPARENT_RETRIES = 2
 
 /**
  * One unary call. A call that no server has processed (NotProcessedError) is retried transparently on another stream
- * (https://github.com/grpc/proposal/blob/master/A6-client-retries.md#transparent-retries); all others fail.
+ * (https://github.com/grpc/proposal/blob/master/A6-client-retries.md#transparent-retries). After that, and after UNAVAILABLE
+ * if the call is idempotent and no response began, it is retried by policy (retry-policy.ts). All others fail.
  */
 export class UnaryCall implements StreamSink, ChannelCall {
   /** In milliseconds of `performance.now()`. */
@@ -52,6 +59,7 @@ export class UnaryCall implements StreamSink, ChannelCall {
   #response: Buffer | undefined
   #gzipped = false
   #attempts = 0
+  #retries: CallRetries | undefined
   #startedAt = 0
   #settled = false
 
@@ -73,9 +81,10 @@ export class UnaryCall implements StreamSink, ChannelCall {
   }
 
   sendOn(connection: Connection): void {
-    const { method, message, metadata, observer, reject } = this.#request
+    const { method, message, observer, reject } = this.#request
     try {
-      const headers = this.#dependencies.headerEncoder.encode(method, metadata, Math.max(1, timeLeft(this.deadline)))
+      const timeout = Math.max(1, timeLeft(this.deadline))
+      const headers = this.#dependencies.headerEncoder.encode(method, this.#metadata(), timeout)
       if (headers.listSize > connection.maxHeaderListSize) {
         throw new StatusError(Code.RESOURCE_EXHAUSTED, 'The request headers are longer than the upstream accepts', {
           reason: 'headers_too_large',
@@ -103,13 +112,70 @@ export class UnaryCall implements StreamSink, ChannelCall {
   }
 
   onEnd(error: StatusError | undefined): void {
+    const stream = this.#stream
     this.#stream = undefined
     this.#request.observer?.onAttemptEnd(error)
-    if (error === undefined) this.#complete()
-    else if (error instanceof NotProcessedError && this.#attempts <= MAX_TRANSPARENT_RETRIES) {
-      this.#response = undefined
-      this.#dependencies.channel.dispatch(this)
-    } else this.fail(error)
+    if (error === undefined) {
+      this.#recordResponse()
+      this.#dependencies.retries?.budget.recordSuccess()
+      this.#complete()
+      return
+    }
+    this.#recordFailure(error)
+    this.#retries ??= new CallRetries()
+    if (error instanceof NotProcessedError && this.#retries.transparent < MAX_TRANSPARENT_RETRIES) {
+      this.#retries.transparent++
+      this.#dependencies.onRetry('transparent')
+      this.#sendAgain()
+    } else if (!this.#retry(error, stream)) this.fail(error)
+  }
+
+  /** The server responds, whatever the status of the response is. */
+  #recordResponse(): void {
+    const state = this.#connection?.addressState
+    if (state !== undefined) state.failures = 0
+  }
+
+  #recordFailure(error: StatusError): void {
+    const { hasClientDeadline } = this.#request.policy
+    if (isServerFailure(error, hasClientDeadline)) {
+      this.#dependencies.channel.recordFailure(this.#connection?.server as string)
+    } else if (error instanceof PeerStatusError) this.#recordResponse()
+  }
+
+  /** Repeats the call after a delay, if its policy, the budget, the server and the deadline allow it. @returns whether. */
+  #retry(error: StatusError, stream: Stream | undefined): boolean {
+    const { retries: options, onRetry } = this.#dependencies
+    if (options === undefined || !isRetryable(error)) return false
+    const isSafe = error instanceof NotProcessedError || (this.#request.policy.isIdempotent && !stream?.hasResponse)
+    if (!isSafe) {
+      options.budget.recordFailure()
+      return false
+    }
+    const retries = this.#retries as CallRetries
+    const pushback = stream?.retryPushback
+    const pushbackMs = pushback === undefined ? undefined : parsePushback(pushback)
+    const next = retries.next(options, pushbackMs, this.deadline)
+    if (typeof next !== 'number') {
+      onRetry(next)
+      return false
+    }
+    onRetry('sent')
+    retries.timer = setTimeout(() => this.#sendAgain(), next)
+    return true
+  }
+
+  #sendAgain(): void {
+    this.#response = undefined
+    this.#dependencies.channel.dispatch(this, this.#connection?.server)
+  }
+
+  /** A6, "Exposed Retry Metadata". */
+  #metadata(): CallMetadata {
+    const { metadata } = this.#request
+    return this.#retries === undefined || this.#retries.count === 0
+      ? metadata
+      : { ...metadata, 'grpc-previous-rpc-attempts': String(this.#retries.count) }
   }
 
   fail(error: StatusError): void {
@@ -130,7 +196,10 @@ export class UnaryCall implements StreamSink, ChannelCall {
     if (this.#settled) return
     const stream = this.#stream
     this.#stream = undefined
-    if (stream !== undefined) this.#request.observer?.onAttemptEnd(error)
+    if (stream !== undefined) {
+      this.#request.observer?.onAttemptEnd(error)
+      this.#recordFailure(error)
+    }
     this.fail(error)
     if (stream !== undefined) this.#connection?.cancel(stream)
     else this.#dependencies.channel.remove(this)
@@ -157,6 +226,7 @@ export class UnaryCall implements StreamSink, ChannelCall {
     const { calls, observer, onSettled } = this.#dependencies
     const { method, cancellation } = this.#request
     this.#settled = true
+    if (this.#retries !== undefined) clearTimeout(this.#retries.timer)
     cancellation?.detach()
     calls.delete(this)
     observer?.onCallEnd(method, code, performance.now() - this.#startedAt)

@@ -20,6 +20,7 @@ const ROUTE: RouteEntry = {
   timeoutMs: 1000,
   successStatus: 200,
   tolerateInvalidToken: false,
+  retry: null,
   limits: { byAddress: null, byUser: LIMIT },
 }
 

@@ -42,6 +42,7 @@ t.test('routes --json has the effective policy: of the contract, of gateway.yaml
     timeoutMs: 800,
     successStatus: 200,
     tolerateInvalidToken: false,
+    retry: null,
     limits: { byAddress: null, byUser: { ...user, cost: 3, refundOnSuccess: true } },
   })
   t.match(of('SetNote'), { access: 'user', timeoutMs: 300, limits: { byUser: user } })

@@ -1,20 +1,28 @@
 import type { FastifyRequest } from 'fastify'
 import t from 'tap'
+import { serviceOf } from '#runtime/grpc/contract.ts'
 import { acceptTrace } from '#runtime/observability/request-trace.ts'
 import { startTelemetry } from '#runtime/observability/telemetry.ts'
 import { Code, StatusError, unavailable } from '#runtime/status.ts'
+import { buildRouteTable, type Route } from '../../../gateway/contract/route-table.ts'
 import { createGatewayMetrics } from '../../../gateway/metrics.ts'
 import { callMetadata, createUpstreamCall } from '../../../gateway/upstream/calls.ts'
 import { deadlineIn } from '../../../gateway/upstream/deadline.ts'
 import type { Transport } from '../../../gateway/upstream/transport.ts'
 import { startOtlpReceiver } from '../../support/otlp-receiver.ts'
+import { buildService, methodSource } from '../../support/service-contract.ts'
+import { unlimitedConnection } from '../../support/upstream-connection.ts'
 
 const receiver = await startOtlpReceiver(t)
 const telemetry = await startTelemetry({ service: 'test', endpoint: receiver.url, exportDelayMs: 10 })
 t.teardown(() => telemetry.shutdown())
 
 const metrics = createGatewayMetrics()
-const route = { name: 'x.v1.S/M', rpcPath: '/x.v1.S/M', upstream: 'x' }
+const { contract } = buildService('x.v1.S', {
+  methods: [methodSource('M', '(Nothing) returns (Nothing)', 'get: "/m"')],
+  messages: 'message Nothing {}',
+})
+const [route] = buildRouteTable([{ service: serviceOf(contract, 'x.v1.S'), upstream: 'x' }]) as [Route]
 
 function requestOf(sampleRatio: number) {
   const trace = acceptTrace('00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01', 'a=1', sampleRatio)
@@ -31,11 +39,13 @@ async function call(request: FastifyRequest, unary: Transport['unary']) {
       return unary(...args)
     },
   }
-  await createUpstreamCall(transport, route, metrics.rpc, error => error)(
+  const connection = unlimitedConnection(transport as Transport, undefined as never)
+  await createUpstreamCall(connection, route, metrics.rpc, error => error)(
     request,
     new Uint8Array(),
     deadlineIn(1000),
     undefined as never,
+    false,
   ).catch(() => {})
   return sent
 }

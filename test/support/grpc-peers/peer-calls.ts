@@ -1,6 +1,7 @@
 /** Calls of peers.v1.Peer over the transport under test. */
 import { setImmediate } from 'node:timers/promises'
 import { StatusError } from '#runtime/status.ts'
+import type { CallPolicy } from '../../../gateway/upstream/call-policy.ts'
 import type { Cancellation } from '../../../gateway/upstream/cancellation.ts'
 import { deadlineIn } from '../../../gateway/upstream/deadline.ts'
 import { createGrpcJsTransport } from '../../../gateway/upstream/grpc-js/transport.ts'
@@ -19,12 +20,22 @@ export interface PeerCallOptions {
   deadline?: number
   cancellation?: Cancellation
   observer?: CallObserver
+  /** Default: not idempotent. */
+  policy?: CallPolicy
 }
 
 /** Calls a method of peers.v1.Peer. @returns the response. */
 export function callPeer(transport: Transport, method: PeerMethod, options: PeerCallOptions = {}): Promise<Buffer> {
-  const { body = '', metadata = {}, deadline = deadlineIn(10_000), cancellation, observer } = options
-  const call = transport.unary(peerMethod(method), Buffer.from(body), metadata, deadline, cancellation, observer)
+  const { body = '', metadata = {}, deadline = deadlineIn(10_000), cancellation, observer, policy } = options
+  const call = transport.unary(
+    peerMethod(method),
+    Buffer.from(body),
+    metadata,
+    deadline,
+    cancellation,
+    observer,
+    policy,
+  )
   return call as Promise<Buffer>
 }
 

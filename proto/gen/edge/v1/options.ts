@@ -12,6 +12,26 @@ export const protobufPackage = "edge.v1";
 
 export const protobufFileName = "edge/v1/options.proto";
 
+/** Whether a failed call is repeated. */
+export const Retry = {
+  /** RETRY_UNSPECIFIED - If `idempotency_level` is NO_SIDE_EFFECTS or IDEMPOTENT or, without one, the HTTP method is GET, HEAD, PUT or DELETE. */
+  RETRY_UNSPECIFIED: 0,
+  /** RETRY_NEVER - Only if no upstream has processed the call. */
+  RETRY_NEVER: 1,
+  /** RETRY_ALWAYS - The method is idempotent, whatever its `idempotency_level` and HTTP method say. */
+  RETRY_ALWAYS: 2,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type Retry = typeof Retry[keyof typeof Retry];
+
+export namespace Retry {
+  export type RETRY_UNSPECIFIED = typeof Retry.RETRY_UNSPECIFIED;
+  export type RETRY_NEVER = typeof Retry.RETRY_NEVER;
+  export type RETRY_ALWAYS = typeof Retry.RETRY_ALWAYS;
+  export type UNRECOGNIZED = typeof Retry.UNRECOGNIZED;
+}
+
 /** Access level of a method. */
 export const Access = {
   /** ACCESS_UNSPECIFIED - Not allowed: stops the boot. */
@@ -111,7 +131,14 @@ export interface Policy {
    */
   tolerateInvalidToken: boolean;
   /** Default: class `user` for authenticated callers, `anonymous` for others, at a cost of one token. */
-  rateLimit: RateLimit | undefined;
+  rateLimit:
+    | RateLimit
+    | undefined;
+  /**
+   * Whether the gateway repeats a call that failed with UNAVAILABLE although the upstream may have processed it. Default:
+   * if the method is idempotent by its `idempotency_level` or, without one, by the HTTP method (RFC 9110 section 9.2.2).
+   */
+  retry: Retry;
 }
 
 /** The rate-limit bucket that a request is charged to. */
@@ -203,6 +230,7 @@ function createBasePolicy(): Policy {
     successStatus: 0,
     tolerateInvalidToken: false,
     rateLimit: undefined,
+    retry: 0,
   };
 }
 
@@ -225,6 +253,9 @@ export const Policy: MessageFns<Policy> = {
     }
     if (message.rateLimit !== undefined) {
       RateLimit.encode(message.rateLimit, writer.uint32(50).fork()).join();
+    }
+    if (message.retry !== 0) {
+      writer.uint32(64).int32(message.retry);
     }
     return writer;
   },
@@ -290,6 +321,14 @@ export const Policy: MessageFns<Policy> = {
             message.rateLimit = RateLimit.decode(reader, reader.uint32());
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.retry = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -317,6 +356,7 @@ export const Policy: MessageFns<Policy> = {
     message.rateLimit = (object.rateLimit !== undefined && object.rateLimit !== null)
       ? RateLimit.fromPartial(object.rateLimit)
       : undefined;
+    message.retry = object.retry ?? 0;
     return message;
   },
 };

@@ -63,6 +63,14 @@ export declare type Policy = Message<"edge.v1.Policy"> & {
    * @generated from field: edge.v1.RateLimit rate_limit = 6;
    */
   rateLimit?: RateLimit | undefined;
+
+  /**
+   * Whether the gateway repeats a call that failed with UNAVAILABLE although the upstream may have processed it. Default:
+   * if the method is idempotent by its `idempotency_level` or, without one, by the HTTP method (RFC 9110 section 9.2.2).
+   *
+   * @generated from field: edge.v1.Retry retry = 8;
+   */
+  retry: Retry;
 };
 
 /**
@@ -267,6 +275,39 @@ export declare type Cookie = Message<"edge.v1.Cookie"> & {
  * Use `create(CookieSchema)` to create a new message.
  */
 export declare const CookieSchema: GenMessage<Cookie>;
+
+/**
+ * Whether a failed call is repeated.
+ *
+ * @generated from enum edge.v1.Retry
+ */
+export enum Retry {
+  /**
+   * If `idempotency_level` is NO_SIDE_EFFECTS or IDEMPOTENT or, without one, the HTTP method is GET, HEAD, PUT or DELETE.
+   *
+   * @generated from enum value: RETRY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Only if no upstream has processed the call.
+   *
+   * @generated from enum value: RETRY_NEVER = 1;
+   */
+  NEVER = 1,
+
+  /**
+   * The method is idempotent, whatever its `idempotency_level` and HTTP method say.
+   *
+   * @generated from enum value: RETRY_ALWAYS = 2;
+   */
+  ALWAYS = 2,
+}
+
+/**
+ * Describes the enum edge.v1.Retry.
+ */
+export declare const RetrySchema: GenEnum<Retry>;
 
 /**
  * Access level of a method.

@@ -13,6 +13,7 @@ const TRAILERS = {
   grpcStatusDetails: undefined,
   malformed: undefined,
   tooLarge: false,
+  retryPushback: undefined,
 }
 
 t.test('grpc-message is percent-decoded as UTF-8, and invalid escapes are kept', async t => {
