@@ -18,14 +18,14 @@ export interface ScriptedPeer {
 
 /** @param respond called for each attempt. */
 export async function startScriptedPeer(
-  respond: (call: ScriptedCall, attempt: number) => Scripted,
+  respond: (call: ScriptedCall, attempt: number) => Scripted | Promise<Scripted>,
   port = 0,
 ): Promise<ScriptedPeer> {
   const server = new Server()
   const received: Record<string, unknown>[] = []
-  const handle = (call: ScriptedCall, callback: sendUnaryData<Buffer>) => {
+  const handle = async (call: ScriptedCall, callback: sendUnaryData<Buffer>) => {
     received.push(call.metadata.getMap())
-    const scripted = respond(call, received.length)
+    const scripted = await respond(call, received.length)
     if (scripted === undefined) return
     if (!('code' in scripted)) {
       callback(null, scripted)
