@@ -1,7 +1,6 @@
-/** A server of @grpc/grpc-js whose method peers.v1.Peer/Echo a test implements. */
+/** A server of @grpc/grpc-js whose method Echo a test implements. */
 import { Metadata, Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData } from '@grpc/grpc-js'
 import { Code } from '#runtime/status.ts'
-import { peerMethod } from './peer.ts'
 
 export type ScriptedCall = ServerUnaryCall<Buffer, Buffer>
 
@@ -16,10 +15,11 @@ export interface ScriptedPeer {
   stop(): void
 }
 
-/** @param respond called for each attempt. */
+/** @param respond called for each attempt. @param service its full name; default peers.v1.Peer. */
 export async function startScriptedPeer(
   respond: (call: ScriptedCall, attempt: number) => Scripted | Promise<Scripted>,
   port = 0,
+  service = 'peers.v1.Peer',
 ): Promise<ScriptedPeer> {
   const server = new Server()
   const received: Record<string, unknown>[] = []
@@ -37,7 +37,7 @@ export async function startScriptedPeer(
   }
   const bytes = (value: Buffer) => value
   const echo = {
-    path: peerMethod('Echo'),
+    path: `/${service}/Echo`,
     requestStream: false as const,
     responseStream: false as const,
     requestSerialize: bytes,
