@@ -31,7 +31,7 @@ const packageOf = (name: string) => `
   service Peer { rpc Echo(Item) returns (Item); }
 `
 const hanging = await startScriptedPeer(() => undefined, 0, 'hang.v1.Peer')
-const echo = fork(path.resolve(import.meta.dirname, '../support/grpc-peers/echo-process.ts'), ['0'])
+const echo = fork(path.resolve(import.meta.dirname, '../support/grpc-peers/echo-process.ts'), ['0', '5'])
 const [port] = await once(echo, 'message')
 
 const entryOf = (name: string, address: string) => {

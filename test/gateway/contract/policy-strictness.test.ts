@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf'
 import fc from 'fast-check'
 import t from 'tap'
-import { type Policy, PolicySchema } from '#proto/edge/v1/options_pb.js'
+import { type Policy, PolicySchema, Retry } from '#proto/edge/v1/options_pb.js'
 import { AccessLevel, ROLES } from '#runtime/grpc/contract.ts'
 import {
   compareField,
@@ -57,6 +57,9 @@ const CASES: { field: PolicyField; from: Fields; to: Fields; order: Order }[] = 
     to: { access: BY_ROLE, roles: ['moderator'] },
     order: 'incomparable',
   },
+  { field: 'retry', from: { retry: Retry.NEVER }, to: { retry: Retry.ALWAYS }, order: 'weaker' },
+  { field: 'retry', from: { retry: Retry.ALWAYS }, to: { retry: Retry.NEVER }, order: 'stricter' },
+  { field: 'retry', from: {}, to: { retry: Retry.ALWAYS }, order: 'same' },
   { field: 'timeout', from: { timeout: seconds(5) }, to: { timeout: seconds(1) }, order: 'stricter' },
   { field: 'timeout', from: {}, to: { timeout: seconds(60) }, order: 'weaker' },
   { field: 'timeout', from: {}, to: { timeout: seconds(2) }, order: 'stricter' },
@@ -105,6 +108,7 @@ const anyPolicy = fc
     timeout: fc.option(fc.integer({ min: 1, max: 10 }).map(seconds), { nil: undefined }),
     successStatus: fc.constantFrom(0, 200, 204),
     tolerateInvalidToken: fc.boolean(),
+    retry: fc.constantFrom(Retry.UNSPECIFIED, Retry.NEVER, Retry.ALWAYS),
     rateLimit: fc.option(
       fc
         .record({

@@ -2,12 +2,12 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { startScriptedPeer } from './scripted-peer.ts'
 
-/** Time of a call in milliseconds, so that calls are in progress when the process is killed. */
-const CALL_MS = 5
+/** Its port, and the time of a call in milliseconds, so that calls are in progress when the process is killed. */
+const [wanted, callMs] = process.argv.slice(2).map(Number)
 
 const { port } = await startScriptedPeer(async ({ request }) => {
-  await delay(CALL_MS)
+  await delay(callMs)
   return request
-}, Number(process.argv[2]))
+}, wanted)
 process.send?.(port)
 process.on('disconnect', () => process.exit())
