@@ -58,10 +58,15 @@ function filesOf(path: string, env: NodeJS.ProcessEnv): string[] | undefined {
 }
 
 function stateOf(files: readonly string[]): string {
-  return files
-    .map(file => {
-      const state = statSync(file, { throwIfNoEntry: false })
-      return state === undefined ? 'none' : `${state.dev}:${state.ino}:${state.size}:${state.mtimeMs}`
-    })
-    .join()
+  return files.map(stateOfFile).join()
+}
+
+function stateOfFile(file: string): string {
+  try {
+    const { dev, ino, size, mtimeMs } = statSync(file)
+    return `${dev}:${ino}:${size}:${mtimeMs}`
+  } catch (error) {
+    // Such as ENOENT, or ELOOP.
+    return String((error as NodeJS.ErrnoException).code)
+  }
 }

@@ -144,8 +144,11 @@ export async function buildGeneration(configuration: Configuration, parts: Proce
       endStreams: graceMs => openStreams.end(graceMs),
       async close() {
         await app.telemetry.ended()
-        await app.instance.close()
-        await release()
+        try {
+          await app.instance.close()
+        } finally {
+          await release()
+        }
       },
     }
   } catch (error) {

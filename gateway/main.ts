@@ -68,17 +68,22 @@ function watchFiles(onChange: () => void): Stage {
 }
 
 async function runSingleProcess(): Promise<void> {
-  const gateway = await createGateway(settings, process.env, logger)
+  let gateway: Gateway | undefined
+  // A change during the start, which may wait for a contract, is applied after it.
+  let changed: string | undefined
+  const reload = (reason: string) => {
+    if (gateway === undefined) changed = reason
+    else gateway.reload(reason).catch(error => logger.error({ err: error }, 'reload failed'))
+  }
+  process.on('SIGHUP', () => reload('SIGHUP'))
+  const watch = watchFiles(() => reload('file changed'))
+  gateway = await createGateway(settings, process.env, logger)
+  if (changed !== undefined) reload(changed)
   const metricsServer = await startMetricsServer(gateway.metrics.snapshot, healthPages(gateway.healthDetails))
   manageLifecycle({
     logger,
-    stages: [
-      watchFiles(() => void gateway.reload('file changed')),
-      ...gateway.stages,
-      { name: 'metrics', stop: () => metricsServer?.close() },
-    ],
+    stages: [watch, ...gateway.stages, { name: 'metrics', stop: () => metricsServer?.close() }],
   })
-  process.on('SIGHUP', () => void gateway.reload('SIGHUP'))
   await listen(gateway)
 }
 

@@ -83,7 +83,7 @@ const UNTRUSTED =
 /** @param isForMethod whether the entry is for this method only. Then a field that is not stricter is an error. */
 function mergePolicies(contract: Policy, entry: PolicyEntry, isForMethod: boolean, context: PolicyContext): Policy {
   const replaced = create(PolicySchema, { ...contract, ...entry.fields })
-  if (entry.override) return replaced
+  if (entry.override) return withoutTolerance(replaced)
   const fields = Object.keys(entry.fields) as PolicyField[]
   const weakened = fields.filter(field => NOT_STRICTER.has(compareField(field, contract, replaced, context)))
   if (isForMethod && weakened.length > 0) {
@@ -92,7 +92,13 @@ function mergePolicies(contract: Policy, entry: PolicyEntry, isForMethod: boolea
     )
   }
   const kept = Object.fromEntries(weakened.map(field => [field, contract[field]]))
-  return create(PolicySchema, { ...replaced, ...kept })
+  return withoutTolerance(create(PolicySchema, { ...replaced, ...kept }))
+}
+
+/** Removes `tolerate_invalid_token` from a policy whose access level no longer allows it. */
+function withoutTolerance(policy: Policy): Policy {
+  if (policy.access !== AccessLevel.OPTIONAL) policy.tolerateInvalidToken = false
+  return policy
 }
 
 const NOT_STRICTER: ReadonlySet<Order> = new Set<Order>(['weaker', 'incomparable'])

@@ -61,4 +61,7 @@ t.test('a file that is missing or invalid for a time is watched further', async 
   await changed(3)
   writeFileSync(path.join(folder, 'shop.binpb'), '12')
   await changed(4)
+  rmSync(path.join(folder, 'shop.binpb'))
+  symlinkSync('shop.binpb', path.join(folder, 'shop.binpb'))
+  await changed(5)
 })

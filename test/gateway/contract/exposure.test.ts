@@ -228,6 +228,28 @@ t.test('with `override: true` an entry may weaken the contract; fields that it d
   t.equal(routes[0]?.policy.timeout?.seconds, 5n)
 })
 
+t.test('a stricter access level ends the tolerance of invalid tokens', async t => {
+  const contract = buildContract({
+    'shop.proto': `
+      syntax = "proto3";
+      package shop.v1;
+      import "edge/v1/options.proto";
+      import "google/api/annotations.proto";
+      message Item { string id = 1; }
+      service Shop {
+        rpc Get(Item) returns (Item) {
+          option (google.api.http) = { get: "/v1/items/{id}" };
+          option (edge.v1.policy) = { access: ACCESS_OPTIONAL tolerate_invalid_token: true };
+        }
+      }
+    `,
+  })
+  for (const override of [false, true]) {
+    const { routes } = routesOf(t, { contract, entry: { policies: { default: { access: 'user', override } } } })
+    t.match(routes[0]?.policy, { access: AccessLevel.USER, tolerateInvalidToken: false })
+  }
+})
+
 t.test('an internal entry hides a method that has an HTTP rule in its contract', async t => {
   const { lines } = routesOf(t, {
     contract: ANNOTATED,
