@@ -62,7 +62,9 @@ t.test('the package has compiled code with types, the protos, the schema, and no
   t.strictSame(
     new Set(compiled.map(name => name.split('/').slice(0, 2).join('/')).filter(name => !/\.(js|d\.ts)$/.test(name))),
     new Set([
-      ...['command', 'contract', 'edge', 'http', 'transcoding', 'upstream', 'workers'].map(name => `gateway/${name}`),
+      ...['api-reference', 'command', 'contract', 'edge', 'http', 'transcoding', 'upstream', 'workers'].map(
+        name => `gateway/${name}`,
+      ),
       ...['auth', 'grpc', 'observability', 'process'].map(name => `runtime/${name}`),
       'proto/gen',
     ]),
