@@ -1,6 +1,7 @@
 /** Examples of single values: the first candidate for a field that satisfies its schema and its rules. */
 import { type DescField, ScalarType } from '@bufbuild/protobuf'
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
+import { RE2JS } from 're2js'
 import { rulesOf } from '#runtime/grpc/contract.ts'
 import { compileFieldRules } from '#runtime/grpc/rules.ts'
 import { type JsonSchema, kindOf, scalarKind } from '../json-schema.ts'
@@ -9,6 +10,9 @@ import { validateCheck } from './example-rules.ts'
 import { booleanFor, identifiersFor, numberFor, textsFor, timeFor } from './example-texts.ts'
 import { isPersonName, isUuid, numberInComment, subjectOf, uuidOf, valuesInComment, wordsOf } from './field-words.ts'
 import { textOfPattern } from './pattern-text.ts'
+
+/** Maximum length of an example. A field whose rules require a longer value has none. */
+const MAX_LENGTH = 1000
 
 export type Json = string | number | boolean | null | Json[] | { [name: string]: Json }
 
@@ -38,9 +42,22 @@ export function createValueExamples(): ValueExample {
   }
 }
 
+/** Patterns of a foreign contract may take RegExp exponential time, so RE2 matches them. RE2 matches no text if it rejects one. */
+const linearPattern = Object.assign(
+  (pattern: string) => {
+    try {
+      const compiled = RE2JS.compile(pattern)
+      return { test: (text: string) => compiled.matcher(text).find() }
+    } catch {
+      return { test: () => false }
+    }
+  },
+  { code: 'linearPattern' },
+)
+
 /** Formats are not validated, because candidates are chosen by their format. */
 function createSchemaCheck(): (schema: JsonSchema, value: Json) => boolean {
-  const ajv = new Ajv2020({ strict: false, validateFormats: false })
+  const ajv = new Ajv2020({ strict: false, validateFormats: false, code: { regExp: linearPattern } })
   const compiled = new Map<string, ValidateFunction>()
   return ({ description, ...schema }, value) => {
     // Candidates have the right type.
@@ -171,6 +188,7 @@ function* textCandidates(field: DescField, words: string, schema: JsonSchema): I
   // A text that may be empty has its minimum length as a gap.
   const gap = (not as { maxLength?: number } | undefined)?.maxLength ?? 0
   const minimum = Math.max(typeof minLength === 'number' ? minLength : 1, gap + 1)
+  if (minimum > MAX_LENGTH) return
   if (typeof pattern === 'string') {
     for (const length of new Set([minimum, 0, 1, 2, 8, 16])) yield textOfPattern(pattern, length) ?? ''
   }
@@ -187,7 +205,7 @@ function enumCandidates(field: DescField): Json[] {
 
 function bytesCandidates(field: DescField): string[] {
   const { minLength = 0, maxLength = 7 } = rulesOf(field) ?? {}
-  const lengths = [minLength, maxLength, 1, 4, 8, 16, 32]
+  const lengths = [minLength, maxLength, 1, 4, 8, 16, 32].filter(length => length <= MAX_LENGTH)
   return ['example', ...lengths.map(length => 'e'.repeat(length))].map(text => Buffer.from(text).toString('base64'))
 }
 

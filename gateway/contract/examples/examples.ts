@@ -15,6 +15,10 @@ import { createValueExamples, type Json, mapKeys } from './example-values.ts'
 const MAX_DEPTH = 4
 /** Maximum number of values in one example; optional fields beyond it are left out. */
 const MAX_VALUES = 60
+/** Maximum number of entries of a list or map. A field whose rules require more has no example. */
+const MAX_ENTRIES = 100
+/** Maximum number of values and messages that are tried for one example, with those that rules require. */
+const MAX_STEPS = 2000
 
 /** Proto names of the fields from a message to one of its fields. */
 type FieldPath = readonly string[]
@@ -41,10 +45,10 @@ export interface ExampleOptions<Place extends string> {
   readonly onInvalid: (name: string, reason: string) => void
 }
 
-/** Where an example of a message is built: the messages around it, and how many more values it may have. */
+/** Where an example of a message is built: the messages around it, and how many more values and steps it may have. */
 interface Surroundings {
   readonly messages: readonly DescMessage[]
-  readonly budget: { values: number }
+  readonly budget: { values: number; steps: number }
 }
 
 export function createExamples<Place extends string>(options: ExampleOptions<Place>): Examples<Place> {
@@ -101,11 +105,14 @@ export function createExamples<Place extends string>(options: ExampleOptions<Pla
     if (schema['readOnly'] === true && place !== 'response') return undefined
     if (field.fieldKind === 'list') {
       const count = countOf(schema, 'minItems', 'maxItems')
+      if (count > MAX_ENTRIES) return undefined
       const entries = distinct(count, position => single(field, schema['items'] as JsonSchema, position))
       return entries ?? (count > 0 && schema['minItems'] !== undefined ? undefined : [])
     }
     if (field.fieldKind === 'map') {
-      const keys = mapKeys(field, countOf(schema, 'minProperties', 'maxProperties'))
+      const count = countOf(schema, 'minProperties', 'maxProperties')
+      if (count > MAX_ENTRIES) return undefined
+      const keys = mapKeys(field, count)
       const values = keys.map(
         (key, at) => [key, single(field, schema['additionalProperties'] as JsonSchema, at)] as const,
       )
@@ -116,6 +123,7 @@ export function createExamples<Place extends string>(options: ExampleOptions<Pla
 
     function single(entry: DescField, entrySchema: JsonSchema, position: number): Json | undefined {
       const { messages, budget } = inner
+      if (budget.steps-- <= 0) return undefined
       const kind: JsonKind = kindOf(entry)
       if (kind === 'field-mask') return maskFor(entry)
       if (kind === 'message') {
@@ -141,7 +149,7 @@ export function createExamples<Place extends string>(options: ExampleOptions<Pla
     return names.find(name => /^[a-z]+(?:[A-Z][a-z]+)*$/.test(name))
   }
 
-  const start = (): Surroundings => ({ messages: [], budget: { values: MAX_VALUES } })
+  const start = (): Surroundings => ({ messages: [], budget: { values: MAX_VALUES, steps: MAX_STEPS } })
   return {
     ofMessage(message, place, bound = []) {
       const example = messageExample(message, place, bound, start())

@@ -9,17 +9,22 @@
 /** Characters to choose from for a class, the likeliest first. */
 const CHARACTERS = [...'example0123456789-ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghijknoqrstuvwyz_./:@+ #!']
 
-/** The pattern has other syntax, or a class without any of CHARACTERS. */
+/** Maximum number of atoms that are read, with repetitions. A pattern may repeat repetitions. */
+const MAX_ATOMS = 2000
+
+/** The pattern has other syntax, a class without any of CHARACTERS, or too many repetitions. */
 class Unknown extends Error {}
 
 /**
  * @param minimum of characters that repetitions without an upper bound produce.
- * @returns a text, which the caller checks against the pattern; undefined if the pattern has other syntax.
+ * @returns a text, which the caller checks against the pattern; undefined if the pattern has other syntax, or more than 2000
+ * atoms with their repetitions.
  */
 export function textOfPattern(pattern: string, minimum: number): string | undefined {
   const tokens = pattern.match(/\[\^?\]?(?:\\.|[^\]\\])*\]|\\x[0-9A-Fa-f]{2}|\\.|\{\d+(?:,\d*)?\}|\(\?:|[\s\S]/gu) ?? []
   let at = 0
   let chosen = 0
+  let atoms = 0
   try {
     const text = alternatives()
     return at === tokens.length ? text : undefined
@@ -68,6 +73,7 @@ export function textOfPattern(pattern: string, minimum: number): string | undefi
   }
 
   function atom(): string {
+    if (++atoms > MAX_ATOMS) throw new Unknown()
     const token = tokens[at++] ?? ''
     if (token === '(' || token === '(?:') {
       if (tokens[at] === '?') throw new Unknown()

@@ -135,6 +135,32 @@ t.test('examples satisfy the rules of buf.validate, and leave a field out that n
   t.end()
 })
 
+t.test('a field that requires a very long value has no example', t => {
+  const { body, problems } = documentOf(`
+    string title = 1 [${RULES} { min_length: 2000000000 }];
+    bytes data = 2 [${RULES} { min_length: 2000000000 }];
+    repeated string tags = 3 [${RULES} { min_items: 2000000000 }];
+    map<string, string> labels = 4 [${RULES} { min_items: 2000000000 }];
+    string name = 6;`)
+  t.match(body, { name: String })
+  t.strictSame(Object.keys(body ?? {}), ['name'])
+  t.same(problems, [])
+  t.end()
+})
+
+t.test('a message of many messages has an example in bounded time', t => {
+  const fields = (type: string) => Array.from({ length: 60 }, (_, at) => `${type} f${at} = ${at + 1};`).join('\n')
+  const { body } = documentOf(`
+    message C {} message B { ${fields('C')} } message A { ${fields('B')} }
+    ${fields('A')}`)
+  t.ok(body)
+  t.end()
+})
+
+t.test('repeated repetitions have no text', async t => {
+  t.equal(textOfPattern('(?:(?:(?:a{900}){900}){900}){900}', 1), undefined)
+})
+
 t.test('recursive messages end, and have no example of themselves', t => {
   const { body, problems } = documentOf('Part part = 1;')
   t.same(body, { part: { title: 'Minutes of the meeting', parts: [] } })
