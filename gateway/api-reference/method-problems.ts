@@ -81,7 +81,7 @@ function codesOf(route: Route, isLimited: boolean, isOwn: boolean): Code[] {
     [body.kind !== 'none', 'body_too_large', 'unsupported_media_type'],
     [isLimited, 'rate_limited'],
     [isStream(route), 'too_many_streams'],
-    [true, 'internal', 'upstream_answer_too_large', 'unavailable'],
+    [true, 'internal', 'upstream_answer_too_large', 'unavailable', 'upstream_overloaded'],
     [isOwn, 'database_busy'],
     [verifiesToken, 'keys_unavailable', 'revocations_unknown'],
     [true, 'deadline_exceeded'],

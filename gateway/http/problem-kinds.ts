@@ -154,6 +154,11 @@ export const SERVICE_PROBLEMS = {
     meaning: 'The resource does not exist, or the caller may not see it',
     cure: '',
   },
+  upstream_overloaded: {
+    status: 503,
+    meaning: 'Too many calls of the upstream are in progress or waiting; the call was not sent',
+    cure: 'Retry after `Retry-After`',
+  },
   unavailable: {
     status: 503,
     meaning: 'A service or store is unavailable; the call may have taken effect',

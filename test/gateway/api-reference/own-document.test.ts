@@ -73,7 +73,7 @@ t.test('each operation has every error code that follows from its policy, bindin
     401: ['unauthenticated', 'token_invalid', 'token_expired', 'token_revoked'],
     403: ['permission_denied'],
     429: ['rate_limited'],
-    503: ['unavailable', 'database_busy', 'keys_unavailable', 'revocations_unknown'],
+    503: ['unavailable', 'upstream_overloaded', 'database_busy', 'keys_unavailable', 'revocations_unknown'],
     504: ['deadline_exceeded'],
     default: ['bad_request', 'url_too_long', 'request_timeout', 'headers_too_large'],
   })
