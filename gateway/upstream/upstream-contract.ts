@@ -1,9 +1,10 @@
 /** The contract of an upstream: its message types, and the services that gateway.yaml exposes. */
 import type { DescField, FileRegistry } from '@bufbuild/protobuf'
 import { ContractError, methodName, serviceOf } from '#runtime/grpc/contract.ts'
+import { SettingsError } from '#runtime/process/env.ts'
 import { identityFields } from '../contract/edge-fields.ts'
 import { createExposure, findUnknownNames } from '../contract/exposure.ts'
-import { readHttpRules } from '../contract/http-rules-file.ts'
+import { type ExternalRules, readHttpRules } from '../contract/http-rules-file.ts'
 import type { PolicyContext } from '../contract/policy-strictness.ts'
 import type { ExposedService } from '../contract/route-table.ts'
 import { createErrorForwarding, type ErrorForwarding } from './forwarded-errors.ts'
@@ -51,7 +52,7 @@ function exposeServices(
   const problem = (entry: readonly PropertyKey[], message: string) =>
     `${position(...entry)}: upstream ${name}: ${message}`
   const { services, unknown } = findServices(registry, config.services)
-  const httpRules = config.httpRules === undefined ? new Map() : readHttpRules(config.httpRules, env)
+  const httpRules = config.httpRules === undefined ? new Map() : readRules(config.httpRules)
   const names = findUnknownNames(services, { policies, httpRules }, knownMethods)
   const trustsContract = !isReflected(config) || config.trusted
   const identity = trustsContract ? [] : services.flatMap(({ methods }) => methods.flatMap(identityFields))
@@ -72,6 +73,16 @@ function exposeServices(
     hasDefault: method => knownMethods === undefined || knownMethods.has(methodName(method)),
   })
   return services.map(service => ({ service, upstream: name, exposure, registry }))
+
+  function readRules(file: string): ExternalRules {
+    try {
+      return readHttpRules(file, env)
+    } catch (error) {
+      // An invalid rule has its own file and line. A file that cannot be read has the line that names it.
+      if (!(error instanceof SettingsError)) throw error
+      throw new SettingsError(problem(['httpRules'], error.message), { cause: error })
+    }
+  }
 }
 
 /** Names of the methods that gateway.yaml exposes. A service that the contract lacks has none. */
