@@ -5,6 +5,7 @@ import { RE2JS } from 're2js'
 import { rulesOf } from '#runtime/grpc/contract.ts'
 import { compileFieldRules } from '#runtime/grpc/rules.ts'
 import { type JsonSchema, kindOf, scalarKind } from '../json-schema.ts'
+import { examplesInRules } from '../validation/validate-examples.ts'
 import { validateRulesOf } from '../validation/validate-options.ts'
 import { validateCheck } from './example-rules.ts'
 import { booleanFor, identifiersFor, numberFor, textsFor, timeFor } from './example-texts.ts'
@@ -34,7 +35,7 @@ export function createValueExamples(): ValueExample {
   return (field, schema, isRequest, position = 0) => {
     const isAllowed = isRequest ? createRuleCheck(field) : () => true
     let skipped = 0
-    for (const candidate of candidatesFor(field, schema)) {
+    for (const candidate of [...examplesInRules(field), ...candidatesFor(field, schema)]) {
       if (!isValidBy(schema, candidate) || !isAllowed(candidate)) continue
       if (skipped++ === position) return candidate
     }

@@ -70,7 +70,18 @@ const LOOSE: [declaration: string, values: unknown[]][] = [
   ['string f = 1 [R.string.ip = true];', ['127.0.0.1', 'x']],
 ]
 
-const DECLARATIONS = [...EXACT, ...LOOSE].map(([declaration]) => declaration)
+/** Rules from which an example follows that JSON Schema does not demand. */
+const EXAMPLES: [declaration: string, example: unknown][] = [
+  ['string f = 1 [R.string = { example: "Ada" min_len: 2 }];', 'Ada'],
+  ['repeated int32 f = 1 [R.repeated.items.int32 = { example: [7, 8] }];', [7]],
+  ['int64 f = 1 [R.int64 = { gt: 41 lt: 43 example: 42 }];', '42'],
+  ['string f = 1 [R.string.ip = true];', '192.0.2.7'],
+  ['string f = 1 [R.string.host_and_port = true];', 'example.com:8080'],
+  ['Color f = 1 [R.enum = { in: [2] }];', 'BLUE'],
+  ['bytes f = 1 [R.bytes = { example: "abc" }];', 'YWJj'],
+]
+
+const DECLARATIONS = [...EXACT, ...LOOSE, ...EXAMPLES].map(([declaration]) => declaration)
 const contract = buildContract(
   Object.fromEntries(DECLARATIONS.map((declaration, index) => [`x${index}.proto`, source(declaration, index)])),
 )
@@ -93,22 +104,35 @@ function source(declaration: string, index: number): string {
 
 interface Document {
   components: { schemas: Record<string, unknown> }
-  paths: Record<string, Record<string, { requestBody: { content: { 'application/json': { schema: object } } } }>>
+  paths: Record<
+    string,
+    Record<string, { requestBody: { content: { 'application/json': { schema: object; example?: unknown } } } }>
+  >
 }
 
 function documentOf(routes: readonly Route[]): Document {
   return buildOpenApi(routes, { title: 'T', version: '1', publicUrl: 'https://x.example' }) as Document
 }
 
-function verdicts(declaration: string, values: readonly unknown[]) {
+/** Returns the codec and the documented body of the method with the declaration. */
+function methodWith(declaration: string) {
   const service = serviceOf(contract, `x${DECLARATIONS.indexOf(declaration)}.v1.S`)
   const routes = buildRouteTable([{ service, upstream: 'x', registry: contract }])
   const document = documentOf(routes)
+  const body = document.paths['/v1/q']?.['post']?.requestBody.content['application/json']
+  return {
+    document,
+    schema: body?.schema,
+    example: body?.example,
+    codec: createReferenceCodec(routes[0] as Route, contract),
+  }
+}
+
+function verdicts(declaration: string, values: readonly unknown[]) {
+  const { document, schema, codec } = methodWith(declaration)
   const ajv = new Ajv2020({ strict: false, validateFormats: false })
   ajv.addSchema({ $id: 'doc', components: document.components })
-  const schema = document.paths['/v1/q']?.['post']?.requestBody.content['application/json'].schema
   const isDocumented = ajv.compile(JSON.parse(JSON.stringify(schema).replaceAll('"#/', '"doc#/')))
-  const codec = createReferenceCodec(routes[0] as Route, contract)
   return values.map(value => {
     const body = JSON.stringify({ f: value })
     return { body, isDocumented: isDocumented(JSON.parse(body)), isAccepted: accepts(codec, body) }
@@ -138,6 +162,20 @@ for (const [declaration, values] of LOOSE) {
     t.ok(all.some(({ isAccepted }) => isAccepted))
     t.ok(all.some(({ isAccepted }) => !isAccepted))
     for (const { body, isDocumented, isAccepted } of all) t.ok(isDocumented || !isAccepted, body)
+  })
+}
+
+t.test('the gateway accepts the example of each body', async t => {
+  for (const declaration of DECLARATIONS) {
+    const { codec, example } = methodWith(declaration)
+    if (example !== undefined)
+      t.ok(accepts(codec, JSON.stringify(example)), `${declaration} ${JSON.stringify(example)}`)
+  }
+})
+
+for (const [declaration, example] of EXAMPLES) {
+  t.test(`the example of ${declaration} follows from its rules`, async t => {
+    t.match(methodWith(declaration).example, { f: example })
   })
 }
 
