@@ -13,6 +13,8 @@ import { until } from '../support/until.ts'
 
 // Compiles the package, installs it with its dependencies, and builds a program of Go.
 t.setTimeout(600_000)
+// The hooks of the test runner must not be in the compiler and in the programs of the package.
+delete process.env['NODE_OPTIONS']
 
 const ROOT = path.resolve(import.meta.dirname, '../..')
 const NODE_24 = 'node@24.21.0'

@@ -5,6 +5,8 @@ import { request, signUp } from '../support/rest-client.ts'
 import type { TestProcess } from '../support/test-process.ts'
 import { startSystem } from '../support/test-system.ts'
 
+// grpcurl is built at the first run.
+t.setTimeout(600_000)
 const skip = (await prepareGrpcurl()) ?? false
 
 function addressOf({ entries }: TestProcess): string {

@@ -19,6 +19,9 @@ import { prepareReflectedServer, startReflectedServer } from '../support/reflect
 import { openTestPort } from '../support/test-port.ts'
 import { until } from '../support/until.ts'
 
+// Go programs are built at the first run.
+t.setTimeout(600_000)
+
 const skip = (await prepareReflectedServer()) ?? false
 
 const SHOP = 'shop.v1.Shop'

@@ -11,6 +11,9 @@ import { samplesOf, scrape } from '../support/scrape.ts'
 import { openTestPort } from '../support/test-port.ts'
 import { startTestProcess } from '../support/test-process.ts'
 
+// On a busy machine, replacing replicas takes its time.
+t.setTimeout(600_000)
+
 const image = buildImage({
   'peer.proto': `
     syntax = "proto3";
