@@ -13,8 +13,6 @@ import { until } from '../support/until.ts'
 
 // Compiles the package, installs it with its dependencies, and builds a program of Go.
 t.setTimeout(600_000)
-// The hooks of the test runner must not be in the compiler and in the programs of the package.
-delete process.env['NODE_OPTIONS']
 
 const ROOT = path.resolve(import.meta.dirname, '../..')
 const NODE_24 = 'node@24.21.0'
@@ -121,7 +119,7 @@ t.test('a TypeScript program uses the types of the package', async t => {
     '--typeRoots',
     types,
   ]
-  const { stdout, exitCode } = await execa('tsc', [...options, 'program.mts'], {
+  const { stdout, exitCode } = await execa('env', ['-u', 'NODE_OPTIONS', 'tsc', ...options, 'program.mts'], {
     cwd: project,
     preferLocal: true,
     localDir: ROOT,

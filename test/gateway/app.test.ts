@@ -205,7 +205,7 @@ t.test('the upstream receives the verified token and no other identity; client h
     'gatehouse-client-address': '1.2.3.4',
     gatehouse_client_address: '1.2.3.4',
     'grpc-metadata-authorization': 'Bearer x',
-    'grpc-timeout': '1n',
+    'grpc-timeout': '1H',
     'x-forwarded-for': '1.2.3.4',
     'user-agent': 'Köln',
   }
