@@ -117,7 +117,7 @@ export const settingsSchema = {
     .string()
     .optional()
     .describe(
-      'Folder in which the gateway keeps the last contract of each upstream that it reads by reflection, to serve it after a restart while the upstream is down. Created if missing; nobody else may write to it. Unset: contracts are not kept.',
+      'Folder in which the gateway keeps the last contract of each upstream that it reads by reflection, to serve it after a restart while the upstream is down. Created if missing; no other user may have write permission. Unset: contracts are not kept.',
     ),
   AUTH_SVC_ADDRESS: z
     .string()

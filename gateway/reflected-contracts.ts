@@ -2,7 +2,7 @@
  * The contracts that are read by reflection. A contract that has changed becomes part of the configuration in use, unless it
  * is invalid, weakens access, or takes a path from another upstream; then the contract in use stays.
  *
- * gateway.yaml is the word of the operator: reading it again accepts the contract as it is at that time, and `default` of
+ * An operator decides by gateway.yaml: reading it again accepts the contract as it is at that time, and `default` of
  * `policies` then applies to its new methods. So does the first attempt to read a contract, at boot. A restart does not accept
  * weaker policies than those of the kept contract, because processes also restart without an operator.
  */

@@ -31,7 +31,7 @@ export interface Command {
   readonly summary: string
   /** What `--help` prints: usage, options, exit codes. */
   readonly help: string
-  /** Undefined: the process goes on, as that of `serve`. @throws UsageError for invalid arguments. */
+  /** Undefined: the process continues, as that of `serve`. @throws UsageError for invalid arguments. */
   run(args: readonly string[], context: CommandContext): Promise<ExitCode | undefined>
 }
 

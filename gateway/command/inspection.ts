@@ -1,4 +1,4 @@
-/** Runs the steps of the boot that need no connection, and goes on after an error with what is valid. */
+/** Runs the steps of the boot that need no connection. After an error it continues with the valid parts. */
 import { readSettings } from '#runtime/process/env.ts'
 import { type GatewaySettings, settingsSchema } from '../config.ts'
 import {

@@ -1,4 +1,4 @@
-/** `gatehouse policy-diff`: compares who may call what, by two gateway.yaml files or two outputs of `routes --json`. */
+/** `gatehouse policy-diff`: compares the access to each route, by two gateway.yaml files or two outputs of `routes --json`. */
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { z } from 'zod'

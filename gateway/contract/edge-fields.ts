@@ -49,18 +49,6 @@ export function isRevocation(field: DescField): boolean {
   return field.message?.typeName === 'edge.v1.Revocation'
 }
 
-/**
- * Returns the fields of a method that read cookies of a client, set them or revoke tokens. Only a contract that is trusted
- * may have them: another one could ask for the refresh token.
- */
-export function identityFields({ input, output }: DescMethod): DescField[] {
-  const isCookie = (field: DescField) => cookieOf(field) !== undefined
-  return [
-    ...input.fields.filter(isCookie),
-    ...responseFields(output).filter(field => isCookie(field) || isRevocation(field)),
-  ]
-}
-
 /** Checks the edge fields of a method. @throws ContractError for the first field that the edge cannot handle. */
 export function assertEdgeFields({ input, output }: DescMethod): void {
   for (const field of input.fields) {

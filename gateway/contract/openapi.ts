@@ -133,7 +133,7 @@ function examplePath(path: string, parameters: readonly { name: string; example?
   )
 }
 
-/** Says who may call a method. */
+/** Describes the access level of a method. */
 function accessText({ access, roles, tolerateInvalidToken }: Policy): string {
   switch (access) {
     case AccessLevel.USER:

@@ -1,12 +1,12 @@
 /** The contract of an upstream: its message types, and the services that gateway.yaml exposes. */
-import type { DescField, FileRegistry } from '@bufbuild/protobuf'
+import type { FileRegistry } from '@bufbuild/protobuf'
 import { ContractError, methodName, serviceOf } from '#runtime/grpc/contract.ts'
 import { SettingsError } from '#runtime/process/env.ts'
-import { identityFields } from '../contract/edge-fields.ts'
 import { createExposure, findUnknownNames } from '../contract/exposure.ts'
 import { type ExternalRules, readHttpRules } from '../contract/http-rules-file.ts'
 import type { PolicyContext } from '../contract/policy-strictness.ts'
 import type { ExposedService } from '../contract/route-table.ts'
+import { findTrustedOptions } from '../contract/trusted-options.ts'
 import { createErrorForwarding, type ErrorForwarding } from './forwarded-errors.ts'
 import { isReflected, type UpstreamConfig } from './upstream-config.ts'
 
@@ -31,8 +31,8 @@ export interface UpstreamContract {
 
 /**
  * Returns the contract of an upstream as gateway.yaml exposes it.
- * @throws ContractError that lists, one per line, each service, policy and HTTP rule that the contract does not have; SettingsError if the
- * file of `httpRules` cannot be read.
+ * @throws ContractError that lists, one per line, each service, policy and HTTP rule that the contract does not have, and each
+ * option that requires trust; SettingsError if the file of `httpRules` cannot be read.
  */
 export function exposeContract(
   config: UpstreamConfig,
@@ -55,12 +55,12 @@ function exposeServices(
   const httpRules = config.httpRules === undefined ? new Map() : readRules(config.httpRules)
   const names = findUnknownNames(services, { policies, httpRules }, knownMethods)
   const trustsContract = !isReflected(config) || config.trusted
-  const identity = trustsContract ? [] : services.flatMap(({ methods }) => methods.flatMap(identityFields))
+  const refused = trustsContract ? [] : findTrustedOptions(services)
   const all = [
     ...unknown.map(({ index, message }) => problem(['services', index], message)),
     // The policies of a service that does not exist have one error, at the service.
     ...(unknown.length > 0 ? [] : names.map(({ entry, message }) => problem(entry, message))),
-    ...(identity.length === 0 ? [] : [problem(['contract'], identityMessage(identity))]),
+    ...refused.map(message => problem(['contract'], message)),
   ]
   if (all.length > 0) throw new ContractError(all.join('\n'))
   const context = { compareLimits, defaultTimeoutMs: timeoutMs }
@@ -89,11 +89,6 @@ function exposeServices(
 export function methodsOf({ services }: Pick<UpstreamConfig, 'services'>, registry: FileRegistry): Set<string> {
   const found = services.flatMap(name => registry.getService(name) ?? [])
   return new Set(found.flatMap(({ methods }) => methods.map(methodName)))
-}
-
-function identityMessage(fields: readonly DescField[]): string {
-  const names = new Set(fields.map(({ parent, name }) => `${parent.typeName}.${name}`))
-  return `cookies and revocations in a contract read by reflection require \`trusted: true\`: ${[...names].join(', ')}`
 }
 
 function findServices(registry: FileRegistry, names: readonly string[]) {

@@ -79,7 +79,7 @@ t.test('an empty value of a filter is 400 and names the field', async t => {
   }
 })
 
-t.test('an empty list in the filter of a bulk change is 400 and changes nobody', async t => {
+t.test('an empty list in the filter of a bulk change is 400 and changes no user', async t => {
   const { user } = await signUp(url)
   const changes = { 'users:delete': {}, 'users:updateRole': { role: 'editor' } }
   const others = [{}, { createdSince: '2026-01-01T00:00:00Z' }, { role: 'user' }, { emailSuffix: '@example.com' }]

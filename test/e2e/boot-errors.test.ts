@@ -21,7 +21,7 @@ const secret = () => randomBytes(32).toString('base64')
 // Nothing listens on port 1.
 const SETTINGS = {
   REDIS_URL: 'redis://127.0.0.1:1',
-  DATABASE_URL: 'postgres://nobody:x@127.0.0.1:1/none',
+  DATABASE_URL: 'postgres://none:x@127.0.0.1:1/none',
   PASSWORD_PEPPER: secret(),
   REFRESH_TOKEN_SECRET: secret(),
   SIGNING_KEY_SECRET: secret(),

@@ -1,4 +1,4 @@
-/** A gateway alone: without auth-svc and Redis, in front of a service whose contract has no options. */
+/** A gateway without auth-svc and Redis, in front of a service whose contract has no options. */
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { create, type DescMessage } from '@bufbuild/protobuf'
@@ -177,7 +177,7 @@ t.test('an invalid file or contract changes nothing, and the log says why', asyn
   ])
 })
 
-t.test('reloads under load fail no request, and a stream goes on', async t => {
+t.test('reloads under load fail no request, and a stream continues', async t => {
   const { gateway, upstream, call, write, reload, endStreams } = await startAlone(t)
   write({ policies: PUBLIC })
   await reload(RELOADED)

@@ -46,7 +46,7 @@ export function createContractStore(folder: string | undefined, logger: Pick<Log
 
 /** Writes beside the file and renames. Several processes may do so at once. */
 async function replaceFile(file: string, content: Uint8Array): Promise<void> {
-  // The policies of a trusted upstream are in the file, so nobody else may write it.
+  // The file has the policies of a trusted upstream, so only the owner has permission to write it.
   await mkdir(path.dirname(file), { recursive: true, mode: 0o700 })
   const temporary = `${file}.${randomUUID()}`
   try {

@@ -146,7 +146,7 @@ t.test('responses have the rate-limit headers, 429 and 503 have Retry-After, 401
   t.end()
 })
 
-t.test('operations say who may call them, and services have names for people', t => {
+t.test('operations describe their access level, and tags have readable names', t => {
   t.match(document.paths['/v1/users']?.['get'], {
     description: /Requires an access token of a user with one of the roles `moderator`, `admin`\./,
     'x-roles': ['moderator', 'admin'],

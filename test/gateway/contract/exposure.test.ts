@@ -228,6 +228,29 @@ t.test('with `override: true` an entry may weaken the contract; fields that it d
   t.equal(routes[0]?.policy.timeout?.seconds, 5n)
 })
 
+const PATTERN = buildContract({
+  'shop.proto': `
+    syntax = "proto3";
+    package shop.v1;
+    import "edge/v1/options.proto";
+    message Part { string code = 1 [(edge.v1.rules) = { pattern: "(a+)+b" }]; }
+    message Item { string id = 1; repeated Part parts = 2; }
+    service Shop { rpc Get(Item) returns (Item); }
+  `,
+})
+
+t.test(
+  'a pattern of edge.v1.rules in a contract read by reflection requires trust, also in a nested message',
+  async t => {
+    const entry = { contract: 'reflection', unannotated: 'post', policies: { default: { access: 'public' } } }
+    t.throws(
+      () => routesOf(t, { contract: PATTERN, entry }),
+      /patterns of edge\.v1\.rules .* require `trusted: true`: shop\.v1\.Part\.code$/,
+    )
+    t.equal(routesOf(t, { contract: PATTERN, entry: { ...entry, trusted: true } }).routes.length, 1)
+  },
+)
+
 t.test('a stricter access level ends the tolerance of invalid tokens', async t => {
   const contract = buildContract({
     'shop.proto': `
