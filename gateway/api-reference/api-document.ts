@@ -1,5 +1,5 @@
 /** Builds the OpenAPI document of a gateway: the contract, and what the edge adds to it. */
-import { buildOpenApi } from '../contract/openapi.ts'
+import { buildOpenApi } from '../contract/openapi/document.ts'
 import type { Route } from '../contract/route-table.ts'
 import type { LimitSettings } from '../edge/limits/limit-classes.ts'
 import { type Limit, type MethodLimits, resolveMethodLimits } from '../edge/limits/method-limits.ts'

@@ -5,7 +5,7 @@
 import type { DescField, DescMessage } from '@bufbuild/protobuf'
 import { AccessLevel, isIfMatch } from '#runtime/grpc/contract.ts'
 import { responseFields } from '../contract/edge-fields.ts'
-import type { PossibleProblem } from '../contract/openapi-problems.ts'
+import type { PossibleProblem } from '../contract/openapi/problems.ts'
 import { isStream, type Route } from '../contract/route-table.ts'
 import { PROBLEM_KINDS } from './method-problems.ts'
 

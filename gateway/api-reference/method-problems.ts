@@ -4,7 +4,7 @@
  */
 import { AccessLevel, declaredErrorsOf, isIfMatch } from '#runtime/grpc/contract.ts'
 import { cookieFields } from '../contract/edge-fields.ts'
-import type { PossibleProblem } from '../contract/openapi-problems.ts'
+import type { PossibleProblem } from '../contract/openapi/problems.ts'
 import { isStream, type Route } from '../contract/route-table.ts'
 import { HTTP_ERRORS } from '../http/http-errors.ts'
 import { reasonPhraseOf } from '../http/http-status.ts'

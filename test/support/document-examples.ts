@@ -2,7 +2,7 @@
 import { type FileRegistry, fromJson, type JsonValue } from '@bufbuild/protobuf'
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import { inlineOneof } from '../../gateway/contract/edge-fields.ts'
-import { type OperationPlace, placeOperations } from '../../gateway/contract/openapi-paths.ts'
+import { type OperationPlace, placeOperations } from '../../gateway/contract/openapi/paths.ts'
 import type { Route } from '../../gateway/contract/route-table.ts'
 import { createReferenceCodec } from '../../gateway/transcoding/reference/reference-codec.ts'
 

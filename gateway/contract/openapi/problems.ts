@@ -2,8 +2,8 @@
  * The error responses of the OpenAPI document. Operations share them: each response and each problem document is defined
  * once under `components`.
  */
-import type { JsonSchema } from './json-schema.ts'
-import { createUniqueNames } from './unique-names.ts'
+import type { JsonSchema } from '../json-schema.ts'
+import { createUniqueNames } from '../unique-names.ts'
 
 /** An error that a method can answer with. */
 export interface PossibleProblem {

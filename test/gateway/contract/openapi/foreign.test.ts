@@ -6,11 +6,11 @@ import { Validator } from '@seriousme/openapi-schema-validator'
 import t from 'tap'
 import { Access, PolicySchema, policy } from '#proto/edge/v1/options_pb.js'
 import { serviceOf } from '#runtime/grpc/contract.ts'
-import { buildApiDocument } from '../../../gateway/api-reference/api-document.ts'
-import { buildRouteTable, type OmittedRoute } from '../../../gateway/contract/route-table.ts'
-import { limitsSchema } from '../../../gateway/edge/limits/limit-classes.ts'
-import { buildContract } from '../../support/contract.ts'
-import { checkExamples, type Document } from '../../support/document-examples.ts'
+import { buildApiDocument } from '../../../../gateway/api-reference/api-document.ts'
+import { buildRouteTable, type OmittedRoute } from '../../../../gateway/contract/route-table.ts'
+import { limitsSchema } from '../../../../gateway/edge/limits/limit-classes.ts'
+import { buildContract } from '../../../support/contract.ts'
+import { checkExamples, type Document } from '../../../support/document-examples.ts'
 
 t.setTimeout(300_000)
 
@@ -26,7 +26,7 @@ function readProtos(...names: string[]): Record<string, string> {
       /^google\/api\/(annotations|field_behavior|http|httpbody)\.proto$/.test(name)
     )
       continue
-    const text = readFileSync(new URL(`../../../node_modules/google-proto-files/${name}`, import.meta.url), 'utf8')
+    const text = readFileSync(new URL(`../../../../node_modules/google-proto-files/${name}`, import.meta.url), 'utf8')
     files[name] = text
     pending.push(...Array.from(text.matchAll(/^import (?:public )?"(.*)";/gm), ([, imported = '']) => imported))
   }

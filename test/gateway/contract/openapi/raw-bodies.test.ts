@@ -1,9 +1,9 @@
 import { Validator } from '@seriousme/openapi-schema-validator'
 import t from 'tap'
 import { serviceOf } from '#runtime/grpc/contract.ts'
-import { buildOpenApi } from '../../../gateway/contract/openapi.ts'
-import { buildRouteTable } from '../../../gateway/contract/route-table.ts'
-import { buildService, methodSource } from '../../support/service-contract.ts'
+import { buildOpenApi } from '../../../../gateway/contract/openapi/document.ts'
+import { buildRouteTable } from '../../../../gateway/contract/route-table.ts'
+import { buildService, methodSource } from '../../../support/service-contract.ts'
 
 interface Operation {
   parameters: { name: string }[]

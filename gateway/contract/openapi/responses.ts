@@ -1,9 +1,9 @@
 /** The success responses of an OpenAPI operation. openapi-problems.ts has the error responses. */
 import { isEtag } from '#runtime/grpc/contract.ts'
-import { returnsRawBody } from './http-body.ts'
-import { headerRef, rateLimitHeaders } from './openapi-problems.ts'
-import { type OpenApiSchemas, RAW_CONTENT } from './openapi-schemas.ts'
-import { isStream, type Route } from './route-table.ts'
+import { returnsRawBody } from '../http-body.ts'
+import { isStream, type Route } from '../route-table.ts'
+import { headerRef, rateLimitHeaders } from './problems.ts'
+import { type OpenApiSchemas, RAW_CONTENT } from './schemas.ts'
 
 /** @param isLimited whether a rate limit applies to the method. */
 export function successResponsesOf(route: Route, schemas: OpenApiSchemas, isLimited: boolean): Record<string, object> {

@@ -9,21 +9,21 @@
 import { type DescField, type DescFile, type DescMessage, type DescOneof, toBinary } from '@bufbuild/protobuf'
 import { FeatureSet_FieldPresence as FieldPresence, FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt'
 import { isHeaderField, rulesOf } from '#runtime/grpc/contract.ts'
-import { inlineOneof, isRevocation } from './edge-fields.ts'
-import { createExamples, type Examples } from './examples/examples.ts'
-import { type JsonKind, type JsonSchema, kindOf, messageKind } from './json-schema.ts'
-import { commentOf } from './proto-comments.ts'
-import { ruleKeywords, sizeKeywords } from './rule-keywords.ts'
-import { createUniqueNames } from './unique-names.ts'
-import { onlyMessage, updateMaskOf } from './update-mask.ts'
-import { hasRequiredFields, isImmutable, isOutputOnly, isRequiredByBehavior } from './validation/field-behavior.ts'
+import { inlineOneof, isRevocation } from '../edge-fields.ts'
+import { createExamples, type Examples } from '../examples/examples.ts'
+import { type JsonKind, type JsonSchema, kindOf, messageKind } from '../json-schema.ts'
+import { commentOf } from '../proto-comments.ts'
+import { ruleKeywords, sizeKeywords } from '../rule-keywords.ts'
+import { createUniqueNames } from '../unique-names.ts'
+import { onlyMessage, updateMaskOf } from '../update-mask.ts'
+import { hasRequiredFields, isImmutable, isOutputOnly, isRequiredByBehavior } from '../validation/field-behavior.ts'
 import {
   isRequiredByRules,
   isRequiredInRequests,
   validateKeywords,
   validateSizeKeywords,
-} from './validation/validate-keywords.ts'
-import { isRequiredOneof, messageRulesOf, validateRulesOf } from './validation/validate-options.ts'
+} from '../validation/validate-keywords.ts'
+import { isRequiredOneof, messageRulesOf, validateRulesOf } from '../validation/validate-options.ts'
 
 // One type each, where possible: generators for Go do not read lists of types, other than with null. Bounds of a type
 // are left to `format` if they make no useful example.

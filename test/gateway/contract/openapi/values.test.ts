@@ -1,10 +1,10 @@
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import t from 'tap'
 import { serviceOf } from '#runtime/grpc/contract.ts'
-import { buildOpenApi } from '../../../gateway/contract/openapi.ts'
-import { buildRouteTable, type Route } from '../../../gateway/contract/route-table.ts'
-import { createReferenceCodec } from '../../../gateway/transcoding/reference/reference-codec.ts'
-import { buildContract } from '../../support/contract.ts'
+import { buildOpenApi } from '../../../../gateway/contract/openapi/document.ts'
+import { buildRouteTable, type Route } from '../../../../gateway/contract/route-table.ts'
+import { createReferenceCodec } from '../../../../gateway/transcoding/reference/reference-codec.ts'
+import { buildContract } from '../../../support/contract.ts'
 
 const contract = buildContract({
   'x/v1/x.proto': `

@@ -1,22 +1,22 @@
 /** Generates the OpenAPI 3.1 document from the route table, so that it always matches what the gateway serves. */
 import type { DescMethod, DescService } from '@bufbuild/protobuf'
 import { AccessLevel, type Policy } from '#runtime/grpc/contract.ts'
-import { cookieFields } from './edge-fields.ts'
-import { wordsOf } from './examples/field-words.ts'
-import { parametersOf, requestBodyOf } from './openapi-parameters.ts'
-import { type OperationPlace, placeOperations } from './openapi-paths.ts'
+import { cookieFields } from '../edge-fields.ts'
+import { wordsOf } from '../examples/field-words.ts'
+import { commentOf } from '../proto-comments.ts'
+import type { Route } from '../route-table.ts'
+import { createUniqueNames } from '../unique-names.ts'
+import { parametersOf, requestBodyOf } from './parameters.ts'
+import { type OperationPlace, placeOperations } from './paths.ts'
 import {
   createProblemResponses,
   HEADERS,
   type PossibleProblem,
   PROBLEM_SCHEMA,
   type ProblemResponses,
-} from './openapi-problems.ts'
-import { successResponsesOf } from './openapi-responses.ts'
-import { createOpenApiSchemas, type OpenApiSchemas, visibleFields } from './openapi-schemas.ts'
-import { commentOf } from './proto-comments.ts'
-import type { Route } from './route-table.ts'
-import { createUniqueNames } from './unique-names.ts'
+} from './problems.ts'
+import { successResponsesOf } from './responses.ts'
+import { createOpenApiSchemas, type OpenApiSchemas, visibleFields } from './schemas.ts'
 
 /** The parts of the document that do not follow from the contract. */
 export interface ApiInfo {

@@ -1,9 +1,9 @@
 import { Validator } from '@seriousme/openapi-schema-validator'
 import t from 'tap'
 import { readContract, serviceOf } from '#runtime/grpc/contract.ts'
-import { buildOpenApi } from '../../../gateway/contract/openapi.ts'
-import { buildRouteTable } from '../../../gateway/contract/route-table.ts'
-import { buildContract } from '../../support/contract.ts'
+import { buildOpenApi } from '../../../../gateway/contract/openapi/document.ts'
+import { buildRouteTable } from '../../../../gateway/contract/route-table.ts'
+import { buildContract } from '../../../support/contract.ts'
 
 const info = { title: 'Test', version: '1', publicUrl: 'https://api.example' }
 
@@ -13,7 +13,7 @@ interface Document {
 }
 
 function repositoryDocument(): Document {
-  const contract = readContract(new URL('../../../proto/gen/contract.binpb', import.meta.url))
+  const contract = readContract(new URL('../../../../proto/gen/contract.binpb', import.meta.url))
   const services = ['auth.v1.AuthService', 'user.v1.UserService'].map(name => ({
     service: serviceOf(contract, name),
     upstream: 'x',

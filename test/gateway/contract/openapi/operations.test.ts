@@ -1,9 +1,9 @@
 import { Validator } from '@seriousme/openapi-schema-validator'
 import t from 'tap'
 import { serviceOf } from '#runtime/grpc/contract.ts'
-import { buildOpenApi } from '../../../gateway/contract/openapi.ts'
-import { buildRouteTable } from '../../../gateway/contract/route-table.ts'
-import { buildContract } from '../../support/contract.ts'
+import { buildOpenApi } from '../../../../gateway/contract/openapi/document.ts'
+import { buildRouteTable } from '../../../../gateway/contract/route-table.ts'
+import { buildContract } from '../../../support/contract.ts'
 
 interface Operation {
   operationId: string

@@ -3,8 +3,8 @@
  * each path has at most one operation for an HTTP method. So a variable that matches literals is written out, as
  * `/users/{name}` for `{name=users/*}`, and routes with the same path share its parameter names.
  */
-import type { Variable } from './path-template.ts'
-import type { Route } from './route-table.ts'
+import type { Variable } from '../path-template.ts'
+import type { Route } from '../route-table.ts'
 
 /** A parameter of an OpenAPI path. */
 export interface PathParameter {

@@ -1,14 +1,14 @@
 /** The inputs of an OpenAPI operation: path, query and header parameters, and the request body. */
 import type { DescField, DescMessage } from '@bufbuild/protobuf'
 import { isEtag, isIfMatch } from '#runtime/grpc/contract.ts'
-import { takesRawBody } from './http-body.ts'
-import { type JsonKind, type JsonSchema, kindOf } from './json-schema.ts'
-import type { OperationPlace, PathParameter } from './openapi-paths.ts'
-import { isRequired, type OpenApiSchemas, RAW_CONTENT, visibleFields } from './openapi-schemas.ts'
-import { commentOf } from './proto-comments.ts'
-import type { Route } from './route-table.ts'
-import { resourceOf, updateMaskOf } from './update-mask.ts'
-import { isOutputOnly } from './validation/field-behavior.ts'
+import { takesRawBody } from '../http-body.ts'
+import { type JsonKind, type JsonSchema, kindOf } from '../json-schema.ts'
+import { commentOf } from '../proto-comments.ts'
+import type { Route } from '../route-table.ts'
+import { resourceOf, updateMaskOf } from '../update-mask.ts'
+import { isOutputOnly } from '../validation/field-behavior.ts'
+import type { OperationPlace, PathParameter } from './paths.ts'
+import { isRequired, type OpenApiSchemas, RAW_CONTENT, visibleFields } from './schemas.ts'
 
 /** A parameter object of the document. */
 export interface Parameter {
